@@ -1,0 +1,45 @@
+"""The error tree: everything that library code raises for a user to read.
+
+A message says what was required, what we got, where, and what to type instead. Only the
+command line turns these into text and an exit code; anything else that is raised is a bug.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class CvfpOptError(Exception):
+    """Base of all expected errors; its text is the user's message."""
+
+
+class DefinitionError(CvfpOptError):
+    """A study definition, or a value given for one of its keys, is not acceptable."""
+
+
+class DataError(CvfpOptError):
+    """Text cannot be read or does not suffice."""
+
+
+class DeviceError(CvfpOptError):
+    """The device or thread count asked for is not to be had."""
+
+
+class StorageError(CvfpOptError):
+    """The study database cannot be opened, read or written."""
+
+
+class StudyError(CvfpOptError):
+    """A study is missing, or differs from what was asked for."""
+
+
+class SearchError(CvfpOptError):
+    """The search stopped itself and says why."""
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """`` Did you mean X?`` for the valid name most like ``name``; else the list of names."""
+    names = sorted(valid)
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f"did you mean {close[0]!r}? (valid: {', '.join(names)})"
+    return f"valid: {', '.join(names)}"
