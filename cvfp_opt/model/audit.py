@@ -1,0 +1,232 @@
+"""The audit: what tells a fixed point from a score that lies.
+
+The score can be raised without a better net: by a looser threshold, by smaller contexts, by
+contexts that are all alike. The audit measures the finished net on terms that no trial can
+choose, see docs/audit.md.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from cvfp_opt.model.lyapunov import lyapunov_exponent
+from cvfp_opt.model.metrics import (
+    convergence_rate,
+    effective_rank,
+    mean_square,
+    residual_quantiles,
+    residuals,
+)
+from cvfp_opt.model.network import ContextNetwork
+from cvfp_opt.model.passes import sequential_pass
+
+REFERENCE_THRESHOLD = 0.1
+STRICT_THRESHOLD = 0.01
+
+# Pairwise quantities are taken over this many tokens, evenly spaced.
+SAMPLE = 512
+ATTRACTOR_DISTANCE = 0.1
+ATTRACTOR_COSINE = 0.99
+ZERO_NORM = 0.1
+IDENTITY_COSINE = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrozenText:
+    """Two reads of one text with the final weights, compared scale-free.
+
+    Attributes:
+        convergence: share of tokens with MSE / mean square below REFERENCE_THRESHOLD.
+        convergence_strict: the same below STRICT_THRESHOLD.
+        effective_rank: ER / D of the second read.
+    """
+
+    convergence: float
+    convergence_strict: float
+    effective_rank: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """The untrained net of the same set-up: same weights, text, threshold, no training.
+
+    Attributes:
+        convergence_rate: of its second pass against its first, at the trial's threshold.
+        effective_rank: ER / D of its first pass over the training text.
+        validation_effective_rank: the same on the validation text.
+        score: of the first two, combined as for the trial.
+    """
+
+    convergence_rate: float
+    effective_rank: float
+    validation_effective_rank: float
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """See the module. Thresholds are on MSE; *scale-free* is MSE / mean square of contexts.
+
+    Attributes:
+        absolute_convergence: at REFERENCE_THRESHOLD, between the last two passes of training.
+        scale_free_convergence: the same, scale-free.
+        residual_quantiles: of the last pass's residuals, at levels 0 ... 1 evenly spaced.
+        mean_square: of the last pass's contexts; 1 at unit power.
+        context_norm: mean over tokens of ||c||_2.
+        global_attractor: all contexts are the same.
+        near_zero: all contexts vanish.
+        identity_map: contexts copy their token's embedding (never, where D differs from E).
+        baseline: the untrained net.
+        frozen_train, frozen_validation, frozen_held_out: the final net on text that it saw, on
+            the validation split and on text that it never saw.
+        lyapunov_exponent: of the pass with the final weights, nats per token; None if -inf.
+        seconds: wall time of the audit.
+    """
+
+    absolute_convergence: float
+    scale_free_convergence: float
+    residual_quantiles: tuple[float, ...]
+    mean_square: float
+    context_norm: float
+    global_attractor: bool
+    near_zero: bool
+    identity_map: bool
+    baseline: Baseline
+    frozen_train: FrozenText
+    frozen_validation: FrozenText
+    frozen_held_out: FrozenText
+    lyapunov_exponent: float | None
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return asdict(self)
+
+
+def frozen_text(first: Tensor, second: Tensor) -> FrozenText:
+    """Compare two reads (T, D) of one text."""
+    power = mean_square(second)
+    between = residuals(second, first) / power if power > 0 else residuals(second, first)
+    return FrozenText(
+        convergence=convergence_rate(between, REFERENCE_THRESHOLD),
+        convergence_strict=convergence_rate(between, STRICT_THRESHOLD),
+        effective_rank=effective_rank(second),
+    )
+
+
+def degeneracy(contexts: Tensor, embeddings: Tensor) -> dict[str, bool]:
+    """The three flags of degenerate contexts (T, D), given their tokens' embeddings (T, E)."""
+    count = min(SAMPLE, contexts.shape[0])
+    chosen = torch.linspace(0, contexts.shape[0] - 1, count, device=contexts.device).long()
+    sample = contexts[chosen]
+    pairs = max(1, count * (count - 1))
+    unit = F.normalize(sample, dim=-1)
+    cosine = ((unit @ unit.T).sum() - count).item() / pairs
+    distance = F.pdist(sample.float()).mean().item() if count > 1 else math.inf
+    identity = False
+    if contexts.shape[1] == embeddings.shape[1]:
+        copied = F.cosine_similarity(contexts, embeddings, dim=-1).mean().item()
+        identity = copied > IDENTITY_COSINE
+    return {
+        "global_attractor": distance < ATTRACTOR_DISTANCE and cosine > ATTRACTOR_COSINE,
+        "near_zero": torch.linalg.vector_norm(contexts, dim=-1).mean().item() < ZERO_NORM,
+        "identity_map": identity,
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditTexts:
+    """What the audit reads.
+
+    Attributes:
+        train: (T, E) embeddings of the training text.
+        held_out: (V, E) embeddings of text that was never trained on.
+        num_validation: length of the validation split if it is the tail of the training text;
+            0 if it is the held-out text.
+    """
+
+    train: Tensor
+    held_out: Tensor
+    num_validation: int
+
+
+def audit_network(
+    network: ContextNetwork,
+    texts: AuditTexts,
+    *,
+    contexts: Tensor,
+    last_residuals: Tensor | None,
+    baseline: Baseline,
+    generator: torch.Generator,
+    clock: Callable[[], float],
+    on_tokens: Callable[[int], None] | None = None,
+) -> Audit:
+    """Audit a trained net; costs one pass over the training and two over the held-out text.
+
+    Args:
+        network: with its final weights.
+        texts: what to read.
+        contexts: (T, D) of the last pass over the training text, read with these weights.
+        last_residuals: (T,) of that pass against the one before; None if it was the only one.
+        baseline: of the same set-up.
+        generator: source of the Lyapunov probe's offsets.
+        clock: seconds.
+        on_tokens: progress, in tokens read so far by the audit.
+
+    Raises:
+        ContextOverflow: from a pass.
+    """
+    started = clock()
+    read = _reader(network, on_tokens)
+    again = read(texts.train, contexts[-1])
+    held_out = read(texts.held_out, contexts[-1])
+    held_out_again = read(texts.held_out, held_out[-1])
+    exponent = lyapunov_exponent(network, texts.train, again, generator)
+
+    power = mean_square(contexts)
+    if last_residuals is None:
+        last_residuals = torch.full_like(contexts[:, 0], torch.inf)
+    frozen_held_out = frozen_text(held_out, held_out_again)
+    tail = slice(-texts.num_validation, None)
+    return Audit(
+        absolute_convergence=convergence_rate(last_residuals, REFERENCE_THRESHOLD),
+        scale_free_convergence=convergence_rate(last_residuals, REFERENCE_THRESHOLD * power),
+        residual_quantiles=residual_quantiles(last_residuals),
+        mean_square=power,
+        context_norm=torch.linalg.vector_norm(contexts, dim=-1).mean().item(),
+        **degeneracy(contexts, texts.train),
+        baseline=baseline,
+        frozen_train=frozen_text(contexts, again),
+        frozen_validation=(
+            frozen_text(contexts[tail], again[tail]) if texts.num_validation else frozen_held_out
+        ),
+        frozen_held_out=frozen_held_out,
+        lyapunov_exponent=exponent if math.isfinite(exponent) else None,
+        seconds=clock() - started,
+    )
+
+
+def _reader(
+    network: ContextNetwork, on_tokens: Callable[[int], None] | None
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """Passes that count their tokens together."""
+    done = 0
+
+    def read(embeddings: Tensor, start: Tensor) -> Tensor:
+        nonlocal done
+        before = done
+
+        def count(tokens: int) -> None:
+            nonlocal done
+            done = before + tokens
+            if on_tokens is not None:
+                on_tokens(done)
+
+        return sequential_pass(network, embeddings, start, count)
+
+    return read

@@ -1,0 +1,109 @@
+"""The context network: one step of the recurrence, ``c_t = f(x_t, c_{t-1})``."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cvfp_opt.errors import DefinitionError
+
+# Initialisation (the seed's):
+#   linear weight   N(0, 0.1^2)     linear bias      N(0, 0.01^2)
+#   LayerNorm gain  1               LayerNorm bias   0
+#   embeddings      N(0, 0.02^2), then layer-normalised once (see training.embedding)
+WEIGHT_STD = 0.1
+BIAS_STD = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Sizes of the context network.
+
+    Attributes:
+        context_size: D, width of a context; at least 2.
+        embedding_size: E, width of a token embedding; at least 2.
+        num_layers: L, layers with weights of their own; at least 1.
+    """
+
+    context_size: int = 768
+    embedding_size: int = 768
+    num_layers: int = 6
+
+    def __post_init__(self) -> None:
+        for key, least in (("context_size", 2), ("embedding_size", 2), ("num_layers", 1)):
+            if getattr(self, key) < least:
+                raise DefinitionError(
+                    f"model.{key}: at least {least} is required, got {getattr(self, key)}"
+                )
+
+
+class ContextLayer(nn.Module):
+    """One residual layer on the pair (context, token).
+
+    ``h = relu(W [context; token] + b)``; ``context += h[:D]``, ``token += h[D:]``; then on
+    each stream ``v <- (1 - m) v + m LayerNorm(v)`` with a gain and bias of its own.
+    """
+
+    def __init__(self, context_size: int, embedding_size: int, layernorm_mix: float) -> None:
+        super().__init__()
+        width = context_size + embedding_size
+        self.layernorm_mix = layernorm_mix
+        self.linear = nn.Linear(width, width)
+        self.context_norm = nn.LayerNorm(context_size)
+        self.token_norm = nn.LayerNorm(embedding_size)
+
+    def forward(self, context: Tensor, token: Tensor) -> tuple[Tensor, Tensor]:
+        """Map context (..., D) and token (..., E) to the next layer's pair."""
+        h = F.relu(self.linear(torch.cat([context, token], dim=-1)))  # (..., D + E)
+        split = context.shape[-1]
+        context = self._mix(context + h[..., :split], self.context_norm)
+        token = self._mix(token + h[..., split:], self.token_norm)
+        return context, token
+
+    def _mix(self, value: Tensor, norm: nn.LayerNorm) -> Tensor:
+        if self.layernorm_mix == 0.0:
+            return value
+        if self.layernorm_mix == 1.0:
+            return norm(value)
+        return torch.lerp(value, norm(value), self.layernorm_mix)
+
+
+class ContextNetwork(nn.Module):
+    """A stack of L residual layers; returns the last layer's context.
+
+    Args:
+        config: the sizes.
+        layernorm_mix: m in [0, 1]; 0 switches LayerNorm off, 1 is plain LayerNorm.
+        generator: source of the initial weights; the same generator state gives the same bits.
+
+    Raises:
+        DefinitionError: ``layernorm_mix`` outside [0, 1].
+    """
+
+    def __init__(
+        self, config: ModelConfig, *, layernorm_mix: float, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        if not 0.0 <= layernorm_mix <= 1.0:
+            raise DefinitionError(f"layernorm_mix must lie in [0, 1], got {layernorm_mix}")
+        self.config = config
+        self.layers = nn.ModuleList(
+            ContextLayer(config.context_size, config.embedding_size, layernorm_mix)
+            for _ in range(config.num_layers)
+        )
+        with torch.no_grad():
+            for layer in self.context_layers:
+                layer.linear.weight.normal_(0.0, WEIGHT_STD, generator=generator)
+                layer.linear.bias.normal_(0.0, BIAS_STD, generator=generator)
+
+    @property
+    def context_layers(self) -> list[ContextLayer]:
+        """The layers, first to last."""
+        return [layer for layer in self.layers if isinstance(layer, ContextLayer)]
+
+    def forward(self, context: Tensor, token: Tensor) -> Tensor:
+        """One step for any number of lanes: context (..., D), token (..., E) -> (..., D)."""
+        for layer in self.layers:
+            context, token = layer(context, token)
+        return context
