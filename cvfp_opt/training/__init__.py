@@ -1,0 +1,1 @@
+"""One training run: text, tokens and embeddings in; a frozen result out."""

@@ -1,0 +1,42 @@
+"""Train the shipped tokenizer on the embedded corpus.
+
+Run ``python -m cvfp_opt.training.build_tokenizer`` after the corpus was changed, and commit the
+file that it writes. The same corpus gives the same file.
+"""
+
+import os
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from cvfp_opt.training.text import embedded
+from cvfp_opt.training.tokenizer import MAX_TOKEN_LENGTH, TOKENIZER
+
+VOCABULARY_SIZE = 4096
+
+
+def train_tokenizer() -> Tokenizer:
+    """Byte-level BPE over the whole corpus; all 256 bytes are in the vocabulary."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY_SIZE,
+        min_frequency=2,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        max_token_length=MAX_TOKEN_LENGTH,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(embedded(""), trainer)
+    return tokenizer
+
+
+def write_tokenizer(path: Path) -> None:
+    """Train, and write the JSON file at ``path`` in one move."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(train_tokenizer().to_str(pretty=True) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+if __name__ == "__main__":
+    write_tokenizer(TOKENIZER)

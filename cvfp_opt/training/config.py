@@ -1,0 +1,112 @@
+"""How one run trains and what its score is made of."""
+
+from dataclasses import dataclass
+
+from cvfp_opt.errors import DefinitionError, nearest
+from cvfp_opt.model.metrics import combined_score
+
+OWN_THRESHOLD = "trial"
+SPLITS = ("train", "validation")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """The training protocol.
+
+    Attributes:
+        trainer: a key of TRAINERS.
+        num_iterations: passes over the text, the last one a pass only; at least 2.
+        minibatch_size: B, token positions a step; at least 2 (the diversity of one is nothing).
+        num_epochs: times that each position is trained on between two passes; at least 1.
+        gradient_clip: limit on the norm of all gradients together; positive.
+        min_converged_ratio: convergence rate at which a run stops early; in (0, 1].
+    """
+
+    trainer: str = "batch"
+    num_iterations: int = 10
+    minibatch_size: int = 256
+    num_epochs: int = 2
+    gradient_clip: float = 1.0
+    min_converged_ratio: float = 0.95
+
+    def __post_init__(self) -> None:
+        for key, least in (("num_iterations", 2), ("minibatch_size", 2), ("num_epochs", 1)):
+            if getattr(self, key) < least:
+                raise DefinitionError(
+                    f"training.{key}: at least {least} is required, got {getattr(self, key)}"
+                )
+        if self.gradient_clip <= 0:
+            raise DefinitionError(
+                f"training.gradient_clip: a positive number is required, got {self.gradient_clip}"
+            )
+        if not 0.0 < self.min_converged_ratio <= 1.0:
+            raise DefinitionError(
+                "training.min_converged_ratio: 0 < ratio <= 1 must hold, "
+                f"got {self.min_converged_ratio}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveConfig:
+    """The score: ``convergence_weight * convergence rate + effective_rank_weight * ER / D``.
+
+    Attributes:
+        convergence_weight: in [0, 1].
+        effective_rank_weight: in [0, 1]; the two sum to 1.
+        threshold: "trial" (the trial's own `phase1_convergence_threshold`), or one fixed
+            positive number for all trials.
+        split: which split is scored, "train" or "validation".
+    """
+
+    convergence_weight: float = 0.5
+    effective_rank_weight: float = 0.5
+    threshold: str | float = OWN_THRESHOLD
+    split: str = "train"
+
+    def __post_init__(self) -> None:
+        for key in ("convergence_weight", "effective_rank_weight"):
+            if not 0.0 <= getattr(self, key) <= 1.0:
+                raise DefinitionError(
+                    f"objective.{key}: a weight in [0, 1] is required, got {getattr(self, key)}"
+                )
+        total = self.convergence_weight + self.effective_rank_weight
+        if abs(total - 1.0) > 1e-9:
+            raise DefinitionError(
+                "objective: convergence_weight + effective_rank_weight must be 1, "
+                f"got {self.convergence_weight} + {self.effective_rank_weight} = {total:g}"
+            )
+        if isinstance(self.threshold, str):
+            if self.threshold != OWN_THRESHOLD:
+                raise DefinitionError(
+                    f'objective.threshold: "{OWN_THRESHOLD}" or a positive number is required, '
+                    f"got {self.threshold!r}"
+                )
+        elif self.threshold <= 0:
+            raise DefinitionError(
+                f"objective.threshold: a positive number is required, got {self.threshold}"
+            )
+        if self.split not in SPLITS:
+            raise DefinitionError(
+                f"objective.split: unknown split {self.split!r}; {nearest(self.split, SPLITS)}"
+            )
+
+    def score(self, convergence: float, rank: float) -> float:
+        """The score of a convergence rate and a normalised effective rank."""
+        return combined_score(convergence, rank, convergence_weight=self.convergence_weight)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyperparameters:
+    """What a trial chooses, by the seed's names.
+
+    Attributes:
+        dist_reg_weight: w in [0, 1]: total loss = (1 - w) * cvfp + w * diversity.
+        phase1_learning_rate: Adam's, positive.
+        phase1_convergence_threshold: MSE below which a token counts as converged, positive.
+        layernorm_mix: m in [0, 1], see ContextLayer.
+    """
+
+    dist_reg_weight: float
+    phase1_learning_rate: float
+    phase1_convergence_threshold: float
+    layernorm_mix: float

@@ -1,0 +1,123 @@
+"""From a ``[data]`` section to the tokens of a study."""
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cvfp_opt.errors import DataError, DefinitionError, nearest
+from cvfp_opt.training.text import TEXT_SOURCES, collect
+from cvfp_opt.training.tokenizer import MAX_TOKEN_LENGTH, load_tokenizer
+
+VALIDATION_SPLITS = ("train_tail", "held_out")
+MIN_TRAIN_TOKENS = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which text, and how much of it.
+
+    Attributes:
+        source: a key of TEXT_SOURCES.
+        path: file or folder of the source "text"; empty for "embedded". Where the text lies is
+            not part of what a study is: only the tokens are.
+        train_tokens: T, the first tokens of the text; at least 64.
+        validation: "train_tail" (the last tokens of the training text, the seed's rule) or
+            "held_out" (the tokens that follow the training text).
+        validation_fraction: tokens of the validation split and of the held-out text, each, as a
+            share of T; in (0, 1).
+    """
+
+    source: str = "embedded"
+    path: str = ""
+    train_tokens: int = 6400
+    validation: str = "train_tail"
+    validation_fraction: float = 0.2
+
+    def __post_init__(self) -> None:
+        if self.source not in TEXT_SOURCES:
+            raise DefinitionError(
+                f"data.source: unknown source {self.source!r}; "
+                f"{nearest(self.source, TEXT_SOURCES)}"
+            )
+        if (self.source == "embedded") != (self.path == ""):
+            raise DefinitionError(
+                f'data: a path belongs to source = "text" and to it alone, got source = '
+                f'"{self.source}" and path = "{self.path}"; on the command line type --data PATH'
+            )
+        if self.train_tokens < MIN_TRAIN_TOKENS:
+            raise DefinitionError(
+                f"data.train_tokens: at least {MIN_TRAIN_TOKENS} is required, "
+                f"got {self.train_tokens}"
+            )
+        if self.validation not in VALIDATION_SPLITS:
+            raise DefinitionError(
+                f"data.validation: unknown split {self.validation!r}; "
+                f"{nearest(self.validation, VALIDATION_SPLITS)}"
+            )
+        if not 0.0 < self.validation_fraction < 1.0 or self.num_validation < 8:
+            raise DefinitionError(
+                "data.validation_fraction: a share of train_tokens in (0, 1) that gives at least "
+                f"8 tokens is required, got {self.validation_fraction} of {self.train_tokens}"
+            )
+
+    @property
+    def num_validation(self) -> int:
+        """V: tokens of the validation split, and of the held-out text."""
+        return round(self.validation_fraction * self.train_tokens)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokens:
+    """The tokens of a study.
+
+    Attributes:
+        train: (T,) int64 ids.
+        held_out: (V,) int64 ids of the text that follows.
+        num_validation: V if the validation split is the tail of ``train``; 0 if it is
+            ``held_out``.
+        vocabulary_size: ids lie below it.
+        digest: SHA-256 over all ids, hexadecimal.
+    """
+
+    train: Tensor
+    held_out: Tensor
+    num_validation: int
+    vocabulary_size: int
+    digest: str
+
+
+def load_tokens(config: DataConfig) -> Tokens:
+    """Read, tokenize and split the text.
+
+    Raises:
+        DataError: text missing, unreadable, empty or too short.
+    """
+    needed = config.train_tokens + config.num_validation
+    # one character more than can matter, so that the last token needed is never cut short
+    text = collect(TEXT_SOURCES[config.source](config.path), (needed + 1) * MAX_TOKEN_LENGTH)
+    where = config.path or "the embedded corpus"
+    if not text:
+        raise DataError(f"{where}: text is required, but there is none in it")
+    tokenizer = load_tokenizer()
+    ids = tokenizer.encode(text).ids
+    if len(ids) < needed:
+        fitting = int(len(ids) / (1 + config.validation_fraction))
+        raise DataError(
+            f"{where}: {needed} tokens are required ({config.train_tokens} to train on and "
+            f"{config.num_validation} held out), the text has {len(ids)}; "
+            + (
+                f"bring more text, or type --set data.train_tokens={fitting}"
+                if fitting >= MIN_TRAIN_TOKENS
+                else "bring more text"
+            )
+        )
+    chosen = torch.tensor(ids[:needed], dtype=torch.int64)
+    return Tokens(
+        train=chosen[: config.train_tokens],
+        held_out=chosen[config.train_tokens :],
+        num_validation=config.num_validation if config.validation == "train_tail" else 0,
+        vocabulary_size=tokenizer.get_vocab_size(),
+        digest=hashlib.sha256(chosen.numpy().astype("<i8").tobytes()).hexdigest(),
+    )

@@ -1,0 +1,45 @@
+"""What a trainer tells while it works. It knows nothing of who listens.
+
+An observer is any function of one event. It may raise to stop the run (a stop by ^C does);
+the trainer lets that through and keeps nothing half done.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cvfp_opt.training.result import IterationMetrics
+
+
+class Phase(StrEnum):
+    """What the trainer is busy with; the values are the user's words."""
+
+    BASELINE = "untrained baseline"
+    PASS = "reading"
+    TRAINING = "training"
+    AUDIT = "audit"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Work done within one phase of one iteration, in tokens."""
+
+    iteration: int
+    phase: Phase
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class IterationFinished:
+    """A pass was read and measured."""
+
+    metrics: IterationMetrics
+
+
+Event = Progress | IterationFinished
+Observer = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """The observer that does nothing."""

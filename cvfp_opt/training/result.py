@@ -1,0 +1,77 @@
+"""The outcome of one training run: a value, never an exception."""
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from cvfp_opt.model.audit import Audit
+
+
+class Status(StrEnum):
+    """How a run ended; the values are the user's words."""
+
+    FINISHED = "finished"
+    CONVERGED_EARLY = "converged early"
+    PRUNED = "pruned"
+    DIVERGED = "diverged"
+
+
+@dataclass(frozen=True, kw_only=True)
+class IterationMetrics:
+    """One iteration: a pass with frozen weights and what it was compared with.
+
+    Attributes:
+        iteration: k, from 0.
+        convergence_rate: share of tokens that moved less than the trial's threshold; 0 at k = 0.
+        effective_rank: ER / D.
+        score: the two combined.
+        validation_convergence_rate, validation_effective_rank, validation_score: the same on
+            the validation split.
+        residual: mean over tokens of the MSE against the previous pass; None at k = 0.
+        weight: the diversity weight trained with after this pass; None if none was.
+        cvfp_loss, diversity_loss: means over the minibatches trained after this pass.
+    """
+
+    iteration: int
+    convergence_rate: float
+    effective_rank: float
+    score: float
+    validation_convergence_rate: float
+    validation_effective_rank: float
+    validation_score: float
+    residual: float | None
+    weight: float | None = None
+    cvfp_loss: float | None = None
+    diversity_loss: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingResult:
+    """Everything that a run gives.
+
+    Attributes:
+        status: how it ended.
+        reason: one sentence for the user; for DIVERGED which quantity, where.
+        iterations: one entry a pass, in order; the last one holds the reported metrics.
+        audit: None unless the run came to its end.
+        optimizer_steps: steps taken.
+        weights_digest: SHA-256 over the final weights, hexadecimal.
+        seconds: wall time per phase: pass, training, rank, audit.
+    """
+
+    status: Status
+    reason: str
+    iterations: tuple[IterationMetrics, ...]
+    audit: Audit | None
+    optimizer_steps: int
+    weights_digest: str
+    seconds: dict[str, float]
+
+    @property
+    def last(self) -> IterationMetrics | None:
+        """The metrics that the run reports; None if not even one pass was possible."""
+        return self.iterations[-1] if self.iterations else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return asdict(self) | {"status": self.status.value}

@@ -1,0 +1,199 @@
+"""What a trainer is given, and what all trainers share: reading, measuring, timing."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from cvfp_opt.model.audit import Audit, AuditTexts, Baseline, audit_network
+from cvfp_opt.model.diversity import DiversityConfig
+from cvfp_opt.model.metrics import convergence_rate, effective_rank, residuals
+from cvfp_opt.model.network import ContextNetwork
+from cvfp_opt.model.passes import sequential_pass, zero_context
+from cvfp_opt.model.schedules import ScheduleConfig
+from cvfp_opt.training.config import Hyperparameters, ObjectiveConfig, TrainingConfig
+from cvfp_opt.training.events import Observer, Phase, Progress
+from cvfp_opt.training.result import IterationMetrics, TrainingResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRun:
+    """Everything that decides a training run.
+
+    Attributes:
+        network: freshly initialised; trained in place.
+        train: (T, E) embeddings of the training text.
+        held_out: (V, E) embeddings of the text that follows it.
+        num_validation: length of the validation split if that is the tail of the training
+            text; 0 if it is the held-out text.
+        parameters: the trial's choice.
+        threshold: MSE below which a token counts as converged.
+        minibatch_generator, audit_generator: sources of the order of minibatches and of the
+            Lyapunov probe's offsets (CPU).
+    """
+
+    network: ContextNetwork
+    train: Tensor
+    held_out: Tensor
+    num_validation: int
+    parameters: Hyperparameters
+    threshold: float
+    training: TrainingConfig
+    diversity: DiversityConfig
+    schedule: ScheduleConfig
+    objective: ObjectiveConfig
+    minibatch_generator: torch.Generator
+    audit_generator: torch.Generator
+
+
+class Trainer(Protocol):
+    """Trains ``run.network`` in place and says how it went; never raises for numbers.
+
+    Args:
+        run: what to train.
+        observe: told of progress; may raise to stop the run.
+        should_prune: asked after each pass but the last; True ends the run as PRUNED.
+    """
+
+    def __call__(
+        self,
+        run: TrainingRun,
+        observe: Observer,
+        should_prune: Callable[[IterationMetrics], bool],
+    ) -> TrainingResult: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """The contexts of one iteration: (T, D), and (V, D) where held-out text is validated on."""
+
+    train: Tensor
+    held_out: Tensor | None
+
+    def validation(self, run: TrainingRun) -> Tensor:
+        """The validation split's contexts (V, D)."""
+        return self.train[-run.num_validation :] if self.held_out is None else self.held_out
+
+
+@dataclass
+class Stopwatch:
+    """Wall seconds per name."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - started
+            self.seconds[name] = self.seconds.get(name, 0.0) + spent
+
+
+def read(run: TrainingRun, previous: Reading | None, observe: Observer, at: Progress) -> Reading:
+    """Read the text once with frozen weights, starting from the last context read before.
+
+    Args:
+        at: where in the run this is; its ``done`` and ``total`` are filled in.
+
+    Raises:
+        ContextOverflow: contexts exploded.
+    """
+    validated = run.num_validation == 0
+    length = run.train.shape[0]
+    total = length + (run.held_out.shape[0] if validated else 0)
+
+    def tell(done: int) -> None:
+        observe(Progress(iteration=at.iteration, phase=at.phase, done=done, total=total))
+
+    start = zero_context(run.network) if previous is None else previous.train[-1]
+    train = sequential_pass(run.network, run.train, start, tell)
+    held_out = None
+    if validated:
+        before = None if previous is None else previous.held_out
+        start = zero_context(run.network) if before is None else before[-1]
+        held_out = sequential_pass(run.network, run.held_out, start, lambda n: tell(length + n))
+    return Reading(train=train, held_out=held_out)
+
+
+def measure(
+    run: TrainingRun, iteration: int, reading: Reading, previous: Reading | None
+) -> tuple[IterationMetrics, Tensor | None]:
+    """Metrics of a pass, and its residuals (T,) against the previous one if there was one."""
+    rank = effective_rank(reading.train)
+    validation_rank = effective_rank(reading.validation(run))
+    moved = None
+    rate = validation_rate = 0.0
+    if previous is not None:
+        moved = residuals(reading.train, previous.train)
+        rate = convergence_rate(moved, run.threshold)
+        validation_moved = residuals(reading.validation(run), previous.validation(run))
+        validation_rate = convergence_rate(validation_moved, run.threshold)
+    metrics = IterationMetrics(
+        iteration=iteration,
+        convergence_rate=rate,
+        effective_rank=rank,
+        score=run.objective.score(rate, rank),
+        validation_convergence_rate=validation_rate,
+        validation_effective_rank=validation_rank,
+        validation_score=run.objective.score(validation_rate, validation_rank),
+        residual=None if moved is None else moved.mean().item(),
+    )
+    return metrics, moved
+
+
+def untrained_baseline(
+    run: TrainingRun, first: Reading, metrics: IterationMetrics, observe: Observer
+) -> Baseline:
+    """The untrained net's figures, for one more pass. ``first`` is its pass from zero."""
+    at = Progress(iteration=0, phase=Phase.BASELINE, done=0, total=0)
+    second = read(run, first, observe, at)
+    rate = convergence_rate(residuals(second.train, first.train), run.threshold)
+    return Baseline(
+        convergence_rate=rate,
+        effective_rank=metrics.effective_rank,
+        validation_effective_rank=metrics.validation_effective_rank,
+        score=run.objective.score(rate, metrics.effective_rank),
+    )
+
+
+def audit(
+    run: TrainingRun,
+    iteration: int,
+    reading: Reading,
+    moved: Tensor | None,
+    baseline: Baseline,
+    observe: Observer,
+) -> Audit:
+    """Audit the finished net of a run."""
+    texts = AuditTexts(train=run.train, held_out=run.held_out, num_validation=run.num_validation)
+    total = texts.train.shape[0] + 2 * texts.held_out.shape[0]
+
+    def tell(done: int) -> None:
+        observe(Progress(iteration=iteration, phase=Phase.AUDIT, done=done, total=total))
+
+    return audit_network(
+        run.network,
+        texts,
+        contexts=reading.train,
+        last_residuals=moved,
+        baseline=baseline,
+        generator=run.audit_generator,
+        clock=time.perf_counter,
+        on_tokens=tell,
+    )
+
+
+def weights_digest(network: ContextNetwork) -> str:
+    """SHA-256 over all parameters in order, hexadecimal: equal digests are equal weights."""
+    digest = hashlib.sha256()
+    for name, parameter in network.named_parameters():
+        digest.update(name.encode())
+        digest.update(parameter.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

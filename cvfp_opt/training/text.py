@@ -1,0 +1,114 @@
+"""Where text comes from: the embedded corpus, or the user's files.
+
+A source yields documents lazily, so that the head of a large file costs no more than the head.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from cvfp_opt.errors import DataError
+
+CORPUS = Path(__file__).parent / "corpus" / "dialogues.jsonl"
+
+# Between two documents, so that no token spans both.
+SEPARATOR = "\n\n"
+
+TextSource = Callable[[str], Iterator[str]]
+"""Maps ``data.path`` to documents; raises DataError."""
+
+
+def embedded(path: str) -> Iterator[str]:
+    """The dialogues written for this project, shipped with it."""
+    return _jsonl(CORPUS)
+
+
+def text(path: str) -> Iterator[str]:
+    """A text file, a folder of ``*.txt`` (in name order), or a ``.jsonl`` (see ``_document``)."""
+    source = Path(path)
+    if source.is_dir():
+        files = sorted(source.glob("*.txt"))
+        if not files:
+            raise DataError(
+                f"{source}: a folder with *.txt files is required, this one has none; "
+                "name a .txt or .jsonl file instead"
+            )
+        return (_read(file) for file in files)
+    if not source.is_file():
+        raise DataError(
+            f"--data {source}: no such file or folder; "
+            "give a .txt file, a folder of .txt files or a .jsonl file"
+        )
+    if source.suffix == ".jsonl":
+        return _jsonl(source)
+    return iter([_read(source)])
+
+
+TEXT_SOURCES: Mapping[str, TextSource] = {"embedded": embedded, "text": text}
+
+
+def collect(documents: Iterator[str], num_characters: int) -> str:
+    """Join documents until ``num_characters`` are there (or all)."""
+    parts: list[str] = []
+    length = 0
+    for document in documents:
+        if not document.strip():
+            continue
+        parts.append(document)
+        length += len(document) + len(SEPARATOR)
+        if length >= num_characters:
+            break
+    return SEPARATOR.join(parts)[:num_characters]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _undecodable(path, error.start) from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _jsonl(path: Path) -> Iterator[str]:
+    try:
+        with path.open(encoding="utf-8-sig") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield _document(line, f"{path}:{number}")
+    except UnicodeDecodeError:
+        # the error counts from the start of a buffer: find the place in the file
+        _read(path)
+        raise
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _document(line: str, where: str) -> str:
+    """The text of one JSON line: its ``text``, or the ``content`` of its ``messages``."""
+    try:
+        row: Any = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{where}: a JSON object is required: {error}") from None
+    if isinstance(row, dict):
+        if isinstance(row.get("text"), str):
+            return row["text"]
+        messages = row.get("messages")
+        if isinstance(messages, list):
+            contents = [m.get("content") if isinstance(m, dict) else None for m in messages]
+            texts = [content for content in contents if isinstance(content, str)]
+            if len(texts) == len(messages):
+                return "\n".join(texts)
+    found = f"the keys {', '.join(row) or 'none'}" if isinstance(row, dict) else type(row).__name__
+    raise DataError(
+        f'{where}: an object with "text": "..." or "messages": [{{"content": "..."}}, ...] '
+        f"is required, got {found}"
+    )
+
+
+def _undecodable(path: Path, offset: int) -> DataError:
+    return DataError(
+        f"{path}: UTF-8 text is required, but the byte at offset {offset} is not; "
+        f"convert it, for instance: iconv -f latin1 -t utf-8 {path} > utf8.txt"
+    )

@@ -1,0 +1,17 @@
+"""The byte-level BPE tokenizer shipped with the package: any text, no unknown tokens."""
+
+from functools import cache
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+TOKENIZER = Path(__file__).parent / "corpus" / "tokenizer.json"
+
+# No token of the shipped vocabulary is longer, so 24 characters a token are always enough text.
+MAX_TOKEN_LENGTH = 24
+
+
+@cache
+def load_tokenizer() -> Tokenizer:
+    """The shipped tokenizer."""
+    return Tokenizer.from_file(str(TOKENIZER))
