@@ -1,0 +1,139 @@
+"""What a study and a trial leave behind in the database: the one place that knows the keys."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from cvfp_opt.errors import StudyError
+
+# Of what is written below. Raise it when old readers would misread, and keep reading the old.
+FORMAT = 1
+
+# Study user attributes.
+STUDY = "cvfp_opt:study"
+MIRROR_OF = "cvfp_opt:mirror_of"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRecord:
+    """What was fixed when a study was created.
+
+    Attributes:
+        definition: the resolved study definition, section by section.
+        definition_digest: SHA-256 of its canonical JSON, but for where the text lies.
+        data_digest: SHA-256 of the tokens.
+        created: epoch seconds.
+        environment: versions, host, device and threads at creation.
+        format: of the records.
+    """
+
+    definition: dict[str, Any]
+    definition_digest: str
+    data_digest: str
+    created: float
+    environment: dict[str, Any]
+    format: int = FORMAT
+
+    @classmethod
+    def of(cls, study: optuna.Study) -> Self | None:
+        """The record of a study; None if another program made it.
+
+        Raises:
+            StudyError: written by a newer version of this program.
+        """
+        value = study.user_attrs.get(STUDY)
+        if value is None:
+            return None
+        if value.get("format", FORMAT) > FORMAT:
+            raise StudyError(
+                f"study {study.study_name!r}: written by a newer cvfp-opt (record format "
+                f"{value['format']}, this one reads up to {FORMAT}); "
+                "type `pip install -U cvfp-opt`"
+            )
+        return cls(**value)
+
+    def write(self, study: optuna.Study) -> None:
+        """Fix it, in one write."""
+        study.set_user_attr(STUDY, asdict(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """One trial, as reports see it. All values are plain JSON.
+
+    Attributes:
+        number: Optuna's, from 0.
+        state: Optuna's state, lower case: "complete", "pruned", "fail", "running", "waiting".
+        value: the score; None unless complete or pruned.
+        params: by Optuna's names.
+        status: how training ended (training.result.Status), "error" if it raised; empty before.
+        reason: one sentence.
+        metrics: of the last iteration (training.result.IterationMetrics).
+        iterations: of all.
+        audit: see model.audit.Audit; empty unless the run came to its end.
+        seconds: wall time per phase.
+        environment: versions, host, device, threads, seeds, optimizer steps, digests.
+    """
+
+    number: int
+    state: str
+    value: float | None = None
+    params: dict[str, Any] = field(default_factory=dict)
+    status: str = ""
+    reason: str = ""
+    metrics: dict[str, Any] = field(default_factory=dict)
+    iterations: list[dict[str, Any]] = field(default_factory=list)
+    audit: dict[str, Any] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, trial: FrozenTrial) -> Self:
+        """Read a trial; what another program wrote stays out."""
+        kept = {key: trial.user_attrs[key] for key in ATTRIBUTES if key in trial.user_attrs}
+        value = trial.values[0] if trial.values else None
+        return cls(
+            number=trial.number,
+            state=trial.state.name.lower(),
+            value=value,
+            params=dict(trial.params),
+            **kept,
+        )
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state in ("complete", "pruned", "fail")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return asdict(self)
+
+
+# Trial user attributes are named as the fields that they fill.
+ATTRIBUTES = ("status", "reason", "metrics", "iterations", "audit", "seconds", "environment")
+
+
+def write_attributes(trial: optuna.Trial, **attributes: Any) -> None:
+    """Write some of ATTRIBUTES to a running trial."""
+    for key, value in attributes.items():
+        assert key in ATTRIBUTES, key
+        trial.set_user_attr(key, value)
+
+
+def trial_records(study: optuna.Study) -> list[TrialRecord]:
+    """All trials of a study, by number."""
+    return [TrialRecord.of(trial) for trial in study.get_trials(deepcopy=False)]
+
+
+def count_taken(study: optuna.Study) -> int:
+    """Trials that are finished or running: what counts towards the total. Waiting ones do not."""
+    trials = study.get_trials(deepcopy=False)
+    return sum(t.state is TrialState.RUNNING or t.state.is_finished() for t in trials)
+
+
+def count_finished(study: optuna.Study) -> int:
+    """Trials to which nothing more will happen."""
+    return sum(t.state.is_finished() for t in study.get_trials(deepcopy=False))

@@ -1,0 +1,1 @@
+"""The study definitions that come with cvfp-opt: ``*.toml``, data."""

@@ -1,0 +1,86 @@
+"""What all tests share: an isolated folder, small studies, the command line in process."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support import REPOSITORY, TINY_ARGUMENTS, Outcome, Start, start_cvfp_opt
+
+REAL_STORAGE = str(REPOSITORY / "storage") + os.sep
+
+
+def _guard(event: str, arguments: tuple[object, ...]) -> None:
+    if event in ("open", "sqlite3.connect") and str(arguments[0]).startswith(REAL_STORAGE):
+        raise AssertionError(f"a test touched the real storage folder: {arguments[0]}")
+
+
+sys.addaudithook(_guard)
+
+
+@pytest.fixture(autouse=True)
+def isolated_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test runs in an empty folder, with no setting from outside."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("CVFP_OPT_")]:
+        monkeypatch.delenv(name)
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Torch with one thread, whatever a test asks for."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def invoke(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Outcome]:
+    """Run ``cvfp-opt WORDS...`` in this process, through its real entry point."""
+    from cvfp_opt.cli import main
+
+    def run(*words: str) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["cvfp-opt", *words])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.out + printed.err
+        return Outcome(code=int(exit_.value.code or 0), out=printed.out, err=printed.err)
+
+    return run
+
+
+@pytest.fixture
+def run_tiny(invoke: Callable[..., Outcome]) -> Callable[..., Outcome]:
+    """``cvfp-opt run quick`` on a tiny net, with further words."""
+
+    def run(*words: str) -> Outcome:
+        outcome = invoke("run", "quick", *TINY_ARGUMENTS, "--threads", "1", *words)
+        assert outcome.code == 0, outcome.err
+        return outcome
+
+    return run
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """``start_cvfp_opt``, with every process ended after the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(*words: str, cwd: Path) -> "subprocess.Popen[str]":
+        started.append(start_cvfp_opt(*words, cwd=cwd))
+        return started[-1]
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()

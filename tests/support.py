@@ -1,0 +1,45 @@
+"""Names that tests import: small settings, outcomes, processes."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parent.parent
+
+# A net so small that a trial takes a few hundredths of a second.
+TINY = [
+    "model.context_size=8",
+    "model.embedding_size=6",
+    "model.num_layers=1",
+    "training.num_iterations=4",
+    "training.minibatch_size=16",
+    "data.train_tokens=64",
+]
+TINY_ARGUMENTS = [word for setting in TINY for word in ("--set", setting)]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command printed, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def start_cvfp_opt(*words: str, cwd: Path) -> subprocess.Popen[str]:
+    """Start ``cvfp-opt`` as a process of its own, its output in ``.stdout``."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "cvfp_opt", *words],
+        cwd=cwd,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+
+
+Start = Callable[..., "subprocess.Popen[str]"]
