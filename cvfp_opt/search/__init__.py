@@ -1,0 +1,1 @@
+"""One study: definition, space, sampler, pruner, objective, runner."""

@@ -1,0 +1,186 @@
+"""A study definition: everything that decides what a trial does."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self, get_args, get_origin, get_type_hints
+
+from cvfp_opt.errors import DefinitionError, nearest
+from cvfp_opt.model.diversity import DiversityConfig
+from cvfp_opt.model.network import ModelConfig
+from cvfp_opt.model.schedules import ScheduleConfig
+from cvfp_opt.search.pruner import PRUNERS
+from cvfp_opt.search.sampler import SAMPLERS
+from cvfp_opt.search.space import SearchSpace, read_parameter
+from cvfp_opt.training.config import ObjectiveConfig, TrainingConfig
+from cvfp_opt.training.data import DataConfig
+from cvfp_opt.training.trainers import TRAINERS
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """How points are proposed and given up.
+
+    Attributes:
+        sampler: a key of SAMPLERS.
+        num_startup_trials: random points before the sampler begins; at least 1.
+        pruner: a key of PRUNERS.
+        num_pruner_startup_trials: complete trials before anything is pruned; at least 1.
+        num_pruner_warmup_steps: iterations before a trial may be pruned; at least 1.
+        seed: of everything random in the study; in [0, 2^63).
+    """
+
+    sampler: str = "tpe"
+    num_startup_trials: int = 10
+    pruner: str = "median"
+    num_pruner_startup_trials: int = 8
+    num_pruner_warmup_steps: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.sampler not in SAMPLERS:
+            raise DefinitionError(
+                f"search.sampler: unknown sampler {self.sampler!r}; "
+                f"{nearest(self.sampler, SAMPLERS)}"
+            )
+        if self.pruner not in PRUNERS:
+            raise DefinitionError(
+                f"search.pruner: unknown pruner {self.pruner!r}; {nearest(self.pruner, PRUNERS)}"
+            )
+        counts = ("num_startup_trials", "num_pruner_startup_trials", "num_pruner_warmup_steps")
+        for key in counts:
+            if getattr(self, key) < 1:
+                raise DefinitionError(
+                    f"search.{key}: at least 1 is required, got {getattr(self, key)}"
+                )
+        if not 0 <= self.seed < 2**63:
+            raise DefinitionError(
+                f"search.seed: a whole number from 0 to 2^63 - 1 is required, got {self.seed}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyDefinition:
+    """The sections of a definition; see studies/recommended.toml."""
+
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    space: SearchSpace = field(default_factory=SearchSpace)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    diversity: DiversityConfig = field(default_factory=DiversityConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+
+    def __post_init__(self) -> None:
+        if self.training.trainer not in TRAINERS:
+            raise DefinitionError(
+                f"training.trainer: unknown trainer {self.training.trainer!r}; "
+                f"{nearest(self.training.trainer, TRAINERS)}"
+            )
+        if self.training.minibatch_size > self.data.train_tokens:
+            raise DefinitionError(
+                "training.minibatch_size <= data.train_tokens must hold, got "
+                f"{self.training.minibatch_size} > {self.data.train_tokens}"
+            )
+        warmup, iterations = self.search.num_pruner_warmup_steps, self.training.num_iterations
+        if self.search.pruner != "none" and warmup >= iterations:
+            raise DefinitionError(
+                "search.num_pruner_warmup_steps < training.num_iterations must hold, got "
+                f'{warmup} >= {iterations}; to prune nothing, set search.pruner = "none"'
+            )
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> Self:
+        """From sections of plain values, as TOML and JSON give them; strict.
+
+        Raises:
+            DefinitionError: an unknown section or key, a value of the wrong type or range.
+        """
+        hints = get_type_hints(cls)
+        sections = {}
+        for name, section in value.items():
+            if name not in hints:
+                raise DefinitionError(f"unknown section [{name}]; {nearest(name, hints)}")
+            if not isinstance(section, dict):
+                raise DefinitionError(f"{name}: a section [{name}] is required, got {section!r}")
+            sections[name] = _read_section(name, hints[name], section)
+        return cls(**sections)
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """Sections of plain values; ``from_dict`` reads them back."""
+        return asdict(self)
+
+    def flat(self) -> dict[str, Any]:
+        """All keys as ``section.key``, but for where the text lies (see DataConfig)."""
+        keys = {f"{s}.{k}": v for s, section in self.to_dict().items() for k, v in section.items()}
+        for located in ("data.source", "data.path"):
+            del keys[located]
+        return keys
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON of ``flat``, hexadecimal."""
+        text = json.dumps(self.flat(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def notices(self) -> list[str]:
+        """What the user should know before believing a figure; a sentence each."""
+        standard, size = StudyDefinition(), min(self.model.context_size, self.data.train_tokens)
+        found = []
+        if self.model != standard.model or self.data.train_tokens < standard.data.train_tokens:
+            found.append(
+                f"reduced size (D {self.model.context_size}, {self.model.num_layers} layers, "
+                f"{self.data.train_tokens} tokens): its figures mean nothing for the standard "
+                f"size (D {standard.model.context_size}, {standard.model.num_layers} layers, "
+                f"{standard.data.train_tokens} tokens)"
+            )
+        if size < self.model.context_size:
+            found.append(
+                f"{size} training tokens are fewer than D = {self.model.context_size}: they cap "
+                f"the effective rank at {size / self.model.context_size:.1%}"
+            )
+        return found
+
+
+def differences(frozen: StudyDefinition, asked: StudyDefinition) -> list[str]:
+    """One line for each key that differs, as ``key: the study has A, you asked for B``."""
+    theirs, ours = frozen.flat(), asked.flat()
+    return [
+        f"{key}: the study has {_shown(theirs[key])}, you asked for {_shown(ours[key])}"
+        for key in theirs
+        if theirs[key] != ours[key]
+    ]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{k} = {_shown(v)}" for k, v in value.items()) + " }"
+    return json.dumps(value)
+
+
+def _read_section(name: str, kind: type, section: dict[str, Any]) -> Any:
+    hints = get_type_hints(kind)
+    values = {}
+    for key, value in section.items():
+        if key not in hints:
+            raise DefinitionError(f"{name}.{key}: unknown key; {nearest(key, hints)}")
+        if kind is SearchSpace:
+            values[key] = read_parameter(key, value)
+        else:
+            values[key] = _read_value(f"{name}.{key}", hints[key], value)
+    return kind(**values)
+
+
+_NAMES = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
+
+
+def _read_value(key: str, kind: Any, value: Any) -> Any:
+    """``value`` if it is of the annotated type (a whole number will do as a float)."""
+    kinds = get_args(kind) if get_origin(kind) is not None else getattr(kind, "__args__", (kind,))
+    for one in kinds or (kind,):
+        if type(value) is one:
+            return value
+        if one is float and type(value) is int:
+            return float(value)
+    wanted = " or ".join(_NAMES[one] for one in kinds or (kind,))
+    raise DefinitionError(f"{key}: {wanted} is required, got {json.dumps(value, default=str)}")

@@ -1,0 +1,103 @@
+"""Reading study definitions: built-in names, paths, and ``--set`` overrides.
+
+Precedence: ``--set`` and the options that stand for one, then the TOML file, then the defaults.
+"""
+
+import json
+import tomllib
+from collections.abc import Iterable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from cvfp_opt.errors import DefinitionError, nearest
+from cvfp_opt.search.definition import StudyDefinition
+
+Sections = dict[str, Any]
+
+
+def builtin_definitions() -> dict[str, str]:
+    """Text of each definition that comes with the package, by name."""
+    files = resources.files("cvfp_opt.studies").iterdir()
+    texts = {f.name.removesuffix(".toml"): f for f in files if f.name.endswith(".toml")}
+    return {name: texts[name].read_text(encoding="utf-8") for name in sorted(texts)}
+
+
+def read_sections(name_or_path: str) -> Sections:
+    """The sections of a definition, unchecked.
+
+    Raises:
+        DefinitionError: no such name or file, not UTF-8, not TOML.
+    """
+    texts = builtin_definitions()
+    text = texts[name_or_path] if name_or_path in texts else _read_file(name_or_path, texts)
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise DefinitionError(f"{name_or_path}: not valid TOML: {error}") from None
+
+
+def _read_file(name_or_path: str, builtins: Iterable[str]) -> str:
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise DefinitionError(
+            f"definition {name_or_path!r}: neither a built-in name nor a file; "
+            f"{nearest(name_or_path, builtins)}, or give the path of a .toml file"
+        )
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DefinitionError(
+            f"{path}: UTF-8 text is required, the byte at offset {error.start} is not"
+        ) from None
+    except OSError as error:
+        raise DefinitionError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def parse_setting(setting: str) -> tuple[str, str, Any]:
+    """``section.key=value`` as (section, key, value); the value as TOML, else as bare text.
+
+    Raises:
+        DefinitionError: not of that form.
+    """
+    name, equals, text = setting.partition("=")
+    section, dot, key = name.strip().partition(".")
+    if not (equals and dot and section and key):
+        raise DefinitionError(
+            f"--set {setting}: section.key=value is required, "
+            "for instance --set training.num_epochs=1"
+        )
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    return section, key, value
+
+
+def resolve_definition(
+    sections: Sections, settings: Sequence[str] = (), *, where: str
+) -> StudyDefinition:
+    """Defaults, overlaid with a file's sections, overlaid with ``--set`` settings.
+
+    Raises:
+        DefinitionError: see ``StudyDefinition.from_dict``; says whether the file (``where``) or
+            a setting is to blame.
+    """
+    try:
+        StudyDefinition.from_dict(sections)
+    except DefinitionError as error:
+        raise DefinitionError(f"{error} ({where})") from None
+    merged = {name: dict(section) for name, section in sections.items()}
+    for setting in settings:
+        section, key, value = parse_setting(setting)
+        merged.setdefault(section, {})[key] = value
+    try:
+        return StudyDefinition.from_dict(merged)
+    except DefinitionError as error:
+        raise DefinitionError(f"{error} (--set)") from None
+
+
+def data_settings(path: str) -> list[str]:
+    """The settings that ``--data PATH`` stands for."""
+    absolute = str(Path(path).expanduser().absolute())
+    return ["data.source=text", f"data.path={json.dumps(absolute)}"]

@@ -1,0 +1,30 @@
+"""What a trial ran on: enough to say later why numbers differ."""
+
+import platform
+import socket
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import torch
+
+from cvfp_opt import __version__
+
+_PACKAGES = ("torch", "optuna", "numpy", "tokenizers")
+
+
+def describe_environment(device: torch.device, threads: int) -> dict[str, Any]:
+    """Versions, host, processor, device and threads, as plain JSON values."""
+    versions = {"cvfp-opt": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:  # a build that carries no metadata
+            versions[package] = "unknown"
+    return {
+        "versions": versions,
+        "host": socket.gethostname(),
+        "platform": platform.platform(),
+        "processor": torch.backends.cpu.get_cpu_capability(),
+        "device": str(device),
+        "threads": threads,
+    }

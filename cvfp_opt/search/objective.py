@@ -1,0 +1,83 @@
+"""One trial: from parameters and seeds to a training result."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from cvfp_opt.model.network import ContextNetwork
+from cvfp_opt.search.definition import StudyDefinition
+from cvfp_opt.training.config import OWN_THRESHOLD, Hyperparameters
+from cvfp_opt.training.data import Tokens
+from cvfp_opt.training.embedding import random_embeddings
+from cvfp_opt.training.events import Observer, ignore
+from cvfp_opt.training.result import IterationMetrics, TrainingResult
+from cvfp_opt.training.run import TrainingRun
+from cvfp_opt.training.seeds import Purpose, torch_generator
+from cvfp_opt.training.trainers import TRAINERS
+
+
+def never(metrics: IterationMetrics) -> bool:
+    """Prune nothing."""
+    return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """Trains the CVFP model at a point of the search space.
+
+    Attributes:
+        definition: of the study.
+        tokens: of its text.
+        device: where to compute.
+    """
+
+    definition: StudyDefinition
+    tokens: Tokens
+    device: torch.device
+
+    def prepare(self, parameters: Hyperparameters, number: int) -> TrainingRun:
+        """Network, embeddings and generators of trial ``number``; drawn on the CPU."""
+        definition, seed = self.definition, self.definition.search.seed
+        weights = torch_generator(seed, number, Purpose.WEIGHTS)
+        network = ContextNetwork(
+            definition.model, layernorm_mix=parameters.layernorm_mix, generator=weights
+        )
+        table = random_embeddings(
+            self.tokens.vocabulary_size,
+            definition.model.embedding_size,
+            torch_generator(seed, number, Purpose.EMBEDDINGS),
+        )
+        threshold = definition.objective.threshold
+        if threshold == OWN_THRESHOLD:
+            threshold = parameters.phase1_convergence_threshold
+        return TrainingRun(
+            network=network.to(self.device),
+            train=table[self.tokens.train].to(self.device),  # (T, E)
+            held_out=table[self.tokens.held_out].to(self.device),  # (V, E)
+            num_validation=self.tokens.num_validation,
+            parameters=parameters,
+            threshold=float(threshold),
+            training=definition.training,
+            diversity=definition.diversity,
+            schedule=definition.schedule,
+            objective=definition.objective,
+            minibatch_generator=torch_generator(seed, number, Purpose.MINIBATCHES),
+            audit_generator=torch_generator(seed, number, Purpose.AUDIT),
+        )
+
+    def __call__(
+        self,
+        parameters: Hyperparameters,
+        number: int,
+        observe: Observer = ignore,
+        should_prune: Callable[[IterationMetrics], bool] = never,
+    ) -> TrainingResult:
+        """Train trial ``number``; the same arguments give the same bits."""
+        trainer = TRAINERS[self.definition.training.trainer]
+        return trainer(self.prepare(parameters, number), observe, should_prune)
+
+    def value(self, metrics: IterationMetrics) -> float:
+        """The score that is searched for, on the split that the definition names."""
+        validated = self.definition.objective.split == "validation"
+        return metrics.validation_score if validated else metrics.score

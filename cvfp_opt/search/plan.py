@@ -1,0 +1,165 @@
+"""What `run` was asked for, made definite and checked before anything is written."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from cvfp_opt.errors import DataError, StudyError
+from cvfp_opt.search.definition import StudyDefinition, differences
+from cvfp_opt.search.definition_file import (
+    Sections,
+    data_settings,
+    read_sections,
+    resolve_definition,
+)
+from cvfp_opt.search.pruner import PRUNERS
+from cvfp_opt.search.sampler import SAMPLERS, PerTrialSampler
+from cvfp_opt.store.location import Location, check_writable, has_database
+from cvfp_opt.store.records import StudyRecord
+from cvfp_opt.store.storage import Store, open_for_reading
+from cvfp_opt.store.studies import create_study, has_study, load_study
+from cvfp_opt.training.data import Tokens, load_tokens
+
+DEFAULT_DEFINITION = "recommended"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the user typed.
+
+    Attributes:
+        definition: a name or path; None to go on with the study's own, or for the default.
+        study_name: None for the definition's name.
+        settings: ``section.key=value`` each.
+        data: path of the text; None for the definition's.
+        seed: None for the definition's.
+    """
+
+    definition: str | None = None
+    study_name: str | None = None
+    settings: Sequence[str] = ()
+    data: str | None = None
+    seed: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the study meant."""
+        return self.study_name or Path(self.definition or DEFAULT_DEFINITION).stem
+
+    def resolve(self, frozen: StudyDefinition | None) -> StudyDefinition:
+        """The definition asked for, on top of the study's own if none is named."""
+        settings = list(self.settings)
+        settings += data_settings(self.data) if self.data is not None else []
+        settings += [f"search.seed={self.seed}"] if self.seed is not None else []
+        sections: Sections
+        if self.definition is None and frozen is not None:
+            sections, where = frozen.to_dict(), f"study {self.name}"
+        else:
+            where = self.definition or DEFAULT_DEFINITION
+            sections = read_sections(where)
+        return resolve_definition(sections, settings, where=where)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A study to create or to go on with; everything checked.
+
+    Attributes:
+        name: of the study.
+        definition: frozen, or about to be; its ``data`` says where the text lies now.
+        tokens: of its text.
+    """
+
+    name: str
+    definition: StudyDefinition
+    tokens: Tokens
+    request: Request = field(repr=False)
+
+    def enter(self, store: Store, environment: dict[str, Any]) -> tuple[optuna.Study, bool]:
+        """Open the study, creating it if need be; whether it was created."""
+        search = self.definition.search
+        sampler = PerTrialSampler(SAMPLERS[search.sampler], search.seed, search.num_startup_trials)
+        pruner = PRUNERS[search.pruner](
+            search.num_pruner_startup_trials, search.num_pruner_warmup_steps
+        )
+        with store.lock():
+            record = _record(store, self.name)
+            if record is None:
+                record = StudyRecord(
+                    definition=self.definition.to_dict(),
+                    definition_digest=self.definition.digest(),
+                    data_digest=self.tokens.digest,
+                    created=time.time(),
+                    environment=environment,
+                )
+                create_study(store, self.name, record)
+                created = True
+            else:  # since the plan was made, another process may have created it differently
+                _compare(record, self.definition, self.request, store.location)
+                _compare_data(record, self.definition, self.tokens, self.name)
+                created = False
+        return load_study(store, self.name, sampler=sampler, pruner=pruner), created
+
+
+def make_plan(location: Location, request: Request) -> Plan:
+    """Check the database, the definition, the study's own if it exists, and the text.
+
+    Raises:
+        CvfpOptError: whichever of them is not as required; nothing was created or changed.
+    """
+    check_writable(location)
+    record = None
+    if has_database(location):
+        with open_for_reading(location) as store:
+            record = _record(store, request.name)
+    frozen = None if record is None else StudyDefinition.from_dict(record.definition)
+    definition = request.resolve(frozen)
+    if record is not None:
+        _compare(record, definition, request, location)
+    try:
+        tokens = load_tokens(definition.data)
+    except DataError as error:
+        if record is None or request.data is not None:
+            raise
+        raise DataError(
+            f"{error} (the text of study {request.name!r}; if it lies elsewhere now, "
+            "add --data PATH)"
+        ) from None
+    if record is not None:
+        _compare_data(record, definition, tokens, request.name)
+    return Plan(name=request.name, definition=definition, tokens=tokens, request=request)
+
+
+def _record(store: Store, name: str) -> StudyRecord | None:
+    """The record of a study; None if there is no such study (or one cut off at birth)."""
+    return StudyRecord.of(load_study(store, name)) if has_study(store, name) else None
+
+
+def _compare(
+    record: StudyRecord, definition: StudyDefinition, request: Request, location: Location
+) -> None:
+    found = differences(StudyDefinition.from_dict(record.definition), definition)
+    if found:
+        raise StudyError(
+            f"study {request.name!r} was created with another definition:\n  "
+            + "\n  ".join(found)
+            + f"\nEither start another study:  --study-name {request.name}-2\n"
+            "or go on with the study's own definition:  "
+            f"cvfp-opt run --study-name {request.name}{location.option}"
+        )
+
+
+def _compare_data(
+    record: StudyRecord, definition: StudyDefinition, tokens: Tokens, name: str
+) -> None:
+    if record.data_digest != tokens.digest:
+        raise StudyError(
+            f"study {name!r} was created with another text: its tokens have the digest "
+            f"{record.data_digest[:12]}, those of {definition.data.path or 'the embedded corpus'} "
+            f"have {tokens.digest[:12]}; give the study's own text with --data PATH, or start "
+            f"another study with --study-name {name}-2"
+        )

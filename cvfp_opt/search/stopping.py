@@ -1,0 +1,48 @@
+"""Stopping a search by ^C or SIGTERM, at a place where nothing is half done."""
+
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import Self
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class SearchStopped(BaseException):
+    """The user, or the system, asked the search to stop. No error: a BaseException, as
+    KeyboardInterrupt is, so that nothing takes it for a failed trial."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signal.Signals(signum).name)
+        self.exit_code = 128 + signum
+
+
+class StopRequest:
+    """While entered, a first signal is remembered, and a second one stops at once.
+
+    Args:
+        notify: told once, when the first signal comes.
+    """
+
+    def __init__(self, notify: Callable[[], None]) -> None:
+        self._notify = notify
+        self._signum: int | None = None
+
+    def __enter__(self) -> Self:
+        self._previous = {signum: signal.signal(signum, self._receive) for signum in SIGNALS}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for signum, handler in self._previous.items():
+            signal.signal(signum, handler)
+
+    def check(self) -> None:
+        """Raise SearchStopped if a signal came."""
+        if self._signum is not None:
+            raise SearchStopped(self._signum)
+
+    def _receive(self, signum: int, frame: FrameType | None) -> None:
+        if self._signum is not None:
+            raise SearchStopped(signum)
+        self._signum = signum
+        self._notify()

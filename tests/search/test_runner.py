@@ -1,0 +1,237 @@
+"""The loop: budgets, failures, pruning, divergence, mirrors."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import optuna
+import pytest
+import torch
+from optuna.trial import TrialState
+from support import TINY
+
+from cvfp_opt.errors import SearchError
+from cvfp_opt.search.definition_file import read_sections, resolve_definition
+from cvfp_opt.search.objective import Objective
+from cvfp_opt.search.plan import Request, make_plan
+from cvfp_opt.search.runner import Search
+from cvfp_opt.search.stopping import SearchStopped, StopRequest
+from cvfp_opt.store.location import resolve_location
+from cvfp_opt.store.mirrors import MIRRORS, SOURCE_TRIAL, sync_mirrors
+from cvfp_opt.store.records import TrialRecord, trial_records
+from cvfp_opt.store.storage import Store, open_for_search
+from cvfp_opt.store.studies import study_names
+from cvfp_opt.training.events import Event, IterationFinished
+
+
+class Recorder:
+    """A SearchObserver that remembers, and may act at an event."""
+
+    def __init__(self, act: Callable[[int, Event], None] = lambda number, event: None) -> None:
+        self.notices: list[str] = []
+        self.started: list[int] = []
+        self.finished: list[TrialRecord] = []
+        self._act = act
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
+
+    def trial_started(self, number: int, params: dict[str, Any]) -> None:
+        self.started.append(number)
+
+    def trial_event(self, event: Event) -> None:
+        self._act(self.started[-1], event)
+
+    def trial_finished(self, record: TrialRecord, records: list[TrialRecord]) -> None:
+        self.finished.append(record)
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    with open_for_search(resolve_location("x.db")) as opened:
+        yield opened
+
+
+def make_search(store: Store, *settings: str, act: Any = None) -> Search:
+    request = Request(definition="quick", settings=[*TINY, *settings])
+    plan = make_plan(store.location, request)
+    study, _ = plan.enter(store, {})
+    objective = Objective(
+        definition=plan.definition, tokens=plan.tokens, device=torch.device("cpu")
+    )
+    return Search(
+        store=store,
+        study=study,
+        objective=objective,
+        environment={},
+        observer=Recorder(act) if act else Recorder(),
+        stop=StopRequest(lambda: None),
+    )
+
+
+def states(search: Search) -> list[TrialState]:
+    return [t.state for t in search.study.trials]
+
+
+def test_the_total_is_exact_however_often_it_is_asked_for(store: Store) -> None:
+    search = make_search(store)
+    search.run(3)
+    search.run(3)
+    assert states(search) == [TrialState.COMPLETE] * 3
+    search.run(5)
+    assert len(search.study.trials) == 5
+
+
+def test_a_trial_leaves_what_its_report_needs(store: Store) -> None:
+    search = make_search(store)
+    search.run(1)
+    [record] = trial_records(search.study)
+    assert record.value == record.metrics["score"] == record.iterations[-1]["score"]
+    assert [i["iteration"] for i in record.iterations] == list(range(len(record.iterations)))
+    assert set(record.seconds) == {"pass", "rank", "audit", "training", "bookkeeping"}
+    assert record.audit["baseline"]["effective_rank"] == record.iterations[0]["effective_rank"]
+    [trial] = search.study.trials
+    assert trial.intermediate_values == {i["iteration"]: i["score"] for i in record.iterations}
+
+
+def test_the_validation_split_can_be_scored(store: Store) -> None:
+    search = make_search(store, "objective.split=validation")
+    search.run(1)
+    [record] = trial_records(search.study)
+    assert record.value == record.metrics["validation_score"] != record.metrics["score"]
+
+
+def test_a_fixed_threshold_is_the_same_for_all_trials(store: Store) -> None:
+    search = make_search(store, "objective.threshold=0.1")
+    search.run(3)
+    for record in trial_records(search.study):
+        assert record.metrics["convergence_rate"] == record.audit["absolute_convergence"]
+
+
+def test_a_trial_that_raises_fails_with_its_reason_and_the_search_goes_on(store: Store) -> None:
+    def act(number: int, event: Event) -> None:
+        if number == 1:
+            raise MemoryError("no room")
+
+    search = make_search(store, act=act)
+    search.run(3)
+    assert states(search) == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE]
+    record = trial_records(search.study)[1]
+    assert (record.status, record.reason) == ("error", "MemoryError: no room")
+
+
+def test_five_first_failures_stop_the_search_with_their_reason(store: Store) -> None:
+    def act(number: int, event: Event) -> None:
+        raise RuntimeError("broken device")
+
+    search = make_search(store, act=act)
+    with pytest.raises(SearchError, match=r"first 5 trials all failed.*broken device.*\+5"):
+        search.run(20)
+    assert states(search) == [TrialState.FAIL] * 5
+
+
+def test_later_failures_do_not_stop_the_search(store: Store) -> None:
+    def act(number: int, event: Event) -> None:
+        if number > 0:
+            raise RuntimeError("broken device")
+
+    search = make_search(store, act=act)
+    search.run(8)
+    assert states(search) == [TrialState.COMPLETE] + [TrialState.FAIL] * 7
+
+
+def test_a_stop_gives_the_trial_back_and_the_next_run_repeats_it(store: Store) -> None:
+    def act(number: int, event: Event) -> None:
+        if number == 1 and isinstance(event, IterationFinished) and event.metrics.iteration == 2:
+            raise SearchStopped(2)
+
+    stopped = make_search(store, act=act)
+    with pytest.raises(SearchStopped):
+        stopped.run(3)
+    assert states(stopped) == [TrialState.COMPLETE, TrialState.WAITING]
+    params = stopped.study.trials[1].params
+    resumed = make_search(store)
+    resumed.run(3)
+    assert resumed.study.trials[1].params == params
+    assert states(resumed) == [TrialState.COMPLETE] * 3
+
+
+def test_a_diverged_trial_fails_without_a_score_and_says_where(store: Store) -> None:
+    search = make_search(store, "space.phase1_learning_rate=1e38")
+    search.run(1)
+    [trial] = search.study.trials
+    assert (trial.state, trial.values) == (TrialState.FAIL, None)
+    [record] = trial_records(search.study)
+    assert record.status == "diverged"
+    assert "in iteration" in record.reason
+
+
+def test_the_pruner_ends_trials_below_the_median(store: Store) -> None:
+    search = make_search(
+        store,
+        "search.num_pruner_startup_trials=1",
+        "search.num_pruner_warmup_steps=1",
+        "training.num_iterations=6",
+    )
+    search.run(12)
+    pruned = [r for r in trial_records(search.study) if r.state == "pruned"]
+    assert pruned
+    for record in pruned:
+        assert record.status == "pruned"
+        assert len(record.iterations) >= 2
+        assert record.audit == {}
+
+
+def test_no_trial_is_started_after_the_deadline(store: Store) -> None:
+    search = make_search(store)
+    search.run(3, deadline=0.0)
+    assert search.study.trials == []
+
+
+def mirrored(store: Store, suffix: str) -> list[optuna.trial.FrozenTrial]:
+    return optuna.load_study(study_name=f"quick/{suffix}", storage=store.storage).trials
+
+
+def test_mirrors_hold_each_complete_trial_once_with_its_two_values(store: Store) -> None:
+    search = make_search(store)
+    search.run(3)
+    sync_mirrors(store, search.study)
+    records = trial_records(search.study)
+    for mirror in MIRRORS:
+        trials = mirrored(store, mirror.suffix)
+        assert [t.user_attrs[SOURCE_TRIAL] for t in trials] == [0, 1, 2]
+        study = optuna.load_study(study_name=f"quick/{mirror.suffix}", storage=store.storage)
+        assert study.metric_names == list(mirror.metric_names)
+        assert study.best_trials
+    assert [t.values for t in mirrored(store, "pareto")] == [
+        [r.metrics["convergence_rate"], r.metrics["effective_rank"]] for r in records
+    ]
+    assert [t.values for t in mirrored(store, "pareto-audited")] == [
+        [
+            r.audit["frozen_held_out"]["convergence"],
+            r.audit["frozen_held_out"]["effective_rank"],
+        ]
+        for r in records
+    ]
+    assert study_names(store) == ["quick"]
+
+
+def test_mirrors_are_completed_after_a_crash(store: Store) -> None:
+    search = make_search(store)
+    search.run(3)
+    optuna.delete_study(study_name="quick/pareto", storage=store.storage)
+    make_search(store).run(3)
+    assert len(mirrored(store, "pareto")) == 3
+
+
+def test_an_objective_gives_the_same_bits_for_the_same_trial(store: Store) -> None:
+    definition = resolve_definition(read_sections("quick"), TINY, where="quick")
+    search = make_search(store)
+    search.run(2)
+    second = search.study.trials[1]
+    objective = Objective(
+        definition=definition, tokens=search.objective.tokens, device=torch.device("cpu")
+    )
+    parameters = definition.space.suggest(optuna.trial.FixedTrial(second.params))  # type: ignore[arg-type]
+    digests = [objective(parameters, number).weights_digest for number in (1, 1, 2)]
+    assert digests[0] == digests[1] == second.user_attrs["environment"]["weights_digest"]
+    assert digests[2] != digests[0]
