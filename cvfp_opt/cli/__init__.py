@@ -1,0 +1,77 @@
+"""The command line: parse, one library call, print, exit code.
+
+Command modules import click alone at the top; what is slow to import (torch, optuna) they import
+when they run, so that ``--help`` answers at once.
+"""
+
+import os
+import platform
+import sys
+import traceback
+from typing import NoReturn
+
+import click
+
+from cvfp_opt import __version__
+from cvfp_opt.cli.run import run
+from cvfp_opt.cli.show import best, list_studies, status
+from cvfp_opt.errors import CvfpOptError
+
+USER_ERROR, USAGE_ERROR, BUG, INTERRUPTED = 1, 2, 3, 130
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 99},
+    epilog="Example: cvfp-opt run --n-trials 50",
+)
+@click.version_option(__version__, prog_name="cvfp-opt")
+def cli() -> None:
+    """Search hyperparameters of the CVFP (Context Vector Fixed-Point) model.
+
+    Every trial is trained, scored and audited, and kept in an Optuna database.
+    """
+
+
+for command in (run, status, best, list_studies):
+    cli.add_command(command)
+
+
+def main() -> NoReturn:
+    """Entry point: runs a command and turns what it raises into text and an exit code."""
+    try:
+        code = cli.main(prog_name="cvfp-opt", standalone_mode=False)
+    except click.exceptions.Exit as exit_:
+        code = exit_.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        code = INTERRUPTED
+    except CvfpOptError as error:
+        click.echo(f"Error: {error}", err=True)
+        code = USER_ERROR
+    except BrokenPipeError:  # the reader (head, less) went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = USER_ERROR
+    except Exception as error:
+        code = _report_bug(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _report_bug(error: Exception) -> int:
+    from cvfp_opt.store.bug_log import write_bug_log
+
+    text = "\n".join(
+        [
+            f"cvfp-opt {__version__}, Python {platform.python_version()}, {platform.platform()}",
+            f"command: {' '.join(sys.argv)}",
+            "",
+            traceback.format_exc(),
+        ]
+    )
+    click.echo(f"Error: this is a bug in cvfp-opt: {type(error).__name__}: {error}", err=True)
+    try:
+        click.echo(f"Its account is in {write_bug_log(text)}; please report it.", err=True)
+    except OSError:
+        click.echo(text, err=True)
+    return BUG

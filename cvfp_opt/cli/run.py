@@ -1,0 +1,167 @@
+"""``run``: create a study or go on with it."""
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cvfp_opt.cli.options import json_option, storage_option, study_name_option
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from cvfp_opt.cli.progress import RunDisplay
+    from cvfp_opt.search.plan import Plan
+    from cvfp_opt.store.location import Location
+
+
+class TrialCount(click.ParamType):
+    """``50``: the study's total; ``+10``: that many more."""
+
+    name = "trial count"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, bool]:
+        text = str(value)
+        digits = text.removeprefix("+")
+        if not digits.isascii() or not digits.isdigit() or int(digits) < 1:
+            self.fail(f"50 (the study's total) or +10 (that many more) is required, got {text!r}")
+        return int(digits), text.startswith("+")
+
+
+@click.command(epilog="Example: cvfp-opt run quick --n-trials 20 --set training.num_epochs=1")
+@click.argument("definition", required=False)
+@click.option(
+    "--n-trials",
+    type=TrialCount(),
+    default="50",
+    show_default=True,
+    metavar="N|+N",
+    help="Total number of trials of the study; +N for N more than it has.",
+)
+@click.option(
+    "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Start no trial after this."
+)
+@storage_option
+@study_name_option
+@click.option("--seed", type=int, help="Of everything random (at creation). [default: 0]")
+@click.option(
+    "--data",
+    type=click.Path(),
+    help="Text to train on: a .txt file, a folder of them, or a .jsonl file.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="SECTION.KEY=VALUE",
+    help="Change the definition (at creation); repeatable.",
+)
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
+@click.option("--threads", type=int, help="Threads of torch. [default: all processors]")
+@json_option
+def run(
+    definition: str | None,
+    n_trials: tuple[int, bool],
+    timeout: float | None,
+    storage: str | None,
+    study_name: str | None,
+    seed: int | None,
+    data: str | None,
+    settings: tuple[str, ...],
+    device: str,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Search, or go on with a search that was stopped.
+
+    DEFINITION is a name (recommended, quick) or the path of a .toml file; by default the
+    study's own, or recommended for a new study. A study has a fixed total of trials: typed
+    again, the command goes on to that total.
+    """
+    from cvfp_opt.cli.console import make_console
+
+    console = make_console(stderr=as_json)
+    deadline = None if timeout is None else time.monotonic() + timeout
+    if console.is_terminal:
+        console.print("[dim]loading ...[/dim]", end="\r")
+
+    from cvfp_opt.search.environment import describe_environment
+    from cvfp_opt.search.plan import Request, make_plan
+    from cvfp_opt.store.location import resolve_location
+    from cvfp_opt.training.device import resolve_device, set_threads
+
+    where = resolve_device(device)
+    count = set_threads(threads)
+    location = resolve_location(storage)
+    request = Request(
+        definition=definition, study_name=study_name, settings=settings, data=data, seed=seed
+    )
+    plan = make_plan(location, request)
+    environment = describe_environment(where, count)
+    sys.exit(_search(plan, location, environment, n_trials, deadline, console, as_json))
+
+
+def _search(
+    plan: "Plan",
+    location: "Location",
+    environment: dict[str, Any],
+    n_trials: tuple[int, bool],
+    deadline: float | None,
+    console: "Console",
+    as_json: bool,
+) -> int:
+    """Run the search and print its summary; the exit code."""
+    import torch
+
+    from cvfp_opt.cli.progress import RunDisplay
+    from cvfp_opt.report.summary import Summary
+    from cvfp_opt.search.objective import Objective
+    from cvfp_opt.search.runner import Search
+    from cvfp_opt.search.stopping import SearchStopped, StopRequest
+    from cvfp_opt.store.records import count_finished
+    from cvfp_opt.store.storage import open_for_search
+
+    with open_for_search(location) as store:
+        study, created = plan.enter(store, environment)
+        asked, relative = n_trials
+        total = asked + count_finished(study) if relative else asked
+        display = RunDisplay(console, plan.definition, total)
+        display.header(plan, location, environment, created)
+        objective = Objective(
+            definition=plan.definition,
+            tokens=plan.tokens,
+            device=torch.device(environment["device"]),
+        )
+        code = 0
+        try:
+            with StopRequest(display.stopping) as stop, display:
+                Search(
+                    store=store,
+                    study=study,
+                    objective=objective,
+                    environment=environment,
+                    observer=display,
+                    stop=stop,
+                ).run(total, deadline)
+        except SearchStopped as stopped:
+            code = stopped.exit_code
+        summary = Summary.of(study, location.shown)
+    _finish(display, summary, location, code, as_json)
+    return code
+
+
+def _finish(
+    display: "RunDisplay", summary: Any, location: "Location", code: int, as_json: bool
+) -> None:
+    from cvfp_opt.cli.console import print_json
+    from cvfp_opt.report.judgement import judge
+
+    if code:
+        display.stopped(summary, location)
+    else:
+        display.summary(summary, location)
+    if as_json:
+        print_json(summary.to_dict() | {"judgement": judge(summary)})

@@ -1,0 +1,1 @@
+"""Read-only views of a study: summaries, judgement, tables, definitions. No torch."""

@@ -1,0 +1,94 @@
+"""The winner: in words, and as a definition with its parameters fixed."""
+
+from typing import Any
+
+import tomlkit
+
+from cvfp_opt.errors import StudyError
+from cvfp_opt.report.summary import Summary
+from cvfp_opt.report.tables import number, share
+from cvfp_opt.store.records import TrialRecord
+
+
+def require_best(summary: Summary) -> TrialRecord:
+    """The best trial.
+
+    Raises:
+        StudyError: no trial is complete.
+    """
+    if summary.best is None:
+        raise StudyError(
+            f"study {summary.name!r}: at least one complete trial is required, it has none; "
+            f"type `cvfp-opt run --study-name {summary.name}`"
+        )
+    return summary.best
+
+
+def best_lines(best: TrialRecord) -> list[str]:
+    """Parameters, metrics and audit of a trial, a line each."""
+    ended = f", {best.status}: {best.reason}" if best.reason else ""
+    lines = [f"trial {best.number}: score {number(best.value, 4)}{ended}"]
+    lines += ["", "parameters"]
+    lines += [f"  {name:<34}{value:.6g}" for name, value in best.params.items()]
+    metrics = best.metrics
+    if metrics:
+        lines += ["", f"{'metrics of the last pass':<36}{'train':>10}{'validation':>12}"]
+        for label, key in (
+            ("convergence rate", "convergence_rate"),
+            ("effective rank / D", "effective_rank"),
+            ("score", "score"),
+        ):
+            show = number if key == "score" else share
+            lines.append(
+                f"  {label:<34}{show(metrics[key]):>10}{show(metrics[f'validation_{key}']):>12}"
+            )
+    if best.audit:
+        lines += ["", *_audit_lines(best.audit)]
+    return lines
+
+
+def _audit_lines(audit: dict[str, Any]) -> list[str]:
+    baseline = audit["baseline"]
+    rows = [
+        ("convergence at the fixed 0.1, absolute", share(audit["absolute_convergence"])),
+        ("convergence at the fixed 0.1, scale-free", share(audit["scale_free_convergence"])),
+        ("mean norm of a context", number(audit["context_norm"], 2)),
+        ("Lyapunov exponent per token", number(audit["lyapunov_exponent"], 3)),
+        ("untrained: score", number(baseline["score"])),
+        ("untrained: convergence rate", share(baseline["convergence_rate"])),
+        ("untrained: effective rank / D", share(baseline["effective_rank"])),
+        ("untrained: the same on validation", share(baseline["validation_effective_rank"])),
+    ]
+    lines = ["audit", *(f"  {label:<44}{value:>8}" for label, value in rows), ""]
+    lines.append(
+        f"{'two reads with the final weights':<36}{'at 0.1':>10}{'at 0.01':>10}{'rank':>10}"
+    )
+    for label, key in (
+        ("training text", "frozen_train"),
+        ("validation text", "frozen_validation"),
+        ("held-out text", "frozen_held_out"),
+    ):
+        frozen = audit[key]
+        figures = (frozen["convergence"], frozen["convergence_strict"], frozen["effective_rank"])
+        lines.append(f"  {label:<34}" + "".join(f"{share(value):>10}" for value in figures))
+    return lines
+
+
+def best_toml(summary: Summary) -> str:
+    """The study's definition with the best trial's parameters as values; `run` accepts it.
+
+    Raises:
+        StudyError: no complete trial, or another program's study.
+    """
+    best = require_best(summary)
+    if summary.record is None:
+        raise StudyError(
+            f"study {summary.name!r} was made by another program: it has no definition to print"
+        )
+    document = tomlkit.document()
+    document.add(
+        tomlkit.comment(f"Trial {best.number} of study {summary.name}, score {best.value:.4f}.")
+    )
+    for name, section in summary.record.definition.items():
+        document[name] = section | best.params if name == "space" else section
+    return tomlkit.dumps(document)

@@ -1,0 +1,155 @@
+"""Tables for terminals and logs."""
+
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from cvfp_opt.report.summary import Summary, untrained_score
+from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.store.studies import StudySummary
+
+SHORT_NAMES = {
+    "dist_reg_weight": "weight",
+    "phase1_learning_rate": "lr",
+    "phase1_convergence_threshold": "threshold",
+    "layernorm_mix": "mix",
+}
+
+
+def share(value: float | None) -> str:
+    """A rate as a percentage."""
+    return "-" if value is None else f"{value:.1%}"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A figure, or a dash."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def parameters_line(params: dict[str, Any]) -> str:
+    """Parameters in one line."""
+    return "  ".join(f"{SHORT_NAMES.get(k, k)} {v:.4g}" for k, v in params.items())
+
+
+def duration(seconds: float) -> str:
+    """Wall time in the two largest units."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    return f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def best_table(ranking: list[TrialRecord]) -> Table:
+    """Scores and parameters of the best trials."""
+    names = list(dict.fromkeys(name for trial in ranking for name in trial.params))
+    table = _table(
+        f"The best {len(ranking)}" if len(ranking) > 1 else "The best",
+        "trial",
+        "score",
+        "untrained",
+        "convergence",
+        "rank",
+        *(SHORT_NAMES.get(name, name) for name in names),
+        "ended",
+    )
+    for trial in ranking:
+        table.add_row(
+            str(trial.number),
+            number(trial.value),
+            number(untrained_score(trial)),
+            share(trial.metrics.get("convergence_rate")),
+            share(trial.metrics.get("effective_rank")),
+            *(f"{trial.params[name]:.4g}" if name in trial.params else "-" for name in names),
+            trial.status,
+        )
+    return table
+
+
+def audit_table(ranking: list[TrialRecord]) -> Table:
+    """What the score does not say, for the same trials."""
+    table = _table(
+        "Their audit (thresholds 0.1 for all; frozen: two reads with the final weights)",
+        "trial",
+        "absolute",
+        "scale-free",
+        "frozen: seen",
+        "unseen",
+        "rank: unseen",
+        "lyapunov",
+        "norm",
+        "degenerate",
+    )
+    for trial in ranking:
+        audit = trial.audit
+        if not audit:
+            table.add_row(str(trial.number), *["-"] * 8)
+            continue
+        flags = [f for f in ("global_attractor", "near_zero", "identity_map") if audit[f]]
+        table.add_row(
+            str(trial.number),
+            share(audit["absolute_convergence"]),
+            share(audit["scale_free_convergence"]),
+            share(audit["frozen_train"]["convergence"]),
+            share(audit["frozen_held_out"]["convergence"]),
+            share(audit["frozen_held_out"]["effective_rank"]),
+            number(audit["lyapunov_exponent"], 2),
+            number(audit["context_norm"], 1),
+            ", ".join(flags) or "no",
+        )
+    return table
+
+
+def studies_table(rows: list[StudySummary]) -> Table:
+    """All studies of a database."""
+    table = _table("", "study", "complete", "pruned", "fail", "running", "waiting", "best")
+    table.title = None
+    table.columns[0].justify = "left"
+    for row in rows:
+        counts = [str(row.num_trials.get(s, 0)) for s in _COUNTED]
+        name = Text(row.name) if row.made_here else Text(f"{row.name} (another program's)")
+        table.add_row(name, *counts, number(row.best_value))
+    return table
+
+
+_COUNTED = ("complete", "pruned", "fail", "running", "waiting")
+
+
+def status_lines(summary: Summary) -> list[str]:
+    """A study's state in a few lines."""
+    counts = ", ".join(f"{n} {state}" for state, n in summary.counts.items() if n)
+    lines = [
+        f"study {summary.name} in {summary.url}",
+        f"trials: {counts or 'none yet'}",
+    ]
+    if summary.record is None:
+        lines.append("made by another program: no definition and no audit to show")
+    best = summary.best
+    if best is not None:
+        lines.append(
+            f"best: trial {best.number} with score {best.value:.4f} "
+            f"(untrained {number(untrained_score(best))})"
+        )
+    seconds = summary.seconds
+    total = sum(seconds.values())
+    if total > 0:
+        shares = ", ".join(f"{phase} {spent / total:.1%}" for phase, spent in seconds.items())
+        count = sum(bool(trial.seconds) for trial in summary.trials)
+        lines.append(
+            f"time: {duration(total)} in {count} trials, {duration(total / count)} each: {shares}"
+        )
+    lines += [
+        f"trial {trial.number} failed ({trial.status or 'no reason stored'}): {trial.reason}"
+        for trial in summary.trials
+        if trial.state == "fail"
+    ][-5:]
+    return lines

@@ -1,0 +1,117 @@
+"""The sentence of judgement against trials whose story is known."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cvfp_opt.report.judgement import judge
+from cvfp_opt.report.summary import Summary
+from cvfp_opt.search.definition import StudyDefinition
+from cvfp_opt.store.records import StudyRecord, TrialRecord
+
+PARAMS = {
+    "dist_reg_weight": 0.5,
+    "phase1_learning_rate": 0.002,
+    "phase1_convergence_threshold": 0.3,
+    "layernorm_mix": 0.8,
+}
+
+
+def frozen(convergence: float) -> dict[str, float]:
+    return {"convergence": convergence, "convergence_strict": 0.5, "effective_rank": 0.8}
+
+
+def trial(**audit: Any) -> TrialRecord:
+    figures = {
+        "absolute_convergence": 0.97,
+        "scale_free_convergence": 0.97,
+        "global_attractor": False,
+        "near_zero": False,
+        "identity_map": False,
+        "baseline": {"score": 0.45},
+        "frozen_train": frozen(0.99),
+        "frozen_held_out": frozen(0.98),
+    }
+    return TrialRecord(
+        number=4,
+        state="complete",
+        value=0.93,
+        params=dict(PARAMS),
+        metrics={"convergence_rate": 0.97},
+        audit=figures | audit,
+    )
+
+
+def judged(record: TrialRecord) -> str:
+    study = StudyRecord(
+        definition=StudyDefinition().to_dict(),
+        definition_digest="",
+        data_digest="",
+        created=0.0,
+        environment={},
+    )
+    return judge(Summary(name="s", url="", record=study, trials=[record]))
+
+
+def test_a_sound_winner() -> None:
+    assert judged(trial()) == (
+        "Trial 4 scores 0.930, better than the untrained net (0.450); its final net has a fixed "
+        "point on text it saw and on text it did not (99.0% and 98.0% of tokens agree between two "
+        "frozen reads); the score does not rest on its threshold (97.0% converged at its own "
+        "0.300, 97.0% at the fixed 0.1)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("untrained", "verdict"),
+    [(0.45, "better than"), (0.925, "no better than"), (0.935, "no better than"), (0.97, "worse")],
+)
+def test_against_the_untrained_net(untrained: float, verdict: str) -> None:
+    assert verdict in judged(trial(baseline={"score": untrained}))
+
+
+@pytest.mark.parametrize(
+    ("saw", "unseen", "words"),
+    [
+        (0.99, 0.50, "has a fixed point on text it saw, but not on text it did not see"),
+        (0.50, 0.99, "has a fixed point on unseen text, but not on the text it saw"),
+        (0.10, 0.20, "has no fixed point (10.0% and 20.0% of tokens"),
+    ],
+)
+def test_a_fixed_point_that_is_missing(saw: float, unseen: float, words: str) -> None:
+    assert words in judged(trial(frozen_train=frozen(saw), frozen_held_out=frozen(unseen)))
+
+
+def test_a_score_that_rests_on_its_threshold() -> None:
+    words = "the score rests on its threshold (97.0% converged at its own 0.300, 11.0% at"
+    assert words in judged(trial(absolute_convergence=0.11))
+
+
+@pytest.mark.parametrize("flag", ["global_attractor", "near_zero", "identity_map"])
+def test_degenerate_contexts_are_said(flag: str) -> None:
+    assert "DEGENERATE" in judged(trial(**{flag: True}))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "side"),
+    [
+        ("dist_reg_weight", 0.89, "upper"),
+        ("dist_reg_weight", 0.11, "lower"),
+        # within 3 % of the log range, though not of the linear one
+        ("phase1_learning_rate", 0.00053, "lower"),
+    ],
+)
+def test_a_parameter_at_its_bound_is_said(name: str, value: float, side: str) -> None:
+    record = replace(trial(), params=PARAMS | {name: value})
+    assert f"{name} = {value:.4g} lies at the {side} bound" in judged(record)
+
+
+def test_a_parameter_inside_its_range_is_not() -> None:
+    record = replace(trial(), params=PARAMS | {"phase1_learning_rate": 0.0006})
+    assert "bound" not in judged(record)
+
+
+def test_nothing_to_judge() -> None:
+    summary = Summary(name="s", url="", record=None, trials=[TrialRecord(number=0, state="fail")])
+    assert judge(summary).startswith("No trial is complete yet")

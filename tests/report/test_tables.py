@@ -1,0 +1,61 @@
+"""Tables and lines hold what they should, and survive trials of every kind."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from cvfp_opt.report.best import best_lines
+from cvfp_opt.report.summary import Summary
+from cvfp_opt.report.tables import audit_table, best_table, duration, status_lines
+from cvfp_opt.store.records import TrialRecord
+
+
+def drawn(renderable: object) -> str:
+    console = Console(file=io.StringIO(), width=120)
+    console.print(renderable)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.04, "0.0 s"),
+        (59.9, "59.9 s"),
+        (61, "1 min 01 s"),
+        (3599.6, "1 h 00 min"),
+        (7260, "2 h 01 min"),
+    ],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_tables_show_dashes_for_what_a_trial_lacks() -> None:
+    bare = TrialRecord(number=3, state="complete", value=0.5, params={"x": 1.0})
+    assert "0.500" in drawn(best_table([bare]))
+    assert drawn(audit_table([bare])).splitlines()[-1].split() == ["3"] + ["-"] * 8
+    assert best_lines(bare)[0] == "trial 3: score 0.5000"
+
+
+def test_the_ranking_is_by_score_then_number() -> None:
+    trials = [
+        TrialRecord(number=n, state=state, value=value)
+        for n, state, value in [
+            (0, "complete", 0.5),
+            (1, "pruned", 0.9),
+            (2, "complete", 0.7),
+            (3, "complete", 0.7),
+            (4, "fail", None),
+        ]
+    ]
+    summary = Summary(name="s", url="u", record=None, trials=trials)
+    assert [t.number for t in summary.ranking] == [2, 3, 0]
+    assert summary.counts["pruned"] == summary.counts["fail"] == 1
+
+
+def test_status_tells_why_trials_failed() -> None:
+    trials = [TrialRecord(number=7, state="fail", status="error", reason="OSError: disk")]
+    summary = Summary(name="s", url="u", record=None, trials=trials)
+    assert "trial 7 failed (error): OSError: disk" in status_lines(summary)

@@ -1,0 +1,67 @@
+"""Every command that README shows runs, in its order, in one folder."""
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support import REPOSITORY, TINY, Outcome
+
+from cvfp_opt.search import definition_file
+
+
+def commands() -> list[str]:
+    text = (REPOSITORY / "README.md").read_text()
+    blocks = re.findall(r"^```console\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()]
+
+
+@pytest.fixture
+def tiny_definitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The built-in definitions, on a net so small that 50 trials take seconds."""
+    sections: dict[str, dict[str, str]] = {}
+    for setting in [*TINY, "search.num_pruner_warmup_steps=2"]:
+        name, _, value = setting.partition("=")
+        section, key = name.split(".")
+        sections.setdefault(section, {})[key] = value
+    toml = "".join(
+        f"[{name}]\n" + "".join(f"{k} = {v}\n" for k, v in section.items())
+        for name, section in sections.items()
+    )
+    tiny = dict.fromkeys(definition_file.builtin_definitions(), toml)
+    monkeypatch.setattr(definition_file, "builtin_definitions", lambda: tiny)
+
+
+def test_every_command_of_the_readme_runs(
+    invoke: Callable[..., Outcome], tiny_definitions: None
+) -> None:
+    Path("my-text.txt").write_text(" ".join(f"some words, number {i}." for i in range(200)))
+    ran = []
+    for line in commands():
+        words = shlex.split(line.split("&&")[-1])
+        if words[0] in ("pip", "pytest"):
+            continue
+        if words[0] == "optuna-dashboard":
+            assert Path(words[1].removeprefix("sqlite:///")).is_file()
+            continue
+        assert words[0] == "cvfp-opt", line
+        target = None
+        if ">" in words:
+            target = words[words.index(">") + 1]
+            words = words[: words.index(">")]
+        outcome = invoke(*words[1:])
+        assert outcome.code == 0, f"{line}\n{outcome.err}"
+        if target is not None:
+            Path(target).write_text(outcome.out)
+        ran.append(words[1])
+    assert set(ran) == {"run", "list", "status", "best"}
+    listed = invoke("list").out
+    assert re.search(r"^recommended +\d+ +\d+ +0 +0 +0", listed, flags=re.MULTILINE)
+
+
+def test_the_set_up_commands_are_the_promised_ones() -> None:
+    text = (REPOSITORY / "README.md").read_text()
+    assert "pip install -e . && cvfp-opt run --n-trials 50\n" in text
+    assert "pip install -e '.[test]' && pytest\n" in text
+    assert "pip install -e '.[test]' && pytest\n" in (REPOSITORY / ".ci" / "run").read_text()
