@@ -160,7 +160,7 @@ def audit_network(
     texts: AuditTexts,
     *,
     contexts: Tensor,
-    last_residuals: Tensor | None,
+    last_residuals: Tensor,
     baseline: Baseline,
     generator: torch.Generator,
     clock: Callable[[], float],
@@ -172,7 +172,7 @@ def audit_network(
         network: with its final weights.
         texts: what to read.
         contexts: (T, D) of the last pass over the training text, read with these weights.
-        last_residuals: (T,) of that pass against the one before; None if it was the only one.
+        last_residuals: (T,) of that pass against the one before.
         baseline: of the same set-up.
         generator: source of the Lyapunov probe's offsets.
         clock: seconds.
@@ -189,8 +189,6 @@ def audit_network(
     exponent = lyapunov_exponent(network, texts.train, again, generator)
 
     power = mean_square(contexts)
-    if last_residuals is None:
-        last_residuals = torch.full_like(contexts[:, 0], torch.inf)
     frozen_held_out = frozen_text(held_out, held_out_again)
     tail = slice(-texts.num_validation, None)
     return Audit(

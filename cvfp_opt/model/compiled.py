@@ -2,16 +2,16 @@
 
 A token needs every weight once, so a pass is bound by memory: product, ReLU, residual and
 LayerNorm are fused, the first layer's token half is one product for all tokens, and the last
-layer's token rows, which nothing uses, are left out. Each row is summed by one thread in a fixed
-order: the bits do not depend on the number of threads.
+layer's token rows, which nothing uses, are left out. It runs on one thread: sharing each
+product among two needs a barrier six times a token, and those collapse (ten times slower) as soon
+as anything else wants a processor.
 """
 
 from typing import Any
 
-import numba
 import numpy as np
 import torch
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -23,39 +23,23 @@ Array = NDArray[Any]
 _FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 
-@njit(parallel=True, cache=True, error_model="numpy", fastmath=_FAST)
-def _relu_product(
-    weight: Array, vector: Array, base: Array, out: Array
-) -> None:  # pragma: no cover
-    """``out = relu(weight @ vector + base)``, four rows at a time."""
-    num_rows, width = weight.shape
-    for quad in prange((num_rows + 3) // 4):
-        i = 4 * quad
-        if i + 4 <= num_rows:
-            a, b, c, d = base[i], base[i + 1], base[i + 2], base[i + 3]
-            for j in range(width):
-                x = vector[j]
-                a += weight[i, j] * x
-                b += weight[i + 1, j] * x
-                c += weight[i + 2, j] * x
-                d += weight[i + 3, j] * x
-            # written so that NaN stays NaN
-            out[i] = a - a if a < 0 else a
-            out[i + 1] = b - b if b < 0 else b
-            out[i + 2] = c - c if c < 0 else c
-            out[i + 3] = d - d if d < 0 else d
-        else:
-            for row in range(i, num_rows):
-                a = base[row]
-                for j in range(width):
-                    a += weight[row, j] * vector[j]
-                out[row] = a - a if a < 0 else a
+@njit(cache=True, error_model="numpy", fastmath=_FAST)
+def _relu_product(weight: Array, vector: Array, base: Array, out: Array) -> None:
+    """``out = relu(weight @ vector + base)``.
+
+    One row at a time: measured 40 GB/s of weights, against 25 for four rows at a time.
+    """
+    for i in range(weight.shape[0]):
+        total = base[i]
+        for j in range(weight.shape[1]):
+            total += weight[i, j] * vector[j]
+        out[i] = total - total if total < 0 else total  # written so that NaN stays NaN
 
 
 @njit(cache=True, error_model="numpy", fastmath=_FAST)
 def _add_and_mix(
     value: Array, increment: Array, gain: Array, bias: Array, mix: float, epsilon: float
-) -> None:  # pragma: no cover
+) -> None:
     """``value += increment``, then ``value = (1 - mix) value + mix LayerNorm(value)``."""
     width = value.shape[0]
     total = 0.0
@@ -91,7 +75,7 @@ def _read(
     mix: float,
     epsilon: float,
     out: Array,
-) -> None:  # pragma: no cover
+) -> None:
     """Contexts of a block of tokens into ``out`` (T, D). Shapes: see ``CompiledPass``."""
     split, num_layers = context.shape[0], context_gain.shape[0]
     width = split + embeddings.shape[1]
@@ -161,7 +145,6 @@ class CompiledPass:
 
     def read(self, first: int, last: int, context: Tensor, out: Tensor) -> None:
         """Write the contexts of tokens ``first`` ... ``last - 1`` to ``out`` (last - first, D)."""
-        numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
         _read(
             self._first,
             self._middle,

@@ -66,7 +66,8 @@ def _threshold(best: TrialRecord, definition: dict[str, Any]) -> str:
     objective = definition.get("objective", {})
     if objective.get("threshold", "trial") != "trial" or objective.get("split") == "validation":
         return ""
-    own = best.params.get("phase1_convergence_threshold")
+    name = "phase1_convergence_threshold"
+    own = best.params.get(name, definition.get("space", {}).get(name))
     if own is None:
         return ""
     rate, fixed = best.metrics["convergence_rate"], best.audit["absolute_convergence"]

@@ -134,6 +134,7 @@ class _BatchTrainer:
         if outcome.status is Status.PRUNED:
             return outcome
         k = self.history[-1].iteration
+        assert moved is not None, "only pruning ends a run before the second pass"
         with self.stopwatch("audit"):
             report = audit(self.run, k, reading, moved, baseline, self.observe)
         return outcome._replace(audit=report)

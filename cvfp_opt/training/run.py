@@ -167,7 +167,7 @@ def audit(
     run: TrainingRun,
     iteration: int,
     reading: Reading,
-    moved: Tensor | None,
+    moved: Tensor,
     baseline: Baseline,
     observe: Observer,
 ) -> Audit:

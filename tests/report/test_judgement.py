@@ -43,9 +43,11 @@ def trial(**audit: Any) -> TrialRecord:
     )
 
 
-def judged(record: TrialRecord) -> str:
+def judged(record: TrialRecord, **space: Any) -> str:
+    definition = StudyDefinition().to_dict()
+    definition["space"] |= space
     study = StudyRecord(
-        definition=StudyDefinition().to_dict(),
+        definition=definition,
         definition_digest="",
         data_digest="",
         created=0.0,
@@ -86,6 +88,14 @@ def test_a_fixed_point_that_is_missing(saw: float, unseen: float, words: str) ->
 def test_a_score_that_rests_on_its_threshold() -> None:
     words = "the score rests on its threshold (97.0% converged at its own 0.300, 11.0% at"
     assert words in judged(trial(absolute_convergence=0.11))
+
+
+def test_a_threshold_that_was_not_searched_is_judged_too() -> None:
+    record = trial(absolute_convergence=0.11)
+    del record.params["phase1_convergence_threshold"]
+    assert "rests on its threshold (97.0% converged at its own 0.500" in judged(
+        record, phase1_convergence_threshold=0.5
+    )
 
 
 @pytest.mark.parametrize("flag", ["global_attractor", "near_zero", "identity_map"])

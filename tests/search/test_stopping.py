@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import sqlite3
+import time
 from pathlib import Path
 
 import optuna
@@ -15,6 +16,7 @@ SLOWER = [
     "training.minibatch_size=64",
     "data.train_tokens=256",
     "model.num_layers=3",
+    "training.min_converged_ratio=1.0",
 ]
 WORDS = [
     "run",
@@ -63,7 +65,7 @@ def run_into_trial(
     database = folder / "storage" / "cvfp.db"
     query = (
         "SELECT count(*) FROM trials JOIN trial_intermediate_values USING (trial_id) "
-        "WHERE number = ? AND state = 'RUNNING' AND step >= 2"
+        "WHERE number = ? AND state = 'RUNNING' AND step >= 1"
     )
     while process.poll() is None:
         with contextlib.suppress(sqlite3.OperationalError):  # not created yet
@@ -72,6 +74,7 @@ def run_into_trial(
                 if connection.execute(query, (number,)).fetchone()[0]:
                     process.send_signal(signum)
                     break
+        time.sleep(0.005)  # asks again; leaves the processor to the search
     out, _ = process.communicate(timeout=60)
     return process.returncode, out
 

@@ -1,0 +1,255 @@
+"""The batch trainer against an independent reference, and every way that a run can end."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from cvfp_opt.model.diversity import DiversityConfig
+from cvfp_opt.model.network import ContextNetwork, ModelConfig
+from cvfp_opt.model.schedules import WEIGHT_SCHEDULES, ScheduleConfig
+from cvfp_opt.training.batch import train_batch
+from cvfp_opt.training.config import Hyperparameters, ObjectiveConfig, TrainingConfig
+from cvfp_opt.training.events import Event, IterationFinished, Phase, Progress, ignore
+from cvfp_opt.training.result import Status, TrainingResult
+from cvfp_opt.training.run import TrainingRun
+
+D, E, L, T, V = 8, 6, 2, 40, 10
+PARAMETERS = Hyperparameters(
+    dist_reg_weight=0.4,
+    phase1_learning_rate=0.01,
+    phase1_convergence_threshold=0.5,
+    layernorm_mix=0.8,
+)
+
+
+def make_run(
+    seed: int = 0,
+    validated: bool = False,
+    loss: str = "orthogonality",
+    parameters: Hyperparameters = PARAMETERS,
+    dtype: torch.dtype = torch.float64,
+    **training: Any,
+) -> TrainingRun:
+    def generator(purpose: int) -> torch.Generator:
+        return torch.Generator().manual_seed(10 * seed + purpose)
+
+    settings = {"num_iterations": 4, "minibatch_size": 16, "min_converged_ratio": 1.0} | training
+    config = ModelConfig(context_size=D, embedding_size=E, num_layers=L)
+    network = ContextNetwork(
+        config, layernorm_mix=parameters.layernorm_mix, generator=generator(1)
+    )
+    text = F.layer_norm(torch.randn(T + V, E, generator=generator(2)), (E,)).to(dtype)
+    return TrainingRun(
+        network=network.to(dtype),
+        train=text[:T],
+        held_out=text[T:],
+        num_validation=0 if validated else V,
+        parameters=parameters,
+        threshold=parameters.phase1_convergence_threshold,
+        training=TrainingConfig(**settings),
+        diversity=DiversityConfig(loss=loss),
+        schedule=ScheduleConfig(),
+        objective=ObjectiveConfig(),
+        minibatch_generator=generator(3),
+        audit_generator=generator(4),
+    )
+
+
+def train(run: TrainingRun, observe: Callable[[Event], None] = ignore) -> TrainingResult:
+    return train_batch(run, observe, lambda metrics: False)
+
+
+def reference(run: TrainingRun) -> tuple[list[dict[str, float]], ContextNetwork]:
+    """cvfp.md's "batch" in plain autograd, token by token: its own loop, loss, clip and rank."""
+    network, w = run.network, run.parameters.dist_reg_weight
+    parameters = list(network.parameters())
+    optimizer = torch.optim.Adam(parameters, lr=run.parameters.phase1_learning_rate)
+    previous: Tensor | None = None
+    rows = []
+    for k in range(run.training.num_iterations):
+        start = torch.zeros(D, dtype=torch.float64) if previous is None else previous[-1]
+        context, contexts = start, []
+        for token in run.train:
+            context = network(context, token).detach()
+            contexts.append(context)
+        now = torch.stack(contexts)
+        s = np.linalg.svd(now.numpy(), compute_uv=False)
+        p = s / s.sum()
+        row = {"effective_rank": float(np.exp(-(p * np.log(p)).sum()) / D)}
+        if previous is None:
+            row["convergence_rate"] = 0.0
+        else:
+            moved = ((now - previous) ** 2).mean(dim=1)
+            row["residual"] = moved.mean().item()
+            row["convergence_rate"] = (moved < run.threshold).double().mean().item()
+        rows.append(row)
+        if k == run.training.num_iterations - 1:
+            break
+        incoming = torch.cat([start[None], now[:-1]])
+        cvfps, diversities = [], []
+        for _ in range(run.training.num_epochs):
+            order = torch.randperm(T, generator=run.minibatch_generator)
+            for chosen in order.split(run.training.minibatch_size):
+                new = torch.stack([network(incoming[t], run.train[t]) for t in chosen])
+                if previous is None:
+                    cvfp = torch.tensor(0.0, dtype=torch.float64)
+                else:
+                    cvfp = ((new - previous[chosen]) ** 2).mean()
+                pairs = [
+                    F.cosine_similarity(new[i], new[j], dim=0) ** 2
+                    for i in range(len(chosen))
+                    for j in range(len(chosen))
+                    if i != j
+                ]
+                diversity = 10 * torch.stack(pairs).mean()
+                optimizer.zero_grad()
+                ((1 - w) * cvfp + w * diversity).backward()
+                gradients = [p.grad for p in parameters if p.grad is not None]
+                norm = math.sqrt(sum((g**2).sum().item() for g in gradients))
+                for gradient in gradients:
+                    gradient.mul_(min(1.0, run.training.gradient_clip / (norm + 1e-6)))
+                optimizer.step()
+                cvfps.append(cvfp.item())
+                diversities.append(diversity.item())
+        row["cvfp_loss"], row["diversity_loss"] = np.mean(cvfps), np.mean(diversities)
+        previous = now
+    return rows, network
+
+
+def test_the_trainer_is_the_reference_number_for_number() -> None:
+    result = train(make_run())
+    rows, network = reference(make_run())
+    assert len(result.iterations) == len(rows) == 4
+    for metrics, row in zip(result.iterations, rows, strict=True):
+        for key, expected in row.items():
+            assert getattr(metrics, key) == pytest.approx(expected, rel=1e-9, abs=1e-9), key
+    run = make_run()
+    train(run)
+    for ours, theirs in zip(run.network.parameters(), network.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+def test_the_last_iteration_is_a_pass_only() -> None:
+    result = train(make_run())
+    minibatches, epochs, trained_iterations = 3, 2, 3
+    assert result.optimizer_steps == minibatches * epochs * trained_iterations
+    assert [m.weight for m in result.iterations] == [0.4, 0.4, 0.4, None]
+    assert result.status is Status.FINISHED
+
+
+def test_a_run_stops_when_enough_tokens_converged_but_not_at_the_first_pass() -> None:
+    generous = replace(PARAMETERS, phase1_convergence_threshold=1e6)
+    result = train(make_run(parameters=generous, min_converged_ratio=0.95))
+    assert (result.status, len(result.iterations)) == (Status.CONVERGED_EARLY, 2)
+    assert result.audit is not None
+    assert "100.0% of tokens converged in iteration 1" in result.reason
+
+
+def test_a_pruned_run_says_so_and_is_not_audited() -> None:
+    asked: list[int] = []
+
+    def prune(metrics: Any) -> bool:
+        asked.append(metrics.iteration)
+        return metrics.iteration == 1
+
+    result = train_batch(make_run(), ignore, prune)
+    assert (result.status, result.audit, asked) == (Status.PRUNED, None, [0, 1])
+
+
+def test_a_learning_rate_that_breaks_the_net_is_an_outcome_not_an_exception() -> None:
+    wild = replace(PARAMETERS, phase1_learning_rate=1e200)
+    result = train(make_run(parameters=wild))
+    assert (result.status, result.audit) == (Status.DIVERGED, None)
+    assert "context of size" in result.reason or "not finite" in result.reason
+    assert "in iteration" in result.reason
+
+
+def test_a_net_that_explodes_at_once_has_no_metrics() -> None:
+    run = make_run(parameters=replace(PARAMETERS, layernorm_mix=0.0))
+    with torch.no_grad():
+        for layer in run.network.context_layers:
+            layer.linear.weight.abs_().mul_(100)
+    result = train(run)
+    assert (result.status, result.last) == (Status.DIVERGED, None)
+    assert result.reason.startswith("context of size")
+    assert result.reason.endswith("by token 40 in iteration 0")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_same_run_gives_the_same_bits(dtype: torch.dtype) -> None:
+    first, again = (train(make_run(dtype=dtype)) for _ in range(2))
+    assert first.weights_digest == again.weights_digest
+    assert first.iterations == again.iterations
+    assert train(make_run(seed=1, dtype=dtype)).weights_digest != first.weights_digest
+
+
+@pytest.mark.parametrize("loss", ["pairwise_distance", "deviation"])
+def test_every_loss_trains(loss: str) -> None:
+    result = train(make_run(loss=loss))
+    assert result.status is Status.FINISHED
+    assert result.iterations[0].diversity_loss is not None
+    assert result.weights_digest != train(make_run()).weights_digest
+
+
+def test_validation_is_the_tail_of_the_training_text_or_the_held_out_text() -> None:
+    tail, held_out = train(make_run()), train(make_run(validated=True))
+    assert tail.weights_digest == held_out.weights_digest
+    assert tail.last is not None
+    assert held_out.last is not None
+    assert tail.last.validation_effective_rank != held_out.last.validation_effective_rank
+    assert held_out.audit is not None
+    assert held_out.audit.frozen_validation == held_out.audit.frozen_held_out
+
+
+def test_the_untrained_baseline_is_the_net_before_the_first_step() -> None:
+    result = train(make_run())
+    assert result.audit is not None
+    assert result.audit.baseline.effective_rank == result.iterations[0].effective_rank
+
+
+def test_events_tell_each_phase_to_its_end() -> None:
+    events: list[Event] = []
+    result = train(make_run(), events.append)
+    finished = [e.metrics.iteration for e in events if isinstance(e, IterationFinished)]
+    assert finished == [m.iteration for m in result.iterations]
+    progress = [e for e in events if isinstance(e, Progress)]
+    assert {e.phase for e in progress} == set(Phase)
+    assert all(0 < e.done <= e.total for e in progress)
+    ends = {(e.iteration, e.phase): e for e in progress}
+    assert all(e.done == e.total for e in ends.values())
+
+
+def test_what_an_observer_raises_passes_through() -> None:
+    def stop(event: Event) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(make_run(), stop)
+
+
+def test_a_trained_net_converges_more_than_an_untrained_one() -> None:
+    gentle = replace(PARAMETERS, dist_reg_weight=0.1, phase1_learning_rate=0.02)
+    result = train(make_run(parameters=gentle, num_iterations=12, num_epochs=6))
+    assert result.last is not None
+    first, last = result.iterations[1].residual, result.last.residual
+    assert first is not None
+    assert last is not None
+    assert last < 0.5 * first
+
+
+@pytest.mark.parametrize("name", WEIGHT_SCHEDULES)
+def test_every_schedule_stays_in_range_and_depends_on_its_arguments_alone(name: str) -> None:
+    for weight in (0.0, 0.5, 1.0):
+        for iteration in range(10):
+            arguments = {"iteration": iteration, "num_iterations": 10, "dist_reg_weight": weight}
+            metrics = {"convergence_rate": 0.3, "effective_rank": 0.7}
+            values = {WEIGHT_SCHEDULES[name](**arguments, **metrics) for _ in range(2)}  # type: ignore[arg-type]
+            assert len(values) == 1
+            assert 0.0 <= values.pop() <= 1.0

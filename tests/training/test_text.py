@@ -1,0 +1,155 @@
+"""Text sources, tokenizer, corpus, and the tokens made of them."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cvfp_opt.errors import DataError, DefinitionError
+from cvfp_opt.training.build_tokenizer import write_tokenizer
+from cvfp_opt.training.data import DataConfig, load_tokens
+from cvfp_opt.training.text import CORPUS, SEPARATOR, TEXT_SOURCES, collect, text
+from cvfp_opt.training.tokenizer import MAX_TOKEN_LENGTH, TOKENIZER, load_tokenizer
+
+WORDS = " ".join(f"some words, number {i}." for i in range(100))
+
+
+def config(path: str, **changes: object) -> DataConfig:
+    return replace(DataConfig(source="text", path=path, train_tokens=64), **changes)  # type: ignore[arg-type]
+
+
+def test_the_corpus_is_as_large_and_as_shaped_as_promised() -> None:
+    dialogues = [json.loads(line) for line in CORPUS.read_text().splitlines()]
+    assert len(dialogues) >= 60
+    assert len({d["messages"][1]["content"] for d in dialogues}) == len(dialogues)
+    assert len({d["subject"] for d in dialogues}) >= 60
+    for dialogue in dialogues:
+        assert [m["role"] for m in dialogue["messages"]] == ["user", "assistant"]
+    everything = collect(TEXT_SOURCES["embedded"](""), 10**9)
+    assert len(everything.encode()) >= 60_000
+    assert len(load_tokenizer().encode(everything).ids) >= 12_000
+
+
+def test_the_shipped_tokenizer_is_the_one_its_script_makes(tmp_path: Path) -> None:
+    write_tokenizer(tmp_path / "tokenizer.json")
+    assert (tmp_path / "tokenizer.json").read_bytes() == TOKENIZER.read_bytes()
+    assert [p.name for p in tmp_path.iterdir()] == ["tokenizer.json"]
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_any_text_survives_the_tokenizer(original: str) -> None:
+    tokenizer = load_tokenizer()
+    assert tokenizer.decode(tokenizer.encode(original).ids) == original
+
+
+def test_no_token_is_longer_than_the_budget_of_text_assumes() -> None:
+    assert max(map(len, load_tokenizer().get_vocab())) <= MAX_TOKEN_LENGTH
+
+
+def test_a_file_a_folder_and_both_kinds_of_jsonl_give_documents() -> None:
+    Path("a.txt").write_text("\ufeffone", encoding="utf-8")
+    assert list(text("a.txt")) == ["one"]
+    folder = Path("folder")
+    folder.mkdir()
+    for name, content in (("2.txt", "second"), ("1.txt", "first"), ("x.md", "not this")):
+        (folder / name).write_text(content)
+    assert list(text("folder")) == ["first", "second"]
+    rows = [{"text": "plain"}, {"messages": [{"content": "asked"}, {"content": "answered"}]}]
+    Path("a.jsonl").write_text("\n\n".join(json.dumps(row) for row in rows))
+    assert list(text("a.jsonl")) == ["plain", "asked\nanswered"]
+
+
+def test_documents_are_joined_until_there_is_enough() -> None:
+    def endless() -> object:
+        while True:
+            yield "word " * 10
+
+    joined = collect(endless(), 120)  # type: ignore[arg-type]
+    assert len(joined) == 120
+    assert SEPARATOR in joined
+
+
+REFUSED = [
+    ("missing.txt", None, "no such file or folder"),
+    ("folder", "", "a folder with *.txt files is required"),
+    ("bad.jsonl", b'{"text": "fine"}\n{"text": \n', "bad.jsonl:2: a JSON object is required"),
+    ("keys.jsonl", b'{"body": "x"}\n', "keys.jsonl:1: an object with"),
+    ("list.jsonl", b"[1]\n", "got list"),
+    ("messages.jsonl", b'{"messages": [{"role": "user"}]}\n', "messages.jsonl:1: an object"),
+    ("latin1.txt", b"caf\xe9", "the byte at offset 3 is not; convert it"),
+    ("latin1.jsonl", b'{"text": "a"}\n{"text": "\xe9"}\n', "the byte at offset 24 is not"),
+    ("empty.txt", b" \n", "text is required, but there is none"),
+    ("empty.jsonl", b"", "text is required, but there is none"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "message"), REFUSED)
+def test_text_that_cannot_be_used_is_refused(
+    name: str, content: bytes | None, message: str
+) -> None:
+    if content == "":
+        Path(name).mkdir()
+    elif content is not None:
+        Path(name).write_bytes(content)
+    with pytest.raises(DataError) as error:
+        load_tokens(config(name))
+    assert message in str(error.value)
+
+
+def test_the_held_out_text_follows_the_training_text() -> None:
+    Path("a.txt").write_text(WORDS)
+    ids = load_tokenizer().encode(WORDS).ids
+    tokens = load_tokens(config("a.txt"))
+    assert tokens.train.tolist() == ids[:64]
+    assert tokens.held_out.tolist() == ids[64 : 64 + 13]
+    assert tokens.num_validation == 13
+    held_out = load_tokens(config("a.txt", validation="held_out"))
+    assert held_out.num_validation == 0
+    assert held_out.digest == tokens.digest
+
+
+def test_the_digest_tells_one_text_from_another() -> None:
+    Path("a.txt").write_text(WORDS)
+    Path("same.txt").write_text(WORDS + " and more that is never read")
+    Path("other.txt").write_text(WORDS.replace("number 3", "number 4"))
+    first, same, other = (load_tokens(config(f"{n}.txt")).digest for n in ("a", "same", "other"))
+    assert first == same != other
+
+
+def test_too_short_a_text_says_by_how_much_and_the_way_out_works() -> None:
+    Path("a.txt").write_text(WORDS)
+    available = len(load_tokenizer().encode(WORDS).ids)
+    with pytest.raises(DataError) as error:
+        load_tokens(config("a.txt", train_tokens=6400))
+    assert (
+        f"7680 tokens are required (6400 to train on and 1280 held out), the text has {available}"
+        in str(error.value)
+    )
+    suggested = int(str(error.value).split("data.train_tokens=")[1])
+    assert len(load_tokens(config("a.txt", train_tokens=suggested)).train) == suggested
+
+
+def test_the_embedded_corpus_serves_the_standard_protocol() -> None:
+    tokens = load_tokens(DataConfig())
+    assert (len(tokens.train), len(tokens.held_out), tokens.num_validation) == (6400, 1280, 1280)
+    assert int(torch.cat([tokens.train, tokens.held_out]).max()) < tokens.vocabulary_size
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"source": "text"}, "a path belongs to"),
+        ({"validation": "heldout"}, "did you mean 'held_out'"),
+        ({"validation_fraction": 0.0}, "a share of train_tokens in (0, 1)"),
+        ({"validation_fraction": 0.001}, "gives at least 8 tokens"),
+    ],
+)
+def test_bad_data_sections_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(DefinitionError) as error:
+        DataConfig(**changes)  # type: ignore[arg-type]
+    assert message in str(error.value)
