@@ -53,12 +53,16 @@ class RunDisplay:
         self._bars.stop()
 
     def header(
-        self, plan: Plan, location: Location, environment: dict[str, Any], created: bool
+        self,
+        plan: Plan,
+        location: Location,
+        environment: dict[str, Any],
+        done: int | None,
     ) -> None:
-        """Say what is about to happen."""
+        """Say what is about to happen. ``done``: finished trials; None for a new study."""
         data = plan.definition.data
         text = data.path or "the embedded corpus"
-        action = "new study" if created else "going on with study"
+        action = "new study" if done is None else "going on with study"
         threads = environment["threads"]
         self._line(
             f"{action} {plan.name} in {location.shown}: {self._total} trials in all, "
@@ -70,6 +74,7 @@ class RunDisplay:
         )
         for notice in plan.definition.notices():
             self._line(f"note: {notice}", style="yellow")
+        self._bars.update(self._study_task, completed=done or 0, text=f"{done or 0}/{self._total}")
 
     # SearchObserver
 
@@ -153,7 +158,8 @@ class RunDisplay:
         self._line(f"in the browser:      optuna-dashboard {location.shown}")
 
     def _line(self, text: str, style: str = "") -> None:
-        self._console.print(Text(text, style=style), soft_wrap=True)
+        # a terminal wraps between words; a log keeps one line per trial
+        self._console.print(Text(text, style=style), soft_wrap=not self._console.is_terminal)
 
 
 def _command(summary: Summary, location: Location) -> str:
@@ -181,7 +187,7 @@ def _trial_line(
     if record.metrics:
         parts.append(f"convergence {share(record.metrics['convergence_rate'])}")
         parts.append(f"rank {share(record.metrics['effective_rank'])}")
-    parts += [ended, parameters_line(record.params), duration(spent)]
-    if best is not None:
-        parts.append(f"best {_value(best):.3f} (trial {best.number})")
+    parts += [parameters_line(record.params), ended, duration(spent)]
+    if best is not None and best.number == record.number:
+        parts.append("best so far")
     return "  ".join(part for part in parts if part)

@@ -127,9 +127,10 @@ def _search(
     with open_for_search(location) as store:
         study, created = plan.enter(store, environment)
         asked, relative = n_trials
-        total = asked + count_finished(study) if relative else asked
+        done = count_finished(study)
+        total = asked + done if relative else asked
         display = RunDisplay(console, plan.definition, total)
-        display.header(plan, location, environment, created)
+        display.header(plan, location, environment, None if created else done)
         objective = Objective(
             definition=plan.definition,
             tokens=plan.tokens,

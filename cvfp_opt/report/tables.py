@@ -29,7 +29,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 def parameters_line(params: dict[str, Any]) -> str:
     """Parameters in one line."""
-    return "  ".join(f"{SHORT_NAMES.get(k, k)} {v:.4g}" for k, v in params.items())
+    return "  ".join(f"{SHORT_NAMES.get(k, k)} {v:.3g}" for k, v in params.items())
 
 
 def duration(seconds: float) -> str:
