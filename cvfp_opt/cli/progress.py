@@ -184,6 +184,8 @@ def _trial_line(
     if record.state == "complete":
         parts.append(f"score {_value(record):.3f}")
     ended = record.status if record.state != "fail" else f"{record.status}: {record.reason}"
+    if record.environment.get("optimizer_steps") == 0 and record.state != "fail":
+        ended = f"{ended}: 0 optimizer steps: this is the untrained network"
     if record.metrics:
         parts.append(f"convergence {share(record.metrics['convergence_rate'])}")
         parts.append(f"rank {share(record.metrics['effective_rank'])}")

@@ -69,6 +69,10 @@ DIVERSITY_LOSSES: Mapping[str, DiversityLoss] = {
 }
 
 
+# Losses that compare the contexts of a minibatch: nothing to compare token by token.
+NEED_BATCH = frozenset({"orthogonality", "pairwise_distance"})
+
+
 @dataclass(frozen=True, kw_only=True)
 class DiversityConfig:
     """Which diversity loss, and the memory of the running mean that `deviation` uses.

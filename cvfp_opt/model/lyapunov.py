@@ -43,11 +43,11 @@ def lyapunov_exponent(
     first = torch.linspace(1, num_tokens - steps, lanes, device=contexts.device).long()
     base = contexts[first - 1]  # (pairs, D)
     offset = torch.randn(lanes, width, generator=generator, dtype=base.dtype).to(base.device)
-    size = RELATIVE_OFFSET * torch.linalg.vector_norm(base, dim=-1, keepdim=True)
-    size = size.clamp_min(torch.finfo(base.dtype).tiny)
     direction = offset / torch.linalg.vector_norm(offset, dim=-1, keepdim=True)
     growth = torch.zeros(lanes, dtype=torch.float64, device=base.device)
     for step in range(steps):
+        size = RELATIVE_OFFSET * torch.linalg.vector_norm(base, dim=-1, keepdim=True)
+        size = size.clamp_min(torch.finfo(base.dtype).tiny)
         both = torch.cat([base, base + size * direction])  # (2 pairs, D)
         tokens = embeddings[first + step]  # (pairs, E)
         both = network(both, torch.cat([tokens, tokens]))

@@ -8,14 +8,15 @@ from cvfp_opt.errors import DefinitionError, nearest
 
 
 class WeightSchedule(Protocol):
-    """A pure function: which diversity weight trains after iteration ``iteration``.
+    """A pure function: the diversity weight of one iteration's training.
 
     Args:
+        config: the schedule's settings.
         dist_reg_weight: the trial's weight, in [0, 1].
-        iteration: number of the pass just read, from 0.
+        iteration: from 0.
         num_iterations: passes in the whole run.
-        convergence_rate: of the pass just read, in [0, 1].
-        effective_rank: of the pass just read, ER / D in (0, 1].
+        convergence_rate: measured last, in [0, 1]; None before the first measurement.
+        effective_rank: measured last, ER / D in (0, 1]; None before the first measurement.
 
     Returns:
         w in [0, 1]; the total loss is ``(1 - w) * cvfp + w * diversity``.
@@ -23,39 +24,98 @@ class WeightSchedule(Protocol):
 
     def __call__(
         self,
+        config: "ScheduleConfig",
         *,
         dist_reg_weight: float,
         iteration: int,
         num_iterations: int,
-        convergence_rate: float,
-        effective_rank: float,
+        convergence_rate: float | None,
+        effective_rank: float | None,
     ) -> float: ...
 
 
 def constant(
+    config: "ScheduleConfig",
     *,
     dist_reg_weight: float,
     iteration: int,
     num_iterations: int,
-    convergence_rate: float,
-    effective_rank: float,
+    convergence_rate: float | None,
+    effective_rank: float | None,
 ) -> float:
     """The trial's own weight throughout."""
     return dist_reg_weight
 
 
-WEIGHT_SCHEDULES: Mapping[str, WeightSchedule] = {"constant": constant}
+def staged(
+    config: "ScheduleConfig",
+    *,
+    dist_reg_weight: float,
+    iteration: int,
+    num_iterations: int,
+    convergence_rate: float | None,
+    effective_rank: float | None,
+) -> float:
+    """``stage_weights`` in turn, each for an equal part of the iterations (the seed's Option 1).
+
+    With 10 iterations and three stages: iterations 1-3, 4-6 and 7-10, as in the seed; what does
+    not divide evenly goes to the last stage. The trial's weight plays no part.
+    """
+    length = num_iterations // len(config.stage_weights)
+    stage = min(iteration // max(1, length), len(config.stage_weights) - 1)
+    return config.stage_weights[stage]
+
+
+def adaptive(
+    config: "ScheduleConfig",
+    *,
+    dist_reg_weight: float,
+    iteration: int,
+    num_iterations: int,
+    convergence_rate: float | None,
+    effective_rank: float | None,
+) -> float:
+    """What the last measurement lacks decides (the seed's Option 2).
+
+    ``ER / D < rank_limit`` gives ``low_rank_weight``; else ``convergence < convergence_limit``
+    gives ``low_convergence_weight``; else ``balanced_weight``. Before the first measurement, the
+    trial's weight.
+    """
+    if convergence_rate is None or effective_rank is None:
+        return dist_reg_weight
+    if effective_rank < config.rank_limit:
+        return config.low_rank_weight
+    if convergence_rate < config.convergence_limit:
+        return config.low_convergence_weight
+    return config.balanced_weight
+
+
+WEIGHT_SCHEDULES: Mapping[str, WeightSchedule] = {
+    "constant": constant,
+    "staged": staged,
+    "adaptive": adaptive,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleConfig:
-    """Which weight schedule.
+    """Which weight schedule, and its settings; the defaults are the seed's.
 
     Attributes:
         kind: a key of WEIGHT_SCHEDULES.
+        stage_weights: of "staged": one weight in [0, 1] a stage; at least one stage.
+        rank_limit: of "adaptive": ER / D, in [0, 1].
+        convergence_limit: of "adaptive": a rate, in [0, 1].
+        low_rank_weight, low_convergence_weight, balanced_weight: of "adaptive", in [0, 1].
     """
 
     kind: str = "constant"
+    stage_weights: tuple[float, ...] = (0.8, 0.5, 0.2)
+    rank_limit: float = 0.8
+    convergence_limit: float = 0.5
+    low_rank_weight: float = 0.7
+    low_convergence_weight: float = 0.2
+    balanced_weight: float = 0.5
 
     def __post_init__(self) -> None:
         if self.kind not in WEIGHT_SCHEDULES:
@@ -63,3 +123,22 @@ class ScheduleConfig:
                 f"schedule.kind: unknown schedule {self.kind!r}; "
                 f"{nearest(self.kind, WEIGHT_SCHEDULES)}"
             )
+        if not self.stage_weights:
+            raise DefinitionError("schedule.stage_weights: at least one weight is required")
+        shares = {f"stage_weights[{i}]": w for i, w in enumerate(self.stage_weights)}
+        for key in _SHARES:
+            shares[key] = getattr(self, key)
+        for key, value in shares.items():
+            if not 0.0 <= value <= 1.0:
+                raise DefinitionError(
+                    f"schedule.{key}: a number in [0, 1] is required, got {value:g}"
+                )
+
+
+_SHARES = (
+    "rank_limit",
+    "convergence_limit",
+    "low_rank_weight",
+    "low_convergence_weight",
+    "balanced_weight",
+)

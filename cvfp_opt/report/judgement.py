@@ -28,6 +28,7 @@ def judge(summary: Summary) -> str:
     definition = summary.record.definition if summary.record else {}
     parts = [
         _against_untrained(best),
+        _steps(best),
         _fixed_point(best.audit),
         _threshold(best, definition),
         *_degenerate(best.audit),
@@ -46,6 +47,11 @@ def _against_untrained(best: TrialRecord) -> str:
     else:
         verdict = "worse than"
     return f"Trial {best.number} scores {score:.3f}, {verdict} the untrained net ({untrained:.3f})"
+
+
+def _steps(best: TrialRecord) -> str:
+    untouched = best.environment.get("optimizer_steps") == 0
+    return "0 optimizer steps: this is the untrained network" if untouched else ""
 
 
 def _fixed_point(audit: dict[str, Any]) -> str:

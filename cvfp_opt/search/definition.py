@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self, get_args, get_origin, get_type_hints
 
 from cvfp_opt.errors import DefinitionError, nearest
-from cvfp_opt.model.diversity import DiversityConfig
+from cvfp_opt.model.diversity import NEED_BATCH, DiversityConfig
 from cvfp_opt.model.network import ModelConfig
 from cvfp_opt.model.schedules import ScheduleConfig
 from cvfp_opt.search.pruner import PRUNERS
@@ -78,11 +78,24 @@ class StudyDefinition:
                 f"training.trainer: unknown trainer {self.training.trainer!r}; "
                 f"{nearest(self.training.trainer, TRAINERS)}"
             )
+        if self.training.trainer == "online" and self.diversity.loss in NEED_BATCH:
+            raise DefinitionError(
+                f'diversity.loss: "{self.diversity.loss}" compares the contexts of a minibatch, '
+                'but training.trainer = "online" has one context at a time; set diversity.loss = '
+                '"deviation" or training.trainer = "batch"'
+            )
         if self.training.minibatch_size > self.data.train_tokens:
             raise DefinitionError(
                 "training.minibatch_size <= data.train_tokens must hold, got "
                 f"{self.training.minibatch_size} > {self.data.train_tokens}"
             )
+        if self.schedule.kind == "staged":
+            stages = len(self.schedule.stage_weights)
+            if stages > self.training.num_iterations - 1:
+                raise DefinitionError(
+                    "schedule.stage_weights: no more stages than iterations that train are "
+                    f"possible, got {stages} stages for {self.training.num_iterations - 1}"
+                )
         warmup, iterations = self.search.num_pruner_warmup_steps, self.training.num_iterations
         if self.search.pruner != "none" and warmup >= iterations:
             raise DefinitionError(
@@ -176,6 +189,10 @@ _NAMES = {int: "a whole number", float: "a number", str: "a string", bool: "true
 
 def _read_value(key: str, kind: Any, value: Any) -> Any:
     """``value`` if it is of the annotated type (a whole number will do as a float)."""
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list | tuple):
+            raise DefinitionError(f"{key}: a list is required, got {json.dumps(value)}")
+        return tuple(_read_value(f"{key}[{i}]", get_args(kind)[0], v) for i, v in enumerate(value))
     kinds = get_args(kind) if get_origin(kind) is not None else getattr(kind, "__args__", (kind,))
     for one in kinds or (kind,):
         if type(value) is one:

@@ -7,6 +7,8 @@ from cvfp_opt.model.metrics import combined_score
 
 OWN_THRESHOLD = "trial"
 SPLITS = ("train", "validation")
+STEP_RULES = ("always", "positive_loss")
+CVFP_LOSSES = ("raw", "normalized")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +22,11 @@ class TrainingConfig:
         num_epochs: times that each position is trained on between two passes; at least 1.
         gradient_clip: limit on the norm of all gradients together; positive.
         min_converged_ratio: convergence rate at which a run stops early; in (0, 1].
+        step_rule: "always", or "positive_loss": step only where the total loss is positive,
+            which is the seed's hidden rule.
+        cvfp_loss: "raw" MSE, or "normalized": of directions only, the seed's first bug.
+        detach_context: whether gradients end at the incoming context; false is the seed's second
+            bug, and possible with the trainer "online" only.
     """
 
     trainer: str = "batch"
@@ -28,6 +35,9 @@ class TrainingConfig:
     num_epochs: int = 2
     gradient_clip: float = 1.0
     min_converged_ratio: float = 0.95
+    step_rule: str = "always"
+    cvfp_loss: str = "raw"
+    detach_context: bool = True
 
     def __post_init__(self) -> None:
         for key, least in (("num_iterations", 2), ("minibatch_size", 2), ("num_epochs", 1)):
@@ -35,7 +45,18 @@ class TrainingConfig:
                 raise DefinitionError(
                     f"training.{key}: at least {least} is required, got {getattr(self, key)}"
                 )
-        if self.gradient_clip <= 0:
+        for key, valid in (("step_rule", STEP_RULES), ("cvfp_loss", CVFP_LOSSES)):
+            value = getattr(self, key)
+            if value not in valid:
+                raise DefinitionError(
+                    f"training.{key}: unknown value {value!r}; {nearest(value, valid)}"
+                )
+        if not self.detach_context and self.trainer == "batch":
+            raise DefinitionError(
+                'training.detach_context = false: possible with trainer = "online" only, '
+                'got trainer = "batch", whose incoming contexts are data'
+            )
+        if not self.gradient_clip > 0:
             raise DefinitionError(
                 f"training.gradient_clip: a positive number is required, got {self.gradient_clip}"
             )
@@ -81,7 +102,7 @@ class ObjectiveConfig:
                     f'objective.threshold: "{OWN_THRESHOLD}" or a positive number is required, '
                     f"got {self.threshold!r}"
                 )
-        elif self.threshold <= 0:
+        elif not self.threshold > 0:
             raise DefinitionError(
                 f"objective.threshold: a positive number is required, got {self.threshold}"
             )

@@ -70,14 +70,10 @@ class Trainer(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """The contexts of one iteration: (T, D), and (V, D) where held-out text is validated on."""
+    """The contexts of one iteration: ``train`` (T, D), ``validation`` (V, D)."""
 
     train: Tensor
-    held_out: Tensor | None
-
-    def validation(self, run: TrainingRun) -> Tensor:
-        """The validation split's contexts (V, D)."""
-        return self.train[-run.num_validation :] if self.held_out is None else self.held_out
+    validation: Tensor
 
 
 @dataclass
@@ -114,12 +110,11 @@ def read(run: TrainingRun, previous: Reading | None, observe: Observer, at: Prog
 
     start = zero_context(run.network) if previous is None else previous.train[-1]
     train = sequential_pass(run.network, run.train, start, tell)
-    held_out = None
-    if validated:
-        before = None if previous is None else previous.held_out
-        start = zero_context(run.network) if before is None else before[-1]
-        held_out = sequential_pass(run.network, run.held_out, start, lambda n: tell(length + n))
-    return Reading(train=train, held_out=held_out)
+    if not validated:
+        return Reading(train=train, validation=train[-run.num_validation :])
+    start = zero_context(run.network) if previous is None else previous.validation[-1]
+    held_out = sequential_pass(run.network, run.held_out, start, lambda n: tell(length + n))
+    return Reading(train=train, validation=held_out)
 
 
 def measure(
@@ -127,13 +122,13 @@ def measure(
 ) -> tuple[IterationMetrics, Tensor | None]:
     """Metrics of a pass, and its residuals (T,) against the previous one if there was one."""
     rank = effective_rank(reading.train)
-    validation_rank = effective_rank(reading.validation(run))
+    validation_rank = effective_rank(reading.validation)
     moved = None
     rate = validation_rate = 0.0
     if previous is not None:
         moved = residuals(reading.train, previous.train)
         rate = convergence_rate(moved, run.threshold)
-        validation_moved = residuals(reading.validation(run), previous.validation(run))
+        validation_moved = residuals(reading.validation, previous.validation)
         validation_rate = convergence_rate(validation_moved, run.threshold)
     metrics = IterationMetrics(
         iteration=iteration,
@@ -148,18 +143,17 @@ def measure(
     return metrics, moved
 
 
-def untrained_baseline(
-    run: TrainingRun, first: Reading, metrics: IterationMetrics, observe: Observer
-) -> Baseline:
+def untrained_baseline(run: TrainingRun, first: Reading, observe: Observer) -> Baseline:
     """The untrained net's figures, for one more pass. ``first`` is its pass from zero."""
     at = Progress(iteration=0, phase=Phase.BASELINE, done=0, total=0)
     second = read(run, first, observe, at)
     rate = convergence_rate(residuals(second.train, first.train), run.threshold)
+    rank = effective_rank(first.train)
     return Baseline(
         convergence_rate=rate,
-        effective_rank=metrics.effective_rank,
-        validation_effective_rank=metrics.validation_effective_rank,
-        score=run.objective.score(rate, metrics.effective_rank),
+        effective_rank=rank,
+        validation_effective_rank=effective_rank(first.validation),
+        score=run.objective.score(rate, rank),
     )
 
 

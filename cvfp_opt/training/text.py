@@ -63,24 +63,36 @@ def collect(documents: Iterator[str], num_characters: int) -> str:
 
 
 def _read(path: Path) -> str:
+    return _decode(_bytes(path), path, 0)
+
+
+def _bytes(path: Path) -> bytes:
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _undecodable(path, error.start) from None
+        return path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _jsonl(path: Path) -> Iterator[str]:
+def _decode(raw: bytes, path: Path, offset: int) -> str:
+    """The text of ``raw``, which begins at ``offset`` in the file, without byte order mark."""
     try:
-        with path.open(encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, start=1):
+        return raw.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: UTF-8 text is required, but the byte at offset {offset + error.start} is "
+            f"not; convert it, for instance: iconv -f latin1 -t utf-8 {path} > utf8.txt"
+        ) from None
+
+
+def _jsonl(path: Path) -> Iterator[str]:
+    offset = 0
+    try:
+        with path.open("rb") as lines:
+            for number, raw in enumerate(lines, start=1):
+                line = _decode(raw, path, offset)
+                offset += len(raw)
                 if line.strip():
                     yield _document(line, f"{path}:{number}")
-    except UnicodeDecodeError:
-        # the error counts from the start of a buffer: find the place in the file
-        _read(path)
-        raise
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
 
@@ -89,17 +101,12 @@ def _document(line: str, where: str) -> str:
     """The text of one JSON line: its ``text``, or the ``content`` of its ``messages``."""
     try:
         row: Any = json.loads(line)
-    except json.JSONDecodeError as error:
+        text = _text_of(row)
+        if text is not None:
+            text.encode("utf-8")  # JSON can spell half a character, which is no text
+            return text
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: a JSON object is required: {error}") from None
-    if isinstance(row, dict):
-        if isinstance(row.get("text"), str):
-            return row["text"]
-        messages = row.get("messages")
-        if isinstance(messages, list):
-            contents = [m.get("content") if isinstance(m, dict) else None for m in messages]
-            texts = [content for content in contents if isinstance(content, str)]
-            if len(texts) == len(messages):
-                return "\n".join(texts)
     found = f"the keys {', '.join(row) or 'none'}" if isinstance(row, dict) else type(row).__name__
     raise DataError(
         f'{where}: an object with "text": "..." or "messages": [{{"content": "..."}}, ...] '
@@ -107,8 +114,14 @@ def _document(line: str, where: str) -> str:
     )
 
 
-def _undecodable(path: Path, offset: int) -> DataError:
-    return DataError(
-        f"{path}: UTF-8 text is required, but the byte at offset {offset} is not; "
-        f"convert it, for instance: iconv -f latin1 -t utf-8 {path} > utf8.txt"
-    )
+def _text_of(row: Any) -> str | None:
+    if not isinstance(row, dict):
+        return None
+    if isinstance(row.get("text"), str):
+        return row["text"]
+    messages = row.get("messages")
+    if not isinstance(messages, list):
+        return None
+    contents = [m.get("content") if isinstance(m, dict) else None for m in messages]
+    texts = [content for content in contents if isinstance(content, str)]
+    return "\n".join(texts) if len(texts) == len(messages) else None

@@ -30,6 +30,17 @@ def test_a_run_prints_one_line_per_trial_then_tables_and_a_judgement(run_tiny: I
     assert "mean nothing for the standard size" in out
 
 
+def test_the_seeds_own_algorithm_says_when_nothing_was_trained(invoke: Invoke) -> None:
+    words = [*TINY_ARGUMENTS, "--set", "search.pruner=none", "--n-trials", "2"]
+    outcome = invoke("run", "seed", *words, "--set", "space.dist_reg_weight=0.9")
+    assert outcome.code == 0
+    lines = [line for line in outcome.out.splitlines() if line.startswith("[")]
+    assert all("0 optimizer steps: this is the untrained network" in line for line in lines)
+    assert "0 optimizer steps: this is the untrained network; its final net" in " ".join(
+        outcome.out.split()
+    )
+
+
 def test_adding_trials_counts_from_what_is_there(run_tiny: Invoke, invoke: Invoke) -> None:
     run_tiny("--n-trials", "2")
     out = invoke("run", "--study-name", "quick", "--n-trials", "+3").out

@@ -98,6 +98,11 @@ def test_a_threshold_that_was_not_searched_is_judged_too() -> None:
     )
 
 
+def test_a_net_that_was_never_trained_is_called_so() -> None:
+    record = replace(trial(), environment={"optimizer_steps": 0})
+    assert "; 0 optimizer steps: this is the untrained network; " in judged(record)
+
+
 @pytest.mark.parametrize("flag", ["global_attractor", "near_zero", "identity_map"])
 def test_degenerate_contexts_are_said(flag: str) -> None:
     assert "DEGENERATE" in judged(trial(**{flag: True}))

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,55 +10,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cvfp_opt.model.diversity import DiversityConfig
-from cvfp_opt.model.network import ContextNetwork, ModelConfig
-from cvfp_opt.model.schedules import WEIGHT_SCHEDULES, ScheduleConfig
+from cvfp_opt.model.network import ContextNetwork
+from cvfp_opt.model.schedules import WEIGHT_SCHEDULES
 from cvfp_opt.training.batch import train_batch
-from cvfp_opt.training.config import Hyperparameters, ObjectiveConfig, TrainingConfig
 from cvfp_opt.training.events import Event, IterationFinished, Phase, Progress, ignore
 from cvfp_opt.training.result import Status, TrainingResult
 from cvfp_opt.training.run import TrainingRun
 
-D, E, L, T, V = 8, 6, 2, 40, 10
-PARAMETERS = Hyperparameters(
-    dist_reg_weight=0.4,
-    phase1_learning_rate=0.01,
-    phase1_convergence_threshold=0.5,
-    layernorm_mix=0.8,
-)
-
-
-def make_run(
-    seed: int = 0,
-    validated: bool = False,
-    loss: str = "orthogonality",
-    parameters: Hyperparameters = PARAMETERS,
-    dtype: torch.dtype = torch.float64,
-    **training: Any,
-) -> TrainingRun:
-    def generator(purpose: int) -> torch.Generator:
-        return torch.Generator().manual_seed(10 * seed + purpose)
-
-    settings = {"num_iterations": 4, "minibatch_size": 16, "min_converged_ratio": 1.0} | training
-    config = ModelConfig(context_size=D, embedding_size=E, num_layers=L)
-    network = ContextNetwork(
-        config, layernorm_mix=parameters.layernorm_mix, generator=generator(1)
-    )
-    text = F.layer_norm(torch.randn(T + V, E, generator=generator(2)), (E,)).to(dtype)
-    return TrainingRun(
-        network=network.to(dtype),
-        train=text[:T],
-        held_out=text[T:],
-        num_validation=0 if validated else V,
-        parameters=parameters,
-        threshold=parameters.phase1_convergence_threshold,
-        training=TrainingConfig(**settings),
-        diversity=DiversityConfig(loss=loss),
-        schedule=ScheduleConfig(),
-        objective=ObjectiveConfig(),
-        minibatch_generator=generator(3),
-        audit_generator=generator(4),
-    )
+WIDTH = 8
+MakeRun = Callable[..., TrainingRun]
 
 
 def train(run: TrainingRun, observe: Callable[[Event], None] = ignore) -> TrainingResult:
@@ -74,7 +33,7 @@ def reference(run: TrainingRun) -> tuple[list[dict[str, float]], ContextNetwork]
     previous: Tensor | None = None
     rows = []
     for k in range(run.training.num_iterations):
-        start = torch.zeros(D, dtype=torch.float64) if previous is None else previous[-1]
+        start = torch.zeros(WIDTH, dtype=torch.float64) if previous is None else previous[-1]
         context, contexts = start, []
         for token in run.train:
             context = network(context, token).detach()
@@ -82,7 +41,7 @@ def reference(run: TrainingRun) -> tuple[list[dict[str, float]], ContextNetwork]
         now = torch.stack(contexts)
         s = np.linalg.svd(now.numpy(), compute_uv=False)
         p = s / s.sum()
-        row = {"effective_rank": float(np.exp(-(p * np.log(p)).sum()) / D)}
+        row = {"effective_rank": float(np.exp(-(p * np.log(p)).sum()) / WIDTH)}
         if previous is None:
             row["convergence_rate"] = 0.0
         else:
@@ -95,7 +54,7 @@ def reference(run: TrainingRun) -> tuple[list[dict[str, float]], ContextNetwork]
         incoming = torch.cat([start[None], now[:-1]])
         cvfps, diversities = [], []
         for _ in range(run.training.num_epochs):
-            order = torch.randperm(T, generator=run.minibatch_generator)
+            order = torch.randperm(len(run.train), generator=run.minibatch_generator)
             for chosen in order.split(run.training.minibatch_size):
                 new = torch.stack([network(incoming[t], run.train[t]) for t in chosen])
                 if previous is None:
@@ -123,7 +82,7 @@ def reference(run: TrainingRun) -> tuple[list[dict[str, float]], ContextNetwork]
     return rows, network
 
 
-def test_the_trainer_is_the_reference_number_for_number() -> None:
+def test_the_trainer_is_the_reference_number_for_number(make_run: MakeRun) -> None:
     result = train(make_run())
     rows, network = reference(make_run())
     assert len(result.iterations) == len(rows) == 4
@@ -136,7 +95,7 @@ def test_the_trainer_is_the_reference_number_for_number() -> None:
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
 
 
-def test_the_last_iteration_is_a_pass_only() -> None:
+def test_the_last_iteration_is_a_pass_only(make_run: MakeRun) -> None:
     result = train(make_run())
     minibatches, epochs, trained_iterations = 3, 2, 3
     assert result.optimizer_steps == minibatches * epochs * trained_iterations
@@ -144,15 +103,17 @@ def test_the_last_iteration_is_a_pass_only() -> None:
     assert result.status is Status.FINISHED
 
 
-def test_a_run_stops_when_enough_tokens_converged_but_not_at_the_first_pass() -> None:
-    generous = replace(PARAMETERS, phase1_convergence_threshold=1e6)
+def test_a_run_stops_when_enough_tokens_converged_but_not_at_the_first_pass(
+    make_run: MakeRun,
+) -> None:
+    generous = {"phase1_convergence_threshold": 1e6}
     result = train(make_run(parameters=generous, min_converged_ratio=0.95))
     assert (result.status, len(result.iterations)) == (Status.CONVERGED_EARLY, 2)
     assert result.audit is not None
     assert "100.0% of tokens converged in iteration 1" in result.reason
 
 
-def test_a_pruned_run_says_so_and_is_not_audited() -> None:
+def test_a_pruned_run_says_so_and_is_not_audited(make_run: MakeRun) -> None:
     asked: list[int] = []
 
     def prune(metrics: Any) -> bool:
@@ -163,16 +124,18 @@ def test_a_pruned_run_says_so_and_is_not_audited() -> None:
     assert (result.status, result.audit, asked) == (Status.PRUNED, None, [0, 1])
 
 
-def test_a_learning_rate_that_breaks_the_net_is_an_outcome_not_an_exception() -> None:
-    wild = replace(PARAMETERS, phase1_learning_rate=1e200)
+def test_a_learning_rate_that_breaks_the_net_is_an_outcome_not_an_exception(
+    make_run: MakeRun,
+) -> None:
+    wild = {"phase1_learning_rate": 1e200}
     result = train(make_run(parameters=wild))
     assert (result.status, result.audit) == (Status.DIVERGED, None)
-    assert "context of size" in result.reason or "not finite" in result.reason
+    assert "context of size" in result.reason or "gradient norm" in result.reason
     assert "in iteration" in result.reason
 
 
-def test_a_net_that_explodes_at_once_has_no_metrics() -> None:
-    run = make_run(parameters=replace(PARAMETERS, layernorm_mix=0.0))
+def test_a_net_that_explodes_at_once_has_no_metrics(make_run: MakeRun) -> None:
+    run = make_run(parameters={"layernorm_mix": 0.0})
     with torch.no_grad():
         for layer in run.network.context_layers:
             layer.linear.weight.abs_().mul_(100)
@@ -183,7 +146,7 @@ def test_a_net_that_explodes_at_once_has_no_metrics() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_same_run_gives_the_same_bits(dtype: torch.dtype) -> None:
+def test_the_same_run_gives_the_same_bits(make_run: MakeRun, dtype: torch.dtype) -> None:
     first, again = (train(make_run(dtype=dtype)) for _ in range(2))
     assert first.weights_digest == again.weights_digest
     assert first.iterations == again.iterations
@@ -191,14 +154,16 @@ def test_the_same_run_gives_the_same_bits(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("loss", ["pairwise_distance", "deviation"])
-def test_every_loss_trains(loss: str) -> None:
+def test_every_loss_trains(make_run: MakeRun, loss: str) -> None:
     result = train(make_run(loss=loss))
     assert result.status is Status.FINISHED
     assert result.iterations[0].diversity_loss is not None
     assert result.weights_digest != train(make_run()).weights_digest
 
 
-def test_validation_is_the_tail_of_the_training_text_or_the_held_out_text() -> None:
+def test_validation_is_the_tail_of_the_training_text_or_the_held_out_text(
+    make_run: MakeRun,
+) -> None:
     tail, held_out = train(make_run()), train(make_run(validated=True))
     assert tail.weights_digest == held_out.weights_digest
     assert tail.last is not None
@@ -208,13 +173,13 @@ def test_validation_is_the_tail_of_the_training_text_or_the_held_out_text() -> N
     assert held_out.audit.frozen_validation == held_out.audit.frozen_held_out
 
 
-def test_the_untrained_baseline_is_the_net_before_the_first_step() -> None:
+def test_the_untrained_baseline_is_the_net_before_the_first_step(make_run: MakeRun) -> None:
     result = train(make_run())
     assert result.audit is not None
     assert result.audit.baseline.effective_rank == result.iterations[0].effective_rank
 
 
-def test_events_tell_each_phase_to_its_end() -> None:
+def test_events_tell_each_phase_to_its_end(make_run: MakeRun) -> None:
     events: list[Event] = []
     result = train(make_run(), events.append)
     finished = [e.metrics.iteration for e in events if isinstance(e, IterationFinished)]
@@ -226,7 +191,7 @@ def test_events_tell_each_phase_to_its_end() -> None:
     assert all(e.done == e.total for e in ends.values())
 
 
-def test_what_an_observer_raises_passes_through() -> None:
+def test_what_an_observer_raises_passes_through(make_run: MakeRun) -> None:
     def stop(event: Event) -> None:
         raise KeyboardInterrupt
 
@@ -234,8 +199,8 @@ def test_what_an_observer_raises_passes_through() -> None:
         train(make_run(), stop)
 
 
-def test_a_trained_net_converges_more_than_an_untrained_one() -> None:
-    gentle = replace(PARAMETERS, dist_reg_weight=0.1, phase1_learning_rate=0.02)
+def test_a_trained_net_converges_more_than_an_untrained_one(make_run: MakeRun) -> None:
+    gentle = {"dist_reg_weight": 0.1, "phase1_learning_rate": 0.02}
     result = train(make_run(parameters=gentle, num_iterations=12, num_epochs=6))
     assert result.last is not None
     first, last = result.iterations[1].residual, result.last.residual
@@ -244,12 +209,12 @@ def test_a_trained_net_converges_more_than_an_untrained_one() -> None:
     assert last < 0.5 * first
 
 
-@pytest.mark.parametrize("name", WEIGHT_SCHEDULES)
-def test_every_schedule_stays_in_range_and_depends_on_its_arguments_alone(name: str) -> None:
-    for weight in (0.0, 0.5, 1.0):
-        for iteration in range(10):
-            arguments = {"iteration": iteration, "num_iterations": 10, "dist_reg_weight": weight}
-            metrics = {"convergence_rate": 0.3, "effective_rank": 0.7}
-            values = {WEIGHT_SCHEDULES[name](**arguments, **metrics) for _ in range(2)}  # type: ignore[arg-type]
-            assert len(values) == 1
-            assert 0.0 <= values.pop() <= 1.0
+@pytest.mark.parametrize("kind", WEIGHT_SCHEDULES)
+def test_the_realised_weights_are_recorded(make_run: MakeRun, kind: str) -> None:
+    run = make_run(num_iterations=7, schedule=kind)
+    weights = [m.weight for m in train(run).iterations]
+    assert weights[-1] is None
+    expected = {"constant": [0.4] * 6, "staged": [0.8, 0.8, 0.5, 0.5, 0.2, 0.2]}
+    if kind in expected:
+        assert weights[:-1] == expected[kind]
+    assert all(w is not None and 0 <= w <= 1 for w in weights[:-1])

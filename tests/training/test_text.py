@@ -83,6 +83,10 @@ REFUSED = [
     ("messages.jsonl", b'{"messages": [{"role": "user"}]}\n', "messages.jsonl:1: an object"),
     ("latin1.txt", b"caf\xe9", "the byte at offset 3 is not; convert it"),
     ("latin1.jsonl", b'{"text": "a"}\n{"text": "\xe9"}\n', "the byte at offset 24 is not"),
+    ("bom.txt", b"\xef\xbb\xbfa\xff", "the byte at offset 4 is not"),
+    ("nested.jsonl", b"[" * 100_000, "nested.jsonl:1: a JSON object is required"),
+    ("digits.jsonl", b'{"text": ' + b"9" * 5000 + b"}", "digits.jsonl:1: a JSON object"),
+    ("half.jsonl", b'{"text": "\\ud800"}', "half.jsonl:1: a JSON object is required"),
     ("empty.txt", b" \n", "text is required, but there is none"),
     ("empty.jsonl", b"", "text is required, but there is none"),
 ]

@@ -1,0 +1,66 @@
+"""Training runs on a tiny net."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from cvfp_opt.model.diversity import DiversityConfig
+from cvfp_opt.model.network import ContextNetwork, ModelConfig
+from cvfp_opt.model.schedules import ScheduleConfig
+from cvfp_opt.training.config import Hyperparameters, ObjectiveConfig, TrainingConfig
+from cvfp_opt.training.run import TrainingRun
+
+D, E, L, T, V = 8, 6, 2, 40, 10
+
+
+@pytest.fixture
+def make_run() -> Callable[..., TrainingRun]:
+    """A run with the given seed; other words change hyperparameters, training or the rest."""
+
+    def make(
+        seed: int = 0,
+        validated: bool = False,
+        loss: str = "orthogonality",
+        schedule: str = "constant",
+        parameters: dict[str, float] | None = None,
+        dtype: torch.dtype = torch.float64,
+        **training: Any,
+    ) -> TrainingRun:
+        def generator(purpose: int) -> torch.Generator:
+            return torch.Generator().manual_seed(10 * seed + purpose)
+
+        chosen = replace(
+            Hyperparameters(
+                dist_reg_weight=0.4,
+                phase1_learning_rate=0.01,
+                phase1_convergence_threshold=0.5,
+                layernorm_mix=0.8,
+            ),
+            **(parameters or {}),
+        )
+        settings = {"num_iterations": 4, "minibatch_size": 16, "min_converged_ratio": 1.0}
+        config = ModelConfig(context_size=D, embedding_size=E, num_layers=L)
+        network = ContextNetwork(
+            config, layernorm_mix=chosen.layernorm_mix, generator=generator(1)
+        )
+        text = F.layer_norm(torch.randn(T + V, E, generator=generator(2)), (E,)).to(dtype)
+        return TrainingRun(
+            network=network.to(dtype),
+            train=text[:T],
+            held_out=text[T:],
+            num_validation=0 if validated else V,
+            parameters=chosen,
+            threshold=chosen.phase1_convergence_threshold,
+            training=TrainingConfig(**(settings | training)),
+            diversity=DiversityConfig(loss=loss),
+            schedule=ScheduleConfig(kind=schedule),
+            objective=ObjectiveConfig(),
+            minibatch_generator=generator(3),
+            audit_generator=generator(4),
+        )
+
+    return make
