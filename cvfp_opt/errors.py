@@ -28,6 +28,10 @@ class StorageError(CvfpOptError):
     """The study database cannot be opened, read or written."""
 
 
+class CheckpointError(CvfpOptError):
+    """A checkpoint is missing, damaged, or of another kind."""
+
+
 class StudyError(CvfpOptError):
     """A study is missing, or differs from what was asked for."""
 

@@ -108,9 +108,11 @@ class RunDisplay:
                 f"rank {share(metrics.effective_rank)}"
             )
             return
+        if not isinstance(event, PhaseProgress):
+            return
         self._bars.update(
             self._trial_task,
-            completed=_position(event),
+            completed=position(event),
             text=f"iteration {event.iteration + 1}/{self._iterations}  "
             f"{event.phase.value:<18}  {self._figures}",
         )
@@ -170,7 +172,7 @@ def _value(record: TrialRecord) -> float:
     return record.value if record.value is not None else float("-inf")
 
 
-def _position(event: PhaseProgress) -> float:
+def position(event: PhaseProgress) -> float:
     """How far a trial is, in iterations; a pass counts as the first half of its iteration."""
     share_done = event.done / max(1, event.total)
     halves = {Phase.PASS: 0.0, Phase.BASELINE: 0.5, Phase.TRAINING: 0.5, Phase.AUDIT: 0.5}

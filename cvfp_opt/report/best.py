@@ -25,11 +25,16 @@ def require_best(summary: Summary) -> TrialRecord:
 
 
 def best_lines(best: TrialRecord) -> list[str]:
-    """Parameters, metrics and audit of a trial, a line each."""
+    """Score, parameters, metrics and audit of a trial, a line each."""
     ended = f", {best.status}: {best.reason}" if best.reason else ""
-    lines = [f"trial {best.number}: score {number(best.value, 4)}{ended}"]
-    lines += ["", "parameters"]
+    lines = [f"trial {best.number}: score {number(best.value, 4)}{ended}", "", "parameters"]
     lines += [f"  {name:<34}{value:.6g}" for name, value in best.params.items()]
+    return [*lines, *account_lines(best)]
+
+
+def account_lines(best: TrialRecord) -> list[str]:
+    """Metrics and audit of a trial, a line each."""
+    lines: list[str] = []
     metrics = best.metrics
     if metrics:
         lines += ["", f"{'metrics of the last pass':<36}{'train':>10}{'validation':>12}"]

@@ -23,11 +23,16 @@ def judge(summary: Summary) -> str:
     best = summary.best
     if best is None:
         return "No trial is complete yet: there is nothing to judge."
-    if not best.audit:
-        return f"Trial {best.number} scores best with {best.value:.3f}, but carries no audit."
     definition = summary.record.definition if summary.record else {}
+    return judge_trial(best, definition, subject=f"Trial {best.number}")
+
+
+def judge_trial(best: TrialRecord, definition: dict[str, Any], *, subject: str) -> str:
+    """The same for one trial, or one run without a study, which ``subject`` names."""
+    if not best.audit:
+        return f"{subject} scores {best.value:.3f}, but carries no audit."
     parts = [
-        _against_untrained(best),
+        _against_untrained(best, subject),
         _steps(best),
         _fixed_point(best.audit),
         _threshold(best, definition),
@@ -37,7 +42,7 @@ def judge(summary: Summary) -> str:
     return "; ".join(part for part in parts if part) + "."
 
 
-def _against_untrained(best: TrialRecord) -> str:
+def _against_untrained(best: TrialRecord, subject: str) -> str:
     score, untrained = best.value or 0.0, untrained_score(best) or 0.0
     gain = score - untrained
     if gain > SCORE_NOISE:
@@ -46,7 +51,7 @@ def _against_untrained(best: TrialRecord) -> str:
         verdict = "no better than"
     else:
         verdict = "worse than"
-    return f"Trial {best.number} scores {score:.3f}, {verdict} the untrained net ({untrained:.3f})"
+    return f"{subject} scores {score:.3f}, {verdict} the untrained net ({untrained:.3f})"
 
 
 def _steps(best: TrialRecord) -> str:

@@ -79,5 +79,4 @@ class Objective:
 
     def value(self, metrics: IterationMetrics) -> float:
         """The score that is searched for, on the split that the definition names."""
-        validated = self.definition.objective.split == "validation"
-        return metrics.validation_score if validated else metrics.score
+        return self.definition.objective.value(metrics)

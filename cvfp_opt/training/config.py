@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from cvfp_opt.errors import DefinitionError, nearest
 from cvfp_opt.model.metrics import combined_score
+from cvfp_opt.training.result import IterationMetrics
 
 OWN_THRESHOLD = "trial"
 SPLITS = ("train", "validation")
@@ -114,6 +115,10 @@ class ObjectiveConfig:
     def score(self, convergence: float, rank: float) -> float:
         """The score of a convergence rate and a normalised effective rank."""
         return combined_score(convergence, rank, convergence_weight=self.convergence_weight)
+
+    def value(self, metrics: IterationMetrics) -> float:
+        """The score on the split that is scored."""
+        return metrics.validation_score if self.split == "validation" else metrics.score
 
 
 @dataclass(frozen=True, kw_only=True)

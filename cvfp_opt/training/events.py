@@ -37,7 +37,14 @@ class IterationFinished:
     metrics: IterationMetrics
 
 
-Event = Progress | IterationFinished
+@dataclass(frozen=True, kw_only=True)
+class IterationTrained:
+    """An iteration's training is done: ``metrics`` now hold its weight and losses."""
+
+    metrics: IterationMetrics
+
+
+Event = Progress | IterationFinished | IterationTrained
 Observer = Callable[[Event], None]
 
 

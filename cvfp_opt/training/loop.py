@@ -12,7 +12,7 @@ from torch import Tensor
 from cvfp_opt.model.audit import Audit, Baseline
 from cvfp_opt.model.passes import ContextOverflow
 from cvfp_opt.model.schedules import WEIGHT_SCHEDULES
-from cvfp_opt.training.events import IterationFinished, Observer, Phase, Progress
+from cvfp_opt.training.events import IterationFinished, IterationTrained, Observer, Phase, Progress
 from cvfp_opt.training.result import IterationMetrics, Status, TrainingResult
 from cvfp_opt.training.run import (
     Reading,
@@ -135,6 +135,7 @@ class Loop:
                 return self._finish(stop, reading, moved, baseline)
             with self._at(k), self.stopwatch("training"):
                 self._note(method.train(k, reading, previous, self._weight(k)))
+            self.observe(IterationTrained(metrics=self.history[-1]))
             previous = reading
         raise AssertionError("the last iteration always stops")
 

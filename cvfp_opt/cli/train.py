@@ -1,0 +1,127 @@
+"""``train``: one training run with fixed parameters, and no study."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cvfp_opt.cli.options import json_option
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from cvfp_opt.search.definition import StudyDefinition
+    from cvfp_opt.training.result import TrainingResult
+
+
+@click.command(
+    epilog="Example: cvfp-opt train quick --set space.dist_reg_weight=0.85 "
+    "--set space.phase1_learning_rate=0.002 --set space.phase1_convergence_threshold=0.5 "
+    "--set space.layernorm_mix=1"
+)
+@click.argument("definition", default="recommended")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="SECTION.KEY=VALUE",
+    help="Change the definition, or fix a parameter: --set space.layernorm_mix=1; repeatable.",
+)
+@click.option("--seed", type=int, help="Of everything random. [default: the definition's]")
+@click.option("--data", type=click.Path(), help="Text to train on, as for `run`.")
+@click.option(
+    "--save", type=click.Path(path_type=Path), metavar="DIR", help="Write a checkpoint here."
+)
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
+@click.option("--threads", type=int, help="Threads of torch. [default: all processors]")
+@json_option
+def train(
+    definition: str,
+    settings: tuple[str, ...],
+    seed: int | None,
+    data: str | None,
+    save: Path | None,
+    device: str,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Train once, with fixed parameters, and audit the result.
+
+    DEFINITION is a name (recommended, quick, seed) or the path of a .toml file. The run is the one
+    that trial 0 of a study with these parameters and this seed would be.
+    """
+    from cvfp_opt.cli.console import make_console
+    from cvfp_opt.search.environment import describe_environment
+    from cvfp_opt.search.plan import Request
+    from cvfp_opt.search.single import fixed_parameters
+    from cvfp_opt.store.checkpoints import check_target
+    from cvfp_opt.training.device import resolve_device, set_threads
+
+    environment = describe_environment(resolve_device(device), set_threads(threads))
+    request = Request(definition=definition, settings=settings, data=data, seed=seed)
+    resolved = request.resolve(None)
+    fixed_parameters(resolved)
+    if save is not None:
+        check_target(save)
+    result = _train(resolved, environment, save, make_console(stderr=as_json))
+    _report(result, resolved, save, as_json)
+    sys.exit(0 if result.audit is not None else 1)
+
+
+def _train(
+    definition: "StudyDefinition",
+    environment: dict[str, Any],
+    save: Path | None,
+    console: "Console",
+) -> "TrainingResult":
+    import torch
+
+    from cvfp_opt.cli.training_table import TrainingTable
+    from cvfp_opt.search.objective import Objective, never
+    from cvfp_opt.search.single import fixed_parameters, save_network
+    from cvfp_opt.training.data import load_tokens
+    from cvfp_opt.training.trainers import TRAINERS
+
+    objective = Objective(
+        definition=definition,
+        tokens=load_tokens(definition.data),
+        device=torch.device(environment["device"]),
+    )
+    run = objective.prepare(fixed_parameters(definition), 0)
+    with TrainingTable(console, definition) as table:
+        result = TRAINERS[definition.training.trainer](run, table.observe, never)
+        table.finish(result)
+    if save is not None:
+        save_network(save, run.network, definition, result, environment)
+    return result
+
+
+def _report(
+    result: "TrainingResult", definition: "StudyDefinition", save: Path | None, as_json: bool
+) -> None:
+    from dataclasses import asdict
+
+    from cvfp_opt.cli.console import make_console, print_json, print_lines
+    from cvfp_opt.report.best import account_lines
+    from cvfp_opt.report.judgement import judge_trial
+    from cvfp_opt.store.records import TrialRecord
+
+    plain = result.to_dict()
+    record = TrialRecord(
+        number=0,
+        state="complete" if result.audit else "fail",
+        value=definition.objective.value(result.last) if result.last else None,
+        metrics=asdict(result.last) if result.last else {},
+        audit=plain["audit"] or {},
+        environment={"optimizer_steps": result.optimizer_steps},
+    )
+    if as_json:
+        print_json(plain | {"definition": definition.to_dict()})
+        return
+    print_lines([f"{result.status.value}: {result.reason}", *account_lines(record)])
+    if result.audit is not None:
+        print_lines([""])
+        make_console().print(judge_trial(record, definition.to_dict(), subject="The run"))
+    if save is not None:
+        print_lines(["", f"checkpoint: {save}"])

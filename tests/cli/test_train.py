@@ -1,0 +1,88 @@
+"""``train``: one run without a study, the same as a trial, saved and read back."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from support import TINY_ARGUMENTS, Outcome
+
+from cvfp_opt.errors import CheckpointError
+from cvfp_opt.search.single import load_network
+from cvfp_opt.store.checkpoints import ACCOUNT
+from cvfp_opt.training.run import weights_digest
+
+Invoke = Callable[..., Outcome]
+POINT = {
+    "dist_reg_weight": 0.85,
+    "phase1_learning_rate": 0.002,
+    "phase1_convergence_threshold": 0.5,
+    "layernorm_mix": 1.0,
+}
+FIXED = [word for k, v in POINT.items() for word in ("--set", f"space.{k}={v}")]
+WORDS = ["train", "quick", *TINY_ARGUMENTS, *FIXED, "--threads", "1"]
+
+
+def test_a_table_row_per_iteration_then_audit_and_judgement(invoke: Invoke) -> None:
+    outcome = invoke(*WORDS)
+    assert outcome.code == 0
+    lines = outcome.out.splitlines()
+    rows = [line for line in lines if line[:9].strip().isdigit()]
+    assert [int(row.split()[0]) for row in rows] == list(range(len(rows)))
+    assert rows[0].split()[1] == "0.85"
+    assert rows[-1].split()[1] == "-"
+    assert "held-out text" in outcome.out
+    assert "The run scores" in outcome.out
+    assert not Path("storage").exists()
+
+
+def test_it_is_trial_0_of_the_study_with_these_parameters(
+    invoke: Invoke, run_tiny: Invoke
+) -> None:
+    alone = json.loads(invoke(*WORDS, "--json", "--seed", "3").out)
+    run_tiny(*FIXED, "--seed", "3", "--n-trials", "1")
+    trial = json.loads(invoke("best", "--json").out)
+    assert alone["weights_digest"] == trial["environment"]["weights_digest"]
+    assert alone["iterations"] == trial["iterations"]
+
+
+def test_a_parameter_that_is_not_fixed_is_asked_for(invoke: Invoke) -> None:
+    outcome = invoke("train", "quick", "--set", "space.layernorm_mix=1")
+    assert outcome.code == 1
+    assert "these are ranges: dist_reg_weight, phase1_learning_rate" in outcome.err
+    assert "--set space.phase1_convergence_threshold=VALUE" in outcome.err
+    assert "layernorm_mix=VALUE" not in outcome.err
+
+
+def test_a_checkpoint_holds_the_very_network(invoke: Invoke) -> None:
+    saved = json.loads(invoke(*WORDS, "--json", "--save", "net").out)
+    network, definition, account = load_network(Path("net"))
+    assert weights_digest(network) == saved["weights_digest"]
+    assert definition.to_dict()["space"] == POINT
+    assert account.result["iterations"] == saved["iterations"]
+    with torch.no_grad():
+        assert network(torch.zeros(8), torch.zeros(6)).shape == (8,)
+
+
+def test_a_taken_folder_is_refused_before_training(invoke: Invoke) -> None:
+    Path("net").mkdir()
+    outcome = invoke(*WORDS, "--save", "net")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "exists already" in outcome.err
+
+
+def test_a_run_that_diverges_says_where_and_ends_with_1(invoke: Invoke) -> None:
+    outcome = invoke(*WORDS, "--set", "space.phase1_learning_rate=1e38")
+    assert outcome.code == 1
+    assert "diverged: " in outcome.out
+
+
+def test_weights_of_another_size_are_refused(invoke: Invoke) -> None:
+    invoke(*WORDS, "--save", "net")
+    path = Path("net") / ACCOUNT
+    value = json.loads(path.read_text())
+    value["definition"]["model"]["context_size"] = 9
+    path.write_text(json.dumps(value))
+    with pytest.raises(CheckpointError, match="another size or architecture"):
+        load_network(Path("net"))
