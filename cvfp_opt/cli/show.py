@@ -61,7 +61,7 @@ def best(storage: str | None, study_name: str | None, as_json: bool, toml: bool)
         elif as_json:
             print_json(require_best(summary).to_dict() | {"judgement": judge(summary)})
         else:
-            print_lines([*best_lines(require_best(summary)), ""])
+            print_lines([*best_lines(summary), ""])
             make_console().print(judge(summary))
 
 

@@ -24,11 +24,19 @@ def require_best(summary: Summary) -> TrialRecord:
     return summary.best
 
 
-def best_lines(best: TrialRecord) -> list[str]:
-    """Score, parameters, metrics and audit of a trial, a line each."""
+def best_lines(summary: Summary) -> list[str]:
+    """Score, parameters, metrics and audit of the best trial, a line each.
+
+    Raises:
+        StudyError: no trial is complete.
+    """
+    best = require_best(summary)
+    space = summary.record.definition["space"] if summary.record else {}
+    fixed = {name: value for name, value in space.items() if not isinstance(value, dict)}
     ended = f", {best.status}: {best.reason}" if best.reason else ""
     lines = [f"trial {best.number}: score {number(best.value, 4)}{ended}", "", "parameters"]
     lines += [f"  {name:<34}{value:.6g}" for name, value in best.params.items()]
+    lines += [f"  {name:<34}{value:.6g} (fixed)" for name, value in fixed.items()]
     return [*lines, *account_lines(best)]
 
 
