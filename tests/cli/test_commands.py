@@ -114,7 +114,8 @@ def test_a_timeout_starts_no_further_trial(run_tiny: Invoke) -> None:
 @pytest.mark.parametrize("name", sorted(cli.commands))
 def test_every_help_ends_with_an_example(name: str, invoke: Invoke) -> None:
     out = invoke(name, "--help").out
-    assert out.strip().splitlines()[-1].strip().startswith("Example: cvfp-opt")
+    last_paragraph = out.rstrip().split("\n\n")[-1]
+    assert last_paragraph.strip().startswith(f"Example: cvfp-opt {name}")
 
 
 @pytest.mark.parametrize("words", [[], ["run"], ["status"]])
