@@ -29,7 +29,8 @@ def tiny_definitions(monkeypatch: pytest.MonkeyPatch) -> None:
         f"[{name}]\n" + "".join(f"{k} = {v}\n" for k, v in section.items())
         for name, section in sections.items()
     )
-    tiny = dict.fromkeys(definition_file.builtin_definitions(), toml)
+    originals = definition_file.builtin_definitions()
+    tiny = dict.fromkeys(originals, toml) | {"standard": toml + originals["standard"]}
     monkeypatch.setattr(definition_file, "builtin_definitions", lambda: tiny)
 
 
@@ -51,11 +52,14 @@ def test_every_command_of_the_readme_runs(
             target = words[words.index(">") + 1]
             words = words[: words.index(">")]
         outcome = invoke(*words[1:])
-        assert outcome.code == 0, f"{line}\n{outcome.err}"
+        # a check may fail on a net this small; that is a result
+        allowed = {0, 1} if words[1] == "verify" else {0}
+        assert outcome.code in allowed, f"{line}\n{outcome.err}"
+        assert "Error" not in outcome.err
         if target is not None:
             Path(target).write_text(outcome.out)
         ran.append(words[1])
-    assert set(ran) == {"run", "train", "list", "status", "best"}
+    assert set(ran) == {"run", "train", "verify", "list", "status", "best"}
     listed = invoke("list").out
     assert re.search(r"^recommended +\d+ +\d+ +0 +0 +0", listed, flags=re.MULTILINE)
 

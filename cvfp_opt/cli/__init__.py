@@ -16,6 +16,7 @@ from cvfp_opt import __version__
 from cvfp_opt.cli.run import run
 from cvfp_opt.cli.show import best, list_studies, status
 from cvfp_opt.cli.train import train
+from cvfp_opt.cli.verify import verify
 from cvfp_opt.errors import CvfpOptError
 
 USER_ERROR, USAGE_ERROR, BUG, INTERRUPTED = 1, 2, 3, 130
@@ -33,7 +34,7 @@ def cli() -> None:
     """
 
 
-for command in (run, train, status, best, list_studies):
+for command in (run, train, verify, status, best, list_studies):
     cli.add_command(command)
 
 

@@ -119,6 +119,13 @@ def frozen_text(first: Tensor, second: Tensor) -> FrozenText:
     )
 
 
+def identity_cosine(contexts: Tensor, embeddings: Tensor) -> float | None:
+    """Mean cosine of contexts (T, D) with their tokens' embeddings (T, E); None if D != E."""
+    if contexts.shape[1] != embeddings.shape[1]:
+        return None
+    return F.cosine_similarity(contexts, embeddings, dim=-1).mean().item()
+
+
 def degeneracy(contexts: Tensor, embeddings: Tensor) -> dict[str, bool]:
     """The three flags of degenerate contexts (T, D), given their tokens' embeddings (T, E)."""
     count = min(SAMPLE, contexts.shape[0])
@@ -128,14 +135,11 @@ def degeneracy(contexts: Tensor, embeddings: Tensor) -> dict[str, bool]:
     unit = F.normalize(sample, dim=-1)
     cosine = ((unit @ unit.T).sum() - count).item() / pairs
     distance = F.pdist(sample.float()).mean().item() if count > 1 else math.inf
-    identity = False
-    if contexts.shape[1] == embeddings.shape[1]:
-        copied = F.cosine_similarity(contexts, embeddings, dim=-1).mean().item()
-        identity = copied > IDENTITY_COSINE
+    copied = identity_cosine(contexts, embeddings)
     return {
         "global_attractor": distance < ATTRACTOR_DISTANCE and cosine > ATTRACTOR_COSINE,
         "near_zero": torch.linalg.vector_norm(contexts, dim=-1).mean().item() < ZERO_NORM,
-        "identity_map": identity,
+        "identity_map": copied is not None and copied > IDENTITY_COSINE,
     }
 
 

@@ -109,6 +109,26 @@ def audit_table(ranking: list[TrialRecord]) -> Table:
     return table
 
 
+def checks_table(checks: list[dict[str, Any]]) -> Table:
+    """Checks of `verify`, a row each; see search.verify.Check."""
+    table = _table("", "check", "text", "figure", "limit", "", "what it means")
+    table.title = None
+    for column in (table.columns[0], table.columns[1], table.columns[4], table.columns[5]):
+        column.justify = "left"
+    table.columns[5].no_wrap = False
+    for check in checks:
+        verdict = Text("pass", "green") if check["passed"] else Text("FAIL", "bold red")
+        table.add_row(
+            check["name"],
+            check["split"],
+            check["shown"],
+            check["limit"],
+            verdict,
+            check["meaning"],
+        )
+    return table
+
+
 def studies_table(rows: list[StudySummary]) -> Table:
     """All studies of a database."""
     table = _table("", "study", "complete", "pruned", "fail", "running", "waiting", "best")

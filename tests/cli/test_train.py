@@ -86,3 +86,39 @@ def test_weights_of_another_size_are_refused(invoke: Invoke) -> None:
     path.write_text(json.dumps(value))
     with pytest.raises(CheckpointError, match="another size or architecture"):
         load_network(Path("net"))
+
+
+def test_verify_checks_a_checkpoint_and_a_definition(invoke: Invoke) -> None:
+    invoke(*WORDS, "--save", "net")
+    settings = [*TINY_ARGUMENTS, "--set", "search.pruner=none"]
+    for words in (["net"], ["standard", *settings]):
+        outcome = invoke("verify", "quick", *words, "--threads", "1")
+        assert outcome.out.count("effective rank / D") == 2
+        failed = outcome.out.count(" FAIL ")
+        assert outcome.code == (1 if failed else 0)
+        assert f"{failed} of 6 checks failed" in outcome.out or "all passed" in outcome.out
+    report = json.loads(invoke("verify", "quick", "net", "--json", "--threads", "1").out)
+    assert [check["name"] for check in report[:3]] == [
+        "effective rank / D",
+        "no identity map",
+        "convergence rate",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["verify", "fast"], 2, "'fast' is not one of 'quick', 'standard'"),
+        (["verify", "quick", "recommended"], 1, "these are ranges: dist_reg_weight"),
+        (["verify", "quick", "nowhere"], 1, "neither a built-in name nor a file"),
+        (["verify", "quick", "folder"], 1, "checkpoint.json and weights.safetensors is required"),
+        (["verify", "quick", "folder", "--set", "a.b=1"], 2, "a checkpoint is fixed"),
+    ],
+)
+def test_what_cannot_be_verified_is_refused(
+    words: list[str], code: int, message: str, invoke: Invoke
+) -> None:
+    Path("folder").mkdir()
+    outcome = invoke(*words)
+    assert (outcome.code, outcome.out) == (code, "")
+    assert message in outcome.err

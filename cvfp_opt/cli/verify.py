@@ -1,0 +1,64 @@
+"""``verify``: the original report's tests of a network."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from cvfp_opt.cli.options import json_option
+
+
+@click.command(epilog="Example: cvfp-opt verify quick standard")
+@click.argument("protocol", type=click.Choice(["quick", "standard"]))
+@click.argument("source", default="standard")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="SECTION.KEY=VALUE",
+    help="Change the definition, or fix a parameter; repeatable. Not for a checkpoint.",
+)
+@click.option("--threads", type=int, help="Threads of torch. [default: all processors]")
+@json_option
+def verify(
+    protocol: str, source: str, settings: tuple[str, ...], threads: int | None, as_json: bool
+) -> None:
+    """Check effective rank, identity map and convergence, on seen and on validation text.
+
+    PROTOCOL is quick (100 tokens, 5 iterations) or standard (6400 and 1280 tokens, 10 iterations).
+    SOURCE is a checkpoint (a folder that `train --save` wrote), or a definition that fixes all
+    parameters, which is trained first. Exit code 1 if a check fails.
+    """
+    from cvfp_opt.cli.console import make_console, print_json, print_lines
+    from cvfp_opt.cli.training_table import TrainingTable
+    from cvfp_opt.report.tables import checks_table
+    from cvfp_opt.search.plan import Request
+    from cvfp_opt.search.single import fixed_parameters, load_network
+    from cvfp_opt.search.verify import PROTOCOLS, reduced, verify_definition, verify_network
+    from cvfp_opt.training.device import set_threads
+
+    set_threads(threads)
+    if Path(source).is_dir():
+        if settings:
+            raise click.UsageError(
+                "--set changes a definition; a checkpoint is fixed: leave it out"
+            )
+        network, definition, _ = load_network(Path(source))
+        checks = verify_network(network, definition, PROTOCOLS[protocol])
+    else:
+        definition = Request(definition=source, settings=settings).resolve(None)
+        fixed_parameters(definition)
+        shown = reduced(definition, PROTOCOLS[protocol])
+        with TrainingTable(make_console(stderr=as_json), shown) as table:
+            checks, result = verify_definition(definition, PROTOCOLS[protocol], table.observe)
+            table.finish(result)
+    failed = sum(not check.passed for check in checks)
+    if as_json:
+        print_json([asdict(check) for check in checks])
+    else:
+        console = make_console()
+        console.print()
+        console.print(checks_table([asdict(check) for check in checks]))
+        print_lines(["", f"{failed} of {len(checks)} checks failed" if failed else "all passed"])
+    sys.exit(1 if failed else 0)
