@@ -2,10 +2,12 @@
 
 import re
 import shlex
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import tomlkit
 from support import REPOSITORY, TINY, Outcome
 
 from cvfp_opt.search import definition_file
@@ -20,17 +22,13 @@ def commands() -> list[str]:
 @pytest.fixture
 def tiny_definitions(monkeypatch: pytest.MonkeyPatch) -> None:
     """The built-in definitions, on a net so small that 50 trials take seconds."""
-    sections: dict[str, dict[str, str]] = {}
-    for setting in [*TINY, "search.num_pruner_warmup_steps=2"]:
-        name, _, value = setting.partition("=")
-        section, key = name.split(".")
-        sections.setdefault(section, {})[key] = value
-    toml = "".join(
-        f"[{name}]\n" + "".join(f"{k} = {v}\n" for k, v in section.items())
-        for name, section in sections.items()
-    )
-    originals = definition_file.builtin_definitions()
-    tiny = dict.fromkeys(originals, toml) | {"standard": toml + originals["standard"]}
+    tiny = {}
+    for name, text in definition_file.builtin_definitions().items():
+        sections = tomllib.loads(text)
+        for setting in [*TINY, "search.num_pruner_warmup_steps=2"]:
+            section, key, value = definition_file.parse_setting(setting)
+            sections.setdefault(section, {})[key] = value
+        tiny[name] = tomlkit.dumps(sections)
     monkeypatch.setattr(definition_file, "builtin_definitions", lambda: tiny)
 
 
@@ -59,7 +57,7 @@ def test_every_command_of_the_readme_runs(
         if target is not None:
             Path(target).write_text(outcome.out)
         ran.append(words[1])
-    assert set(ran) == {"run", "train", "verify", "list", "status", "best"}
+    assert set(ran) == {"run", "train", "verify", "reproduce", "list", "status", "best"}
     listed = invoke("list").out
     assert re.search(r"^recommended +\d+ +\d+ +0 +0 +0", listed, flags=re.MULTILINE)
 

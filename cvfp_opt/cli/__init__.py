@@ -13,6 +13,7 @@ from typing import NoReturn
 import click
 
 from cvfp_opt import __version__
+from cvfp_opt.cli.reproduce import reproduce
 from cvfp_opt.cli.run import run
 from cvfp_opt.cli.show import best, list_studies, status
 from cvfp_opt.cli.train import train
@@ -34,7 +35,7 @@ def cli() -> None:
     """
 
 
-for command in (run, train, verify, status, best, list_studies):
+for command in (run, train, verify, reproduce, status, best, list_studies):
     cli.add_command(command)
 
 

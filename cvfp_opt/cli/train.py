@@ -91,7 +91,6 @@ def _train(
     run = objective.prepare(fixed_parameters(definition), 0)
     with TrainingTable(console, definition) as table:
         result = TRAINERS[definition.training.trainer](run, table.observe, never)
-        table.finish(result)
     if save is not None:
         save_network(save, run.network, definition, result, environment)
     return result

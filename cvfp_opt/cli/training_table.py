@@ -10,9 +10,9 @@ from rich.text import Text
 from cvfp_opt.cli.progress import position
 from cvfp_opt.report.tables import number, share
 from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.training.events import Event, IterationTrained
+from cvfp_opt.training.events import Event, IterationFinished, IterationTrained
 from cvfp_opt.training.events import Progress as PhaseProgress
-from cvfp_opt.training.result import IterationMetrics, TrainingResult
+from cvfp_opt.training.result import IterationMetrics
 
 HEADER = (
     "iteration  weight      cvfp  diversity  residual  convergence    rank  validation    rank"
@@ -22,10 +22,12 @@ HEADER = (
 class TrainingTable:
     """Prints a line per iteration; on a terminal, with a bar below. A context manager."""
 
-    def __init__(self, console: Console, definition: StudyDefinition) -> None:
+    def __init__(
+        self, console: Console, definition: StudyDefinition, *, notices: bool = True
+    ) -> None:
         self._console = console
         self._iterations = definition.training.num_iterations
-        for notice in definition.notices():
+        for notice in definition.notices() if notices else []:
             self._print(f"note: {notice}")
         self._bar = Progress(
             BarColumn(bar_width=24),
@@ -35,7 +37,7 @@ class TrainingTable:
             disable=not console.is_terminal,
         )
         self._task = self._bar.add_task("", total=self._iterations)
-        self._printed = 0
+        self._untold: IterationMetrics | None = None
 
     def __enter__(self) -> Self:
         self._print(HEADER)
@@ -49,10 +51,15 @@ class TrainingTable:
         trace: TracebackType | None,
     ) -> None:
         self._bar.stop()
+        if self._untold is not None:  # a last pass, which no training followed
+            self._row(self._untold)
 
     def observe(self, event: Event) -> None:
         """An Observer."""
-        if isinstance(event, IterationTrained):
+        if isinstance(event, IterationFinished):
+            self._untold = event.metrics
+        elif isinstance(event, IterationTrained):
+            self._untold = None
             self._row(event.metrics)
         elif isinstance(event, PhaseProgress):
             description = (
@@ -60,13 +67,7 @@ class TrainingTable:
             )
             self._bar.update(self._task, completed=position(event), description=description)
 
-    def finish(self, result: TrainingResult) -> None:
-        """The rows that no training followed."""
-        for metrics in result.iterations[self._printed :]:
-            self._row(metrics)
-
     def _row(self, metrics: IterationMetrics) -> None:
-        self._printed += 1
         cells = [
             (str(metrics.iteration), 9),
             (number(metrics.weight, 2), 8),

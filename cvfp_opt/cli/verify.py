@@ -51,8 +51,7 @@ def verify(
         fixed_parameters(definition)
         shown = reduced(definition, PROTOCOLS[protocol])
         with TrainingTable(make_console(stderr=as_json), shown) as table:
-            checks, result = verify_definition(definition, PROTOCOLS[protocol], table.observe)
-            table.finish(result)
+            checks, _ = verify_definition(definition, PROTOCOLS[protocol], table.observe)
     failed = sum(not check.passed for check in checks)
     if as_json:
         print_json([asdict(check) for check in checks])

@@ -129,6 +129,27 @@ def checks_table(checks: list[dict[str, Any]]) -> Table:
     return table
 
 
+def reproduction_lines(name: str, experiment: dict[str, Any], standard: int) -> list[str]:
+    """An experiment of `reproduce`: the report's figures, ours, and the explanation."""
+    lines = [f"{name}: {experiment['title']}"]
+    if experiment["tokens"] != standard:
+        lines.append(
+            f"short form: {experiment['tokens']} tokens, where the report has {standard}; ranks "
+            "and rates of the two are not comparable, what happens is"
+        )
+    for row in experiment["variants"]:
+        lines += [f"  {row['label']}", f"    the report: {row['report']}"]
+        if row["convergence"] is not None:
+            lines.append(
+                f"    here:       {share(row['convergence'])} / "
+                f"{share(row['validation_convergence'])} converged, rank {share(row['rank'])} / "
+                f"{share(row['validation_rank'])}, residual {number(row['residual'])}, "
+                f"{row['optimizer_steps']} optimizer steps"
+            )
+        lines.append(f"    ended:      {row['outcome']}")
+    return [*lines, f"  why: {experiment['explanation']}"]
+
+
 def studies_table(rows: list[StudySummary]) -> Table:
     """All studies of a database."""
     table = _table("", "study", "complete", "pruned", "fail", "running", "waiting", "best")

@@ -1,0 +1,58 @@
+"""``reproduce``: the original report's bugs and tests, run again."""
+
+import click
+
+from cvfp_opt.cli.options import json_option
+
+NAMES = ("bug-1", "bug-2", "test-1", "test-2", "all")
+
+
+@click.command(epilog="Example: cvfp-opt reproduce bug-1")
+@click.argument("name", type=click.Choice(NAMES))
+@click.option(
+    "--tokens",
+    type=click.IntRange(min=64),
+    help="Training tokens. [default: 256 for bug-1, 64 for bug-2, 6400 for the tests]",
+)
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
+@click.option("--threads", type=int, help="Threads of torch. [default: all processors]")
+@json_option
+def reproduce(
+    name: str, tokens: int | None, device: str, threads: int | None, as_json: bool
+) -> None:
+    """Run a bug and its fix, or a test of the report, and print both sets of figures.
+
+    At the standard size of the network. The bugs take a minute or two; the tests at their full
+    6400 tokens take from ten minutes to an hour.
+    """
+    from dataclasses import asdict
+
+    from cvfp_opt.cli.console import make_console, print_json, print_lines
+    from cvfp_opt.cli.training_table import TrainingTable
+    from cvfp_opt.report.tables import reproduction_lines
+    from cvfp_opt.search import reproduce as library
+    from cvfp_opt.training.device import resolve_device, set_threads
+
+    set_threads(threads)
+    where = resolve_device(device)
+    console = make_console(stderr=as_json)
+    report = {}
+    for key in NAMES[:-1] if name == "all" else [name]:
+        experiment = library.EXPERIMENTS[key]
+        count = tokens or experiment.tokens
+        rows = []
+        for variant in experiment.variants:
+            definition = library.define(experiment, variant, count)
+            console.print(f"\n{key}: {variant.label}, {count} tokens", style="bold")
+            with TrainingTable(console, definition, notices=False) as table:
+                rows.append(library.reproduce(definition, variant, table.observe, where))
+        report[key] = {
+            "title": experiment.title,
+            "tokens": count,
+            "explanation": experiment.explanation,
+            "variants": [asdict(row) for row in rows],
+        }
+        if not as_json:
+            print_lines(["", *reproduction_lines(key, report[key], library.STANDARD_TOKENS)])
+    if as_json:
+        print_json(report)
