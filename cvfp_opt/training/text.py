@@ -74,9 +74,13 @@ def _bytes(path: Path) -> bytes:
 
 
 def _decode(raw: bytes, path: Path, offset: int) -> str:
-    """The text of ``raw``, which begins at ``offset`` in the file, without byte order mark."""
+    """The text of ``raw``, which begins at ``offset`` in the file.
+
+    Without byte order mark, and with the same line ends whatever system wrote it.
+    """
     try:
-        return raw.decode("utf-8").removeprefix("\ufeff")
+        text = raw.decode("utf-8").removeprefix("\ufeff")
+        return text.replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path}: UTF-8 text is required, but the byte at offset {offset + error.start} is "

@@ -92,6 +92,8 @@ def test_a_searched_parameter_can_be_fixed_and_a_range_changed() -> None:
         ("[objective]\nthreshold = true\n", "objective.threshold: a string or a number"),
         ("[objective]\nsplit = 'valid'\n", "objective.split: unknown split 'valid'"),
         ("[training]\ntrainer = 'batsh'\n", "unknown trainer 'batsh'; did you mean 'batch'?"),
+        ("[training]\ngradient_clip = nan\n", "gradient_clip: a positive number"),
+        ("[objective]\nthreshold = nan\n", "objective.threshold: a positive number"),
         ("[diversity]\nloss = 'deviaton'\n", "unknown loss 'deviaton'; did you mean 'deviation'?"),
         ("[schedule]\nkind = 'constan'\n", "unknown schedule 'constan'; did you mean 'constant'?"),
         ("[schedule]\nstage_weights = 0.5\n", "schedule.stage_weights: a list is required"),

@@ -64,6 +64,12 @@ def test_a_file_a_folder_and_both_kinds_of_jsonl_give_documents() -> None:
     assert list(text("a.jsonl")) == ["plain", "asked\nanswered"]
 
 
+def test_line_ends_of_every_system_read_the_same() -> None:
+    for name, end in (("unix", b"\n"), ("windows", b"\r\n"), ("mac", b"\r")):
+        Path(f"{name}.txt").write_bytes(end.join([b"one", b"two", b""]))
+        assert list(text(f"{name}.txt")) == ["one\ntwo\n"]
+
+
 def test_documents_are_joined_until_there_is_enough() -> None:
     def endless() -> object:
         while True:
