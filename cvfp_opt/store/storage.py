@@ -1,7 +1,7 @@
 """The Optuna storage that several processes can trust: WAL, claims by compare-and-swap."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -145,11 +145,8 @@ def open_for_search(location: Location) -> Iterator[Store]:
         # the first open creates tables: once, or several processes trip over each other
         with FileLock(f"{location.path}.lock", timeout=BUSY_SECONDS, mode=0o600):
             backend = LeasedStorage(location.url, Lease.of_this_process())
-        store = Store(location, backend)
-        try:
+        with closing(Store(location, backend)) as store:
             yield store
-        finally:
-            store.close()
 
 
 @contextmanager
@@ -167,11 +164,8 @@ def open_for_reading(location: Location) -> Iterator[Store]:
             engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}},
             skip_table_creation=True,
         )
-        store = Store(location, backend)
-        try:
+        with closing(Store(location, backend)) as store:
             yield store
-        finally:
-            store.close()
 
 
 @contextmanager

@@ -34,14 +34,9 @@ class BatchMethod:
     trains_while_reading = False
 
     def __init__(self, run: TrainingRun, observe: Observer) -> None:
+        self.stepper = Stepper(run)
         self._run = run
         self._observe = observe
-        self._stepper = Stepper(run)
-
-    @property
-    def steps(self) -> int:
-        """Optimizer steps taken so far."""
-        return self._stepper.steps
 
     def read(
         self, iteration: int, previous: Reading | None, weight: float
@@ -65,7 +60,7 @@ class BatchMethod:
                 chosen = order[first : first + size].to(incoming.device)
                 contexts = run.network(incoming[chosen], run.train[chosen])  # (B, D)
                 wanted = None if target is None else target[chosen]
-                losses = self._stepper.step(contexts, wanted, weight)
+                losses = self.stepper.step(contexts, wanted, weight)
                 check_finite(*losses, where=f"minibatch {first // size} of epoch {epoch}")
                 cvfp_losses.append(losses[0])
                 diversity_losses.append(losses[1])

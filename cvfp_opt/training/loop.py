@@ -24,6 +24,7 @@ from cvfp_opt.training.run import (
     untrained_baseline,
     weights_digest,
 )
+from cvfp_opt.training.steps import Stepper
 
 UNTRAINED = "0 optimizer steps: this is the untrained network"
 
@@ -53,14 +54,12 @@ class Method(Protocol):
     """How one kind of trainer reads and trains; keeps its optimizer and running mean.
 
     Attributes:
+        stepper: takes the optimizer steps.
         trains_while_reading: ``read`` moves the weights (online), or ``train`` does (batch).
     """
 
+    stepper: Stepper
     trains_while_reading: bool
-
-    @property
-    def steps(self) -> int:
-        """Optimizer steps taken so far."""
 
     def read(
         self, iteration: int, previous: Reading | None, weight: float
@@ -112,7 +111,7 @@ class Loop:
             reason=outcome.reason,
             iterations=tuple(self.history),
             audit=outcome.audit,
-            optimizer_steps=self.method.steps,
+            optimizer_steps=self.method.stepper.steps,
             weights_digest=weights_digest(self.run.network),
             seconds=self.stopwatch.seconds,
         )
@@ -206,5 +205,5 @@ class Loop:
                 at = Progress(iteration=k, phase=Phase.PASS, done=0, total=0)
                 reading = read(self.run, reading, self.observe, at)
             report = audit(self.run, k, reading, moved, baseline, self.observe)
-        reason = outcome.reason if self.method.steps else f"{UNTRAINED}; {outcome.reason}"
+        reason = outcome.reason if self.method.stepper.steps else f"{UNTRAINED}; {outcome.reason}"
         return dataclasses.replace(outcome, reason=reason, audit=report)

@@ -39,14 +39,9 @@ class OnlineMethod:
     trains_while_reading = True
 
     def __init__(self, run: TrainingRun, observe: Observer) -> None:
+        self.stepper = Stepper(run)
         self._run = run
         self._observe = observe
-        self._stepper = Stepper(run)
-
-    @property
-    def steps(self) -> int:
-        """Optimizer steps taken so far."""
-        return self._stepper.steps
 
     def read(
         self, iteration: int, previous: Reading | None, weight: float
@@ -93,7 +88,7 @@ class OnlineMethod:
             incoming = context.detach() if run.training.detach_context else context
             context = run.network(incoming, run.train[t : t + 1])  # (1, D)
             target = None if previous is None else previous.train[t : t + 1]
-            losses = self._stepper.step(context, target, weight)
+            losses = self.stepper.step(context, target, weight)
             check_finite(*losses, where=f"token {t}")
             sums = [sums[0] + losses[0], sums[1] + losses[1]]
             contexts[t] = context.detach()[0]

@@ -12,7 +12,7 @@ from support import TINY_ARGUMENTS, Start
 TRIALS = 5
 # Long enough that a signal sent while a trial reports still meets that trial.
 SLOWER = [
-    "training.num_iterations=12",
+    "training.num_iterations=30",
     "training.minibatch_size=64",
     "data.train_tokens=256",
     "model.num_layers=3",
