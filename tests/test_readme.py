@@ -57,7 +57,16 @@ def test_every_command_of_the_readme_runs(
         if target is not None:
             Path(target).write_text(outcome.out)
         ran.append(words[1])
-    assert set(ran) == {"run", "train", "verify", "reproduce", "list", "status", "best"}
+    assert set(ran) == {
+        "run",
+        "train",
+        "verify",
+        "reproduce",
+        "list",
+        "status",
+        "best",
+        "thresholds",
+    }
     listed = invoke("list").out
     assert re.search(r"^recommended +\d+ +\d+ +0 +0 +0", listed, flags=re.MULTILINE)
 

@@ -16,6 +16,7 @@ from cvfp_opt import __version__
 from cvfp_opt.cli.reproduce import reproduce
 from cvfp_opt.cli.run import run
 from cvfp_opt.cli.show import best, list_studies, status
+from cvfp_opt.cli.thresholds import thresholds
 from cvfp_opt.cli.train import train
 from cvfp_opt.cli.verify import verify
 from cvfp_opt.errors import CvfpOptError
@@ -35,7 +36,7 @@ def cli() -> None:
     """
 
 
-for command in (run, train, verify, reproduce, status, best, list_studies):
+for command in (run, train, verify, reproduce, thresholds, status, best, list_studies):
     cli.add_command(command)
 
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def _summary(storage: str | None, study_name: str | None) -> "Iterator[Summary]":
+def open_summary(storage: str | None, study_name: str | None) -> "Iterator[Summary]":
+    """The summary of a study; of the only one there is if none is named."""
     from cvfp_opt.report.summary import Summary
     from cvfp_opt.store.location import resolve_location
     from cvfp_opt.store.storage import open_for_reading
@@ -35,7 +36,7 @@ def status(storage: str | None, study_name: str | None, as_json: bool) -> None:
     from cvfp_opt.report.judgement import judge
     from cvfp_opt.report.tables import status_lines
 
-    with _summary(storage, study_name) as summary:
+    with open_summary(storage, study_name) as summary:
         if as_json:
             print_json(summary.to_dict() | {"judgement": judge(summary)})
             return
@@ -55,7 +56,7 @@ def best(storage: str | None, study_name: str | None, as_json: bool, toml: bool)
 
     if toml and as_json:
         raise click.UsageError("--toml and --json exclude each other; give one of them")
-    with _summary(storage, study_name) as summary:
+    with open_summary(storage, study_name) as summary:
         if toml:
             click.echo(best_toml(summary), nl=False)
         elif as_json:

@@ -1,7 +1,5 @@
 """What is measured on the contexts of a pass. All functions are pure; all rates lie in [0, 1]."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -49,19 +47,3 @@ def residual_quantiles(residuals: Tensor) -> tuple[float, ...]:
     """NUM_QUANTILES quantiles of the residuals (T,), at evenly spaced levels 0 ... 1."""
     levels = torch.linspace(0.0, 1.0, NUM_QUANTILES, dtype=torch.float64)
     return tuple(torch.quantile(residuals.double().cpu(), levels).tolist())
-
-
-def rate_at(quantiles: Sequence[float], threshold: float) -> float:
-    """Convergence rate at any threshold, from stored quantiles; within 1.6 points of the truth.
-
-    Linear between neighbouring quantiles. For the scale-free rate, multiply the threshold by
-    the mean square of the contexts.
-    """
-    last = len(quantiles) - 1
-    below = sum(q < threshold for q in quantiles)
-    if below == 0:
-        return 0.0
-    if below > last:
-        return 1.0
-    low, high = quantiles[below - 1], quantiles[below]
-    return (below - 1 + (threshold - low) / (high - low)) / last

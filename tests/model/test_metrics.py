@@ -11,10 +11,10 @@ from cvfp_opt.model.metrics import (
     combined_score,
     convergence_rate,
     effective_rank,
-    rate_at,
     residual_quantiles,
     residuals,
 )
+from cvfp_opt.store.quantiles import rate_at
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:

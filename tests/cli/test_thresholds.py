@@ -1,0 +1,69 @@
+"""``thresholds``: the stored residuals give back the rates that were measured."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support import TINY_ARGUMENTS, Outcome
+
+Invoke = Callable[..., Outcome]
+
+
+def rates(invoke: Invoke, *words: str) -> dict[float, dict[str, float]]:
+    report = json.loads(invoke("thresholds", *words, "--json").out)
+    return {row["threshold"]: row for row in report["rates"]}
+
+
+def test_rates_agree_with_those_measured_and_never_fall(run_tiny: Invoke, invoke: Invoke) -> None:
+    run_tiny("--n-trials", "2")
+    audit = json.loads(invoke("best", "--json").out)["audit"]
+    found = rates(invoke)
+    # with 64 tokens one token is worth 1.6 points more
+    assert found[0.1]["absolute"] == pytest.approx(audit["absolute_convergence"], abs=0.035)
+    assert found[0.1]["scale_free"] == pytest.approx(audit["scale_free_convergence"], abs=0.035)
+    for kind in ("absolute", "scale_free"):
+        values = [row[kind] for row in found.values()]
+        assert values == sorted(values)
+    out = invoke("thresholds", "--trial", "1").out
+    assert "convergence of trial 1 of study quick" in out
+    assert out.count(" * ") == 4
+
+
+def test_a_checkpoint_will_do(invoke: Invoke) -> None:
+    values = {
+        "dist_reg_weight": 0.85,
+        "phase1_learning_rate": 0.002,
+        "phase1_convergence_threshold": 0.5,
+        "layernorm_mix": 1,
+    }
+    point = [word for name, v in values.items() for word in ("--set", f"space.{name}={v}")]
+    assert invoke("train", "quick", *TINY_ARGUMENTS, *point, "--save", "net").code == 0
+    assert len(rates(invoke, "net")) == 11
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--trial", "9"], 1, "a trial from 0 to 1 is required, got 9"),
+        (["--trial", "1"], 1, "trial 1 of study 'quick' was not audited (fail)"),
+        (["nowhere"], 1, "checkpoint.json and weights.safetensors is required"),
+        (["nowhere", "--trial", "0"], 2, "not both"),
+    ],
+)
+def test_what_has_no_residuals_is_refused(
+    words: list[str],
+    code: int,
+    message: str,
+    run_tiny: Invoke,
+    invoke: Invoke,
+) -> None:
+    import optuna
+
+    run_tiny("--n-trials", "1")
+    path = Path("storage/cvfp.db")
+    study = optuna.load_study(study_name="quick", storage=f"sqlite:///{path}")
+    study.tell(study.ask(), state=optuna.trial.TrialState.FAIL)
+    outcome = invoke("thresholds", *words)
+    assert (outcome.code, outcome.out) == (code, "")
+    assert message in outcome.err
