@@ -58,12 +58,13 @@ class Baseline:
     Attributes:
         convergence_rate: of its second pass against its first, at the trial's threshold.
         effective_rank: ER / D of its first pass over the training text.
-        validation_effective_rank: the same on the validation text.
-        score: of the first two, combined as for the trial.
+        validation_convergence_rate, validation_effective_rank: the same on the validation text.
+        score: of the split that is scored, combined as for the trial.
     """
 
     convergence_rate: float
     effective_rank: float
+    validation_convergence_rate: float
     validation_effective_rank: float
     score: float
 

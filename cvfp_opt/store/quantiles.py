@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 def rate_at(quantiles: Sequence[float], threshold: float) -> float:
-    """Convergence rate at any threshold, from stored quantiles; within 1.6 points of the truth.
+    """Convergence rate at any threshold, from stored quantiles; within 1/64 + 1/T of the truth.
 
     Linear between neighbouring quantiles. For the scale-free rate, multiply the threshold by
     the mean square of the contexts.

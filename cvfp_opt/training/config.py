@@ -1,5 +1,6 @@
 """How one run trains and what its score is made of."""
 
+import math
 from dataclasses import dataclass
 
 from cvfp_opt.errors import DefinitionError, nearest
@@ -57,7 +58,7 @@ class TrainingConfig:
                 'training.detach_context = false: possible with trainer = "online" only, '
                 'got trainer = "batch", whose incoming contexts are data'
             )
-        if not self.gradient_clip > 0:
+        if not 0 < self.gradient_clip < math.inf:
             raise DefinitionError(
                 f"training.gradient_clip: a positive number is required, got {self.gradient_clip}"
             )
@@ -103,7 +104,7 @@ class ObjectiveConfig:
                     f'objective.threshold: "{OWN_THRESHOLD}" or a positive number is required, '
                     f"got {self.threshold!r}"
                 )
-        elif not self.threshold > 0:
+        elif not 0 < self.threshold < math.inf:
             raise DefinitionError(
                 f"objective.threshold: a positive number is required, got {self.threshold}"
             )

@@ -147,13 +147,24 @@ def untrained_baseline(run: TrainingRun, first: Reading, observe: Observer) -> B
     """The untrained net's figures, for one more pass. ``first`` is its pass from zero."""
     at = Progress(iteration=0, phase=Phase.BASELINE, done=0, total=0)
     second = read(run, first, observe, at)
-    rate = convergence_rate(residuals(second.train, first.train), run.threshold)
-    rank = effective_rank(first.train)
+    rate, validation_rate = (
+        convergence_rate(residuals(now, before), run.threshold)
+        for now, before in (
+            (second.train, first.train),
+            (second.validation, first.validation),
+        )
+    )
+    rank, validation_rank = effective_rank(first.train), effective_rank(first.validation)
     return Baseline(
         convergence_rate=rate,
         effective_rank=rank,
-        validation_effective_rank=effective_rank(first.validation),
-        score=run.objective.score(rate, rank),
+        validation_convergence_rate=validation_rate,
+        validation_effective_rank=validation_rank,
+        score=(
+            run.objective.score(validation_rate, validation_rank)
+            if run.objective.split == "validation"
+            else run.objective.score(rate, rank)
+        ),
     )
 
 

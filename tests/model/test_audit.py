@@ -76,7 +76,11 @@ def test_equal_reads_agree_and_scale_does_not_matter() -> None:
 
 
 BASELINE = Baseline(
-    convergence_rate=0.0, effective_rank=0.9, validation_effective_rank=0.8, score=0.45
+    convergence_rate=0.0,
+    effective_rank=0.9,
+    validation_convergence_rate=0.0,
+    validation_effective_rank=0.8,
+    score=0.45,
 )
 
 

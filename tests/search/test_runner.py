@@ -98,6 +98,9 @@ def test_the_validation_split_can_be_scored(store: Store) -> None:
     search.run(1)
     [record] = trial_records(search.study)
     assert record.value == record.metrics["validation_score"] != record.metrics["score"]
+    baseline = record.audit["baseline"]
+    rates = baseline["validation_convergence_rate"], baseline["validation_effective_rank"]
+    assert baseline["score"] == sum(rates) / 2
 
 
 def test_a_fixed_threshold_is_the_same_for_all_trials(store: Store) -> None:
