@@ -8,7 +8,7 @@ choose, see docs/audit.md.
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -38,17 +38,48 @@ IDENTITY_COSINE = 0.95
 
 @dataclass(frozen=True, kw_only=True)
 class FrozenText:
-    """Two reads of one text with the final weights, compared scale-free.
+    """Two reads of one text with the final weights.
 
     Attributes:
         convergence: share of tokens with MSE / mean square below REFERENCE_THRESHOLD.
         convergence_strict: the same below STRICT_THRESHOLD.
+        absolute_convergence: share of tokens with MSE below REFERENCE_THRESHOLD.
         effective_rank: ER / D of the second read.
     """
 
     convergence: float
     convergence_strict: float
+    absolute_convergence: float
     effective_rank: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convergence:
+    """Share of tokens below REFERENCE_THRESHOLD: of the MSE, and of MSE / mean square."""
+
+    absolute: float
+    scale_free: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Movement:
+    """How contexts moved between two passes: residuals (N,), and the second's mean square."""
+
+    residuals: Tensor
+    power: float
+
+    @classmethod
+    def between(cls, contexts: Tensor, previous: Tensor) -> Self:
+        """From two reads (N, D) of one text."""
+        return cls(residuals=residuals(contexts, previous), power=mean_square(contexts))
+
+    @property
+    def convergence(self) -> Convergence:
+        """At REFERENCE_THRESHOLD."""
+        return Convergence(
+            absolute=convergence_rate(self.residuals, REFERENCE_THRESHOLD),
+            scale_free=convergence_rate(self.residuals, REFERENCE_THRESHOLD * self.power),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +107,8 @@ class Audit:
     Attributes:
         absolute_convergence: at REFERENCE_THRESHOLD, between the last two passes of training.
         scale_free_convergence: the same, scale-free.
+        training_validation, training_held_out: both, on the validation split and on text that
+            was never trained on, read with the weights of the same two passes.
         residual_quantiles: of the last pass's residuals, at levels 0 ... 1 evenly spaced.
         mean_square: of the last pass's contexts; 1 at unit power.
         context_norm: mean over tokens of ||c||_2.
@@ -91,6 +124,8 @@ class Audit:
 
     absolute_convergence: float
     scale_free_convergence: float
+    training_validation: Convergence
+    training_held_out: Convergence
     residual_quantiles: tuple[float, ...]
     mean_square: float
     context_norm: float
@@ -112,10 +147,12 @@ class Audit:
 def frozen_text(first: Tensor, second: Tensor) -> FrozenText:
     """Compare two reads (T, D) of one text."""
     power = mean_square(second)
-    between = residuals(second, first) / power if power > 0 else residuals(second, first)
+    moved = residuals(second, first)
+    between = moved / power if power > 0 else moved
     return FrozenText(
         convergence=convergence_rate(between, REFERENCE_THRESHOLD),
         convergence_strict=convergence_rate(between, STRICT_THRESHOLD),
+        absolute_convergence=convergence_rate(moved, REFERENCE_THRESHOLD),
         effective_rank=effective_rank(second),
     )
 
@@ -165,7 +202,9 @@ def audit_network(
     texts: AuditTexts,
     *,
     contexts: Tensor,
-    last_residuals: Tensor,
+    moved: Movement,
+    moved_validation: Movement,
+    previous_held_out: Tensor,
     baseline: Baseline,
     generator: torch.Generator,
     clock: Callable[[], float],
@@ -177,7 +216,9 @@ def audit_network(
         network: with its final weights.
         texts: what to read.
         contexts: (T, D) of the last pass over the training text, read with these weights.
-        last_residuals: (T,) of that pass against the one before.
+        moved: the training text, in the last iteration of training.
+        moved_validation: the validation split, likewise.
+        previous_held_out: (V, D) of the held-out text, read with the weights of the pass before.
         baseline: of the same set-up.
         generator: source of the Lyapunov probe's offsets.
         clock: seconds.
@@ -193,14 +234,16 @@ def audit_network(
     held_out_again = read(texts.held_out, held_out[-1])
     exponent = lyapunov_exponent(network, texts.train, again, generator)
 
-    power = mean_square(contexts)
+    during, quantiles = moved.convergence, residual_quantiles(moved.residuals)
     frozen_held_out = frozen_text(held_out, held_out_again)
     tail = slice(-texts.num_validation, None)
     return Audit(
-        absolute_convergence=convergence_rate(last_residuals, REFERENCE_THRESHOLD),
-        scale_free_convergence=convergence_rate(last_residuals, REFERENCE_THRESHOLD * power),
-        residual_quantiles=residual_quantiles(last_residuals),
-        mean_square=power,
+        absolute_convergence=during.absolute,
+        scale_free_convergence=during.scale_free,
+        training_validation=moved_validation.convergence,
+        training_held_out=Movement.between(held_out, previous_held_out).convergence,
+        residual_quantiles=quantiles,
+        mean_square=moved.power,
         context_norm=torch.linalg.vector_norm(contexts, dim=-1).mean().item(),
         **degeneracy(contexts, texts.train),
         baseline=baseline,

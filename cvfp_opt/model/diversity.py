@@ -62,15 +62,79 @@ def orthogonality(contexts: Tensor, running_mean: Tensor | None) -> Tensor:
     return 10.0 * off_diagonal / (batch * (batch - 1))
 
 
+def variance_covariance(contexts: Tensor, running_mean: Tensor | None) -> Tensor:
+    """``mean_d max(0, 1 - std_d) + sum_{d != e} Cov_de^2 / (25 D)``, over the minibatch.
+
+    VICReg's variance and covariance terms in its ratio of 25 to 1. Source: Bardes, Ponce & LeCun,
+    "VICReg", ICLR 2022. Zero for a single context.
+    """
+    batch, width = contexts.shape
+    if batch < 2:
+        return contexts.new_zeros(()) * contexts.sum()
+    centred = contexts - contexts.mean(dim=0)
+    deviations = (centred.square().sum(dim=0) / (batch - 1) + 1e-4).sqrt()  # (D,)
+    covariance = centred.T @ centred / (batch - 1)  # (D, D)
+    off_diagonal = covariance.square().sum() - covariance.diagonal().square().sum()
+    return F.relu(1.0 - deviations).mean() + off_diagonal / (25 * width)
+
+
+def coding_rate(contexts: Tensor, running_mean: Tensor | None) -> Tensor:
+    """``-logdet(I + a U U^T) / (B log(1 + a))``, U the unit contexts, a = D / (B eps^2), eps 0.5.
+
+    A log-determinant: -1 for orthogonal contexts. Source: Yu et al., "Learning Diverse and
+    Discriminative Representations via the Principle of Maximal Coding Rate Reduction", 2020.
+    """
+    batch, width = contexts.shape
+    unit = F.normalize(contexts, dim=-1)  # (B, D)
+    scale = width / (batch * 0.25)
+    gram = torch.eye(batch, dtype=unit.dtype, device=unit.device) + scale * (unit @ unit.T)
+    return -torch.logdet(gram) / (batch * math.log1p(scale))
+
+
+def spectral_entropy(contexts: Tensor, running_mean: Tensor | None) -> Tensor:
+    """``-H(s / sum s) / log min(B, D)``, s the singular values of the minibatch, not centred.
+
+    Minus the logarithm of its effective rank (Roy & Vetterli, EUSIPCO 2007), -1 at the most that
+    a minibatch can have. Zero for a single context.
+    """
+    if contexts.shape[0] < 2:
+        return contexts.new_zeros(()) * contexts.sum()
+    values = torch.linalg.svdvals(contexts)  # (min(B, D),)
+    p = values / values.sum()
+    entropy = -torch.special.xlogy(p, p + torch.finfo(p.dtype).tiny).sum()
+    return -entropy / math.log(len(values))
+
+
+def uniformity(contexts: Tensor, running_mean: Tensor | None) -> Tensor:
+    """``log mean_{i < j} exp(-2 ||u_i - u_j||^2)``, u the unit contexts; -4 if all orthogonal.
+
+    Source: Wang & Isola, "Understanding Contrastive Representation Learning through Alignment and
+    Uniformity on the Hypersphere", ICML 2020. Zero for a single context.
+    """
+    if contexts.shape[0] < 2:
+        return contexts.new_zeros(()) * contexts.sum()
+    squares = F.pdist(F.normalize(contexts, dim=-1)).square()
+    return torch.logsumexp(-2.0 * squares, dim=0) - math.log(len(squares))
+
+
 DIVERSITY_LOSSES: Mapping[str, DiversityLoss] = {
     "orthogonality": orthogonality,
     "pairwise_distance": pairwise_distance,
     "deviation": deviation,
+    "variance_covariance": variance_covariance,
+    "coding_rate": coding_rate,
+    "spectral_entropy": spectral_entropy,
+    "uniformity": uniformity,
 }
 
 
 # Losses that compare the contexts of a minibatch: nothing to compare token by token.
-NEED_BATCH = frozenset({"orthogonality", "pairwise_distance"})
+NEED_BATCH = frozenset(DIVERSITY_LOSSES) - {"deviation"}
+
+
+# Enough for the ratio to stand within a percent; a gradient of contexts alone costs milliseconds.
+SCALE_MINIBATCHES = 8
+SCALES = ("none", "untrained")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,10 +143,13 @@ class DiversityConfig:
 
     Attributes:
         loss: a key of DIVERSITY_LOSSES.
+        scale: "none" takes the loss as it is; "untrained" multiplies it by `untrained_scale`, so
+            that one `dist_reg_weight` means the same for each loss.
         mean_momentum: weight of the old average per context, in [0, 1).
     """
 
     loss: str = "orthogonality"
+    scale: str = "none"
     mean_momentum: float = 0.99
 
     def __post_init__(self) -> None:
@@ -90,6 +157,10 @@ class DiversityConfig:
             raise DefinitionError(
                 f"diversity.loss: unknown loss {self.loss!r}; "
                 f"{nearest(self.loss, DIVERSITY_LOSSES)}"
+            )
+        if self.scale not in SCALES:
+            raise DefinitionError(
+                f"diversity.scale: unknown scale {self.scale!r}; {nearest(self.scale, SCALES)}"
             )
         if not 0.0 <= self.mean_momentum < 1.0:
             raise DefinitionError(
@@ -109,3 +180,32 @@ def updated_mean(running_mean: Tensor | None, contexts: Tensor, momentum: float)
     powers = torch.arange(contexts.shape[0] - 1, -1, -1, device=contexts.device)
     weights = (1.0 - momentum) * momentum ** powers.to(contexts.dtype)  # (B,)
     return momentum ** contexts.shape[0] * running_mean + weights @ contexts
+
+
+def untrained_scale(
+    loss: DiversityLoss, contexts: Tensor, previous: Tensor, minibatch_size: int
+) -> float:
+    """The factor that makes a diversity loss pull as hard as the fixed-point loss.
+
+    ``mean ||d cvfp / d C|| / mean ||d loss / d C||`` over minibatches of the untrained network's
+    contexts, cvfp being the raw MSE between its first two passes. With it, ``dist_reg_weight`` w
+    starts every training with (1 - w) of the one pull and w of the other.
+
+    Args:
+        loss: a DiversityLoss; what it takes for the running mean is the mean context.
+        contexts, previous: (T, D) second and first pass of the untrained network.
+        minibatch_size: B, as in training; the minibatches are spread evenly over the text.
+
+    Returns:
+        The factor; infinite or NaN where the loss has no gradient.
+    """
+    stride = max(1, contexts.shape[0] // minibatch_size)
+    mean = contexts.mean(dim=0)
+    pulls = [0.0, 0.0]
+    for first in range(min(stride, SCALE_MINIBATCHES)):
+        chosen = slice(first, first + stride * minibatch_size, stride)
+        batch = contexts[chosen].detach().requires_grad_()  # (B, D)
+        for i, value in enumerate((F.mse_loss(batch, previous[chosen]), loss(batch, mean))):
+            (gradient,) = torch.autograd.grad(value, batch)
+            pulls[i] += torch.linalg.vector_norm(gradient).item()
+    return pulls[0] / pulls[1] if pulls[1] > 0 else math.inf

@@ -15,6 +15,7 @@ from cvfp_opt.training.events import Observer, Phase, Progress
 from cvfp_opt.training.loop import Loop, Losses, check_finite
 from cvfp_opt.training.result import IterationMetrics, TrainingResult
 from cvfp_opt.training.run import Reading, TrainingRun, read
+from cvfp_opt.training.snapshot import NOTHING, Keeper
 from cvfp_opt.training.steps import Stepper
 
 
@@ -22,10 +23,13 @@ def train_batch(
     run: TrainingRun,
     observe: Observer,
     should_prune: Callable[[IterationMetrics], bool],
+    keeper: Keeper = NOTHING,
 ) -> TrainingResult:
     """Train by minibatches; see the module and ``Trainer``."""
     method = BatchMethod(run, observe)
-    return Loop(run=run, method=method, observe=observe, should_prune=should_prune).run_to_end()
+    return Loop(
+        run=run, method=method, observe=observe, should_prune=should_prune, keeper=keeper
+    ).run_to_end()
 
 
 class BatchMethod:
@@ -46,8 +50,11 @@ class BatchMethod:
 
     def train(
         self, iteration: int, reading: Reading, previous: Reading | None, weight: float
-    ) -> Losses:
+    ) -> Losses | None:
         run = self._run
+        if run.training.num_epochs == 0:
+            return None
+        learning_rate = self.stepper.set_learning_rate(iteration, run.training.num_iterations - 1)
         num_tokens, size = run.train.shape[0], run.training.minibatch_size
         start = zero_context(run.network) if previous is None else previous.train[-1]
         incoming = torch.cat([start.unsqueeze(0), reading.train[:-1]])  # (T, D): C_k[t-1]
@@ -70,6 +77,7 @@ class BatchMethod:
                 )
         return Losses(
             weight=weight,
+            learning_rate=learning_rate,
             cvfp_loss=sum(cvfp_losses) / len(cvfp_losses),
             diversity_loss=sum(diversity_losses) / len(diversity_losses),
         )

@@ -11,6 +11,7 @@ OWN_THRESHOLD = "trial"
 SPLITS = ("train", "validation")
 STEP_RULES = ("always", "positive_loss")
 CVFP_LOSSES = ("raw", "normalized")
+LEARNING_RATE_SCHEDULES = ("constant", "linear")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,10 @@ class TrainingConfig:
         trainer: a key of TRAINERS.
         num_iterations: passes over the text, the last one a pass only; at least 2.
         minibatch_size: B, token positions a step; at least 2 (the diversity of one is nothing).
-        num_epochs: times that each position is trained on between two passes; at least 1.
+        num_epochs: times that each position is trained on between two passes; 0 trains nothing,
+            and shows the untrained network. Of the trainer "batch".
+        learning_rate_schedule: "constant", or "linear": in equal steps over the iterations that
+            train, from the trial's learning rate towards 0, which the next one would have.
         gradient_clip: limit on the norm of all gradients together; positive.
         min_converged_ratio: convergence rate at which a run stops early; in (0, 1].
         step_rule: "always", or "positive_loss": step only where the total loss is positive,
@@ -35,6 +39,7 @@ class TrainingConfig:
     num_iterations: int = 10
     minibatch_size: int = 256
     num_epochs: int = 2
+    learning_rate_schedule: str = "constant"
     gradient_clip: float = 1.0
     min_converged_ratio: float = 0.95
     step_rule: str = "always"
@@ -42,12 +47,16 @@ class TrainingConfig:
     detach_context: bool = True
 
     def __post_init__(self) -> None:
-        for key, least in (("num_iterations", 2), ("minibatch_size", 2), ("num_epochs", 1)):
+        for key, least in (("num_iterations", 2), ("minibatch_size", 2), ("num_epochs", 0)):
             if getattr(self, key) < least:
                 raise DefinitionError(
                     f"training.{key}: at least {least} is required, got {getattr(self, key)}"
                 )
-        for key, valid in (("step_rule", STEP_RULES), ("cvfp_loss", CVFP_LOSSES)):
+        for key, valid in (
+            ("step_rule", STEP_RULES),
+            ("cvfp_loss", CVFP_LOSSES),
+            ("learning_rate_schedule", LEARNING_RATE_SCHEDULES),
+        ):
             value = getattr(self, key)
             if value not in valid:
                 raise DefinitionError(

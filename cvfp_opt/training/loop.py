@@ -15,6 +15,7 @@ from cvfp_opt.model.schedules import WEIGHT_SCHEDULES
 from cvfp_opt.training.events import IterationFinished, IterationTrained, Observer, Phase, Progress
 from cvfp_opt.training.result import IterationMetrics, Status, TrainingResult
 from cvfp_opt.training.run import (
+    LastPass,
     Reading,
     Stopwatch,
     TrainingRun,
@@ -24,6 +25,7 @@ from cvfp_opt.training.run import (
     untrained_baseline,
     weights_digest,
 )
+from cvfp_opt.training.snapshot import Keeper, Snapshot
 from cvfp_opt.training.steps import Stepper
 
 UNTRAINED = "0 optimizer steps: this is the untrained network"
@@ -43,9 +45,10 @@ def check_finite(cvfp: float, diversity: float, norm: float, *, where: str) -> N
 
 @dataclass(frozen=True, kw_only=True)
 class Losses:
-    """What an iteration was trained with: the weight, and means over its steps."""
+    """What an iteration was trained with: weight, learning rate, and means over its steps."""
 
     weight: float
+    learning_rate: float
     cvfp_loss: float
     diversity_loss: float
 
@@ -89,6 +92,25 @@ class Outcome:
     audit: Audit | None = None
 
 
+@dataclass(kw_only=True)
+class State:
+    """What an iteration leaves to the next one; all of it is in a Snapshot.
+
+    Attributes:
+        iteration: the next one to read.
+        previous: the pass before; None at iteration 0.
+        previous_weights: that it was read with, by name.
+        baseline: the untrained net's figures, once known.
+        history: metrics of the iterations so far.
+    """
+
+    iteration: int = 0
+    previous: Reading | None = None
+    previous_weights: dict[str, Tensor] = field(default_factory=dict)
+    baseline: Baseline | None = None
+    history: list[IterationMetrics] = field(default_factory=list)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Loop:
     """One run of a method: ``Loop(...).run_to_end()``. See ``Trainer`` for the arguments."""
@@ -97,45 +119,53 @@ class Loop:
     method: Method
     observe: Observer
     should_prune: Callable[[IterationMetrics], bool]
-    history: list[IterationMetrics] = field(default_factory=list)
+    keeper: Keeper
+    state: State = field(default_factory=State)
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
     def run_to_end(self) -> TrainingResult:
         """Train, audit, and say how it went; numbers that break are an outcome."""
+        snapshot = self.keeper.load()
+        if snapshot is not None:
+            self._restore(snapshot)
         try:
             outcome = self._iterate()
         except (ContextOverflow, NonFiniteLoss) as error:
             outcome = Outcome(status=Status.DIVERGED, reason=str(error))
+        stepper = self.method.stepper
         return TrainingResult(
             status=outcome.status,
             reason=outcome.reason,
-            iterations=tuple(self.history),
+            iterations=tuple(self.state.history),
             audit=outcome.audit,
-            optimizer_steps=self.method.stepper.steps,
+            optimizer_steps=stepper.steps,
+            diversity_scale=stepper.scale,
             weights_digest=weights_digest(self.run.network),
             seconds=self.stopwatch.seconds,
         )
 
     def _iterate(self) -> Outcome:
-        method, previous, baseline = self.method, None, None
-        if method.trains_while_reading:
-            baseline = self._baseline(None)
-        for k in range(self.run.training.num_iterations):
+        method, state = self.method, self.state
+        if method.trains_while_reading and state.baseline is None:
+            self._know_untrained(None)
+        for k in range(state.iteration, self.run.training.num_iterations):
             with (
                 self._at(k),
                 self.stopwatch("training" if method.trains_while_reading else "pass"),
             ):
-                reading, losses = method.read(k, previous, self._weight(k))
-            moved = self._measure(k, reading, previous, losses)
-            if baseline is None:
-                baseline = self._baseline(reading)
-            stop = self._stop(self.history[-1])
+                reading, losses = method.read(k, state.previous, self._weight(k))
+            self._measure(k, reading, losses)
+            if state.baseline is None:
+                self._know_untrained(reading)
+            stop = self._stop(state.history[-1])
             if stop is not None:
-                return self._finish(stop, reading, moved, baseline)
+                return self._finish(stop, reading)
+            weights = {n: v.detach().clone() for n, v in self.run.network.state_dict().items()}
             with self._at(k), self.stopwatch("training"):
-                self._note(method.train(k, reading, previous, self._weight(k)))
-            self.observe(IterationTrained(metrics=self.history[-1]))
-            previous = reading
+                self._note(method.train(k, reading, state.previous, self._weight(k)))
+            self.observe(IterationTrained(metrics=state.history[-1]))
+            state.previous, state.previous_weights, state.iteration = reading, weights, k + 1
+            self.keeper.save(self._snapshot())
         raise AssertionError("the last iteration always stops")
 
     @contextmanager
@@ -148,7 +178,7 @@ class Loop:
 
     def _weight(self, iteration: int) -> float:
         """The diversity weight to train with now, after what was measured last."""
-        last = self.history[-1] if self.history else None
+        last = self.state.history[-1] if self.state.history else None
         return WEIGHT_SCHEDULES[self.run.schedule.kind](
             self.run.schedule,
             dist_reg_weight=self.run.parameters.dist_reg_weight,
@@ -158,26 +188,31 @@ class Loop:
             effective_rank=last.effective_rank if last else None,
         )
 
-    def _measure(
-        self, iteration: int, reading: Reading, previous: Reading | None, losses: Losses | None
-    ) -> Tensor | None:
+    def _measure(self, iteration: int, reading: Reading, losses: Losses | None) -> None:
         with self.stopwatch("rank"):
-            metrics, moved = measure(self.run, iteration, reading, previous)
-        self.history.append(metrics)
+            metrics = measure(self.run, iteration, reading, self.state.previous)
+        self.state.history.append(metrics)
         self._note(losses)
-        self.observe(IterationFinished(metrics=self.history[-1]))
-        return moved
+        self.observe(IterationFinished(metrics=self.state.history[-1]))
 
     def _note(self, losses: Losses | None) -> None:
         """Keep what the last measured iteration was trained with."""
         if losses is not None:
-            self.history[-1] = dataclasses.replace(self.history[-1], **dataclasses.asdict(losses))
+            last = self.state.history[-1]
+            self.state.history[-1] = dataclasses.replace(last, **dataclasses.asdict(losses))
 
-    def _baseline(self, first: Reading | None) -> Baseline:
+    def _know_untrained(self, first: Reading | None) -> None:
+        """Measure the untrained net, and what depends on it."""
         with self._at(0), self.stopwatch("audit"):
             at = Progress(iteration=0, phase=Phase.BASELINE, done=0, total=0)
             first = first or read(self.run, None, self.observe, at)
-            return untrained_baseline(self.run, first, self.observe)
+            self.state.baseline, second = untrained_baseline(self.run, first, self.observe)
+            self.method.stepper.fit_scale(first.train, second.train)
+            if not math.isfinite(self.method.stepper.scale):
+                raise NonFiniteLoss(
+                    "the diversity loss has no gradient on the untrained net to scale by; "
+                    'set diversity.scale = "none"'
+                )
 
     def _stop(self, metrics: IterationMetrics) -> Outcome | None:
         """Why to stop after this pass; None to train on."""
@@ -193,17 +228,68 @@ class Loop:
             return Outcome(status=Status.PRUNED, reason=reason)
         return None
 
-    def _finish(
-        self, outcome: Outcome, reading: Reading, moved: Tensor | None, baseline: Baseline
-    ) -> Outcome:
+    def _finish(self, outcome: Outcome, reading: Reading) -> Outcome:
         if outcome.status is Status.PRUNED:
             return outcome
-        assert moved is not None, "only pruning ends a run before the second pass"
-        k = self.history[-1].iteration
+        state, k = self.state, self.state.history[-1].iteration
+        assert state.previous is not None, "only pruning ends a run before the second pass"
+        assert state.baseline is not None
+        last_pass = LastPass(
+            reading=reading, previous=state.previous, previous_weights=state.previous_weights
+        )
         with self._at(k), self.stopwatch("audit"):
             if self.method.trains_while_reading:  # those contexts are of weights now gone
                 at = Progress(iteration=k, phase=Phase.PASS, done=0, total=0)
                 reading = read(self.run, reading, self.observe, at)
-            report = audit(self.run, k, reading, moved, baseline, self.observe)
+            report = audit(self.run, k, reading.train, last_pass, state.baseline, self.observe)
         reason = outcome.reason if self.method.stepper.steps else f"{UNTRAINED}; {outcome.reason}"
         return dataclasses.replace(outcome, reason=reason, audit=report)
+
+    def _snapshot(self) -> Snapshot:
+        """This run between two iterations."""
+        state, run = self.state, self.run
+        assert state.previous is not None
+        assert state.baseline is not None
+        tensors = self.method.stepper.tensors() | {
+            "previous.train": state.previous.train,
+            "previous.validation": state.previous.validation,
+            "generator.minibatch": run.minibatch_generator.get_state(),
+            "generator.audit": run.audit_generator.get_state(),
+        }
+        for prefix, weights in (
+            ("network", run.network.state_dict()),
+            ("previous_weights", state.previous_weights),
+        ):
+            tensors |= {f"{prefix}.{name}": value for name, value in weights.items()}
+        values = {
+            "iteration": state.iteration,
+            "baseline": dataclasses.asdict(state.baseline),
+            "history": [dataclasses.asdict(metrics) for metrics in state.history],
+            "seconds": self.stopwatch.seconds,
+            "steps": self.method.stepper.steps,
+            "scale": self.method.stepper.scale,
+        }
+        return Snapshot(tensors=tensors, values=values)
+
+    def _restore(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot of the same run."""
+        state, run, values = self.state, self.run, snapshot.values
+        device = run.train.device
+        run.network.load_state_dict(snapshot.below("network"))
+        run.minibatch_generator.set_state(snapshot.tensors["generator.minibatch"])
+        run.audit_generator.set_state(snapshot.tensors["generator.audit"])
+        self.method.stepper.restore(snapshot)
+        state.iteration = values["iteration"]
+        state.baseline = Baseline(**values["baseline"])
+        state.history[:] = [IterationMetrics(**metrics) for metrics in values["history"]]
+        state.previous = Reading(
+            train=snapshot.tensors["previous.train"].to(device),
+            validation=snapshot.tensors["previous.validation"].to(device),
+        )
+        state.previous_weights = {
+            name: value.to(device) for name, value in snapshot.below("previous_weights").items()
+        }
+        self.stopwatch.seconds.update(values["seconds"])
+        for metrics in state.history:
+            self.observe(IterationFinished(metrics=metrics))
+            self.observe(IterationTrained(metrics=metrics))

@@ -20,6 +20,7 @@ from cvfp_opt.training.events import Observer, Phase, Progress
 from cvfp_opt.training.loop import Loop, Losses, check_finite
 from cvfp_opt.training.result import IterationMetrics, TrainingResult
 from cvfp_opt.training.run import Reading, TrainingRun
+from cvfp_opt.training.snapshot import NOTHING, Keeper
 from cvfp_opt.training.steps import Stepper
 
 
@@ -27,10 +28,13 @@ def train_online(
     run: TrainingRun,
     observe: Observer,
     should_prune: Callable[[IterationMetrics], bool],
+    keeper: Keeper = NOTHING,
 ) -> TrainingResult:
     """Train token by token; see the module and ``Trainer``."""
     method = OnlineMethod(run, observe)
-    return Loop(run=run, method=method, observe=observe, should_prune=should_prune).run_to_end()
+    return Loop(
+        run=run, method=method, observe=observe, should_prune=should_prune, keeper=keeper
+    ).run_to_end()
 
 
 class OnlineMethod:
@@ -54,7 +58,7 @@ class OnlineMethod:
                 Progress(iteration=iteration, phase=Phase.TRAINING, done=done, total=total)
             )
 
-        train, losses = self._train_pass(previous, weight, tell)
+        train, losses = self._train_pass(iteration, previous, weight, tell)
         start = zero_context(run.network) if previous is None else previous.validation[-1]
         validation = sequential_pass(
             run.network,
@@ -75,11 +79,16 @@ class OnlineMethod:
         return run.train[-run.num_validation :] if run.num_validation else run.held_out
 
     def _train_pass(
-        self, previous: Reading | None, weight: float, tell: Callable[[int], None]
+        self,
+        iteration: int,
+        previous: Reading | None,
+        weight: float,
+        tell: Callable[[int], None],
     ) -> tuple[Tensor, Losses]:
         run = self._run
         num_tokens = run.train.shape[0]
         start = zero_context(run.network) if previous is None else previous.train[-1]
+        learning_rate = self.stepper.set_learning_rate(iteration, run.training.num_iterations)
         context = start.unsqueeze(0)  # (1, D)
         contexts = torch.empty(num_tokens, start.shape[0], dtype=start.dtype, device=start.device)
         sums = [0.0, 0.0]
@@ -99,6 +108,7 @@ class OnlineMethod:
                 tell(t + 1)
         return contexts, Losses(
             weight=weight,
+            learning_rate=learning_rate,
             cvfp_loss=sums[0] / num_tokens,
             diversity_loss=sums[1] / num_tokens,
         )

@@ -29,7 +29,9 @@ class IterationMetrics:
             the validation split.
         residual: mean over tokens of the MSE against the previous pass; None at k = 0.
         weight: the diversity weight trained with after this pass; None if none was.
-        cvfp_loss, diversity_loss: means over the minibatches trained after this pass.
+        learning_rate: trained with after this pass; None if none was.
+        cvfp_loss, diversity_loss: means over the minibatches trained after this pass; the latter
+            scaled as it was trained with.
     """
 
     iteration: int
@@ -41,6 +43,7 @@ class IterationMetrics:
     validation_score: float
     residual: float | None
     weight: float | None = None
+    learning_rate: float | None = None
     cvfp_loss: float | None = None
     diversity_loss: float | None = None
 
@@ -55,6 +58,7 @@ class TrainingResult:
         iterations: one entry a pass, in order; the last one holds the reported metrics.
         audit: None unless the run came to its end.
         optimizer_steps: steps taken.
+        diversity_scale: factor on the diversity loss, see model.diversity.untrained_scale.
         weights_digest: SHA-256 over the final weights, hexadecimal.
         seconds: wall time per phase: pass, training, rank, audit.
     """
@@ -64,6 +68,7 @@ class TrainingResult:
     iterations: tuple[IterationMetrics, ...]
     audit: Audit | None
     optimizer_steps: int
+    diversity_scale: float
     weights_digest: str
     seconds: dict[str, float]
 

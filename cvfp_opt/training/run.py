@@ -1,16 +1,17 @@
 """What a trainer is given, and what all trainers share: reading, measuring, timing."""
 
+import copy
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from cvfp_opt.model.audit import Audit, AuditTexts, Baseline, audit_network
+from cvfp_opt.model.audit import Audit, AuditTexts, Baseline, Movement, audit_network
 from cvfp_opt.model.diversity import DiversityConfig
 from cvfp_opt.model.metrics import convergence_rate, effective_rank, residuals
 from cvfp_opt.model.network import ContextNetwork
@@ -19,6 +20,7 @@ from cvfp_opt.model.schedules import ScheduleConfig
 from cvfp_opt.training.config import Hyperparameters, ObjectiveConfig, TrainingConfig
 from cvfp_opt.training.events import Observer, Phase, Progress
 from cvfp_opt.training.result import IterationMetrics, TrainingResult
+from cvfp_opt.training.snapshot import NOTHING, Keeper
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,7 @@ class Trainer(Protocol):
         run: what to train.
         observe: told of progress; may raise to stop the run.
         should_prune: asked after each pass but the last; True ends the run as PRUNED.
+        keeper: where snapshots are kept between iterations, and one is found to go on from.
     """
 
     def __call__(
@@ -65,6 +68,7 @@ class Trainer(Protocol):
         run: TrainingRun,
         observe: Observer,
         should_prune: Callable[[IterationMetrics], bool],
+        keeper: Keeper = NOTHING,
     ) -> TrainingResult: ...
 
 
@@ -74,6 +78,15 @@ class Reading:
 
     train: Tensor
     validation: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class LastPass:
+    """The last two passes of training, and the weights that the earlier one was read with."""
+
+    reading: Reading
+    previous: Reading
+    previous_weights: Mapping[str, Tensor]
 
 
 @dataclass
@@ -119,8 +132,8 @@ def read(run: TrainingRun, previous: Reading | None, observe: Observer, at: Prog
 
 def measure(
     run: TrainingRun, iteration: int, reading: Reading, previous: Reading | None
-) -> tuple[IterationMetrics, Tensor | None]:
-    """Metrics of a pass, and its residuals (T,) against the previous one if there was one."""
+) -> IterationMetrics:
+    """Metrics of a pass, against the previous one if there was one."""
     rank = effective_rank(reading.train)
     validation_rank = effective_rank(reading.validation)
     moved = None
@@ -130,7 +143,7 @@ def measure(
         rate = convergence_rate(moved, run.threshold)
         validation_moved = residuals(reading.validation, previous.validation)
         validation_rate = convergence_rate(validation_moved, run.threshold)
-    metrics = IterationMetrics(
+    return IterationMetrics(
         iteration=iteration,
         convergence_rate=rate,
         effective_rank=rank,
@@ -140,11 +153,12 @@ def measure(
         validation_score=run.objective.score(validation_rate, validation_rank),
         residual=None if moved is None else moved.mean().item(),
     )
-    return metrics, moved
 
 
-def untrained_baseline(run: TrainingRun, first: Reading, observe: Observer) -> Baseline:
-    """The untrained net's figures, for one more pass. ``first`` is its pass from zero."""
+def untrained_baseline(
+    run: TrainingRun, first: Reading, observe: Observer
+) -> tuple[Baseline, Reading]:
+    """The untrained net's figures, and its second pass. ``first`` is its pass from zero."""
     at = Progress(iteration=0, phase=Phase.BASELINE, done=0, total=0)
     second = read(run, first, observe, at)
     rate, validation_rate = (
@@ -155,7 +169,7 @@ def untrained_baseline(run: TrainingRun, first: Reading, observe: Observer) -> B
         )
     )
     rank, validation_rank = effective_rank(first.train), effective_rank(first.validation)
-    return Baseline(
+    baseline = Baseline(
         convergence_rate=rate,
         effective_rank=rank,
         validation_convergence_rate=validation_rate,
@@ -166,33 +180,46 @@ def untrained_baseline(run: TrainingRun, first: Reading, observe: Observer) -> B
             else run.objective.score(rate, rank)
         ),
     )
+    return baseline, second
 
 
 def audit(
     run: TrainingRun,
     iteration: int,
-    reading: Reading,
-    moved: Tensor,
+    contexts: Tensor,
+    last_pass: LastPass,
     baseline: Baseline,
     observe: Observer,
 ) -> Audit:
-    """Audit the finished net of a run."""
+    """Audit the finished net of a run, whose last pass gave ``contexts`` (T, D)."""
     texts = AuditTexts(train=run.train, held_out=run.held_out, num_validation=run.num_validation)
-    total = texts.train.shape[0] + 2 * texts.held_out.shape[0]
+    num_held_out = texts.held_out.shape[0]
+    total = texts.train.shape[0] + 3 * num_held_out
 
     def tell(done: int) -> None:
         observe(Progress(iteration=iteration, phase=Phase.AUDIT, done=done, total=total))
 
-    return audit_network(
+    earlier = copy.deepcopy(run.network)
+    earlier.load_state_dict(last_pass.previous_weights)
+    started = time.perf_counter()
+    previous_held_out = sequential_pass(
+        earlier, texts.held_out, last_pass.previous.train[-1], tell
+    )
+    report = audit_network(
         run.network,
         texts,
-        contexts=reading.train,
-        last_residuals=moved,
+        contexts=contexts,
+        moved=Movement.between(last_pass.reading.train, last_pass.previous.train),
+        moved_validation=Movement.between(
+            last_pass.reading.validation, last_pass.previous.validation
+        ),
+        previous_held_out=previous_held_out,
         baseline=baseline,
         generator=run.audit_generator,
         clock=time.perf_counter,
-        on_tokens=tell,
+        on_tokens=lambda done: tell(num_held_out + done),
     )
+    return replace(report, seconds=time.perf_counter() - started)
 
 
 def weights_digest(network: ContextNetwork) -> str:

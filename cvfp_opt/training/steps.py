@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cvfp_opt.model.diversity import DIVERSITY_LOSSES, updated_mean
+from cvfp_opt.model.diversity import DIVERSITY_LOSSES, untrained_scale, updated_mean
 from cvfp_opt.training.run import TrainingRun
+from cvfp_opt.training.snapshot import Snapshot
 
 
 class Stepper:
@@ -17,18 +18,59 @@ class Stepper:
 
     Attributes:
         steps: optimizer steps taken so far.
+        scale: factor on the diversity loss; 1 unless `diversity.scale` asks for another.
     """
 
     def __init__(self, run: TrainingRun) -> None:
         self.steps = 0
+        self.scale = 1.0
+        self._learning_rate = run.parameters.phase1_learning_rate
         self._network = run.network
         self._config = run.training
         self._momentum = run.diversity.mean_momentum
+        self._scaled = run.diversity.scale == "untrained"
         self._diversity = DIVERSITY_LOSSES[run.diversity.loss]
         self._running_mean: Tensor | None = None
         self._optimizer = torch.optim.Adam(
-            run.network.parameters(), lr=run.parameters.phase1_learning_rate, fused=True
+            run.network.parameters(), lr=self._learning_rate, fused=True
         )
+
+    def fit_scale(self, first: Tensor, second: Tensor) -> None:
+        """Choose the diversity loss's scale from two passes (T, D) of the untrained network."""
+        if self._scaled:
+            size = 1 if self._config.trainer == "online" else self._config.minibatch_size
+            self.scale = untrained_scale(self._diversity, second, first, size)
+
+    def set_learning_rate(self, iteration: int, num_trained: int) -> float:
+        """Use, and give, the learning rate of an iteration, of ``num_trained`` that train."""
+        rate = self._learning_rate
+        if self._config.learning_rate_schedule == "linear":
+            rate *= 1.0 - iteration / num_trained
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        return rate
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What ``restore`` needs, and a Snapshot's values do not have."""
+        found: dict[str, Tensor] = {}
+        for index, state in self._optimizer.state_dict()["state"].items():
+            found |= {f"optimizer.{index}.{key}": value for key, value in state.items()}
+        if self._running_mean is not None:
+            found["running_mean"] = self._running_mean
+        return found
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot."""
+        states: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in snapshot.below("optimizer").items():
+            index, _, key = name.partition(".")
+            states.setdefault(int(index), {})[key] = tensor
+        groups = self._optimizer.state_dict()["param_groups"]
+        self._optimizer.load_state_dict({"state": states, "param_groups": groups})
+        mean = snapshot.tensors.get("running_mean")
+        device = next(self._network.parameters()).device
+        self._running_mean = None if mean is None else mean.to(device)
+        self.steps, self.scale = snapshot.values["steps"], snapshot.values["scale"]
 
     def step(
         self, contexts: Tensor, target: Tensor | None, weight: float
@@ -36,10 +78,10 @@ class Stepper:
         """Train on contexts (B, D) towards ``target`` (B, D); None in the first iteration.
 
         Returns:
-            cvfp loss, diversity loss, norm of the whole gradient (0 where no step was due).
+            cvfp loss, diversity loss (scaled), norm of the whole gradient (0 if no step was due).
         """
         cvfp = contexts.new_zeros(()) if target is None else self._cvfp_loss(contexts, target)
-        diversity = self._diversity(contexts, self._running_mean)
+        diversity = self.scale * self._diversity(contexts, self._running_mean)
         total = (1.0 - weight) * cvfp + weight * diversity
         norm = 0.0
         if self._config.step_rule == "always" or total.item() > 0 or math.isnan(total.item()):

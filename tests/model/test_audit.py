@@ -9,7 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cvfp_opt.model.audit import AuditTexts, Baseline, audit_network, degeneracy, frozen_text
+from cvfp_opt.model.audit import (
+    AuditTexts,
+    Baseline,
+    Movement,
+    audit_network,
+    degeneracy,
+    frozen_text,
+)
 from cvfp_opt.model.lyapunov import lyapunov_exponent
 from cvfp_opt.model.network import ContextNetwork, ModelConfig
 from cvfp_opt.model.passes import sequential_pass, zero_context
@@ -73,6 +80,7 @@ def test_equal_reads_agree_and_scale_does_not_matter() -> None:
     big, small = frozen_text(contexts, moved), frozen_text(1e-3 * contexts, 1e-3 * moved)
     assert 0 < big.convergence < 1
     assert big.convergence == small.convergence
+    assert (big.absolute_convergence < 0.5, small.absolute_convergence) == (True, 1.0)
 
 
 BASELINE = Baseline(
@@ -104,7 +112,9 @@ def test_the_audit_tells_a_net_that_forgets_from_a_chaotic_one(
         network,
         AuditTexts(train=train, held_out=held_out, num_validation=60),
         contexts=contexts,
-        last_residuals=torch.rand(300),
+        moved=Movement(residuals=torch.linspace(0, 0.4, 300), power=0.5),
+        moved_validation=Movement(residuals=torch.linspace(0, 1, 60), power=2.0),
+        previous_held_out=sequential_pass(network, held_out, zero_context(network)),
         baseline=BASELINE,
         generator=generator,
         clock=time.perf_counter,
@@ -114,5 +124,10 @@ def test_the_audit_tells_a_net_that_forgets_from_a_chaotic_one(
     assert (report.lyapunov_exponent is not None and report.lyapunov_exponent < 0) == contracts
     for frozen in (report.frozen_train, report.frozen_validation, report.frozen_held_out):
         assert (frozen.convergence > 0.7) == contracts  # the first tokens of a read forget last
+    assert report.absolute_convergence == pytest.approx(0.25)
+    assert report.scale_free_convergence == pytest.approx(0.125, abs=0.002)  # 0.1 * power
+    assert report.training_validation.absolute == pytest.approx(0.1)
+    assert report.training_validation.scale_free == pytest.approx(0.2)
+    assert (report.training_held_out.scale_free > 0.5) == contracts
     assert report.context_norm == pytest.approx(8.0, rel=0.05)  # unit power: sqrt(D)
     json.dumps(report.to_dict(), allow_nan=False)

@@ -94,6 +94,8 @@ def test_a_searched_parameter_can_be_fixed_and_a_range_changed() -> None:
         ("[training]\ntrainer = 'batsh'\n", "unknown trainer 'batsh'; did you mean 'batch'?"),
         ("[training]\ngradient_clip = nan\n", "gradient_clip: a positive number"),
         ("[objective]\nthreshold = nan\n", "objective.threshold: a positive number"),
+        ("[diversity]\nscale = 'untrain'\n", "unknown scale 'untrain'; did you mean 'untrained'?"),
+        ("[training]\nlearning_rate_schedule = 'linea'\n", "did you mean 'linear'?"),
         ("[diversity]\nloss = 'deviaton'\n", "unknown loss 'deviaton'; did you mean 'deviation'?"),
         ("[schedule]\nkind = 'constan'\n", "unknown schedule 'constan'; did you mean 'constant'?"),
         ("[schedule]\nstage_weights = 0.5\n", "schedule.stage_weights: a list is required"),
@@ -133,8 +135,8 @@ def test_an_unknown_definition_lists_the_builtin_names() -> None:
 
 
 def test_a_bad_setting_is_blamed_on_the_command_line() -> None:
-    with pytest.raises(DefinitionError, match=r"num_epochs: at least 1 .* got 0 \(--set\)"):
-        resolve("", "training.num_epochs=0")
+    with pytest.raises(DefinitionError, match=r"num_epochs: at least 0 .* got -1 \(--set\)"):
+        resolve("", "training.num_epochs=-1")
 
 
 @pytest.mark.parametrize("setting", ["training", "training.num_epochs", "=3", "num_epochs=3"])

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cvfp_opt.model.diversity import DIVERSITY_LOSSES
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.schedules import WEIGHT_SCHEDULES
 from cvfp_opt.training.batch import train_batch
+from cvfp_opt.training.config import LEARNING_RATE_SCHEDULES
 from cvfp_opt.training.events import Event, IterationFinished, Phase, Progress, ignore
 from cvfp_opt.training.result import Status, TrainingResult
-from cvfp_opt.training.run import TrainingRun
+from cvfp_opt.training.run import TrainingRun, weights_digest
 
 WIDTH = 8
 MakeRun = Callable[..., TrainingRun]
@@ -32,7 +34,12 @@ def reference(run: TrainingRun) -> tuple[list[dict[str, float]], ContextNetwork]
     optimizer = torch.optim.Adam(parameters, lr=run.parameters.phase1_learning_rate)
     previous: Tensor | None = None
     rows = []
+    trained = run.training.num_iterations - 1
     for k in range(run.training.num_iterations):
+        if run.training.learning_rate_schedule == "linear":
+            optimizer.param_groups[0]["lr"] = run.parameters.phase1_learning_rate * (
+                1 - k / trained
+            )
         start = torch.zeros(WIDTH, dtype=torch.float64) if previous is None else previous[-1]
         context, contexts = start, []
         for token in run.train:
@@ -82,14 +89,15 @@ def reference(run: TrainingRun) -> tuple[list[dict[str, float]], ContextNetwork]
     return rows, network
 
 
-def test_the_trainer_is_the_reference_number_for_number(make_run: MakeRun) -> None:
-    result = train(make_run())
-    rows, network = reference(make_run())
+@pytest.mark.parametrize("rates", LEARNING_RATE_SCHEDULES)
+def test_the_trainer_is_the_reference_number_for_number(make_run: MakeRun, rates: str) -> None:
+    result = train(make_run(learning_rate_schedule=rates))
+    rows, network = reference(make_run(learning_rate_schedule=rates))
     assert len(result.iterations) == len(rows) == 4
     for metrics, row in zip(result.iterations, rows, strict=True):
         for key, expected in row.items():
             assert getattr(metrics, key) == pytest.approx(expected, rel=1e-9, abs=1e-9), key
-    run = make_run()
+    run = make_run(learning_rate_schedule=rates)
     train(run)
     for ours, theirs in zip(run.network.parameters(), network.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
@@ -153,12 +161,13 @@ def test_the_same_run_gives_the_same_bits(make_run: MakeRun, dtype: torch.dtype)
     assert train(make_run(seed=1, dtype=dtype)).weights_digest != first.weights_digest
 
 
-@pytest.mark.parametrize("loss", ["pairwise_distance", "deviation"])
+@pytest.mark.parametrize("loss", DIVERSITY_LOSSES)
 def test_every_loss_trains(make_run: MakeRun, loss: str) -> None:
     result = train(make_run(loss=loss))
     assert result.status is Status.FINISHED
     assert result.iterations[0].diversity_loss is not None
-    assert result.weights_digest != train(make_run()).weights_digest
+    no_epochs = train(make_run(loss=loss, num_epochs=0))
+    assert result.weights_digest != no_epochs.weights_digest
 
 
 def test_validation_is_the_tail_of_the_training_text_or_the_held_out_text(
@@ -218,3 +227,41 @@ def test_the_realised_weights_are_recorded(make_run: MakeRun, kind: str) -> None
     if kind in expected:
         assert weights[:-1] == expected[kind]
     assert all(w is not None and 0 <= w <= 1 for w in weights[:-1])
+
+
+def test_no_epochs_leave_the_untrained_network(make_run: MakeRun) -> None:
+    run = make_run(num_epochs=0)
+    before = weights_digest(run.network)
+    result = train(run)
+    assert (result.optimizer_steps, result.weights_digest) == (0, before)
+    assert result.reason.startswith("0 optimizer steps: this is the untrained network")
+
+
+def test_the_learning_rate_falls_in_equal_steps(make_run: MakeRun) -> None:
+    result = train(make_run(learning_rate_schedule="linear", num_iterations=5))
+    rates = [m.learning_rate for m in result.iterations]
+    assert rates == [pytest.approx(0.01), 0.0075, 0.005, 0.0025, None]
+
+
+def test_a_scaled_loss_is_trained_with_and_its_scale_recorded(make_run: MakeRun) -> None:
+    plain, scaled = train(make_run()), train(make_run(scale="untrained"))
+    assert plain.diversity_scale == 1.0
+    assert scaled.diversity_scale not in (0.0, 1.0)
+    first, scaled_first = plain.iterations[0], scaled.iterations[0]
+    assert first.diversity_loss is not None
+    # the first minibatch sees equal weights; what follows differs a little
+    expected = scaled.diversity_scale * first.diversity_loss
+    assert scaled_first.diversity_loss == pytest.approx(expected, rel=0.3)
+
+
+def test_the_audit_compares_held_out_text_between_the_weights_of_the_last_two_passes(
+    make_run: MakeRun,
+) -> None:
+    result = train(make_run(validated=True, parameters={"phase1_convergence_threshold": 0.1}))
+    assert result.audit is not None
+    assert result.last is not None
+    # with held-out validation the loop reads the same text with the same weights itself; the
+    # audit starts it from the training text's last context, so a few first tokens may differ
+    between = result.audit.training_held_out
+    assert between.absolute == pytest.approx(result.last.validation_convergence_rate, abs=0.31)
+    assert result.audit.training_validation.absolute == result.last.validation_convergence_rate
