@@ -10,7 +10,14 @@ from rich.text import Text
 
 from cvfp_opt.report.judgement import judge
 from cvfp_opt.report.summary import Summary, untrained_score
-from cvfp_opt.report.tables import audit_table, best_table, duration, parameters_line, share
+from cvfp_opt.report.tables import (
+    audit_table,
+    best_table,
+    duration,
+    parameters_line,
+    scored,
+    share,
+)
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.plan import Plan
 from cvfp_opt.store.location import Location
@@ -143,12 +150,13 @@ class RunDisplay:
 
     def summary(self, summary: Summary, location: Location) -> None:
         """The best five, their audit, the judgement, and what to type next."""
-        ranking = summary.ranking[:5]
+        ranking = summary.ranking[: 10 if summary.is_pareto else 5]
+        title = "The Pareto front, best score first" if summary.is_pareto else ""
         counts = ", ".join(f"{n} {state}" for state, n in summary.counts.items() if n)
         self._line("")
         self._line(f"study {summary.name}: {counts or 'no trials'}")
         if ranking:
-            for table in (best_table(ranking), audit_table(ranking)):
+            for table in (best_table(ranking, title), audit_table(ranking)):
                 self._line("")
                 self._console.print(table)
         self._line("")
@@ -189,8 +197,9 @@ def _trial_line(
     if record.environment.get("optimizer_steps") == 0 and record.state != "fail":
         ended = f"{ended}: 0 optimizer steps: this is the untrained network"
     if record.metrics:
-        parts.append(f"convergence {share(record.metrics['convergence_rate'])}")
-        parts.append(f"rank {share(record.metrics['effective_rank'])}")
+        figures = scored(record)
+        parts.append(f"convergence {share(figures['convergence_rate'])}")
+        parts.append(f"rank {share(figures['effective_rank'])}")
     parts += [parameters_line(record.params), ended, duration(spent)]
     if best is not None and best.number == record.number:
         parts.append("best so far")

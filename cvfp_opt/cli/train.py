@@ -54,14 +54,13 @@ def train(
     from cvfp_opt.cli.console import make_console
     from cvfp_opt.search.environment import describe_environment
     from cvfp_opt.search.plan import Request
-    from cvfp_opt.search.single import fixed_parameters
     from cvfp_opt.store.checkpoints import check_target
     from cvfp_opt.training.device import resolve_device, set_threads
 
     environment = describe_environment(resolve_device(device), set_threads(threads))
     request = Request(definition=definition, settings=settings, data=data, seed=seed)
     resolved = request.resolve(None)
-    fixed_parameters(resolved)
+    resolved.hyperparameters()
     if save is not None:
         check_target(save)
     result = _train(resolved, environment, save, make_console(stderr=as_json))
@@ -79,7 +78,7 @@ def _train(
 
     from cvfp_opt.cli.training_table import TrainingTable
     from cvfp_opt.search.objective import Objective, never
-    from cvfp_opt.search.single import fixed_parameters, save_network
+    from cvfp_opt.search.single import save_network
     from cvfp_opt.training.data import load_tokens
     from cvfp_opt.training.trainers import TRAINERS
 
@@ -88,7 +87,7 @@ def _train(
         tokens=load_tokens(definition.data),
         device=torch.device(environment["device"]),
     )
-    run = objective.prepare(fixed_parameters(definition), 0)
+    run = objective.prepare({}, 0)
     with TrainingTable(console, definition) as table:
         result = TRAINERS[definition.training.trainer](run, table.observe, never)
     if save is not None:
@@ -106,11 +105,12 @@ def _report(
     from cvfp_opt.report.judgement import judge_trial
     from cvfp_opt.store.records import TrialRecord
 
-    plain = result.to_dict()
+    plain, scored = result.to_dict(), definition.objective.scored(result)
     record = TrialRecord(
         number=0,
         state="complete" if result.audit else "fail",
-        value=definition.objective.value(result.last) if result.last else None,
+        value=scored.score if scored else None,
+        scored=asdict(scored) if scored else {},
         metrics=asdict(result.last) if result.last else {},
         audit=plain["audit"] or {},
         environment={"optimizer_steps": result.optimizer_steps},

@@ -34,7 +34,7 @@ def verify(
     from cvfp_opt.cli.training_table import TrainingTable
     from cvfp_opt.report.tables import checks_table
     from cvfp_opt.search.plan import Request
-    from cvfp_opt.search.single import fixed_parameters, load_network
+    from cvfp_opt.search.single import load_network
     from cvfp_opt.search.verify import PROTOCOLS, reduced, verify_definition, verify_network
     from cvfp_opt.training.device import set_threads
 
@@ -48,7 +48,7 @@ def verify(
         checks = verify_network(network, definition, PROTOCOLS[protocol])
     else:
         definition = Request(definition=source, settings=settings).resolve(None)
-        fixed_parameters(definition)
+        definition.hyperparameters()
         shown = reduced(definition, PROTOCOLS[protocol])
         with TrainingTable(make_console(stderr=as_json), shown) as table:
             checks, _ = verify_definition(definition, PROTOCOLS[protocol], table.observe)

@@ -6,8 +6,8 @@ import tomlkit
 
 from cvfp_opt.errors import StudyError
 from cvfp_opt.report.summary import Summary
-from cvfp_opt.report.tables import number, share
-from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.report.tables import number, parameter, share
+from cvfp_opt.store.records import TrialRecord, with_parameters
 
 
 def require_best(summary: Summary) -> TrialRecord:
@@ -32,11 +32,11 @@ def best_lines(summary: Summary) -> list[str]:
     """
     best = require_best(summary)
     space = summary.record.definition["space"] if summary.record else {}
-    fixed = {name: value for name, value in space.items() if not isinstance(value, dict)}
+    fixed = {name: value for name, value in space.items() if not isinstance(value, dict | list)}
     ended = f", {best.status}: {best.reason}" if best.reason else ""
     lines = [f"trial {best.number}: score {number(best.value, 4)}{ended}", "", "parameters"]
-    lines += [f"  {name:<34}{value:.6g}" for name, value in best.params.items()]
-    lines += [f"  {name:<34}{value:.6g} (fixed)" for name, value in fixed.items()]
+    lines += [f"  {name:<34}{parameter(value, 6)}" for name, value in best.params.items()]
+    lines += [f"  {name:<34}{parameter(value, 6)} (fixed)" for name, value in fixed.items()]
     return [*lines, *account_lines(best)]
 
 
@@ -102,6 +102,6 @@ def best_toml(summary: Summary) -> str:
     document.add(
         tomlkit.comment(f"Trial {best.number} of study {summary.name}, score {best.value:.4f}.")
     )
-    for name, section in summary.record.definition.items():
-        document[name] = section | best.params if name == "space" else section
+    for name, section in with_parameters(summary.record.definition, best.params).items():
+        document[name] = section
     return tomlkit.dumps(document)

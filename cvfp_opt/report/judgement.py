@@ -75,6 +75,8 @@ def _fixed_point(audit: dict[str, Any]) -> str:
 
 def _threshold(best: TrialRecord, definition: dict[str, Any]) -> str:
     objective = definition.get("objective", {})
+    if objective.get("convergence") == "frozen":
+        return ""
     if objective.get("threshold", "trial") != "trial" or objective.get("split") == "validation":
         return ""
     name = "phase1_convergence_threshold"

@@ -44,9 +44,17 @@ class Summary:
         return {state: counter[state] for state in STATES}
 
     @property
+    def is_pareto(self) -> bool:
+        """Whether the study has two objectives."""
+        objective = self.record.definition["objective"] if self.record else {}
+        return bool(objective.get("kind") == "pareto")
+
+    @property
     def ranking(self) -> list[TrialRecord]:
-        """Complete trials, best score first."""
+        """Complete trials, best score first; with two objectives, those on the Pareto front."""
         complete = [t for t in self.trials if t.state == "complete" and t.value is not None]
+        if self.is_pareto:
+            complete = pareto_front(complete)
         return sorted(complete, key=lambda t: (-(t.value or 0.0), t.number))
 
     @property
@@ -72,6 +80,20 @@ class Summary:
             "best": [trial.to_dict() for trial in self.ranking[:5]],
             "record": asdict(self.record) if self.record else None,
         }
+
+
+def pareto_front(trials: list[TrialRecord]) -> list[TrialRecord]:
+    """Those that no other trial beats in one objective without losing in the other."""
+
+    def objectives(trial: TrialRecord) -> tuple[float, float]:
+        return trial.scored["convergence_rate"], trial.scored["effective_rank"]
+
+    def beaten(trial: TrialRecord) -> bool:
+        a, b = objectives(trial)
+        others = (objectives(other) for other in trials)
+        return any(c >= a and d >= b and (c, d) != (a, b) for c, d in others)
+
+    return [trial for trial in trials if not beaten(trial)]
 
 
 def untrained_score(trial: TrialRecord) -> float | None:

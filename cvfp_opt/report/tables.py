@@ -27,9 +27,19 @@ def number(value: float | None, digits: int = 3) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
+def parameter(value: float | str, digits: int = 4) -> str:
+    """A parameter's value: a word, or a number with some significant digits."""
+    return value if isinstance(value, str) else f"{value:.{digits}g}"
+
+
+def short_name(name: str) -> str:
+    """A parameter's name for a column: ``schedule.stage_weights[0]`` is ``stage_weights[0]``."""
+    return SHORT_NAMES.get(name, name.rpartition(".")[2])
+
+
 def parameters_line(params: dict[str, Any]) -> str:
     """Parameters in one line."""
-    return "  ".join(f"{SHORT_NAMES.get(k, k)} {v:.3g}" for k, v in params.items())
+    return "  ".join(f"{short_name(k)} {parameter(v, 3)}" for k, v in params.items())
 
 
 def duration(seconds: float) -> str:
@@ -49,17 +59,22 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def best_table(ranking: list[TrialRecord]) -> Table:
+def scored(trial: TrialRecord) -> dict[str, Any]:
+    """Convergence rate and effective rank as they were scored, if they were."""
+    return trial.scored or trial.metrics
+
+
+def best_table(ranking: list[TrialRecord], title: str = "") -> Table:
     """Scores and parameters of the best trials."""
     names = list(dict.fromkeys(name for trial in ranking for name in trial.params))
     table = _table(
-        f"The best {len(ranking)}" if len(ranking) > 1 else "The best",
+        title or (f"The best {len(ranking)}" if len(ranking) > 1 else "The best"),
         "trial",
         "score",
         "untrained",
         "convergence",
         "rank",
-        *(SHORT_NAMES.get(name, name) for name in names),
+        *map(short_name, names),
         "ended",
     )
     for trial in ranking:
@@ -67,9 +82,9 @@ def best_table(ranking: list[TrialRecord]) -> Table:
             str(trial.number),
             number(trial.value),
             number(untrained_score(trial)),
-            share(trial.metrics.get("convergence_rate")),
-            share(trial.metrics.get("effective_rank")),
-            *(f"{trial.params[name]:.4g}" if name in trial.params else "-" for name in names),
+            share(scored(trial).get("convergence_rate")),
+            share(scored(trial).get("effective_rank")),
+            *(parameter(trial.params[name]) if name in trial.params else "-" for name in names),
             trial.status,
         )
     return table
@@ -175,6 +190,9 @@ def status_lines(summary: Summary) -> list[str]:
     if summary.record is None:
         lines.append("made by another program: no definition and no audit to show")
     best = summary.best
+    if summary.is_pareto:
+        numbers = ", ".join(str(trial.number) for trial in summary.ranking)
+        lines.append(f"two objectives; on the Pareto front: trials {numbers or 'none yet'}")
     if best is not None:
         lines.append(
             f"best: trial {best.number} with score {best.value:.4f} "

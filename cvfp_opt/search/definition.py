@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self, get_args, get_origin, get_type_hints
 
@@ -11,8 +12,9 @@ from cvfp_opt.model.network import ModelConfig
 from cvfp_opt.model.schedules import ScheduleConfig
 from cvfp_opt.search.pruner import PRUNERS
 from cvfp_opt.search.sampler import SAMPLERS
-from cvfp_opt.search.space import SearchSpace, read_parameter
-from cvfp_opt.training.config import ObjectiveConfig, TrainingConfig
+from cvfp_opt.search.space import LIMITS, SearchSpace
+from cvfp_opt.store.records import with_parameters
+from cvfp_opt.training.config import Hyperparameters, ObjectiveConfig, TrainingConfig
 from cvfp_opt.training.data import DataConfig
 from cvfp_opt.training.trainers import TRAINERS
 
@@ -102,6 +104,47 @@ class StudyDefinition:
                 "search.num_pruner_warmup_steps < training.num_iterations must hold, got "
                 f'{warmup} >= {iterations}; to prune nothing, set search.pruner = "none"'
             )
+        if self.search.pruner != "none" and not self.objective.known_while_training:
+            raise DefinitionError(
+                'search.pruner: only "none" is possible with objective.kind = "pareto" or '
+                f'objective.convergence = "frozen", got {self.search.pruner!r}: there is no '
+                "single score before a trial's end"
+            )
+        if self.space.settings:
+            self._check_corners()
+
+    def _check_corners(self) -> None:
+        for point in self.space.corners():
+            try:
+                self.at(point)
+            except DefinitionError as error:
+                named = ", ".join(f"{k} = {v}" for k, v in point.items() if "." in k)
+                raise DefinitionError(
+                    f"space: {error}{f', at {named}' if named else ''}"
+                ) from None
+
+    def at(self, params: Mapping[str, Any]) -> Self:
+        """This definition with a trial's parameters as values; nothing else is searched.
+
+        Raises:
+            DefinitionError: a parameter is missing, or does not fit.
+        """
+        return type(self).from_dict(with_parameters(self.to_dict(), params))
+
+    def hyperparameters(self) -> Hyperparameters:
+        """The hyperparameters of a definition that searches nothing.
+
+        Raises:
+            DefinitionError: a parameter is searched; lists them all, and what to type.
+        """
+        searched = self.space.searched
+        if searched:
+            settings = " ".join(f"--set space.{name}=VALUE" for name in searched)
+            raise DefinitionError(
+                f"one training run needs a value for each parameter, these are searched: "
+                f"{', '.join(searched)}; add {settings}"
+            )
+        return Hyperparameters(**{name: getattr(self.space, name) for name in LIMITS})
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Self:
@@ -118,11 +161,15 @@ class StudyDefinition:
             if not isinstance(section, dict):
                 raise DefinitionError(f"{name}: a section [{name}] is required, got {section!r}")
             sections[name] = _read_section(name, hints[name], section)
-        return cls(**sections)
+        definition = cls(**sections)
+        searched = definition.space.searched
+        constants = {n: v for n, v in definition.space.settings.items() if n not in searched}
+        return definition.at(constants) if constants else definition
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Sections of plain values; ``from_dict`` reads them back."""
-        return asdict(self)
+        sections = {name: asdict(getattr(self, name)) for name in get_type_hints(type(self))}
+        return sections | {"space": self.space.to_dict()}
 
     def flat(self) -> dict[str, Any]:
         """All keys as ``section.key``, but for where the text lies (see DataConfig)."""
@@ -159,28 +206,29 @@ def differences(frozen: StudyDefinition, asked: StudyDefinition) -> list[str]:
     """One line for each key that differs, as ``key: the study has A, you asked for B``."""
     theirs, ours = frozen.flat(), asked.flat()
     return [
-        f"{key}: the study has {_shown(theirs[key])}, you asked for {_shown(ours[key])}"
-        for key in theirs
-        if theirs[key] != ours[key]
+        f"{key}: the study has {_shown(theirs.get(key))}, you asked for {_shown(ours.get(key))}"
+        for key in theirs | ours
+        if theirs.get(key) != ours.get(key)
     ]
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{k} = {_shown(v)}" for k, v in value.items()) + " }"
+    if value is None:  # a key of [space] that is not in the definition
+        return "none"
     return json.dumps(value)
 
 
 def _read_section(name: str, kind: type, section: dict[str, Any]) -> Any:
+    if kind is SearchSpace:
+        return SearchSpace.from_dict(section)
     hints = get_type_hints(kind)
     values = {}
     for key, value in section.items():
         if key not in hints:
             raise DefinitionError(f"{name}.{key}: unknown key; {nearest(key, hints)}")
-        if kind is SearchSpace:
-            values[key] = read_parameter(key, value)
-        else:
-            values[key] = _read_value(f"{name}.{key}", hints[key], value)
+        values[key] = _read_value(f"{name}.{key}", hints[key], value)
     return kind(**values)
 
 

@@ -1,13 +1,14 @@
 """One trial: from parameters and seeds to a training result."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.training.config import OWN_THRESHOLD, Hyperparameters
+from cvfp_opt.training.config import OWN_THRESHOLD
 from cvfp_opt.training.data import Tokens
 from cvfp_opt.training.embedding import random_embeddings
 from cvfp_opt.training.events import Observer, ignore
@@ -36,9 +37,17 @@ class Objective:
     tokens: Tokens
     device: torch.device
 
-    def prepare(self, parameters: Hyperparameters, number: int) -> TrainingRun:
-        """Network, embeddings and generators of trial ``number``; drawn on the CPU."""
-        definition, seed = self.definition, self.definition.search.seed
+    def prepare(self, params: Mapping[str, Any], number: int) -> TrainingRun:
+        """Network, embeddings and generators of trial ``number``; drawn on the CPU.
+
+        Args:
+            params: of the trial, by Optuna's names; empty where nothing is searched.
+
+        Raises:
+            DefinitionError: a parameter is missing.
+        """
+        definition, seed = self.definition.at(params), self.definition.search.seed
+        parameters = definition.hyperparameters()
         weights = torch_generator(seed, number, Purpose.WEIGHTS)
         network = ContextNetwork(
             definition.model, layernorm_mix=parameters.layernorm_mix, generator=weights
@@ -68,15 +77,11 @@ class Objective:
 
     def __call__(
         self,
-        parameters: Hyperparameters,
+        params: Mapping[str, Any],
         number: int,
         observe: Observer = ignore,
         should_prune: Callable[[IterationMetrics], bool] = never,
     ) -> TrainingResult:
         """Train trial ``number``; the same arguments give the same bits."""
         trainer = TRAINERS[self.definition.training.trainer]
-        return trainer(self.prepare(parameters, number), observe, should_prune)
-
-    def value(self, metrics: IterationMetrics) -> float:
-        """The score that is searched for, on the split that the definition names."""
-        return self.definition.objective.value(metrics)
+        return trainer(self.prepare(params, number), observe, should_prune)

@@ -8,7 +8,6 @@ import torch
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.definition_file import read_sections, resolve_definition
 from cvfp_opt.search.objective import Objective, never
-from cvfp_opt.search.single import fixed_parameters
 from cvfp_opt.training.data import load_tokens
 from cvfp_opt.training.events import Observer
 from cvfp_opt.training.trainers import TRAINERS
@@ -179,7 +178,7 @@ def reproduce(
         tokens=load_tokens(definition.data),
         device=device,
     )
-    run = objective.prepare(fixed_parameters(definition), 0)
+    run = objective.prepare({}, 0)
     try:
         result = TRAINERS[definition.training.trainer](run, observe, never)
     except RuntimeError as error:

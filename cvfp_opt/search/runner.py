@@ -1,7 +1,7 @@
 """The loop of a search: claim a trial, run it, tell how it went."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -107,11 +107,9 @@ class Search:
     def _run_trial(self, trial: optuna.Trial, asking_seconds: float) -> TrialRecord:
         reporter = _Reporter(trial, self)
         try:
-            parameters = self.objective.definition.space.suggest(trial)
-            self.observer.trial_started(trial.number, trial.params)
-            result = self.objective(
-                parameters, trial.number, reporter.observe, reporter.should_prune
-            )
+            params = self.objective.definition.space.suggest(trial)
+            self.observer.trial_started(trial.number, params)
+            result = self.objective(params, trial.number, reporter.observe, reporter.should_prune)
             self._write(trial, result, asking_seconds + reporter.seconds)
         except (SearchStopped, KeyboardInterrupt):
             self.store.give_back(trial._trial_id)
@@ -124,22 +122,31 @@ class Search:
             self.study.tell(trial, state=TrialState.FAIL)
         else:
             state = _STATES[result.status]
-            value = None
-            if state is TrialState.COMPLETE and result.last is not None:
-                value = self.objective.value(result.last)
-            self.study.tell(trial, value, state=state)
+            self.study.tell(trial, self._values(result), state=state)
         sync_mirrors(self.store, self.study)
         records = trial_records(self.study)
         record = records[trial.number]
         self.observer.trial_finished(record, records)
         return record
 
+    def _values(self, result: TrainingResult) -> list[float] | None:
+        """What the study is told: the score, or both objectives."""
+        objective = self.objective.definition.objective
+        scored = objective.scored(result)
+        if scored is None:
+            return None
+        if objective.kind == "pareto":
+            return [scored.convergence_rate, scored.effective_rank]
+        return [scored.score]
+
     def _write(self, trial: optuna.Trial, result: TrainingResult, bookkeeping: float) -> None:
         plain = result.to_dict()
+        scored = self.objective.definition.objective.scored(result)
         write_attributes(
             trial,
             status=plain["status"],
             reason=plain["reason"],
+            scored=asdict(scored) if scored else {},
             metrics=asdict(result.last) if result.last else {},
             iterations=plain["iterations"],
             audit=plain["audit"] or {},
@@ -148,6 +155,7 @@ class Search:
             | {
                 "finished": time.time(),
                 "optimizer_steps": result.optimizer_steps,
+                "diversity_scale": result.diversity_scale,
                 "weights_digest": result.weights_digest,
             },
         )
@@ -158,19 +166,21 @@ class _Reporter:
 
     def __init__(self, trial: optuna.Trial, search: Search) -> None:
         self._trial = trial
-        self._value: Callable[[IterationMetrics], float] = search.objective.value
+        self._objective = search.objective.definition.objective
         self._observer = search.observer
         self._stop = search.stop
         self.seconds = 0.0
 
     def observe(self, event: Event) -> None:
         self._stop.check()
-        if isinstance(event, IterationFinished):
+        if isinstance(event, IterationFinished) and self._objective.known_while_training:
             with self._timed():
-                self._trial.report(self._value(event.metrics), event.metrics.iteration)
+                self._trial.report(self._objective.value(event.metrics), event.metrics.iteration)
         self._observer.trial_event(event)
 
     def should_prune(self, metrics: IterationMetrics) -> bool:
+        if not self._objective.known_while_training:
+            return False
         with self._timed():
             return self._trial.should_prune()
 

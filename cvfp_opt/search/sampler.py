@@ -5,7 +5,7 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from cvfp_opt.training.seeds import Purpose, derive_seed
@@ -24,7 +24,12 @@ def random(seed: int, num_startup_trials: int) -> BaseSampler:
     return RandomSampler(seed=seed)
 
 
-SAMPLERS: Mapping[str, SamplerFactory] = {"tpe": tpe, "random": random}
+def nsga2(seed: int, num_startup_trials: int) -> BaseSampler:
+    """NSGA-II, for two objectives; a generation is as many trials as start at random."""
+    return NSGAIISampler(seed=seed, population_size=max(2, num_startup_trials))
+
+
+SAMPLERS: Mapping[str, SamplerFactory] = {"tpe": tpe, "nsga2": nsga2, "random": random}
 
 
 class PerTrialSampler(BaseSampler):

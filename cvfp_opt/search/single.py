@@ -6,30 +6,11 @@ from typing import Any
 
 import torch
 
-from cvfp_opt.errors import CheckpointError, DefinitionError
+from cvfp_opt.errors import CheckpointError
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.search.space import LIMITS, FloatRange
 from cvfp_opt.store.checkpoints import Account, read_checkpoint, write_checkpoint
-from cvfp_opt.training.config import Hyperparameters
 from cvfp_opt.training.result import TrainingResult
-
-
-def fixed_parameters(definition: StudyDefinition) -> Hyperparameters:
-    """The hyperparameters of a definition that searches nothing.
-
-    Raises:
-        DefinitionError: a parameter is a range; lists them all, and what to type.
-    """
-    values = {name: getattr(definition.space, name) for name in LIMITS}
-    searched = [name for name, value in values.items() if isinstance(value, FloatRange)]
-    if searched:
-        settings = " ".join(f"--set space.{name}=VALUE" for name in searched)
-        raise DefinitionError(
-            f"one training run needs a value for each parameter, these are ranges: "
-            f"{', '.join(searched)}; add {settings}"
-        )
-    return Hyperparameters(**values)
 
 
 def save_network(
@@ -43,7 +24,7 @@ def save_network(
     weights = {k: v.detach().cpu().contiguous().numpy() for k, v in network.state_dict().items()}
     account = Account(
         definition=definition.to_dict(),
-        parameters=asdict(fixed_parameters(definition)),
+        parameters=asdict(definition.hyperparameters()),
         result=result.to_dict(),
         environment=environment,
     )
@@ -60,7 +41,7 @@ def load_network(folder: Path) -> tuple[ContextNetwork, StudyDefinition, Account
     definition = StudyDefinition.from_dict(account.definition)
     network = ContextNetwork(
         definition.model,
-        layernorm_mix=fixed_parameters(definition).layernorm_mix,
+        layernorm_mix=definition.hyperparameters().layernorm_mix,
         generator=torch.Generator().manual_seed(0),
     )
     try:

@@ -1,13 +1,22 @@
-"""The search space: the seed's four parameters, each a range or a value."""
+"""The search space: the seed's four parameters, and any setting that a trial may choose.
 
+A setting is a key of another section, named ``section.key``: ``schedule.balanced_weight``,
+``diversity.loss``; one entry of a list is ``schedule.stage_weights[0]``.
+"""
+
+import itertools
 import math
-from dataclasses import dataclass, fields
-from typing import Any
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self, get_args, get_origin, get_type_hints
 
 import optuna
 
 from cvfp_opt.errors import DefinitionError, nearest
-from cvfp_opt.training.config import Hyperparameters
+from cvfp_opt.model.diversity import DiversityConfig
+from cvfp_opt.model.schedules import ScheduleConfig
+from cvfp_opt.training.config import TrainingConfig
 
 # Where each parameter may lie at all: (least, most, whether least itself is excluded).
 LIMITS: dict[str, tuple[float, float, bool]] = {
@@ -17,10 +26,39 @@ LIMITS: dict[str, tuple[float, float, bool]] = {
     "layernorm_mix": (0.0, 1.0, False),
 }
 
+# Settings that may be searched. What decides how long or on what a trial is measured may not:
+# its trials could not be compared.
+_SEARCHABLE: Mapping[type, tuple[str, ...]] = {
+    DiversityConfig: ("diversity", "loss", "mean_momentum"),
+    ScheduleConfig: (
+        "schedule",
+        "kind",
+        "stage_weights",
+        "rank_limit",
+        "convergence_limit",
+        "low_rank_weight",
+        "low_convergence_weight",
+        "balanced_weight",
+    ),
+    TrainingConfig: (
+        "training",
+        "minibatch_size",
+        "num_epochs",
+        "learning_rate_schedule",
+        "gradient_clip",
+    ),
+}
+SETTINGS: Mapping[str, Any] = {
+    f"{section}.{key}": get_type_hints(kind)[key]
+    for kind, (section, *keys) in _SEARCHABLE.items()
+    for key in keys
+}
+"""Type of each setting that may be searched, by name."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FloatRange:
-    """A searched parameter: uniform on [low, high], or log-uniform.
+    """A searched number: uniform on [low, high], or log-uniform.
 
     Attributes:
         low, high: low < high.
@@ -33,44 +71,166 @@ class FloatRange:
 
 
 @dataclass(frozen=True, kw_only=True)
+class IntRange:
+    """A searched whole number, from low to high; see FloatRange."""
+
+    low: int
+    high: int
+    log: bool = False
+
+
+Range = FloatRange | IntRange
+Choices = tuple[str, ...]
+"""A searched word: two different ones at least."""
+Constant = float | int | str
+Dimension = Range | Choices | Constant
+
+
+@dataclass(frozen=True, kw_only=True)
 class SearchSpace:
-    """Each parameter as a FloatRange or a fixed value; see Hyperparameters."""
+    """Each parameter as a FloatRange or a fixed value; see Hyperparameters.
+
+    Attributes:
+        settings: what else is searched, by name; a constant overrules the setting's own section.
+    """
 
     dist_reg_weight: FloatRange | float = FloatRange(low=0.1, high=0.9)
     phase1_learning_rate: FloatRange | float = FloatRange(low=0.0005, high=0.005, log=True)
     phase1_convergence_threshold: FloatRange | float = FloatRange(low=0.05, high=0.5)
     layernorm_mix: FloatRange | float = FloatRange(low=0.5, high=1.0)
+    settings: Mapping[str, Dimension] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name, dimension in self.dimensions.items():
+            if isinstance(dimension, Range):
+                _check_range(name, dimension)
         for name in LIMITS:
             value = getattr(self, name)
-            if isinstance(value, FloatRange):
-                _check_range(name, value)
-                _check_limits(name, value.low)
-                _check_limits(name, value.high)
-            else:
-                _check_limits(name, value)
+            for number in (value.low, value.high) if isinstance(value, FloatRange) else (value,):
+                _check_limits(name, number)
 
-    def suggest(self, trial: optuna.Trial) -> Hyperparameters:
+    @property
+    def dimensions(self) -> dict[str, Dimension]:
+        """Parameters and settings by name, searched or not."""
+        return {name: getattr(self, name) for name in LIMITS} | dict(self.settings)
+
+    @property
+    def searched(self) -> dict[str, Range | Choices]:
+        """The parameters of Optuna's trials."""
+        return {
+            n: d
+            for n, d in self.dimensions.items()
+            if isinstance(d, FloatRange | IntRange | tuple)
+        }
+
+    def corners(self) -> Iterator[dict[str, Constant]]:
+        """Points whose being valid makes the whole space valid: every choice, lows and highs."""
+        choices = {n: d for n, d in self.searched.items() if isinstance(d, tuple)}
+        ranges = {n: d for n, d in self.searched.items() if isinstance(d, Range)}
+        for chosen in itertools.product(*choices.values()):
+            for side in ("low", "high"):
+                point = dict(zip(choices, chosen, strict=True))
+                yield point | {name: getattr(one, side) for name, one in ranges.items()}
+
+    def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         """The trial's parameters; fixed ones are no parameters of the trial."""
-        chosen = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, FloatRange):
-                value = trial.suggest_float(field.name, value.low, value.high, log=value.log)
-            chosen[field.name] = value
-        return Hyperparameters(**chosen)
+        for name, dimension in self.searched.items():
+            if isinstance(dimension, FloatRange):
+                trial.suggest_float(name, dimension.low, dimension.high, log=dimension.log)
+            elif isinstance(dimension, IntRange):
+                trial.suggest_int(name, dimension.low, dimension.high, log=dimension.log)
+            else:
+                trial.suggest_categorical(name, dimension)
+        return trial.params
+
+    @classmethod
+    def from_dict(cls, section: Mapping[str, Any]) -> Self:
+        """From ``[space]`` as TOML or JSON give it, settings as ``section.key`` or nested.
+
+        Raises:
+            DefinitionError: an unknown name; a value that is no dimension.
+        """
+        values: dict[str, Any] = {}
+        settings: dict[str, Dimension] = {}
+        for name, value in _flat(section):
+            base, bracket, index = name.partition("[")
+            if bracket and not re.fullmatch(r"\d+\]", index):
+                raise DefinitionError(f'space.{name}: a place is written "{base}[0]"')
+            if name in LIMITS:
+                values[name] = _read_number(name, float, value)
+            elif base not in SETTINGS:
+                raise DefinitionError(
+                    f"space.{name}: unknown key; {nearest(name, [*LIMITS, *SETTINGS])}"
+                )
+            elif get_origin(SETTINGS[base]) is not tuple:
+                if bracket:
+                    raise DefinitionError(f"space.{name}: {base} is no list; leave [{index} out")
+                settings[name] = _read_setting(name, SETTINGS[base], value)
+            else:
+                one = get_args(SETTINGS[base])[0]
+                if not bracket and not isinstance(value, list | tuple):
+                    raise DefinitionError(
+                        f"space.{name}: a list with one entry per place is required, or one "
+                        f'place as "{name}[0]", got {value!r}'
+                    )
+                places = (
+                    {name: value} if bracket else {f"{name}[{i}]": v for i, v in enumerate(value)}
+                )
+                settings |= {place: _read_setting(place, one, v) for place, v in places.items()}
+        return cls(**values, settings=settings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values; ``from_dict`` reads them back."""
+        return {name: _plain(dimension) for name, dimension in self.dimensions.items()}
 
 
-def read_parameter(name: str, value: Any) -> FloatRange | float:
-    """One value of ``[space]`` as TOML or JSON gives it.
+def _flat(section: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """TOML reads ``schedule.kind = ...`` below ``[space]`` as a table ``schedule``: undo it."""
+    sections = {name.partition(".")[0] for name in SETTINGS}
+    for name, value in section.items():
+        if name in sections and isinstance(value, dict):
+            yield from ((f"{name}.{key}", inner) for key, inner in value.items())
+        else:
+            yield name, value
+
+
+def _plain(dimension: Dimension) -> Any:
+    if isinstance(dimension, FloatRange | IntRange):
+        return asdict(dimension)
+    return list(dimension) if isinstance(dimension, tuple) else dimension
+
+
+def _read_setting(name: str, kind: type, value: Any) -> Dimension:
+    """One searched setting: a range of numbers, a list of words, or a constant."""
+    if kind is not str:
+        return _read_number(name, kind, value)
+    if isinstance(value, str):
+        return value
+    words = list(value) if isinstance(value, list | tuple) else []
+    if (
+        len(set(words)) < 2
+        or len(set(words)) < len(words)
+        or not all(isinstance(w, str) for w in words)
+    ):
+        raise DefinitionError(
+            f"space.{name}: a list of at least two different words is required, "
+            f'for instance ["a", "b"], got {value!r}'
+        )
+    return tuple(words)
+
+
+def _read_number(name: str, kind: type, value: Any) -> Any:
+    """A range of numbers of that kind, or one number.
 
     Raises:
         DefinitionError: neither a number nor a table of low, high and log.
     """
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    shape = f"space.{name}: a number or {{ low = ..., high = ..., log = true|false }} is required"
+    if _is_number(kind, value):
+        return kind(value)
+    wanted = "whole number" if kind is int else "number"
+    shape = (
+        f"space.{name}: a {wanted} or {{ low = ..., high = ..., log = true|false }} is required"
+    )
     if not isinstance(value, dict):
         raise DefinitionError(f"{shape}, got {value!r}")
     for key in value:
@@ -78,18 +238,24 @@ def read_parameter(name: str, value: Any) -> FloatRange | float:
             raise DefinitionError(
                 f"space.{name}: unknown key {key!r}; {nearest(key, ('low', 'high', 'log'))}"
             )
-    numbers = {key: value[key] for key in ("low", "high") if key in value}
-    for number in numbers.values():
-        if isinstance(number, bool) or not isinstance(number, int | float):
-            raise DefinitionError(f"{shape}, got {value!r}")
-    if len(numbers) < 2 or not isinstance(value.get("log", False), bool):
+    ends = [value[key] for key in ("low", "high") if key in value]
+    log = value.get("log", False)
+    if (
+        len(ends) < 2
+        or not all(_is_number(kind, end) for end in ends)
+        or not isinstance(log, bool)
+    ):
         raise DefinitionError(f"{shape}, got {value!r}")
-    return FloatRange(
-        low=float(value["low"]), high=float(value["high"]), log=value.get("log", False)
-    )
+    if kind is int:
+        return IntRange(low=value["low"], high=value["high"], log=log)
+    return FloatRange(low=float(value["low"]), high=float(value["high"]), log=log)
 
 
-def _check_range(name: str, value: FloatRange) -> None:
+def _is_number(kind: type, value: Any) -> bool:
+    return type(value) is int or (kind is float and type(value) is float)
+
+
+def _check_range(name: str, value: Range) -> None:
     if not value.low < value.high:
         raise DefinitionError(
             f"space.{name}: low < high must hold, got low={value.low:g}, high={value.high:g}; "

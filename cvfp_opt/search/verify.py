@@ -10,7 +10,6 @@ from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import ContextOverflow, sequential_pass, zero_context
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.objective import Objective, never
-from cvfp_opt.search.single import fixed_parameters
 from cvfp_opt.training.data import load_tokens
 from cvfp_opt.training.events import Observer, ignore
 from cvfp_opt.training.result import TrainingResult
@@ -92,7 +91,7 @@ def verify_definition(
     objective = Objective(
         definition=definition, tokens=load_tokens(definition.data), device=torch.device("cpu")
     )
-    run = objective.prepare(fixed_parameters(definition), 0)
+    run = objective.prepare({}, 0)
     result = TRAINERS[definition.training.trainer](run, observe, never)
     if result.audit is None or result.last is None:
         meaning = f"{result.status.value}: {result.reason}"
@@ -121,7 +120,7 @@ def verify_network(
     objective = Objective(
         definition=definition, tokens=load_tokens(definition.data), device=torch.device("cpu")
     )
-    run = objective.prepare(fixed_parameters(definition), 0)  # for its text and embeddings
+    run = objective.prepare({}, 0)  # for its text and embeddings
     texts = {"train": run.train, "validation": run.held_out}
     question = f"agree between two frozen reads, scale-free at {REFERENCE_THRESHOLD:g}"
     return check_network(network, texts, {}, question)

@@ -28,6 +28,8 @@ class Mirror:
 
 
 def _scored(record: TrialRecord, split: str) -> tuple[float, float]:
+    if record.scored:
+        return record.scored["convergence_rate"], record.scored["effective_rank"]
     prefix = "validation_" if split == "validation" else ""
     return (
         record.metrics[f"{prefix}convergence_rate"],
@@ -65,6 +67,8 @@ def sync_mirrors(store: Store, study: optuna.Study) -> None:
     ]
     with store.lock():
         for mirror in MIRRORS:
+            if mirror.suffix == "pareto" and len(study.directions) > 1:
+                continue  # it is one itself
             target = optuna.create_study(
                 study_name=f"{study.study_name}/{mirror.suffix}",
                 storage=store.storage,

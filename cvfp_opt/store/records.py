@@ -1,12 +1,13 @@
 """What a study and a trial leave behind in the database: the one place that knows the keys."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from cvfp_opt.errors import StudyError
+from cvfp_opt.errors import DefinitionError, StudyError
 
 # Of what is written below. Raise it when old readers would misread, and keep reading the old.
 FORMAT = 1
@@ -67,6 +68,8 @@ class TrialRecord:
         number: Optuna's, from 0.
         state: Optuna's state, lower case: "complete", "pruned", "fail", "running", "waiting".
         value: the score; None unless complete or pruned.
+        scored: convergence rate, effective rank and score as the objective took them; empty
+            unless complete.
         params: by Optuna's names.
         status: how training ended (training.result.Status), "error" if it raised; empty before.
         reason: one sentence.
@@ -83,6 +86,7 @@ class TrialRecord:
     params: dict[str, Any] = field(default_factory=dict)
     status: str = ""
     reason: str = ""
+    scored: dict[str, float] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     iterations: list[dict[str, Any]] = field(default_factory=list)
     audit: dict[str, Any] = field(default_factory=dict)
@@ -94,6 +98,8 @@ class TrialRecord:
         """Read a trial; what another program wrote stays out."""
         kept = {key: trial.user_attrs[key] for key in ATTRIBUTES if key in trial.user_attrs}
         value = trial.values[0] if trial.values else None
+        if trial.values and len(trial.values) > 1:  # one score of a trial with two objectives
+            value = kept.get("scored", {}).get("score")
         return cls(
             number=trial.number,
             state=trial.state.name.lower(),
@@ -113,7 +119,16 @@ class TrialRecord:
 
 
 # Trial user attributes are named as the fields that they fill.
-ATTRIBUTES = ("status", "reason", "metrics", "iterations", "audit", "seconds", "environment")
+ATTRIBUTES = (
+    "status",
+    "reason",
+    "scored",
+    "metrics",
+    "iterations",
+    "audit",
+    "seconds",
+    "environment",
+)
 
 
 def write_attributes(trial: optuna.Trial, **attributes: Any) -> None:
@@ -121,6 +136,39 @@ def write_attributes(trial: optuna.Trial, **attributes: Any) -> None:
     for key, value in attributes.items():
         assert key in ATTRIBUTES, key
         trial.set_user_attr(key, value)
+
+
+def with_parameters(
+    definition: Mapping[str, Mapping[str, Any]], params: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """A definition's sections with a trial's parameters as values, each where it belongs.
+
+    The seed's parameters stay in ``[space]``; a setting, ``section.key`` or ``section.key[i]``,
+    moves to its own section.
+    """
+    sections = {name: dict(section) for name, section in definition.items()}
+    space = sections["space"]
+    for name, value in (space | dict(params)).items():
+        section, dot, key = name.partition(".")
+        if not dot:
+            space[name] = value
+            continue
+        if name not in params and isinstance(value, dict | list):
+            continue  # still searched
+        space.pop(name, None)
+        key, bracket, index = key.partition("[")
+        if bracket:
+            values = list(sections[section][key])
+            place = int(index.removesuffix("]"))
+            if place >= len(values):
+                raise DefinitionError(
+                    f"space.{name}: {section}.{key} has the places 0 to {len(values) - 1}; "
+                    f"give it as many values as are searched"
+                )
+            values[place] = value
+            value = values
+        sections[section][key] = value
+    return sections
 
 
 def trial_records(study: optuna.Study) -> list[TrialRecord]:

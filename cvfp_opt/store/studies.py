@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from cvfp_opt.errors import StudyError, nearest
 from cvfp_opt.store.leases import LEASE, Lease
-from cvfp_opt.store.records import MIRROR_OF, StudyRecord
+from cvfp_opt.store.records import MIRROR_OF, StudyRecord, TrialRecord
 from cvfp_opt.store.storage import Store
 
 
@@ -65,7 +65,10 @@ def load_study(
 
 
 def create_study(store: Store, name: str, record: StudyRecord) -> optuna.Study:
-    """Create a study that maximizes the score, with its record. Call under the store's lock.
+    """Create a study with its record. Call under the store's lock.
+
+    It maximizes the score, or convergence rate and effective rank if its objective is of the kind
+    "pareto".
 
     A study without record and trials is what a kill in the middle of creation leaves: it is
     completed.
@@ -73,17 +76,18 @@ def create_study(store: Store, name: str, record: StudyRecord) -> optuna.Study:
     Raises:
         StudyError: another program's study has that name.
     """
+    pareto = record.definition["objective"]["kind"] == "pareto"
+    names = ["convergence rate", "effective rank"] if pareto else ["score"]
+    directions = [optuna.study.StudyDirection.MAXIMIZE] * len(names)
     study = optuna.create_study(
-        study_name=name, storage=store.storage, direction="maximize", load_if_exists=True
+        study_name=name, storage=store.storage, directions=directions, load_if_exists=True
     )
-    if study.get_trials(deepcopy=False) or study.directions != [
-        optuna.study.StudyDirection.MAXIMIZE
-    ]:
+    if study.get_trials(deepcopy=False) or study.directions != directions:
         raise StudyError(
             f"study {name!r} in {store.location.path} was made by another program; "
             f"name another with --study-name"
         )
-    name_metrics(study, ["score"])
+    name_metrics(study, names)
     record.write(study)
     return study
 
@@ -135,7 +139,8 @@ def summarize(store: Store) -> list[StudySummary]:
         counts: dict[str, int] = {}
         for trial in trials:
             counts[trial.state.name.lower()] = counts.get(trial.state.name.lower(), 0) + 1
-        values = [t.values[0] for t in trials if t.state is TrialState.COMPLETE and t.values]
+        complete = [TrialRecord.of(t) for t in trials if t.state is TrialState.COMPLETE]
+        values = [t.value for t in complete if t.value is not None]
         sign = 1 if study.directions[0] is optuna.study.StudyDirection.MAXIMIZE else -1
         best = max(values, key=lambda v: sign * v) if values else None
         rows.append(

@@ -4,13 +4,18 @@ import math
 from dataclasses import dataclass
 
 from cvfp_opt.errors import DefinitionError, nearest
+from cvfp_opt.model.audit import REFERENCE_THRESHOLD, STRICT_THRESHOLD, FrozenText
 from cvfp_opt.model.metrics import combined_score
-from cvfp_opt.training.result import IterationMetrics
+from cvfp_opt.training.result import IterationMetrics, TrainingResult
 
 OWN_THRESHOLD = "trial"
+KINDS = ("score", "pareto")
+CONVERGENCES = ("training", "frozen")
 SPLITS = ("train", "validation")
+FROZEN_SPLITS = (*SPLITS, "held_out")
 STEP_RULES = ("always", "positive_loss")
 CVFP_LOSSES = ("raw", "normalized")
+FROZEN_THRESHOLDS = (REFERENCE_THRESHOLD, STRICT_THRESHOLD)
 LEARNING_RATE_SCHEDULES = ("constant", "linear")
 
 
@@ -79,17 +84,33 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Scored:
+    """What a run was worth: a convergence rate, ER / D, and the two combined."""
+
+    convergence_rate: float
+    effective_rank: float
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class ObjectiveConfig:
     """The score: ``convergence_weight * convergence rate + effective_rank_weight * ER / D``.
 
     Attributes:
+        kind: "score" (one objective), or "pareto": convergence rate and effective rank are two.
+        convergence: "training": between the last two passes of training; or "frozen": between
+            two reads with the final weights, scale-free, with the rank of the second: what
+            neither the threshold nor the scale of the contexts can raise.
         convergence_weight: in [0, 1].
         effective_rank_weight: in [0, 1]; the two sum to 1.
         threshold: "trial" (the trial's own `phase1_convergence_threshold`), or one fixed
-            positive number for all trials.
-        split: which split is scored, "train" or "validation".
+            positive number for all trials; with "frozen", REFERENCE_THRESHOLD or
+            STRICT_THRESHOLD.
+        split: which text is scored, "train" or "validation"; with "frozen" also "held_out".
     """
 
+    kind: str = "score"
+    convergence: str = "training"
     convergence_weight: float = 0.5
     effective_rank_weight: float = 0.5
     threshold: str | float = OWN_THRESHOLD
@@ -117,18 +138,53 @@ class ObjectiveConfig:
             raise DefinitionError(
                 f"objective.threshold: a positive number is required, got {self.threshold}"
             )
-        if self.split not in SPLITS:
+        splits = FROZEN_SPLITS if self.convergence == "frozen" else SPLITS
+        for key, valid in (
+            ("kind", KINDS),
+            ("convergence", CONVERGENCES),
+            ("split", splits),
+        ):
+            value = getattr(self, key)
+            if value not in valid:
+                raise DefinitionError(
+                    f"objective.{key}: unknown {key} {value!r}; {nearest(value, valid)}"
+                )
+        if self.convergence == "frozen" and self.threshold not in FROZEN_THRESHOLDS:
             raise DefinitionError(
-                f"objective.split: unknown split {self.split!r}; {nearest(self.split, SPLITS)}"
+                'objective.threshold: with convergence = "frozen" one of '
+                f"{' and '.join(map(str, FROZEN_THRESHOLDS))} is required, got {self.threshold!r}"
             )
+
+    @property
+    def known_while_training(self) -> bool:
+        """Whether there is one score after each iteration, to report and to prune by."""
+        return self.kind == "score" and self.convergence == "training"
 
     def score(self, convergence: float, rank: float) -> float:
         """The score of a convergence rate and a normalised effective rank."""
         return combined_score(convergence, rank, convergence_weight=self.convergence_weight)
 
     def value(self, metrics: IterationMetrics) -> float:
-        """The score on the split that is scored."""
+        """The score after an iteration, on the split that is scored."""
         return metrics.validation_score if self.split == "validation" else metrics.score
+
+    def scored(self, result: TrainingResult) -> Scored | None:
+        """What a run was worth; None if it did not come to its end."""
+        if result.audit is None or result.last is None:
+            return None
+        if self.convergence == "frozen":
+            return self.scored_frozen(getattr(result.audit, f"frozen_{self.split}"))
+        prefix = "validation_" if self.split == "validation" else ""
+        rate = getattr(result.last, f"{prefix}convergence_rate")
+        rank = getattr(result.last, f"{prefix}effective_rank")
+        return Scored(convergence_rate=rate, effective_rank=rank, score=self.score(rate, rank))
+
+    def scored_frozen(self, text: FrozenText) -> Scored:
+        """What two reads with frozen weights are worth."""
+        strict = self.threshold == STRICT_THRESHOLD
+        rate = text.convergence_strict if strict else text.convergence
+        rank = text.effective_rank
+        return Scored(convergence_rate=rate, effective_rank=rank, score=self.score(rate, rank))
 
 
 @dataclass(frozen=True, kw_only=True)

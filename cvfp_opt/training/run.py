@@ -11,7 +11,15 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from cvfp_opt.model.audit import Audit, AuditTexts, Baseline, Movement, audit_network
+from cvfp_opt.model.audit import (
+    Audit,
+    AuditTexts,
+    Baseline,
+    FrozenText,
+    Movement,
+    audit_network,
+    frozen_text,
+)
 from cvfp_opt.model.diversity import DiversityConfig
 from cvfp_opt.model.metrics import convergence_rate, effective_rank, residuals
 from cvfp_opt.model.network import ContextNetwork
@@ -169,18 +177,39 @@ def untrained_baseline(
         )
     )
     rank, validation_rank = effective_rank(first.train), effective_rank(first.validation)
+    objective = run.objective
+    if objective.convergence == "frozen":
+        score = objective.scored_frozen(_frozen_untrained(run, first, second, observe)).score
+    elif objective.split == "validation":
+        score = objective.score(validation_rate, validation_rank)
+    else:
+        score = objective.score(rate, rank)
     baseline = Baseline(
         convergence_rate=rate,
         effective_rank=rank,
         validation_convergence_rate=validation_rate,
         validation_effective_rank=validation_rank,
-        score=(
-            run.objective.score(validation_rate, validation_rank)
-            if run.objective.split == "validation"
-            else run.objective.score(rate, rank)
-        ),
+        score=score,
     )
     return baseline, second
+
+
+def _frozen_untrained(
+    run: TrainingRun, first: Reading, second: Reading, observe: Observer
+) -> FrozenText:
+    """Two reads of the text that is scored, with the untrained weights."""
+    split = run.objective.split
+    if split != "held_out" or run.num_validation == 0:
+        split = "train" if split == "train" else "validation"
+        return frozen_text(getattr(first, split), getattr(second, split))
+    length = run.held_out.shape[0]
+
+    def tell(done: int) -> None:
+        observe(Progress(iteration=0, phase=Phase.BASELINE, done=done, total=2 * length))
+
+    once = sequential_pass(run.network, run.held_out, second.train[-1], tell)
+    again = sequential_pass(run.network, run.held_out, once[-1], lambda n: tell(length + n))
+    return frozen_text(once, again)
 
 
 def audit(

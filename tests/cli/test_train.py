@@ -50,7 +50,7 @@ def test_it_is_trial_0_of_the_study_with_these_parameters(
 def test_a_parameter_that_is_not_fixed_is_asked_for(invoke: Invoke) -> None:
     outcome = invoke("train", "quick", "--set", "space.layernorm_mix=1")
     assert outcome.code == 1
-    assert "these are ranges: dist_reg_weight, phase1_learning_rate" in outcome.err
+    assert "these are searched: dist_reg_weight, phase1_learning_rate" in outcome.err
     assert "--set space.phase1_convergence_threshold=VALUE" in outcome.err
     assert "layernorm_mix=VALUE" not in outcome.err
 
@@ -109,7 +109,7 @@ def test_verify_checks_a_checkpoint_and_a_definition(invoke: Invoke) -> None:
     ("words", "code", "message"),
     [
         (["verify", "fast"], 2, "'fast' is not one of 'quick', 'standard'"),
-        (["verify", "quick", "recommended"], 1, "these are ranges: dist_reg_weight"),
+        (["verify", "quick", "recommended"], 1, "these are searched: dist_reg_weight"),
         (["verify", "quick", "nowhere"], 1, "neither a built-in name nor a file"),
         (["verify", "quick", "folder"], 1, "checkpoint.json and weights.safetensors is required"),
         (["verify", "quick", "folder", "--set", "a.b=1"], 2, "a checkpoint is fixed"),

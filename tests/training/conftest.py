@@ -26,6 +26,7 @@ def make_run() -> Callable[..., TrainingRun]:
         validated: bool = False,
         loss: str = "orthogonality",
         scale: str = "none",
+        objective: ObjectiveConfig | None = None,
         schedule: str = "constant",
         parameters: dict[str, float] | None = None,
         dtype: torch.dtype = torch.float64,
@@ -59,7 +60,7 @@ def make_run() -> Callable[..., TrainingRun]:
             training=TrainingConfig(**(settings | training)),
             diversity=DiversityConfig(loss=loss, scale=scale),
             schedule=ScheduleConfig(kind=schedule),
-            objective=ObjectiveConfig(),
+            objective=objective or ObjectiveConfig(),
             minibatch_generator=generator(3),
             audit_generator=generator(4),
         )

@@ -11,10 +11,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cvfp_opt.model.diversity import DIVERSITY_LOSSES
+from cvfp_opt.model.metrics import effective_rank
 from cvfp_opt.model.network import ContextNetwork
+from cvfp_opt.model.passes import sequential_pass, zero_context
 from cvfp_opt.model.schedules import WEIGHT_SCHEDULES
 from cvfp_opt.training.batch import train_batch
-from cvfp_opt.training.config import LEARNING_RATE_SCHEDULES
+from cvfp_opt.training.config import FROZEN_SPLITS, LEARNING_RATE_SCHEDULES, ObjectiveConfig
 from cvfp_opt.training.events import Event, IterationFinished, Phase, Progress, ignore
 from cvfp_opt.training.result import Status, TrainingResult
 from cvfp_opt.training.run import TrainingRun, weights_digest
@@ -265,3 +267,36 @@ def test_the_audit_compares_held_out_text_between_the_weights_of_the_last_two_pa
     between = result.audit.training_held_out
     assert between.absolute == pytest.approx(result.last.validation_convergence_rate, abs=0.31)
     assert result.audit.training_validation.absolute == result.last.validation_convergence_rate
+
+
+@pytest.mark.parametrize("validated", [True, False])
+@pytest.mark.parametrize("split", FROZEN_SPLITS)
+def test_frozen_reads_are_scored_and_the_untrained_net_is_scored_alike(
+    make_run: MakeRun, split: str, validated: bool
+) -> None:
+    objective = ObjectiveConfig(convergence="frozen", threshold=0.1, split=split)
+    run = make_run(objective=objective, validated=validated)
+    untrained = make_run(validated=validated).network
+    result = train(run)
+    assert result.audit is not None
+    frozen = getattr(result.audit, f"frozen_{split}")
+    scored = objective.scored(result)
+    assert scored is not None
+    assert (scored.convergence_rate, scored.effective_rank) == (
+        frozen.convergence,
+        frozen.effective_rank,
+    )
+    first = sequential_pass(untrained, run.train, zero_context(untrained))
+    second = sequential_pass(untrained, run.train, first[-1])
+    reads = first, second
+    if validated and split != "train":  # read by each pass, from its own last context
+        once = sequential_pass(untrained, run.held_out, zero_context(untrained))
+        reads = once, sequential_pass(untrained, run.held_out, once[-1])
+    elif split == "validation":
+        reads = first[-run.num_validation :], second[-run.num_validation :]
+    elif split == "held_out":
+        once = sequential_pass(untrained, run.held_out, second[-1])
+        reads = once, sequential_pass(untrained, run.held_out, once[-1])
+    moved = ((reads[1] - reads[0]) ** 2).mean(dim=1) / (reads[1] ** 2).mean()
+    rate, rank = (moved < 0.1).double().mean().item(), effective_rank(reads[1])
+    assert result.audit.baseline.score == pytest.approx(0.5 * rate + 0.5 * rank)
