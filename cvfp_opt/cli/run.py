@@ -59,6 +59,11 @@ class TrialCount(click.ParamType):
     metavar="SECTION.KEY=VALUE",
     help="Change the definition (at creation); repeatable.",
 )
+@click.option(
+    "--allow-code",
+    is_flag=True,
+    help="Run the losses and schedules that the study itself names as package.module:function.",
+)
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
 @click.option("--threads", type=int, help="Threads of torch. [default: all processors]")
 @json_option
@@ -71,6 +76,7 @@ def run(
     seed: int | None,
     data: str | None,
     settings: tuple[str, ...],
+    allow_code: bool,
     device: str,
     threads: int | None,
     as_json: bool,
@@ -97,7 +103,12 @@ def run(
     count = set_threads(threads)
     location = resolve_location(storage)
     request = Request(
-        definition=definition, study_name=study_name, settings=settings, data=data, seed=seed
+        definition=definition,
+        study_name=study_name,
+        settings=settings,
+        data=data,
+        seed=seed,
+        allow_code=allow_code,
     )
     plan = make_plan(location, request)
     environment = describe_environment(where, count)

@@ -52,6 +52,7 @@ def train(
     that trial 0 of a study with these parameters and this seed would be.
     """
     from cvfp_opt.cli.console import make_console
+    from cvfp_opt.search.code import load_code
     from cvfp_opt.search.environment import describe_environment
     from cvfp_opt.search.plan import Request
     from cvfp_opt.store.checkpoints import check_target
@@ -61,6 +62,7 @@ def train(
     request = Request(definition=definition, settings=settings, data=data, seed=seed)
     resolved = request.resolve(None)
     resolved.hyperparameters()
+    environment["code"] = load_code(resolved)
     if save is not None:
         check_target(save)
     result = _train(resolved, environment, save, make_console(stderr=as_json))

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cvfp_opt.errors import DefinitionError, nearest
+from cvfp_opt.model.foreign import is_foreign, load_function
 
 
 class DiversityLoss(Protocol):
@@ -142,7 +143,7 @@ class DiversityConfig:
     """Which diversity loss, and the memory of the running mean that `deviation` uses.
 
     Attributes:
-        loss: a key of DIVERSITY_LOSSES.
+        loss: a key of DIVERSITY_LOSSES, or "package.module:function" for one's own.
         scale: "none" takes the loss as it is; "untrained" multiplies it by `untrained_scale`, so
             that one `dist_reg_weight` means the same for each loss.
         mean_momentum: weight of the old average per context, in [0, 1).
@@ -153,10 +154,10 @@ class DiversityConfig:
     mean_momentum: float = 0.99
 
     def __post_init__(self) -> None:
-        if self.loss not in DIVERSITY_LOSSES:
+        if self.loss not in DIVERSITY_LOSSES and not is_foreign(self.loss):
             raise DefinitionError(
                 f"diversity.loss: unknown loss {self.loss!r}; "
-                f"{nearest(self.loss, DIVERSITY_LOSSES)}"
+                f"{nearest(self.loss, DIVERSITY_LOSSES)}, or package.module:function"
             )
         if self.scale not in SCALES:
             raise DefinitionError(
@@ -166,6 +167,35 @@ class DiversityConfig:
             raise DefinitionError(
                 f"diversity.mean_momentum: 0 <= momentum < 1 must hold, got {self.mean_momentum}"
             )
+
+
+def diversity_loss(name: str) -> DiversityLoss:
+    """The loss of that name; one's own is imported, and tried on a few small contexts.
+
+    Raises:
+        DefinitionError: it cannot be imported, or does not fit.
+    """
+    if not is_foreign(name):
+        return DIVERSITY_LOSSES[name]
+    signature = (
+        "a function of (contexts: (B, D) tensor with gradient, running_mean: (D,) tensor or None) "
+        "that returns a scalar tensor with gradient"
+    )
+    return load_function("diversity.loss", name, signature, _try_loss)
+
+
+def _try_loss(loss: DiversityLoss) -> str | None:
+    """What is wrong with what a loss returns; None if nothing is."""
+    generator = torch.Generator().manual_seed(0)
+    contexts = torch.randn(4, 8, generator=generator).requires_grad_()
+    for mean in (None, torch.zeros(8)):
+        value = loss(contexts, mean)
+        if not isinstance(value, Tensor):
+            return f"a {type(value).__name__}"
+        if value.shape != () or not value.requires_grad:
+            shape, gradient = tuple(value.shape), "with" if value.requires_grad else "without"
+            return f"a tensor of shape {shape} {gradient} gradient"
+    return None
 
 
 @torch.no_grad()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cvfp_opt.errors import DefinitionError, nearest
+from cvfp_opt.model.foreign import is_foreign, load_function
 
 
 class WeightSchedule(Protocol):
@@ -102,7 +103,7 @@ class ScheduleConfig:
     """Which weight schedule, and its settings; the defaults are the seed's.
 
     Attributes:
-        kind: a key of WEIGHT_SCHEDULES.
+        kind: a key of WEIGHT_SCHEDULES, or "package.module:function" for one's own.
         stage_weights: of "staged": one weight in [0, 1] a stage; at least one stage.
         rank_limit: of "adaptive": ER / D, in [0, 1].
         convergence_limit: of "adaptive": a rate, in [0, 1].
@@ -118,10 +119,10 @@ class ScheduleConfig:
     balanced_weight: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.kind not in WEIGHT_SCHEDULES:
+        if self.kind not in WEIGHT_SCHEDULES and not is_foreign(self.kind):
             raise DefinitionError(
                 f"schedule.kind: unknown schedule {self.kind!r}; "
-                f"{nearest(self.kind, WEIGHT_SCHEDULES)}"
+                f"{nearest(self.kind, WEIGHT_SCHEDULES)}, or package.module:function"
             )
         if not self.stage_weights:
             raise DefinitionError("schedule.stage_weights: at least one weight is required")
@@ -142,3 +143,36 @@ _SHARES = (
     "low_convergence_weight",
     "balanced_weight",
 )
+
+
+def weight_schedule(name: str) -> WeightSchedule:
+    """The schedule of that name; one's own is imported, and tried once.
+
+    Raises:
+        DefinitionError: it cannot be imported, or does not fit.
+    """
+    if not is_foreign(name):
+        return WEIGHT_SCHEDULES[name]
+    signature = (
+        "a function of (config, *, dist_reg_weight, iteration, num_iterations, convergence_rate, "
+        "effective_rank) that returns a weight in [0, 1]"
+    )
+    return load_function("schedule.kind", name, signature, _try_schedule)
+
+
+def _try_schedule(schedule: WeightSchedule) -> str | None:
+    """What is wrong with what a schedule returns; None if nothing is."""
+    for rate, rank in ((None, None), (0.5, 0.5)):
+        weight = schedule(
+            ScheduleConfig(),
+            dist_reg_weight=0.5,
+            iteration=0,
+            num_iterations=10,
+            convergence_rate=rate,
+            effective_rank=rank,
+        )
+        if isinstance(weight, bool) or not isinstance(weight, int | float):
+            return f"a {type(weight).__name__}"
+        if not 0.0 <= weight <= 1.0:
+            return f"{weight}"
+    return None

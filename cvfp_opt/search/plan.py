@@ -9,6 +9,7 @@ from typing import Any
 import optuna
 
 from cvfp_opt.errors import DataError, StudyError
+from cvfp_opt.search.code import check_allowed, compare_code, load_code
 from cvfp_opt.search.definition import StudyDefinition, differences
 from cvfp_opt.search.definition_file import (
     Sections,
@@ -37,6 +38,7 @@ class Request:
         settings: ``section.key=value`` each.
         data: path of the text; None for the definition's.
         seed: None for the definition's.
+        allow_code: whether code that only the study's database names may be run.
     """
 
     definition: str | None = None
@@ -44,6 +46,7 @@ class Request:
     settings: Sequence[str] = ()
     data: str | None = None
     seed: int | None = None
+    allow_code: bool = False
 
     @property
     def name(self) -> str:
@@ -72,11 +75,13 @@ class Plan:
         name: of the study.
         definition: frozen, or about to be; its ``data`` says where the text lies now.
         tokens: of its text.
+        code: digests of the user's own functions, see search.code.
     """
 
     name: str
     definition: StudyDefinition
     tokens: Tokens
+    code: dict[str, str]
     request: Request = field(repr=False)
 
     def enter(self, store: Store, environment: dict[str, Any]) -> tuple[optuna.Study, bool]:
@@ -95,12 +100,14 @@ class Plan:
                     data_digest=self.tokens.digest,
                     created=time.time(),
                     environment=environment,
+                    code=self.code,
                 )
                 create_study(store, self.name, record)
                 created = True
             else:  # since the plan was made, another process may have created it differently
                 _compare(record, self.definition, self.request, store.location)
                 _compare_data(record, self.definition, self.tokens, self.name)
+                compare_code(self.name, record.code, self.code)
                 created = False
         return load_study(store, self.name, sampler=sampler, pruner=pruner), created
 
@@ -120,6 +127,9 @@ def make_plan(location: Location, request: Request) -> Plan:
     definition = request.resolve(frozen)
     if record is not None:
         _compare(record, definition, request, location)
+        typed = request.definition is not None
+        check_allowed(request.name, definition, allowed=typed or request.allow_code)
+    code = load_code(definition)
     try:
         tokens = load_tokens(definition.data)
     except DataError as error:
@@ -131,7 +141,10 @@ def make_plan(location: Location, request: Request) -> Plan:
         ) from None
     if record is not None:
         _compare_data(record, definition, tokens, request.name)
-    return Plan(name=request.name, definition=definition, tokens=tokens, request=request)
+        compare_code(request.name, record.code, code)
+    return Plan(
+        name=request.name, definition=definition, tokens=tokens, code=code, request=request
+    )
 
 
 def _record(store: Store, name: str) -> StudyRecord | None:

@@ -27,6 +27,7 @@ class StudyRecord:
         data_digest: SHA-256 of the tokens.
         created: epoch seconds.
         environment: versions, host, device and threads at creation.
+        code: SHA-256 of the file of each loss or schedule of the user's own, by its name.
         format: of the records.
     """
 
@@ -35,6 +36,7 @@ class StudyRecord:
     data_digest: str
     created: float
     environment: dict[str, Any]
+    code: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
     @classmethod

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cvfp_opt.model.audit import Audit, Baseline
 from cvfp_opt.model.passes import ContextOverflow
-from cvfp_opt.model.schedules import WEIGHT_SCHEDULES
+from cvfp_opt.model.schedules import weight_schedule
 from cvfp_opt.training.events import IterationFinished, IterationTrained, Observer, Phase, Progress
 from cvfp_opt.training.result import IterationMetrics, Status, TrainingResult
 from cvfp_opt.training.run import (
@@ -179,7 +179,7 @@ class Loop:
     def _weight(self, iteration: int) -> float:
         """The diversity weight to train with now, after what was measured last."""
         last = self.state.history[-1] if self.state.history else None
-        return WEIGHT_SCHEDULES[self.run.schedule.kind](
+        return weight_schedule(self.run.schedule.kind)(
             self.run.schedule,
             dist_reg_weight=self.run.parameters.dist_reg_weight,
             iteration=iteration,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cvfp_opt.model.diversity import DIVERSITY_LOSSES, untrained_scale, updated_mean
+from cvfp_opt.model.diversity import diversity_loss, untrained_scale, updated_mean
 from cvfp_opt.training.run import TrainingRun
 from cvfp_opt.training.snapshot import Snapshot
 
@@ -29,7 +29,7 @@ class Stepper:
         self._config = run.training
         self._momentum = run.diversity.mean_momentum
         self._scaled = run.diversity.scale == "untrained"
-        self._diversity = DIVERSITY_LOSSES[run.diversity.loss]
+        self._diversity = diversity_loss(run.diversity.loss)
         self._running_mean: Tensor | None = None
         self._optimizer = torch.optim.Adam(
             run.network.parameters(), lr=self._learning_rate, fused=True
