@@ -68,7 +68,6 @@ class RunDisplay:
     ) -> None:
         """Say what is about to happen. ``done``: finished trials; None for a new study."""
         data = plan.definition.data
-        text = data.path or "the embedded corpus"
         action = "new study" if done is None else "going on with study"
         threads = environment["threads"]
         self._line(
@@ -77,7 +76,8 @@ class RunDisplay:
             f"thread{'s' if threads != 1 else ''}"
         )
         self._line(
-            f"text: {text}, {data.train_tokens} tokens to train on, {data.num_validation} held out"
+            f"text: {data.place}, {data.train_tokens} tokens to train on, "
+            f"{data.num_validation} held out"
         )
         for notice in plan.definition.notices():
             self._line(f"note: {notice}", style="yellow")

@@ -81,12 +81,11 @@ def _train(
     from cvfp_opt.cli.training_table import TrainingTable
     from cvfp_opt.search.objective import Objective, never
     from cvfp_opt.search.single import save_network
-    from cvfp_opt.training.data import load_tokens
     from cvfp_opt.training.trainers import TRAINERS
 
     objective = Objective(
         definition=definition,
-        tokens=load_tokens(definition.data),
+        tokens=definition.load_tokens(),
         device=torch.device(environment["device"]),
     )
     run = objective.prepare({}, 0)

@@ -15,8 +15,22 @@ from cvfp_opt.search.sampler import SAMPLERS
 from cvfp_opt.search.space import LIMITS, SearchSpace
 from cvfp_opt.store.records import with_parameters
 from cvfp_opt.training.config import Hyperparameters, ObjectiveConfig, TrainingConfig
-from cvfp_opt.training.data import DataConfig
+from cvfp_opt.training.data import DataConfig, Tokens, load_tokens
+from cvfp_opt.training.embedding import EmbeddingConfig
 from cvfp_opt.training.trainers import TRAINERS
+
+# Keys that say where text and embeddings lie: not part of what a study is, only tokens and tables
+# are, and those are compared by their digests.
+LOCATED = (
+    "data.source",
+    "data.path",
+    "data.hub",
+    "data.revision",
+    "embedding.path",
+    "embedding.tokenizer",
+    "embedding.hub",
+    "embedding.revision",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +86,7 @@ class StudyDefinition:
     diversity: DiversityConfig = field(default_factory=DiversityConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     data: DataConfig = field(default_factory=DataConfig)
+    embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
 
     def __post_init__(self) -> None:
@@ -172,11 +187,19 @@ class StudyDefinition:
         return sections | {"space": self.space.to_dict()}
 
     def flat(self) -> dict[str, Any]:
-        """All keys as ``section.key``, but for where the text lies (see DataConfig)."""
+        """All keys as ``section.key``, but for LOCATED."""
         keys = {f"{s}.{k}": v for s, section in self.to_dict().items() for k, v in section.items()}
-        for located in ("data.source", "data.path"):
+        for located in LOCATED:
             del keys[located]
         return keys
+
+    def load_tokens(self) -> Tokens:
+        """The tokens of its text, and their embeddings if they are not drawn.
+
+        Raises:
+            DataError: text or embeddings are missing, unreadable or do not suffice.
+        """
+        return load_tokens(self.data, self.embedding, self.model.embedding_size)
 
     def digest(self) -> str:
         """SHA-256 of the canonical JSON of ``flat``, hexadecimal."""

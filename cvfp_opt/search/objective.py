@@ -52,11 +52,13 @@ class Objective:
         network = ContextNetwork(
             definition.model, layernorm_mix=parameters.layernorm_mix, generator=weights
         )
-        table = random_embeddings(
-            self.tokens.vocabulary_size,
-            definition.model.embedding_size,
-            torch_generator(seed, number, Purpose.EMBEDDINGS),
-        )
+        table = self.tokens.table
+        if table is None:
+            table = random_embeddings(
+                self.tokens.vocabulary_size,
+                definition.model.embedding_size,
+                torch_generator(seed, number, Purpose.EMBEDDINGS),
+            )
         threshold = definition.objective.threshold
         if threshold == OWN_THRESHOLD:
             threshold = parameters.phase1_convergence_threshold

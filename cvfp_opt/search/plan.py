@@ -23,7 +23,7 @@ from cvfp_opt.store.location import Location, check_writable, has_database
 from cvfp_opt.store.records import StudyRecord
 from cvfp_opt.store.storage import Store, open_for_reading
 from cvfp_opt.store.studies import create_study, has_study, load_study
-from cvfp_opt.training.data import Tokens, load_tokens
+from cvfp_opt.training.data import Tokens
 
 DEFAULT_DEFINITION = "recommended"
 
@@ -98,6 +98,7 @@ class Plan:
                     definition=self.definition.to_dict(),
                     definition_digest=self.definition.digest(),
                     data_digest=self.tokens.digest,
+                    sources=self.tokens.sources,
                     created=time.time(),
                     environment=environment,
                     code=self.code,
@@ -131,7 +132,7 @@ def make_plan(location: Location, request: Request) -> Plan:
         check_allowed(request.name, definition, allowed=typed or request.allow_code)
     code = load_code(definition)
     try:
-        tokens = load_tokens(definition.data)
+        tokens = definition.load_tokens()
     except DataError as error:
         if record is None or request.data is not None:
             raise
@@ -172,7 +173,16 @@ def _compare_data(
     if record.data_digest != tokens.digest:
         raise StudyError(
             f"study {name!r} was created with another text: its tokens have the digest "
-            f"{record.data_digest[:12]}, those of {definition.data.path or 'the embedded corpus'} "
+            f"{record.data_digest[:12]}, those of {definition.data.place} "
             f"have {tokens.digest[:12]}; give the study's own text with --data PATH, or start "
+            f"another study with --study-name {name}-2"
+        )
+    theirs = record.sources.get("embedding", {}).get("digest")
+    ours = tokens.sources["embedding"].get("digest")
+    if theirs != ours:
+        raise StudyError(
+            f"study {name!r} was created with other embeddings: digest {(theirs or 'none')[:12]}, "
+            f"those of {definition.embedding.path or definition.embedding.hub} have "
+            f"{(ours or 'none')[:12]}; give its own with --set embedding.path=PATH, or start "
             f"another study with --study-name {name}-2"
         )

@@ -8,7 +8,6 @@ import torch
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.definition_file import read_sections, resolve_definition
 from cvfp_opt.search.objective import Objective, never
-from cvfp_opt.training.data import load_tokens
 from cvfp_opt.training.events import Observer
 from cvfp_opt.training.trainers import TRAINERS
 
@@ -175,7 +174,7 @@ def reproduce(
     """Run one variant; what torch raises about a graph that is gone is a result."""
     objective = Objective(
         definition=definition,
-        tokens=load_tokens(definition.data),
+        tokens=definition.load_tokens(),
         device=device,
     )
     run = objective.prepare({}, 0)

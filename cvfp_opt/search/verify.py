@@ -10,7 +10,6 @@ from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import ContextOverflow, sequential_pass, zero_context
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.objective import Objective, never
-from cvfp_opt.training.data import load_tokens
 from cvfp_opt.training.events import Observer, ignore
 from cvfp_opt.training.result import TrainingResult
 from cvfp_opt.training.trainers import TRAINERS
@@ -89,7 +88,7 @@ def verify_definition(
     """
     definition = reduced(definition, protocol)
     objective = Objective(
-        definition=definition, tokens=load_tokens(definition.data), device=torch.device("cpu")
+        definition=definition, tokens=definition.load_tokens(), device=torch.device("cpu")
     )
     run = objective.prepare({}, 0)
     result = TRAINERS[definition.training.trainer](run, observe, never)
@@ -118,7 +117,7 @@ def verify_network(
     """
     definition = reduced(definition, protocol)
     objective = Objective(
-        definition=definition, tokens=load_tokens(definition.data), device=torch.device("cpu")
+        definition=definition, tokens=definition.load_tokens(), device=torch.device("cpu")
     )
     run = objective.prepare({}, 0)  # for its text and embeddings
     texts = {"train": run.train, "validation": run.held_out}

@@ -27,6 +27,7 @@ class StudyRecord:
         data_digest: SHA-256 of the tokens.
         created: epoch seconds.
         environment: versions, host, device and threads at creation.
+        sources: what text and embeddings came from: path or hub, revision, digest.
         code: SHA-256 of the file of each loss or schedule of the user's own, by its name.
         format: of the records.
     """
@@ -36,6 +37,7 @@ class StudyRecord:
     data_digest: str
     created: float
     environment: dict[str, Any]
+    sources: dict[str, dict[str, str]] = field(default_factory=dict)
     code: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
 

@@ -27,7 +27,8 @@ def train_tokenizer() -> Tokenizer:
         max_token_length=MAX_TOKEN_LENGTH,
         show_progress=False,
     )
-    tokenizer.train_from_iterator(embedded(""), trainer)
+    documents, _ = embedded("", "", "")
+    tokenizer.train_from_iterator(documents, trainer)
     return tokenizer
 
 

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from cvfp_opt.errors import DataError, DefinitionError, nearest
+from cvfp_opt.training.embedding import EmbeddingConfig, load_vocabulary
 from cvfp_opt.training.text import TEXT_SOURCES, collect
-from cvfp_opt.training.tokenizer import MAX_TOKEN_LENGTH, load_tokenizer
 
 VALIDATION_SPLITS = ("train_tail", "held_out")
 MIN_TRAIN_TOKENS = 64
+SHIPPED = EmbeddingConfig()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +21,11 @@ class DataConfig:
 
     Attributes:
         source: a key of TEXT_SOURCES.
-        path: file or folder of the source "text"; empty for "embedded". Where the text lies is
-            not part of what a study is: only the tokens are.
+        path: file or folder of the source "text"; a local copy for "ultrachat", or empty for the
+            hub; empty for "embedded". Where the text lies is not part of what a study is: only
+            the tokens are.
+        hub: of "ultrachat": name of the data set on the hub.
+        revision: of "ultrachat": commit or branch there; empty for the newest.
         train_tokens: T, the first tokens of the text; at least 64.
         validation: "train_tail" (the last tokens of the training text, the seed's rule) or
             "held_out" (the tokens that follow the training text).
@@ -31,6 +35,8 @@ class DataConfig:
 
     source: str = "embedded"
     path: str = ""
+    hub: str = "HuggingFaceH4/ultrachat_200k"
+    revision: str = ""
     train_tokens: int = 6400
     validation: str = "train_tail"
     validation_fraction: float = 0.2
@@ -41,10 +47,15 @@ class DataConfig:
                 f"data.source: unknown source {self.source!r}; "
                 f"{nearest(self.source, TEXT_SOURCES)}"
             )
-        if (self.source == "embedded") != (self.path == ""):
+        if self.source != "ultrachat" and (self.source == "embedded") != (self.path == ""):
             raise DefinitionError(
-                f'data: a path belongs to source = "text" and to it alone, got source = '
-                f'"{self.source}" and path = "{self.path}"; on the command line type --data PATH'
+                f'data: a path belongs to source = "text", or a local copy of "ultrachat", got '
+                f'source = "{self.source}" and path = "{self.path}"; '
+                "on the command line type --data PATH"
+            )
+        if self.revision and self.source != "ultrachat":
+            raise DefinitionError(
+                f'data.revision: belongs to source = "ultrachat", got source = "{self.source}"'
             )
         if self.train_tokens < MIN_TRAIN_TOKENS:
             raise DefinitionError(
@@ -63,6 +74,13 @@ class DataConfig:
             )
 
     @property
+    def place(self) -> str:
+        """Where the text is, in the user's words."""
+        if self.source == "embedded":
+            return "the embedded corpus"
+        return self.path or f"{self.hub} on the hub"
+
+    @property
     def num_validation(self) -> int:
         """V: tokens of the validation split, and of the held-out text."""
         return round(self.validation_fraction * self.train_tokens)
@@ -78,30 +96,44 @@ class Tokens:
         num_validation: V if the validation split is the tail of ``train``; 0 if it is
             ``held_out``.
         vocabulary_size: ids lie below it.
+        table: (vocabulary, E) layer-normalised embeddings; None if each trial draws its own.
         digest: SHA-256 over all ids, hexadecimal.
+        sources: what the text ("data") and the embeddings ("embedding") came from.
     """
 
     train: Tensor
     held_out: Tensor
     num_validation: int
     vocabulary_size: int
+    table: Tensor | None
     digest: str
+    sources: dict[str, dict[str, str]]
 
 
-def load_tokens(config: DataConfig) -> Tokens:
+def load_tokens(
+    config: DataConfig,
+    embedding: EmbeddingConfig = SHIPPED,
+    embedding_size: int = 0,
+) -> Tokens:
     """Read, tokenize and split the text.
 
+    Args:
+        config: which text.
+        embedding: which tokenizer and embeddings.
+        embedding_size: E; where ``embedding`` brings a table, its width.
+
     Raises:
-        DataError: text missing, unreadable, empty or too short.
+        DataError: text missing, unreadable, empty or too short; likewise embeddings.
     """
+    vocabulary = load_vocabulary(embedding, embedding_size)
     needed = config.train_tokens + config.num_validation
     # one character more than can matter, so that the last token needed is never cut short
-    text = collect(TEXT_SOURCES[config.source](config.path), (needed + 1) * MAX_TOKEN_LENGTH)
-    where = config.path or "the embedded corpus"
+    documents, origin = TEXT_SOURCES[config.source](config.path, config.hub, config.revision)
+    text = collect(documents, (needed + 1) * vocabulary.max_token_length)
+    where = config.place
     if not text:
         raise DataError(f"{where}: text is required, but there is none in it")
-    tokenizer = load_tokenizer()
-    ids = tokenizer.encode(text).ids
+    ids = vocabulary.tokenizer.encode(text, add_special_tokens=False).ids
     if len(ids) < needed:
         fitting = int(len(ids) / (1 + config.validation_fraction))
         raise DataError(
@@ -118,6 +150,8 @@ def load_tokens(config: DataConfig) -> Tokens:
         train=chosen[: config.train_tokens],
         held_out=chosen[config.train_tokens :],
         num_validation=config.num_validation if config.validation == "train_tail" else 0,
-        vocabulary_size=tokenizer.get_vocab_size(),
+        vocabulary_size=vocabulary.size,
+        table=vocabulary.table,
+        sources={"data": {"source": config.source} | origin, "embedding": vocabulary.identity},
         digest=hashlib.sha256(chosen.numpy().astype("<i8").tobytes()).hexdigest(),
     )

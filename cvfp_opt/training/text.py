@@ -4,27 +4,51 @@ A source yields documents lazily, so that the head of a large file costs no more
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from cvfp_opt.errors import DataError
+from cvfp_opt.training.hub import ultrachat_dialogues
 
 CORPUS = Path(__file__).parent / "corpus" / "dialogues.jsonl"
 
 # Between two documents, so that no token spans both.
 SEPARATOR = "\n\n"
 
-TextSource = Callable[[str], Iterator[str]]
-"""Maps ``data.path`` to documents; raises DataError."""
+Documents = tuple[Iterator[str], dict[str, str]]
+"""Documents, and what they come from."""
 
 
-def embedded(path: str) -> Iterator[str]:
+class TextSource(Protocol):
+    """Finds documents: at ``data.path``, or on the hub. Raises DataError."""
+
+    def __call__(self, path: str, hub: str, revision: str) -> Documents: ...
+
+
+def embedded(path: str, hub: str, revision: str) -> Documents:
     """The dialogues written for this project, shipped with it."""
-    return _jsonl(CORPUS)
+    return _jsonl(CORPUS), {}
 
 
-def text(path: str) -> Iterator[str]:
+def text(path: str, hub: str, revision: str) -> Documents:
+    """The user's files, see ``read_files``."""
+    return read_files(path), {"path": path}
+
+
+def ultrachat(path: str, hub: str, revision: str) -> Documents:
+    """The first messages of UltraChat's dialogues, as the original used them."""
+    return ultrachat_dialogues(path, hub, revision)
+
+
+TEXT_SOURCES: Mapping[str, TextSource] = {
+    "embedded": embedded,
+    "text": text,
+    "ultrachat": ultrachat,
+}
+
+
+def read_files(path: str) -> Iterator[str]:
     """A text file, a folder of ``*.txt`` (in name order), or a ``.jsonl`` (see ``_document``)."""
     source = Path(path)
     if source.is_dir():
@@ -43,9 +67,6 @@ def text(path: str) -> Iterator[str]:
     if source.suffix == ".jsonl":
         return _jsonl(source)
     return iter([_read(source)])
-
-
-TEXT_SOURCES: Mapping[str, TextSource] = {"embedded": embedded, "text": text}
 
 
 def collect(documents: Iterator[str], num_characters: int) -> str:

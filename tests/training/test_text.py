@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cvfp_opt.errors import DataError, DefinitionError
 from cvfp_opt.training.build_tokenizer import write_tokenizer
 from cvfp_opt.training.data import DataConfig, load_tokens
-from cvfp_opt.training.text import CORPUS, SEPARATOR, TEXT_SOURCES, collect, text
+from cvfp_opt.training.text import CORPUS, SEPARATOR, TEXT_SOURCES, collect, read_files
 from cvfp_opt.training.tokenizer import MAX_TOKEN_LENGTH, TOKENIZER, load_tokenizer
 
 WORDS = " ".join(f"some words, number {i}." for i in range(100))
@@ -29,7 +29,7 @@ def test_the_corpus_is_as_large_and_as_shaped_as_promised() -> None:
     assert len({d["subject"] for d in dialogues}) >= 60
     for dialogue in dialogues:
         assert [m["role"] for m in dialogue["messages"]] == ["user", "assistant"]
-    everything = collect(TEXT_SOURCES["embedded"](""), 10**9)
+    everything = collect(TEXT_SOURCES["embedded"]("", "", "")[0], 10**9)
     assert len(everything.encode()) >= 60_000
     assert len(load_tokenizer().encode(everything).ids) >= 12_000
 
@@ -53,21 +53,21 @@ def test_no_token_is_longer_than_the_budget_of_text_assumes() -> None:
 
 def test_a_file_a_folder_and_both_kinds_of_jsonl_give_documents() -> None:
     Path("a.txt").write_text("\ufeffone", encoding="utf-8")
-    assert list(text("a.txt")) == ["one"]
+    assert list(read_files("a.txt")) == ["one"]
     folder = Path("folder")
     folder.mkdir()
     for name, content in (("2.txt", "second"), ("1.txt", "first"), ("x.md", "not this")):
         (folder / name).write_text(content)
-    assert list(text("folder")) == ["first", "second"]
+    assert list(read_files("folder")) == ["first", "second"]
     rows = [{"text": "plain"}, {"messages": [{"content": "asked"}, {"content": "answered"}]}]
     Path("a.jsonl").write_text("\n\n".join(json.dumps(row) for row in rows))
-    assert list(text("a.jsonl")) == ["plain", "asked\nanswered"]
+    assert list(read_files("a.jsonl")) == ["plain", "asked\nanswered"]
 
 
 def test_line_ends_of_every_system_read_the_same() -> None:
     for name, end in (("unix", b"\n"), ("windows", b"\r\n"), ("mac", b"\r")):
         Path(f"{name}.txt").write_bytes(end.join([b"one", b"two", b""]))
-        assert list(text(f"{name}.txt")) == ["one\ntwo\n"]
+        assert list(read_files(f"{name}.txt")) == ["one\ntwo\n"]
 
 
 def test_documents_are_joined_until_there_is_enough() -> None:
