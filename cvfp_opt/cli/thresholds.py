@@ -1,4 +1,4 @@
-"""``thresholds``: convergence against threshold, for a trial or a checkpoint."""
+"""``thresholds``: what a convergence rate rests on, and what the contexts are worth downstream."""
 
 from pathlib import Path
 from typing import Any
@@ -9,50 +9,94 @@ from cvfp_opt.cli.options import json_option, storage_option, study_name_option
 
 
 @click.command(epilog="Example: cvfp-opt thresholds --study-name quick --trial 3")
-@click.argument("checkpoint", required=False, type=click.Path(path_type=Path))
+@click.argument("source", required=False, metavar="[STUDY|CHECKPOINT]")
 @storage_option
 @study_name_option
 @click.option("--trial", type=click.IntRange(min=0), help="Number of the trial. [default: best]")
+@click.option(
+    "--downstream",
+    is_flag=True,
+    help="Of a checkpoint: also a linear next-token probe on its contexts (some minutes).",
+)
+@click.option("--threads", type=int, help="Threads of torch. [default: all processors]")
 @json_option
 def thresholds(
-    checkpoint: Path | None,
+    source: str | None,
     storage: str | None,
     study_name: str | None,
     trial: int | None,
+    downstream: bool,
+    threads: int | None,
     as_json: bool,
 ) -> None:
     """Show how the convergence rate depends on the threshold, absolute and scale-free.
 
-    From the residuals between the last two passes of training that a trial, or a CHECKPOINT that
-    `train --save` wrote, has stored. Nothing is computed anew.
+    From the residuals between the last two passes of training that a trial of a STUDY, or a
+    CHECKPOINT (a folder that `train --save` wrote), has stored. Nothing is computed anew, but for
+    --downstream, which asks whether a fixed point with a high rank predicts anything.
     """
     from cvfp_opt.cli.console import make_console, print_json
-    from cvfp_opt.report.thresholds import threshold_rows, threshold_table
+    from cvfp_opt.report.thresholds import probe_table, threshold_rows, threshold_table
 
+    checkpoint = Path(source) if source is not None and Path(source).is_dir() else None
     if checkpoint is not None and (storage, study_name, trial) != (None, None, None):
         raise click.UsageError("a CHECKPOINT or a study's trial, not both; leave one of them out")
-    label, audit = _stored(checkpoint, storage, study_name, trial)
+    if source is not None and checkpoint is None and study_name is not None:
+        raise click.UsageError("STUDY and --study-name are the same; leave one of them out")
+    if downstream and checkpoint is None:
+        raise click.UsageError(
+            "--downstream needs a CHECKPOINT: a trial keeps no weights; type first: "
+            "cvfp-opt best --toml > winner.toml && cvfp-opt train winner.toml --save net"
+        )
+    if checkpoint is not None:
+        label, audit = str(checkpoint), _of_checkpoint(checkpoint)
+    else:
+        label, audit = _of_trial(storage, study_name or source, trial)
     rows = threshold_rows(audit)
+    console = make_console(stderr=as_json)
+    if not as_json:
+        click.echo(
+            f"convergence of {label} between the last two passes (* in the original report)"
+        )
+        console.print(threshold_table(rows))
+    probes = _probe(checkpoint, threads, console) if downstream and checkpoint else None
     if as_json:
-        print_json({"of": label, "rates": rows})
-        return
-    click.echo(f"convergence of {label} between the last two passes (* in the original report)")
-    make_console().print(threshold_table(rows))
+        print_json({"of": label, "rates": rows} | ({"downstream": probes} if probes else {}))
+    elif probes:
+        console.print()
+        console.print(probe_table(probes))
 
 
-def _stored(
-    checkpoint: Path | None, storage: str | None, study_name: str | None, trial: int | None
-) -> tuple[str, dict[str, Any]]:
-    from cvfp_opt.cli.show import open_summary
-    from cvfp_opt.errors import CheckpointError, StudyError
-    from cvfp_opt.report.best import require_best
+def _probe(checkpoint: Path, threads: int | None, console: Any) -> list[dict[str, Any]]:
+    from rich.text import Text
+
+    from cvfp_opt.search.downstream import probe_network
+    from cvfp_opt.search.single import load_network
+    from cvfp_opt.training.device import set_threads
+
+    set_threads(threads)
+    network, definition, _ = load_network(checkpoint)
+    rows = probe_network(network, definition, lambda line: console.print(Text(line, style="dim")))
+    return [row.to_dict() for row in rows]
+
+
+def _of_checkpoint(checkpoint: Path) -> dict[str, Any]:
+    from cvfp_opt.errors import CheckpointError
     from cvfp_opt.store.checkpoints import read_checkpoint
 
-    if checkpoint is not None:
-        audit = read_checkpoint(checkpoint)[1].result.get("audit")
-        if not audit:
-            raise CheckpointError(f"{checkpoint}: its run was not audited: it has no residuals")
-        return str(checkpoint), audit
+    audit: dict[str, Any] | None = read_checkpoint(checkpoint)[1].result.get("audit")
+    if not audit:
+        raise CheckpointError(f"{checkpoint}: its run was not audited: it has no residuals")
+    return audit
+
+
+def _of_trial(
+    storage: str | None, study_name: str | None, trial: int | None
+) -> tuple[str, dict[str, Any]]:
+    from cvfp_opt.cli.show import open_summary
+    from cvfp_opt.errors import StudyError
+    from cvfp_opt.report.best import require_best
+
     with open_summary(storage, study_name) as summary:
         if trial is None:
             record = require_best(summary)

@@ -1,5 +1,6 @@
 """Convergence against threshold, from what a trial stored: what a score rests on."""
 
+import statistics
 from typing import Any
 
 from rich.table import Table
@@ -45,6 +46,37 @@ def threshold_table(rows: list[dict[str, float]]) -> Table:
             f"{row['scale_free']:.1%}",
             _bar(row["scale_free"]),
         )
+    return table
+
+
+def probe_table(rows: list[dict[str, Any]]) -> Table:
+    """The next-token probe: means over its seeds, and how far they spread.
+
+    Args:
+        rows: see search.downstream.ProbedFeatures.
+    """
+    table = Table(
+        title="Downstream: a linear probe predicts the next token (lower perplexity is better)",
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+    )
+    table.add_column("features")
+    for column in ("perplexity: train", "held-out", "accuracy: train", "held-out"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        cells = []
+        for key in ("perplexity", "accuracy"):
+            for text in ("train", "held_out"):
+                values = [probe[f"{text}_{key}"] for probe in row["probes"]]
+                mean = statistics.fmean(values)
+                spread = statistics.stdev(values) if len(values) > 1 else None
+                shown = f"{mean:.1f}" if key == "perplexity" else f"{mean:.1%}"
+                if spread is not None:
+                    shown += f" ± {spread:.1f}" if key == "perplexity" else f" ± {spread:.1%}"
+                cells.append(shown)
+        table.add_row(row["features"], *cells)
     return table
 
 

@@ -14,6 +14,7 @@ class Purpose(IntEnum):
     EMBEDDINGS = 2
     MINIBATCHES = 3
     AUDIT = 4
+    PROBE = 5
 
 
 def derive_seed(study_seed: int, trial: int, purpose: Purpose) -> int:

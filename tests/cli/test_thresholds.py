@@ -28,6 +28,7 @@ def test_rates_agree_with_those_measured_and_never_fall(run_tiny: Invoke, invoke
     out = invoke("thresholds", "--trial", "1").out
     assert "convergence of trial 1 of study quick" in out
     assert out.count(" * ") == 4
+    assert invoke("thresholds", "quick", "--trial", "1").out == out
 
 
 def test_a_checkpoint_will_do(invoke: Invoke) -> None:
@@ -40,6 +41,14 @@ def test_a_checkpoint_will_do(invoke: Invoke) -> None:
     point = [word for name, v in values.items() for word in ("--set", f"space.{name}={v}")]
     assert invoke("train", "quick", *TINY_ARGUMENTS, *point, "--save", "net").code == 0
     assert len(rates(invoke, "net")) == 11
+    outcome = invoke("thresholds", "net", "--downstream", "--threads", "1", "--json")
+    probes = {row["features"]: row["probes"] for row in json.loads(outcome.out)["downstream"]}
+    assert list(probes) == ["unigram", "token embedding", "untrained contexts", "contexts"]
+    assert [len(results) for results in probes.values()] == [1, 3, 3, 3]
+    assert probes["contexts"] != probes["untrained contexts"]
+    shown = invoke("thresholds", "net", "--downstream", "--threads", "1").out
+    mean = sum(p["held_out_perplexity"] for p in probes["contexts"]) / 3
+    assert f"{mean:.1f} ± " in shown.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
@@ -47,8 +56,11 @@ def test_a_checkpoint_will_do(invoke: Invoke) -> None:
     [
         (["--trial", "9"], 1, "a trial from 0 to 1 is required, got 9"),
         (["--trial", "1"], 1, "trial 1 of study 'quick' was not audited (fail)"),
-        (["nowhere"], 1, "checkpoint.json and weights.safetensors is required"),
-        (["nowhere", "--trial", "0"], 2, "not both"),
+        (["nowhere"], 1, "there is no study 'nowhere'"),
+        (["empty"], 1, "checkpoint.json and weights.safetensors is required"),
+        (["empty", "--trial", "0"], 2, "not both"),
+        (["quick", "--study-name", "quick"], 2, "STUDY and --study-name are the same"),
+        (["quick", "--downstream"], 2, "cvfp-opt train winner.toml --save net"),
     ],
 )
 def test_what_has_no_residuals_is_refused(
@@ -61,6 +73,7 @@ def test_what_has_no_residuals_is_refused(
     import optuna
 
     run_tiny("--n-trials", "1")
+    Path("empty").mkdir()
     path = Path("storage/cvfp.db")
     study = optuna.load_study(study_name="quick", storage=f"sqlite:///{path}")
     study.tell(study.ask(), state=optuna.trial.TrialState.FAIL)
