@@ -23,18 +23,19 @@ def reproduce(
     """Run a bug and its fix, or a test of the report, and print both sets of figures.
 
     At the standard size of the network. The bugs take a minute or two; the tests at their full
-    6400 tokens take from ten minutes to an hour.
+    6400 tokens take from ten minutes to an hour, and go on where they were stopped when the same
+    command is typed again.
     """
     from dataclasses import asdict
 
     from cvfp_opt.cli.console import make_console, print_json, print_lines
-    from cvfp_opt.cli.training_table import TrainingTable
+    from cvfp_opt.cli.training_table import resumable
     from cvfp_opt.report.tables import reproduction_lines
     from cvfp_opt.search import reproduce as library
+    from cvfp_opt.search.environment import describe_environment
     from cvfp_opt.training.device import resolve_device, set_threads
 
-    set_threads(threads)
-    where = resolve_device(device)
+    environment = describe_environment(resolve_device(device), set_threads(threads))
     console = make_console(stderr=as_json)
     report = {}
     for key in NAMES[:-1] if name == "all" else [name]:
@@ -44,8 +45,12 @@ def reproduce(
         for variant in experiment.variants:
             definition = library.define(experiment, variant, count)
             console.print(f"\n{key}: {variant.label}, {count} tokens", style="bold")
-            with TrainingTable(console, definition, notices=False) as table:
-                rows.append(library.reproduce(definition, variant, table.observe, where))
+            with resumable(console, definition, notices=False) as table:
+                rows.append(
+                    library.reproduce(
+                        definition, variant, table.observe, environment, table.notice
+                    )
+                )
         report[key] = {
             "title": experiment.title,
             "tokens": count,

@@ -49,7 +49,8 @@ def train(
     """Train once, with fixed parameters, and audit the result.
 
     DEFINITION is a name (recommended, quick, seed) or the path of a .toml file. The run is the one
-    that trial 0 of a study with these parameters and this seed would be.
+    that trial 0 of a study with these parameters and this seed would be. A run that was stopped
+    goes on after its last whole iteration when the same command is typed again.
     """
     from cvfp_opt.cli.console import make_console
     from cvfp_opt.search.code import load_code
@@ -78,19 +79,18 @@ def _train(
 ) -> "TrainingResult":
     import torch
 
-    from cvfp_opt.cli.training_table import TrainingTable
-    from cvfp_opt.search.objective import Objective, never
-    from cvfp_opt.search.single import save_network
-    from cvfp_opt.training.trainers import TRAINERS
+    from cvfp_opt.cli.training_table import resumable
+    from cvfp_opt.search.objective import Objective
+    from cvfp_opt.search.single import FileKeeper, run_resumable, save_network
 
+    tokens = definition.load_tokens()
     objective = Objective(
-        definition=definition,
-        tokens=definition.load_tokens(),
-        device=torch.device(environment["device"]),
+        definition=definition, tokens=tokens, device=torch.device(environment["device"])
     )
     run = objective.prepare({}, 0)
-    with TrainingTable(console, definition) as table:
-        result = TRAINERS[definition.training.trainer](run, table.observe, never)
+    with resumable(console, definition) as table:
+        keeper = FileKeeper(definition, tokens, environment, table.notice)
+        result = run_resumable(run, table.observe, keeper)
     if save is not None:
         save_network(save, run.network, definition, result, environment)
     return result

@@ -1,5 +1,9 @@
 """One training run as a table that grows by a line per iteration."""
 
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -8,8 +12,9 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from cvfp_opt.cli.progress import position
-from cvfp_opt.report.tables import number, share
+from cvfp_opt.report.tables import duration, number, share
 from cvfp_opt.search.definition import StudyDefinition
+from cvfp_opt.search.stopping import SearchStopped, StopRequest
 from cvfp_opt.training.events import Event, IterationFinished, IterationTrained
 from cvfp_opt.training.events import Progress as PhaseProgress
 from cvfp_opt.training.result import IterationMetrics
@@ -19,13 +24,23 @@ HEADER = (
 )
 
 
+# An estimate of what is left is worth a line in a log from here on, in seconds.
+LONG = 120.0
+
+
 class TrainingTable:
     """Prints a line per iteration; on a terminal, with a bar below. A context manager."""
 
     def __init__(
-        self, console: Console, definition: StudyDefinition, *, notices: bool = True
+        self,
+        console: Console,
+        definition: StudyDefinition,
+        *,
+        notices: bool = True,
+        stop: StopRequest | None = None,
     ) -> None:
         self._console = console
+        self._stop = stop
         self._iterations = definition.training.num_iterations
         for notice in definition.notices() if notices else []:
             self._print(f"note: {notice}")
@@ -38,6 +53,13 @@ class TrainingTable:
         )
         self._task = self._bar.add_task("", total=self._iterations)
         self._untold: IterationMetrics | None = None
+        self._begun: tuple[float, float] | None = None  # when, and at which position
+        self._estimated = False
+        self.rows = 0
+
+    def notice(self, text: str) -> None:
+        """One line between the rows."""
+        self._print(text)
 
     def __enter__(self) -> Self:
         self._print(HEADER)
@@ -56,18 +78,37 @@ class TrainingTable:
 
     def observe(self, event: Event) -> None:
         """An Observer."""
+        if self._stop is not None:
+            self._stop.check()
         if isinstance(event, IterationFinished):
             self._untold = event.metrics
         elif isinstance(event, IterationTrained):
             self._untold = None
             self._row(event.metrics)
         elif isinstance(event, PhaseProgress):
+            left = self._left(position(event))
             description = (
-                f"iteration {event.iteration + 1}/{self._iterations}  {event.phase.value}"
+                f"iteration {event.iteration + 1}/{self._iterations}  {event.phase.value:<18}"
             )
+            if left is not None:
+                description += f"  {duration(left)} left at most"
             self._bar.update(self._task, completed=position(event), description=description)
 
+    def _left(self, now: float) -> float | None:
+        """Seconds left if no iteration is spared, judged by what was done so far."""
+        if self._begun is None:
+            self._begun = (time.monotonic(), now)
+        since, start = self._begun
+        if now - start < 0.5:  # too little to judge by
+            return None
+        left = (time.monotonic() - since) * (self._iterations - now) / (now - start)
+        if not self._estimated and not self._console.is_terminal and self.rows and left > LONG:
+            self._estimated = True
+            self._print(f"about {duration(left)} left, if no iteration is spared")
+        return left
+
     def _row(self, metrics: IterationMetrics) -> None:
+        self.rows += 1
         cells = [
             (str(metrics.iteration), 9),
             (number(metrics.weight, 2), 8),
@@ -83,3 +124,18 @@ class TrainingTable:
 
     def _print(self, text: str) -> None:
         self._console.print(Text(text), soft_wrap=True)
+
+
+@contextmanager
+def resumable(
+    console: Console, definition: StudyDefinition, *, notices: bool = True
+) -> Iterator[TrainingTable]:
+    """A table for a run that ^C or SIGTERM stops between two events, with the exit code for it."""
+    try:
+        with (
+            StopRequest(lambda: console.print("stopping ...")) as stop,
+            TrainingTable(console, definition, notices=notices, stop=stop) as table,
+        ):
+            yield table
+    except SearchStopped as stopped:
+        sys.exit(stopped.exit_code)

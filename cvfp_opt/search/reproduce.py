@@ -1,15 +1,16 @@
 """The original report's bugs and tests, run again: our figures beside the report's."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.definition_file import read_sections, resolve_definition
-from cvfp_opt.search.objective import Objective, never
+from cvfp_opt.search.objective import Objective
+from cvfp_opt.search.single import FileKeeper, run_resumable
 from cvfp_opt.training.events import Observer
-from cvfp_opt.training.trainers import TRAINERS
 
 STANDARD_TOKENS = 6400
 
@@ -169,17 +170,31 @@ def define(experiment: Experiment, variant: Variant, tokens: int) -> StudyDefini
 
 
 def reproduce(
-    definition: StudyDefinition, variant: Variant, observe: Observer, device: torch.device
+    definition: StudyDefinition,
+    variant: Variant,
+    observe: Observer,
+    environment: dict[str, Any],
+    notify: Callable[[str], None],
 ) -> Reproduction:
-    """Run one variant; what torch raises about a graph that is gone is a result."""
+    """Run one variant, from where it was stopped if it was.
+
+    What torch raises about a graph that is gone is a result.
+
+    Args:
+        definition: see ``define``.
+        variant: its words.
+        observe: told of progress.
+        environment: see search.environment; names the device.
+        notify: told of an earlier stop, a line.
+    """
+    tokens = definition.load_tokens()
     objective = Objective(
-        definition=definition,
-        tokens=definition.load_tokens(),
-        device=device,
+        definition=definition, tokens=tokens, device=torch.device(environment["device"])
     )
     run = objective.prepare({}, 0)
+    keeper = FileKeeper(definition, tokens, environment, notify)
     try:
-        result = TRAINERS[definition.training.trainer](run, observe, never)
+        result = run_resumable(run, observe, keeper)
     except RuntimeError as error:
         if "backward through the graph" not in str(error):
             raise

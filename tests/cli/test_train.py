@@ -1,6 +1,10 @@
 """``train``: one run without a study, the same as a trial, saved and read back."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,3 +126,77 @@ def test_what_cannot_be_verified_is_refused(
     outcome = invoke(*words)
     assert (outcome.code, outcome.out) == (code, "")
     assert message in outcome.err
+
+
+LONG = [*WORDS, "--set", "training.num_epochs=60", "--set", "training.num_iterations=6"]
+KEEP_AT_ONCE = """
+import cvfp_opt.search.single as single
+from cvfp_opt.cli import main
+single.MIN_SECONDS_KEPT = 0.0
+main()
+"""
+
+
+def start_keeping(folder: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", KEEP_AT_ONCE, *LONG],
+        cwd=folder,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)]
+)
+def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
+    signum: signal.Signals, code: int, invoke: Invoke, isolated_folder: Path
+) -> None:
+    process = start_keeping(isolated_folder)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line[:9].strip() == "2":
+            process.send_signal(signum)
+            break
+    rest, _ = process.communicate()
+    assert process.returncode == code
+    [kept] = Path("storage/unfinished").iterdir()
+    if signum is not signal.SIGKILL:
+        assert "iterations are kept: type the same command again to go on" in rest
+    resumed = invoke(*LONG, "--save", "resumed")
+    assert resumed.code == 0
+    assert "this run was stopped before: going on after" in resumed.out
+    rows = [line for line in resumed.out.splitlines() if line[:9].strip().isdigit()]
+    assert [int(row.split()[0]) for row in rows] == list(range(len(rows)))
+    assert not kept.exists()
+    invoke(*LONG, "--save", "undisturbed")
+    ours, theirs = (
+        json.loads((Path(name) / ACCOUNT).read_text()) for name in ("resumed", "undisturbed")
+    )
+    assert ours["weights_sha256"] == theirs["weights_sha256"]
+    assert ours["result"]["iterations"] == theirs["result"]["iterations"]
+
+
+def test_a_short_run_keeps_nothing(invoke: Invoke) -> None:
+    assert invoke(*WORDS).code == 0
+    assert not Path("storage").exists()
+
+
+def test_a_damaged_snapshot_is_put_aside_with_a_line(
+    invoke: Invoke, isolated_folder: Path
+) -> None:
+    process = start_keeping(isolated_folder)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line[:9].strip() == "2":
+            process.kill()
+            break
+    process.communicate()
+    [kept] = Path("storage/unfinished").iterdir()
+    kept.write_bytes(kept.read_bytes()[:-10])
+    outcome = invoke(*LONG)
+    assert outcome.code == 0
+    assert "an unfinished run cannot be used, so it begins anew" in outcome.out
+    assert not kept.exists()

@@ -9,10 +9,11 @@ from support import TINY
 from cvfp_opt.model.network import ModelConfig
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.definition_file import resolve_definition
+from cvfp_opt.search.environment import describe_environment
 from cvfp_opt.search.reproduce import EXPERIMENTS, Reproduction, define, reproduce
 from cvfp_opt.training.events import ignore
 
-CPU = torch.device("cpu")
+ENVIRONMENT = describe_environment(torch.device("cpu"), 1)
 
 
 def tiny(definition: StudyDefinition) -> StudyDefinition:
@@ -31,7 +32,7 @@ def ours(name: str, index: int) -> Reproduction:
     experiment = EXPERIMENTS[name]
     variant = experiment.variants[index]
     definition = tiny(define(experiment, variant, experiment.tokens))
-    return reproduce(definition, variant, ignore, CPU)
+    return reproduce(definition, variant, ignore, ENVIRONMENT, print)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -73,4 +74,4 @@ def test_another_error_is_no_reproduction() -> None:
     definition = replace(tiny(define(experiment, variant, 64)))
     definition = replace(definition, training=replace(definition.training, detach_context=True))
     with pytest.raises(RuntimeError, match="out of memory"):
-        reproduce(definition, variant, broken, CPU)
+        reproduce(definition, variant, broken, ENVIRONMENT, print)
