@@ -5,7 +5,27 @@ from typing import Any, TypeVar
 
 import click
 
+from cvfp_opt.errors import nearest
+
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Name(click.ParamType):
+    """One of some names; another is refused with the list and the nearest one."""
+
+    name = "name"
+
+    def __init__(self, valid: tuple[str, ...]) -> None:
+        self.valid = valid
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """Shown in the usage line."""
+        return "{" + "|".join(self.valid) + "}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value not in self.valid:
+            self.fail(f"unknown name {value!r}; {nearest(str(value), self.valid)}", param, ctx)
+        return str(value)
 
 
 def storage_option(command: Command) -> Command:

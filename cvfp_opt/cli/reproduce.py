@@ -2,13 +2,13 @@
 
 import click
 
-from cvfp_opt.cli.options import json_option
+from cvfp_opt.cli.options import Name, json_option
 
 NAMES = ("bug-1", "bug-2", "test-1", "test-2", "all")
 
 
 @click.command(epilog="Example: cvfp-opt reproduce bug-1")
-@click.argument("name", type=click.Choice(NAMES))
+@click.argument("name", type=Name(NAMES))
 @click.option(
     "--tokens",
     type=click.IntRange(min=64),

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from cvfp_opt.cli.options import json_option
+from cvfp_opt.cli.options import Name, json_option
 
 
 @click.command(epilog="Example: cvfp-opt verify quick standard")
-@click.argument("protocol", type=click.Choice(["quick", "standard"]))
+@click.argument("protocol", type=Name(("quick", "standard")))
 @click.argument("source", default="standard")
 @click.option(
     "--set",

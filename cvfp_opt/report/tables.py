@@ -14,7 +14,15 @@ SHORT_NAMES = {
     "phase1_learning_rate": "lr",
     "phase1_convergence_threshold": "threshold",
     "layernorm_mix": "mix",
+    "schedule.rank_limit": "rank limit",
+    "schedule.convergence_limit": "conv. limit",
+    "schedule.low_rank_weight": "low-rank weight",
+    "schedule.low_convergence_weight": "low-conv. weight",
+    "schedule.balanced_weight": "balanced weight",
 }
+
+
+STAGE = "schedule.stage_weights["
 
 
 def share(value: float | None) -> str:
@@ -33,8 +41,10 @@ def parameter(value: float | str, digits: int = 4) -> str:
 
 
 def short_name(name: str) -> str:
-    """A parameter's name for a column: ``schedule.stage_weights[0]`` is ``stage_weights[0]``."""
-    return SHORT_NAMES.get(name, name.rpartition(".")[2])
+    """A parameter's name for a column: ``schedule.stage_weights[0]`` is ``stage 1``."""
+    if name.startswith(STAGE):
+        return f"stage {int(name.removeprefix(STAGE).removesuffix(']')) + 1}"
+    return SHORT_NAMES.get(name, name.rpartition(".")[2].replace("_", " "))
 
 
 def parameters_line(params: dict[str, Any]) -> str:
@@ -77,6 +87,8 @@ def best_table(ranking: list[TrialRecord], title: str = "") -> Table:
         *map(short_name, names),
         "ended",
     )
+    for column in table.columns[5:-1]:
+        column.no_wrap = False  # names of parameters may take two lines
     for trial in ranking:
         table.add_row(
             str(trial.number),

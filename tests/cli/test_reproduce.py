@@ -51,7 +51,10 @@ def test_all_as_json(invoke: Invoke) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["bug-3"], "'bug-3' is not one of"),
+        (
+            ["bug-3"],
+            "unknown name 'bug-3'; did you mean 'bug-",
+        ),
         (["bug-1", "--tokens", "10"], "10 is not in the range"),
     ],
 )

@@ -112,7 +112,7 @@ def test_verify_checks_a_checkpoint_and_a_definition(invoke: Invoke) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["verify", "fast"], 2, "'fast' is not one of 'quick', 'standard'"),
+        (["verify", "fast"], 2, "unknown name 'fast'; valid: quick, standard"),
         (["verify", "quick", "recommended"], 1, "these are searched: dist_reg_weight"),
         (["verify", "quick", "nowhere"], 1, "neither a built-in name nor a file"),
         (["verify", "quick", "folder"], 1, "checkpoint.json and weights.safetensors is required"),

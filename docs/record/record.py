@@ -1,0 +1,164 @@
+"""The record of CVFP experiments: from ``rows.json`` to the tables and the picture of the docs.
+
+    pip install matplotlib
+    python docs/record/record.py
+
+writes ``trade-off.svg`` and the tables between the markers in ``docs/experiments.md``. Each figure
+there was printed by ``cvfp-opt train ... --json``; nothing is typed by hand.
+"""
+
+import json
+import re
+import statistics
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "experiments.md"
+TEXTS = ("train", "validation", "held_out")
+SIZE = 768
+
+Row = dict[str, Any]
+
+
+def read_rows() -> list[Row]:
+    """The rows, each with ``name``, ``command``, ``report`` and ``runs``, one per seed."""
+    rows: list[Row] = json.loads((HERE / "rows.json").read_text())
+    return rows
+
+
+def mean(row: Row, key: str) -> float:
+    """Mean of a figure over the seeds of a row."""
+    return statistics.fmean(run[key] for run in row["runs"])
+
+
+def percent(row: Row, key: str) -> str:
+    """Mean in percent, and its standard deviation where there is more than one seed."""
+    values = [100 * run[key] for run in row["runs"]]
+    shown = f"{statistics.fmean(values):.1f}"
+    if len(values) > 1 and (spread := statistics.stdev(values)) >= 0.05:
+        shown += f" ± {spread:.1f}"
+    return shown
+
+
+def joined(row: Row, keys: Iterable[str]) -> str:
+    """Means in percent, with slashes."""
+    return " / ".join(f"{100 * mean(row, key):.1f}" for key in keys)
+
+
+def report_table(rows: list[Row]) -> str:
+    """The report's terms: convergence at 0.1 and rank, on training and validation text."""
+    lines = [
+        "| experiment | seeds | convergence at 0.1: train | validation | rank: train | validation "
+        "| steps | the report |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        steps = round(mean(row, "steps"))
+        cells = [
+            row["name"],
+            str(len(row["runs"])),
+            percent(row, "convergence"),
+            percent(row, "validation_convergence"),
+            percent(row, "rank"),
+            percent(row, "validation_rank"),
+            f"**{steps}**" if steps == 0 else str(steps),
+            row["report"],
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def questions_table(rows: list[Row]) -> str:
+    """Both questions, absolute and scale-free, on three texts: train / validation / held-out."""
+    lines = [
+        "| experiment | in training: absolute | in training: scale-free | frozen: absolute "
+        "| frozen: scale-free | frozen rank | λ | norm |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        cells = [row["name"]]
+        for kind in ("training_absolute", "training_scale_free", "frozen_absolute", "frozen"):
+            cells.append(joined(row, (f"{kind}_{text}" for text in TEXTS)))
+        cells.append(joined(row, (f"frozen_rank_{text}" for text in TEXTS)))
+        cells += [f"{mean(row, 'lyapunov'):+.2f}", f"{mean(row, 'norm'):.1f}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def commands(rows: list[Row]) -> str:
+    """What to type for each row."""
+    return "\n".join(f"- {row['name']}: `{row['command']}`" for row in rows)
+
+
+def with_tables(page: str, rows: list[Row]) -> str:
+    """The page with its tables made anew."""
+    for marker, text in (
+        ("report", report_table(rows)),
+        ("questions", questions_table(rows)),
+        ("commands", commands(rows)),
+    ):
+        pattern = rf"(<!-- {marker} -->\n).*?(\n<!-- end -->)"
+        page, count = re.subn(pattern, lambda m, t=text: m[1] + t + m[2], page, flags=re.DOTALL)
+        assert count == 1, marker
+    return page
+
+
+def draw(rows: list[Row], path: Path) -> None:
+    """Convergence against rank: in training (left), and in frozen reads of unseen text (right)."""
+    from matplotlib import pyplot
+
+    pyplot.rcParams.update({"svg.hashsalt": "cvfp-opt", "font.size": 9})
+    figure, axes = pyplot.subplots(1, 2, figsize=(10, 5), sharey=False)
+    panels = (
+        ("In training, absolute, at 0.1\n(what the report measures)", "convergence", "rank"),
+        (
+            "Frozen weights, scale-free, at 0.1, unseen text\n(whether there is a fixed point)",
+            "frozen_held_out",
+            "frozen_rank_held_out",
+        ),
+    )
+    colours = pyplot.get_cmap("tab20").colors
+    for axis, (title, x, y) in zip(axes, panels, strict=True):
+        for row, colour in zip(rows, colours, strict=False):
+            axis.scatter(
+                [100 * run[x] for run in row["runs"]],
+                [100 * run[y] for run in row["runs"]],
+                color=colour,
+                s=45,
+                edgecolor="black",
+                linewidth=0.4,
+                label=row["name"],
+                zorder=3,
+            )
+        axis.set_title(title, fontsize=10)
+        axis.set_xlabel("converged tokens, %")
+        axis.set_ylabel("effective rank / D, %")
+        axis.set_xlim(-4, 104)
+        axis.set_ylim(-4, 104)
+        axis.grid(alpha=0.3)
+    for label, x, y in (("Test 1", 96.0, 6.9), ("Test 2", 0.0, 88.7)):
+        axes[0].scatter([x], [y], marker="*", s=190, color="black", zorder=4)
+        axes[0].annotate(
+            f"report's {label}",
+            (x, y),
+            textcoords="offset points",
+            xytext=(8, -13) if x < 50 else (-75, -3),
+        )
+    axes[0].scatter([], [], marker="*", s=120, color="black", label="the original report")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", ncol=4, fontsize=8, frameon=False)
+    figure.tight_layout(rect=(0, 0.14, 1, 1))
+    figure.savefig(path, metadata={"Date": None})
+
+
+def main() -> None:
+    """Write the tables and the picture."""
+    rows = read_rows()
+    PAGE.write_text(with_tables(PAGE.read_text(), rows))
+    draw(rows, HERE / "trade-off.svg")
+
+
+if __name__ == "__main__":
+    main()
