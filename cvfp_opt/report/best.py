@@ -9,6 +9,8 @@ from cvfp_opt.report.summary import Summary
 from cvfp_opt.report.tables import number, parameter, share
 from cvfp_opt.store.records import TrialRecord, with_parameters
 
+TEXTS = {"train": "training text", "validation": "validation text", "held_out": "held-out text"}
+
 
 def require_best(summary: Summary) -> TrialRecord:
     """The best trial.
@@ -34,7 +36,17 @@ def best_lines(summary: Summary) -> list[str]:
     space = summary.record.definition["space"] if summary.record else {}
     fixed = {name: value for name, value in space.items() if not isinstance(value, dict | list)}
     ended = f", {best.status}: {best.reason}" if best.reason else ""
-    lines = [f"trial {best.number}: score {number(best.value, 4)}{ended}", "", "parameters"]
+    lines = [f"trial {best.number}: score {number(best.value, 4)}{ended}"]
+    if best.scored and summary.record:
+        objective = summary.record.definition["objective"]
+        frozen = objective["convergence"] == "frozen"
+        lines.append(
+            f"scored between {'two frozen reads' if frozen else 'the last two passes of training'}"
+            f", on {TEXTS[objective['split']]}: convergence "
+            f"{share(best.scored['convergence_rate'])}, rank "
+            f"{share(best.scored['effective_rank'])}"
+        )
+    lines += ["", "parameters"]
     lines += [f"  {name:<34}{parameter(value, 6)}" for name, value in best.params.items()]
     lines += [f"  {name:<34}{parameter(value, 6)} (fixed)" for name, value in fixed.items()]
     return [*lines, *account_lines(best)]
@@ -63,8 +75,6 @@ def account_lines(best: TrialRecord) -> list[str]:
 def _audit_lines(audit: dict[str, Any]) -> list[str]:
     baseline = audit["baseline"]
     rows = [
-        ("convergence at the fixed 0.1, absolute", share(audit["absolute_convergence"])),
-        ("convergence at the fixed 0.1, scale-free", share(audit["scale_free_convergence"])),
         ("mean norm of a context", number(audit["context_norm"], 2)),
         ("Lyapunov exponent per token", number(audit["lyapunov_exponent"], 3)),
         ("untrained: score", number(baseline["score"])),
@@ -73,18 +83,36 @@ def _audit_lines(audit: dict[str, Any]) -> list[str]:
         ("untrained: the same on validation", share(baseline["validation_effective_rank"])),
     ]
     lines = ["audit", *(f"  {label:<44}{value:>8}" for label, value in rows), ""]
-    lines.append(
-        f"{'two reads with the final weights':<36}{'at 0.1':>10}{'at 0.01':>10}{'rank':>10}"
-    )
+    lines.append(f"{'last two passes of training, at 0.1':<36}{'absolute':>10}{'scale-free':>12}")
+    moved = {
+        "training text": (audit["absolute_convergence"], audit["scale_free_convergence"]),
+        "validation text": _rates(audit.get("training_validation")),
+        "held-out text": _rates(audit.get("training_held_out")),
+    }
+    for label, (absolute, scale_free) in moved.items():
+        lines.append(f"  {label:<34}{share(absolute):>10}{share(scale_free):>12}")
+    lines += [
+        "",
+        f"{'two reads with the final weights':<36}{'absolute':>10}{'scale-free':>12}"
+        f"{'at 0.01':>10}{'rank':>10}",
+    ]
     for label, key in (
         ("training text", "frozen_train"),
         ("validation text", "frozen_validation"),
         ("held-out text", "frozen_held_out"),
     ):
         frozen = audit[key]
-        figures = (frozen["convergence"], frozen["convergence_strict"], frozen["effective_rank"])
-        lines.append(f"  {label:<34}" + "".join(f"{share(value):>10}" for value in figures))
+        lines.append(
+            f"  {label:<34}{share(frozen.get('absolute_convergence')):>10}"
+            f"{share(frozen['convergence']):>12}{share(frozen['convergence_strict']):>10}"
+            f"{share(frozen['effective_rank']):>10}"
+        )
     return lines
+
+
+def _rates(moved: dict[str, float] | None) -> tuple[float | None, float | None]:
+    """Absolute and scale-free; None where an older version measured neither."""
+    return (moved["absolute"], moved["scale_free"]) if moved else (None, None)
 
 
 def best_toml(summary: Summary) -> str:
