@@ -76,3 +76,11 @@ def test_the_set_up_commands_are_the_promised_ones() -> None:
     assert "pip install -e . && cvfp-opt run --n-trials 50\n" in text
     assert "pip install -e '.[test]' && pytest\n" in text
     assert "pip install -e '.[test]' && pytest\n" in (REPOSITORY / ".ci" / "run").read_text()
+
+
+def test_every_definition_is_in_the_readme_and_in_the_help(invoke: Callable[..., Outcome]) -> None:
+    text = (REPOSITORY / "README.md").read_text()
+    helped = invoke("run", "--help").out
+    for name in definition_file.builtin_definitions():
+        assert f"`{name}`" in text
+        assert name in helped

@@ -83,9 +83,10 @@ def run(
 ) -> None:
     """Search, or go on with a search that was stopped.
 
-    DEFINITION is a name (recommended, quick, standard, seed, staged, adaptive, losses, pareto,
-    honest) or the path of a .toml file; by default the study's own, or recommended for a new
-    study. A study has a fixed total of trials: typed again, the command goes on to that total.
+    DEFINITION is a name (recommended, quick, standard, fixed_point, seed, staged, adaptive,
+    losses, pareto, honest) or the path of a .toml file; by default the study's own, or
+    recommended for a new study. A study has a fixed total of trials: typed again, the command
+    goes on to that total.
     """
     from cvfp_opt.cli.console import make_console
 

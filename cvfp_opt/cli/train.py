@@ -48,10 +48,10 @@ def train(
 ) -> None:
     """Train once, with fixed parameters, and audit the result.
 
-    DEFINITION is a name (recommended, quick, standard, seed, staged, adaptive, losses, pareto,
-    honest) or the path of a .toml file. The run is the one that trial 0 of a study with these
-    parameters and this seed would be. A run that was stopped goes on after its last whole
-    iteration when the same command is typed again.
+    DEFINITION is a name (recommended, quick, standard, fixed_point, seed, staged, adaptive,
+    losses, pareto, honest) or the path of a .toml file. The run is the one that trial 0 of a
+    study with these parameters and this seed would be. A run that was stopped goes on after its
+    last whole iteration when the same command is typed again.
     """
     from cvfp_opt.cli.console import make_console
     from cvfp_opt.search.code import load_code
