@@ -94,6 +94,7 @@ def _train(
         result = run_resumable(run, table.observe, keeper)
     if save is not None:
         save_network(save, run.network, definition, result, environment)
+    keeper.finished()
     return result
 
 

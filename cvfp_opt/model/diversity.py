@@ -63,22 +63,6 @@ def orthogonality(contexts: Tensor, running_mean: Tensor | None) -> Tensor:
     return 10.0 * off_diagonal / (batch * (batch - 1))
 
 
-def variance_covariance(contexts: Tensor, running_mean: Tensor | None) -> Tensor:
-    """``mean_d max(0, 1 - std_d) + sum_{d != e} Cov_de^2 / (25 D)``, over the minibatch.
-
-    VICReg's variance and covariance terms in its ratio of 25 to 1. Source: Bardes, Ponce & LeCun,
-    "VICReg", ICLR 2022. Zero for a single context.
-    """
-    batch, width = contexts.shape
-    if batch < 2:
-        return contexts.new_zeros(()) * contexts.sum()
-    centred = contexts - contexts.mean(dim=0)
-    deviations = (centred.square().sum(dim=0) / (batch - 1) + 1e-4).sqrt()  # (D,)
-    covariance = centred.T @ centred / (batch - 1)  # (D, D)
-    off_diagonal = covariance.square().sum() - covariance.diagonal().square().sum()
-    return F.relu(1.0 - deviations).mean() + off_diagonal / (25 * width)
-
-
 def coding_rate(contexts: Tensor, running_mean: Tensor | None) -> Tensor:
     """``-logdet(I + a U U^T) / (B log(1 + a))``, U the unit contexts, a = D / (B eps^2), eps 0.5.
 
@@ -90,20 +74,6 @@ def coding_rate(contexts: Tensor, running_mean: Tensor | None) -> Tensor:
     scale = width / (batch * 0.25)
     gram = torch.eye(batch, dtype=unit.dtype, device=unit.device) + scale * (unit @ unit.T)
     return -torch.logdet(gram) / (batch * math.log1p(scale))
-
-
-def spectral_entropy(contexts: Tensor, running_mean: Tensor | None) -> Tensor:
-    """``-H(s / sum s) / log min(B, D)``, s the singular values of the minibatch, not centred.
-
-    Minus the logarithm of its effective rank (Roy & Vetterli, EUSIPCO 2007), -1 at the most that
-    a minibatch can have. Zero for a single context.
-    """
-    if contexts.shape[0] < 2:
-        return contexts.new_zeros(()) * contexts.sum()
-    values = torch.linalg.svdvals(contexts)  # (min(B, D),)
-    p = values / values.sum()
-    entropy = -torch.special.xlogy(p, p + torch.finfo(p.dtype).tiny).sum()
-    return -entropy / math.log(len(values))
 
 
 def uniformity(contexts: Tensor, running_mean: Tensor | None) -> Tensor:
@@ -122,9 +92,7 @@ DIVERSITY_LOSSES: Mapping[str, DiversityLoss] = {
     "orthogonality": orthogonality,
     "pairwise_distance": pairwise_distance,
     "deviation": deviation,
-    "variance_covariance": variance_covariance,
     "coding_rate": coding_rate,
-    "spectral_entropy": spectral_entropy,
     "uniformity": uniformity,
 }
 

@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
+from cvfp_opt.errors import CheckpointError
 from cvfp_opt.model.network import ContextNetwork
-from cvfp_opt.model.passes import sequential_pass, zero_context
+from cvfp_opt.model.passes import ContextOverflow, sequential_pass, zero_context
 from cvfp_opt.model.probe import NextTokens, ProbeResult, fit_probe, unigram_result
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.objective import Objective
@@ -46,8 +47,7 @@ def probe_network(
         tell: told what is being done, a line each.
 
     Raises:
-        CvfpOptError: the text does not do.
-        ContextOverflow: from a pass.
+        CvfpOptError: the text does not do; contexts explode.
     """
     tokens = definition.load_tokens()
     run = Objective(definition=definition, tokens=tokens, device=torch.device("cpu")).prepare(
@@ -74,7 +74,10 @@ def probe_network(
     rows = [ProbedFeatures(features="unigram", probes=(unigram_result(targets),))]
     for name, read in kinds.items():
         tell(f"probing: {name}")
-        train, held_out = read()
+        try:
+            train, held_out = read()
+        except ContextOverflow as error:
+            raise CheckpointError(f"{name} cannot be probed: {error}") from None
         probes = tuple(
             fit_probe(
                 train,

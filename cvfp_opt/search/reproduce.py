@@ -195,6 +195,7 @@ def reproduce(
     keeper = FileKeeper(definition, tokens, environment, notify)
     try:
         result = run_resumable(run, observe, keeper)
+        keeper.finished()
     except RuntimeError as error:
         if "backward through the graph" not in str(error):
             raise

@@ -53,7 +53,7 @@ class FileKeeper:
             definition.digest(),
             tokens.digest,
             tokens.sources,
-            *(environment[key] for key in ("versions", "processor", "device", "threads")),
+            *(environment.get(k) for k in ("versions", "processor", "device", "threads", "code")),
         ]
         key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
         self._file = SnapshotFile(key=key)
@@ -98,23 +98,23 @@ class FileKeeper:
             self._notify("stopped; nothing was kept: no iteration was over, or all was too short")
 
     def finished(self) -> None:
-        """The run came to its end."""
+        """The run came to its end, and what it gave is safe."""
         self._file.remove()
 
 
 def run_resumable(run: TrainingRun, observe: Observer, keeper: FileKeeper) -> TrainingResult:
     """Train ``run`` to its end, from where it was stopped if it was.
 
+    The snapshot stays until ``keeper.finished``: call it when the result is safe.
+
     Raises:
         SearchStopped: from ``observe``; what is kept was told.
     """
     try:
-        result = TRAINERS[run.training.trainer](run, observe, never, keeper)
+        return TRAINERS[run.training.trainer](run, observe, never, keeper)
     except SearchStopped:
         keeper.stopped()
         raise
-    keeper.finished()
-    return result
 
 
 def save_network(

@@ -1,4 +1,4 @@
-"""The record of CVFP experiments: from ``rows.json`` to the tables and the picture of the docs.
+"""The record of CVFP experiments: from ``rows.json`` and ``probe.json`` to the docs.
 
     pip install matplotlib
     python docs/record/record.py
@@ -87,6 +87,43 @@ def questions_table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def thresholds_table(rows: list[Row]) -> str:
+    """Option 3: convergence in training against the threshold, absolute / scale-free."""
+    levels = ("0.1", "0.2", "0.5", "1.0")
+    lines = [
+        f"| experiment | {' | '.join(f'at {level}' for level in levels)} |",
+        "|---|---|---|---|---|",
+    ]
+    for row in rows:
+        cells = [
+            row["name"],
+            joined(row, ("training_absolute_train", "training_scale_free_train")),
+        ]
+        cells += [
+            joined(row, (f"convergence_at_{level}", f"scale_free_at_{level}"))
+            for level in levels[1:]
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def probe_table() -> str:
+    """The next-token probe, from ``probe.json``."""
+    lines = [
+        "| features | perplexity: train | held-out | accuracy: train | held-out |",
+        "|---|---|---|---|---|",
+    ]
+    for row in json.loads((HERE / "probe.json").read_text()):
+        cells = [row["features"]]
+        for key, scale in (("perplexity", 1), ("accuracy", 100)):
+            for text in ("train", "held_out"):
+                values = [scale * probe[f"{text}_{key}"] for probe in row["probes"]]
+                spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+                cells.append(f"{statistics.fmean(values):.1f}{spread}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def commands(rows: list[Row]) -> str:
     """What to type for each row."""
     return "\n".join(f"- {row['name']}: `{row['command']}`" for row in rows)
@@ -97,10 +134,14 @@ def with_tables(page: str, rows: list[Row]) -> str:
     for marker, text in (
         ("report", report_table(rows)),
         ("questions", questions_table(rows)),
+        ("thresholds", thresholds_table(rows)),
+        ("probe", probe_table()),
         ("commands", commands(rows)),
     ):
-        pattern = rf"(<!-- {marker} -->\n).*?(\n<!-- end -->)"
-        page, count = re.subn(pattern, lambda m, t=text: m[1] + t + m[2], page, flags=re.DOTALL)
+        pattern = rf"(<!-- {marker} -->\n).*?(<!-- end -->)"
+        page, count = re.subn(
+            pattern, lambda m, t=text: f"{m[1]}{t}\n{m[2]}", page, flags=re.DOTALL
+        )
         assert count == 1, marker
     return page
 
@@ -109,8 +150,8 @@ def draw(rows: list[Row], path: Path) -> None:
     """Convergence against rank: in training (left), and in frozen reads of unseen text (right)."""
     from matplotlib import pyplot
 
-    pyplot.rcParams.update({"svg.hashsalt": "cvfp-opt", "font.size": 9})
-    figure, axes = pyplot.subplots(1, 2, figsize=(10, 5), sharey=False)
+    pyplot.rcParams.update({"svg.hashsalt": "cvfp-opt", "svg.fonttype": "none", "font.size": 9})
+    figure, axes = pyplot.subplots(1, 2, figsize=(10, 6.6))
     panels = (
         ("In training, absolute, at 0.1\n(what the report measures)", "convergence", "rank"),
         (
@@ -121,15 +162,16 @@ def draw(rows: list[Row], path: Path) -> None:
     )
     colours = pyplot.get_cmap("tab20").colors
     for axis, (title, x, y) in zip(axes, panels, strict=True):
-        for row, colour in zip(rows, colours, strict=False):
+        for index, row in enumerate(rows):
             axis.scatter(
                 [100 * run[x] for run in row["runs"]],
                 [100 * run[y] for run in row["runs"]],
-                color=colour,
+                color=colours[index % len(colours)],
+                marker="osD^v"[index % 5],  # not by colour alone
                 s=45,
                 edgecolor="black",
                 linewidth=0.4,
-                label=row["name"],
+                label=row["name"].replace("`", ""),
                 zorder=3,
             )
         axis.set_title(title, fontsize=10)
@@ -148,8 +190,8 @@ def draw(rows: list[Row], path: Path) -> None:
         )
     axes[0].scatter([], [], marker="*", s=120, color="black", label="the original report")
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncol=4, fontsize=8, frameon=False)
-    figure.tight_layout(rect=(0, 0.14, 1, 1))
+    figure.legend(handles, labels, loc="lower center", ncol=3, fontsize=8, frameon=False)
+    figure.tight_layout(rect=(0, 0.22, 1, 1))
     figure.savefig(path, metadata={"Date": None})
 
 

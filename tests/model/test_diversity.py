@@ -12,13 +12,10 @@ from cvfp_opt.model.diversity import (
     deviation,
     orthogonality,
     pairwise_distance,
-    spectral_entropy,
     uniformity,
     untrained_scale,
     updated_mean,
-    variance_covariance,
 )
-from cvfp_opt.model.metrics import effective_rank
 
 
 def contexts_of(count: int, width: int = 6, seed: int = 0) -> Tensor:
@@ -88,29 +85,12 @@ def test_the_average_in_closed_form_is_the_one_by_one_recurrence(start: bool, co
     torch.testing.assert_close(updated_mean(mean, contexts_of(count), 0.9), expected)
 
 
-def test_variance_covariance_is_the_papers_formula() -> None:
-    contexts = contexts_of(30, width=4) * torch.tensor([0.5, 1.0, 2.0, 3.0], dtype=torch.float64)
-    covariance = torch.cov(contexts.T)
-    off_diagonal = sum(covariance[i, j] ** 2 for i in range(4) for j in range(4) if i != j)
-    hinge = sum(max(0.0, 1 - math.sqrt(covariance[i, i] + 1e-4)) for i in range(4))
-    expected = (25 * hinge / 4 + off_diagonal / 4) / 25
-    assert variance_covariance(contexts, None).item() == pytest.approx(expected.item())
-
-
 def test_coding_rate_is_minus_one_for_orthogonal_contexts_and_small_for_equal_ones() -> None:
     assert coding_rate(5 * torch.eye(6), None).item() == pytest.approx(-1.0)
     equal = torch.ones(6, 6)
     a = 6 / (6 * 0.25)
     expected = -math.log1p(6 * a) / (6 * math.log1p(a))  # one eigenvalue of U U^T is 6
     assert coding_rate(equal, None).item() == pytest.approx(expected)
-
-
-def test_spectral_entropy_is_minus_the_logarithm_of_the_effective_rank() -> None:
-    assert spectral_entropy(torch.eye(5), None).item() == pytest.approx(-1.0)
-    assert spectral_entropy(torch.ones(5, 5), None).item() == pytest.approx(0.0, abs=1e-3)
-    contexts = contexts_of(20, width=6)
-    expected = -math.log(6 * effective_rank(contexts)) / math.log(6)
-    assert spectral_entropy(contexts, None).item() == pytest.approx(expected)
 
 
 def test_uniformity_is_minus_four_for_orthogonal_and_zero_for_equal_contexts() -> None:

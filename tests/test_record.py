@@ -1,0 +1,76 @@
+"""The record of experiments: tables and picture from its figures; rejected losses compute."""
+
+import importlib.util
+import math
+import re
+import shlex
+from types import ModuleType
+
+import pytest
+import torch
+from support import REPOSITORY
+from torch import Tensor
+
+from cvfp_opt.model.metrics import effective_rank
+from cvfp_opt.search.plan import Request
+
+FOLDER = REPOSITORY / "docs" / "record"
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"record_{name}", FOLDER / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def losses() -> ModuleType:
+    return load("losses")
+
+
+def random(count: int, width: int) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(count, width, generator=generator, dtype=torch.float64)
+
+
+def test_the_tables_are_those_of_the_figures() -> None:
+    record = load("record")
+    page = (REPOSITORY / "docs" / "experiments.md").read_text()
+    assert record.with_tables(page, record.read_rows()) == page
+
+
+def test_every_command_of_the_record_is_a_definition_that_searches_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(FOLDER)
+    for row in load("record").read_rows():
+        words = shlex.split(row["command"].removeprefix("cd docs/record && "))
+        assert words[:2] == ["cvfp-opt", "train"]
+        settings = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
+        assert len(words) == 3 + 2 * len(settings)
+        Request(definition=words[2], settings=settings).resolve(None).hyperparameters()
+
+
+def test_the_picture_has_every_row() -> None:
+    picture = (FOLDER / "trade-off.svg").read_text()
+    for row in load("record").read_rows():
+        assert row["name"].split(",")[0] in re.sub(r"&[a-z]+;", "", picture)
+
+
+def test_variance_covariance_is_the_papers_formula() -> None:
+    contexts = random(30, 4) * torch.tensor([0.5, 1.0, 2.0, 3.0], dtype=torch.float64)
+    covariance = torch.cov(contexts.T)
+    off_diagonal = sum(covariance[i, j] ** 2 for i in range(4) for j in range(4) if i != j)
+    hinge = sum(max(0.0, 1 - math.sqrt(covariance[i, i] + 1e-4)) for i in range(4))
+    expected = (25 * hinge / 4 + off_diagonal / 4) / 25
+    assert losses().variance_covariance(contexts, None).item() == pytest.approx(expected.item())
+
+
+def test_spectral_entropy_is_minus_the_logarithm_of_the_effective_rank() -> None:
+    assert losses().spectral_entropy(torch.eye(5), None).item() == pytest.approx(-1.0)
+    assert losses().spectral_entropy(torch.ones(5, 5), None).item() == pytest.approx(0.0, abs=1e-3)
+    contexts = random(20, 6)
+    expected = -math.log(6 * effective_rank(contexts)) / math.log(6)
+    assert losses().spectral_entropy(contexts, None).item() == pytest.approx(expected)
