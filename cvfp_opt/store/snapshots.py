@@ -71,7 +71,9 @@ class SnapshotFile:
 
     def remove(self) -> None:
         """The run has ended; nothing is left to go on from."""
-        self.path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
+            self.path.parent.rmdir()  # if no other run is unfinished
 
 
 def _digest(arrays: Arrays, text: str) -> str:
