@@ -17,7 +17,6 @@ from typing import Any
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "experiments.md"
 TEXTS = ("train", "validation", "held_out")
-SIZE = 768
 
 Row = dict[str, Any]
 
