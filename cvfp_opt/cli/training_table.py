@@ -55,7 +55,6 @@ class TrainingTable:
         self._untold: IterationMetrics | None = None
         self._begun: tuple[float, float] | None = None  # when, and at which position
         self._estimated = False
-        self.rows = 0
 
     def notice(self, text: str) -> None:
         """One line between the rows."""
@@ -102,13 +101,17 @@ class TrainingTable:
         if now - start < 0.5:  # too little to judge by
             return None
         left = (time.monotonic() - since) * (self._iterations - now) / (now - start)
-        if not self._estimated and not self._console.is_terminal and self.rows and left > LONG:
+        if (
+            not self._estimated
+            and not self._console.is_terminal
+            and now - start >= 1  # one whole iteration, so between two rows
+            and left > LONG
+        ):
             self._estimated = True
             self._print(f"about {duration(left)} left, if no iteration is spared")
         return left
 
     def _row(self, metrics: IterationMetrics) -> None:
-        self.rows += 1
         cells = [
             (str(metrics.iteration), 9),
             (number(metrics.weight, 2), 8),

@@ -101,7 +101,7 @@ DIVERSITY_LOSSES: Mapping[str, DiversityLoss] = {
 NEED_BATCH = frozenset(DIVERSITY_LOSSES) - {"deviation"}
 
 
-# Enough for the ratio to stand within a percent; a gradient of contexts alone costs milliseconds.
+# Of the 25 there are at the standard size; a gradient of contexts alone costs milliseconds each.
 SCALE_MINIBATCHES = 8
 SCALES = ("none", "untrained")
 

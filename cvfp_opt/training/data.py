@@ -55,7 +55,8 @@ class DataConfig:
             )
         if self.revision and self.source != "ultrachat":
             raise DefinitionError(
-                f'data.revision: belongs to source = "ultrachat", got source = "{self.source}"'
+                f'data.revision: belongs to source = "ultrachat", got source = "{self.source}"; '
+                "leave one of them out"
             )
         if self.train_tokens < MIN_TRAIN_TOKENS:
             raise DefinitionError(

@@ -116,7 +116,8 @@ def _reaching_the_hub(section: str, hub: str, revision: str, instead: str) -> It
         yield
     except RevisionNotFoundError:
         raise DataError(
-            f"{section}.revision: {hub} has no revision {revision!r} on the hub"
+            f"{section}.revision: {hub} has no revision {revision!r} on the hub; "
+            f"mend it, or leave it empty for the newest: --set {section}.revision="
         ) from None
     except RepositoryNotFoundError:
         raise DataError(

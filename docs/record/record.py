@@ -46,13 +46,19 @@ def joined(row: Row, keys: Iterable[str]) -> str:
     return " / ".join(f"{100 * mean(row, key):.1f}" for key in keys)
 
 
+def markdown(header: str, rows: Iterable[list[str]]) -> str:
+    """A table from its header line and the cells of each row."""
+    rule = f"|{'---|' * (header.count('|') - 1)}"
+    return "\n".join([header, rule, *(f"| {' | '.join(cells)} |" for cells in rows)])
+
+
 def report_table(rows: list[Row]) -> str:
     """The report's terms: convergence at 0.1 and rank, on training and validation text."""
-    lines = [
+    header = (
         "| experiment | seeds | convergence at 0.1: train | validation | rank: train | validation "
-        "| steps | the report |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+        "| steps | the report |"
+    )
+    table = []
     for row in rows:
         steps = round(mean(row, "steps"))
         cells = [
@@ -65,34 +71,32 @@ def report_table(rows: list[Row]) -> str:
             f"**{steps}**" if steps == 0 else str(steps),
             row["report"],
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        table.append(cells)
+    return markdown(header, table)
 
 
 def questions_table(rows: list[Row]) -> str:
     """Both questions, absolute and scale-free, on three texts: train / validation / held-out."""
-    lines = [
+    header = (
         "| experiment | in training: absolute | in training: scale-free | frozen: absolute "
-        "| frozen: scale-free | frozen rank | λ | norm |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+        "| frozen: scale-free | frozen rank | λ | norm |"
+    )
+    table = []
     for row in rows:
         cells = [row["name"]]
         for kind in ("training_absolute", "training_scale_free", "frozen_absolute", "frozen"):
             cells.append(joined(row, (f"{kind}_{text}" for text in TEXTS)))
         cells.append(joined(row, (f"frozen_rank_{text}" for text in TEXTS)))
         cells += [f"{mean(row, 'lyapunov'):+.2f}", f"{mean(row, 'norm'):.1f}"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        table.append(cells)
+    return markdown(header, table)
 
 
 def thresholds_table(rows: list[Row]) -> str:
     """Option 3: convergence in training against the threshold, absolute / scale-free."""
     levels = ("0.1", "0.2", "0.5", "1.0")
-    lines = [
-        f"| experiment | {' | '.join(f'at {level}' for level in levels)} |",
-        "|---|---|---|---|---|",
-    ]
+    header = f"| experiment | {' | '.join(f'at {level}' for level in levels)} |"
+    table = []
     for row in rows:
         cells = [
             row["name"],
@@ -102,16 +106,14 @@ def thresholds_table(rows: list[Row]) -> str:
             joined(row, (f"convergence_at_{level}", f"scale_free_at_{level}"))
             for level in levels[1:]
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        table.append(cells)
+    return markdown(header, table)
 
 
 def probe_table() -> str:
     """The next-token probe, from ``probe.json``."""
-    lines = [
-        "| features | perplexity: train | held-out | accuracy: train | held-out |",
-        "|---|---|---|---|---|",
-    ]
+    header = "| features | perplexity: train | held-out | accuracy: train | held-out |"
+    table = []
     for row in json.loads((HERE / "probe.json").read_text()):
         cells = [row["features"]]
         for key, scale in (("perplexity", 1), ("accuracy", 100)):
@@ -119,8 +121,8 @@ def probe_table() -> str:
                 values = [scale * probe[f"{text}_{key}"] for probe in row["probes"]]
                 spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
                 cells.append(f"{statistics.fmean(values):.1f}{spread}")
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        table.append(cells)
+    return markdown(header, table)
 
 
 def commands(rows: list[Row]) -> str:
