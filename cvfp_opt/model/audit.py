@@ -23,7 +23,8 @@ from cvfp_opt.model.metrics import (
     residuals,
 )
 from cvfp_opt.model.network import ContextNetwork
-from cvfp_opt.model.passes import sequential_pass
+from cvfp_opt.model.passes import Lane
+from cvfp_opt.model.segments import exact_passes
 
 REFERENCE_THRESHOLD = 0.1
 STRICT_THRESHOLD = 0.01
@@ -208,6 +209,7 @@ def audit_network(
     baseline: Baseline,
     generator: torch.Generator,
     clock: Callable[[], float],
+    repair: bool = False,
     on_tokens: Callable[[int], None] | None = None,
 ) -> Audit:
     """Audit a trained net; costs one pass over the training and two over the held-out text.
@@ -222,16 +224,25 @@ def audit_network(
         baseline: of the same set-up.
         generator: source of the Lyapunov probe's offsets.
         clock: seconds.
+        repair: whether passes within model.segments.TOLERANCE will do.
         on_tokens: progress, in tokens read so far by the audit.
 
     Raises:
         ContextOverflow: from a pass.
     """
     started = clock()
-    read = _reader(network, on_tokens)
-    again = read(texts.train, contexts[-1])
-    held_out = read(texts.held_out, contexts[-1])
-    held_out_again = read(texts.held_out, held_out[-1])
+    # the held-out text twice in one lane, beside the training text
+    again, twice = exact_passes(
+        network,
+        [
+            Lane(texts.train, contexts[-1]),
+            Lane(torch.cat([texts.held_out, texts.held_out]), contexts[-1]),
+        ],
+        [contexts, torch.cat([previous_held_out, previous_held_out])],
+        repair=repair,
+        on_tokens=on_tokens,
+    )
+    held_out, held_out_again = twice.chunk(2)
     exponent = lyapunov_exponent(network, texts.train, again, generator)
 
     during, quantiles = moved.convergence, residual_quantiles(moved.residuals)
@@ -255,24 +266,3 @@ def audit_network(
         lyapunov_exponent=exponent if math.isfinite(exponent) else None,
         seconds=clock() - started,
     )
-
-
-def _reader(
-    network: ContextNetwork, on_tokens: Callable[[int], None] | None
-) -> Callable[[Tensor, Tensor], Tensor]:
-    """Passes that count their tokens together."""
-    done = 0
-
-    def read(embeddings: Tensor, start: Tensor) -> Tensor:
-        nonlocal done
-        before = done
-
-        def count(tokens: int) -> None:
-            nonlocal done
-            done = before + tokens
-            if on_tokens is not None:
-                on_tokens(done)
-
-        return sequential_pass(network, embeddings, start, count)
-
-    return read

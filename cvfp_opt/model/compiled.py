@@ -7,6 +7,7 @@ product among two needs a barrier six times a token, and those collapse (ten tim
 as anything else wants a processor.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,11 @@ _FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 
 @njit(cache=True, error_model="numpy", fastmath=_FAST)
+def _relu(value: float) -> float:
+    return value - value if value < 0 else value  # written so that NaN stays NaN
+
+
+@njit(cache=True, error_model="numpy", fastmath=_FAST)
 def _relu_product(weight: Array, vector: Array, base: Array, out: Array) -> None:
     """``out = relu(weight @ vector + base)``.
 
@@ -33,7 +39,40 @@ def _relu_product(weight: Array, vector: Array, base: Array, out: Array) -> None
         total = base[i]
         for j in range(weight.shape[1]):
             total += weight[i, j] * vector[j]
-        out[i] = total - total if total < 0 else total  # written so that NaN stays NaN
+        out[i] = _relu(total)
+
+
+@njit(cache=True, error_model="numpy", fastmath=_FAST)
+def _relu_products(
+    weight: Array,
+    one: Array,
+    other: Array,
+    one_base: Array,
+    other_base: Array,
+    one_out: Array,
+    other_out: Array,
+) -> None:
+    """The same for two vectors, in one sweep over the weights."""
+    for i in range(weight.shape[0]):
+        row = weight[i]
+        total, other_total = one_base[i], other_base[i]
+        for j in range(weight.shape[1]):
+            total += row[j] * one[j]
+            other_total += row[j] * other[j]
+        one_out[i] = _relu(total)
+        other_out[i] = _relu(other_total)
+
+
+@njit(cache=True, error_model="numpy")
+def _product(weight: Array, vectors: Array, base: Array, out: Array) -> None:
+    """``out[lane] = relu(weight @ vectors[lane] + base[lane])`` for one lane or two.
+
+    ``vectors`` (lanes, at least columns), ``base`` (lanes, rows), ``out`` (lanes, at least rows).
+    """
+    if vectors.shape[0] == 1:
+        _relu_product(weight, vectors[0], base[0], out[0])
+    else:
+        _relu_products(weight, vectors[0], vectors[1], base[0], base[1], out[0], out[1])
 
 
 @njit(cache=True, error_model="numpy", fastmath=_FAST)
@@ -58,7 +97,7 @@ def _add_and_mix(
         value[i] = (1.0 - mix) * value[i] + mix * normed
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", nogil=True)
 def _read(
     first: Array,
     middle: Array,
@@ -76,30 +115,41 @@ def _read(
     epsilon: float,
     out: Array,
 ) -> None:
-    """Contexts of a block of tokens into ``out`` (T, D). Shapes: see ``CompiledPass``."""
-    split, num_layers = context.shape[0], context_gain.shape[0]
-    width = split + embeddings.shape[1]
-    h = np.empty(width, context.dtype)
-    pair = np.empty(width, context.dtype)  # [context; token]
-    pair[:split] = context
-    for t in range(embeddings.shape[0]):
-        pair[split:] = embeddings[t]
+    """Contexts of a block of tokens into ``out`` (lanes, T, D). Shapes: see ``CompiledPass``."""
+    lanes, split = context.shape
+    width, num_layers = split + embeddings.shape[2], context_gain.shape[0]
+    h = np.empty((lanes, width), context.dtype)
+    pair = np.empty((lanes, width), context.dtype)  # [context; token]
+    pair[:, :split] = context
+    for t in range(embeddings.shape[1]):
+        pair[:, split:] = embeddings[:, t]
         for layer in range(num_layers):
             final = layer == num_layers - 1
             if layer == 0:
-                _relu_product(first, pair[:split], token_half[t], h[: first.shape[0]])
+                _product(first, pair, token_half[t], h)
             elif final:
-                _relu_product(last, pair, last_bias, h[:split])
+                _product(last, pair, last_bias, h)
             else:
-                _relu_product(middle[layer - 1], pair, middle_bias[layer - 1], h)
-            _add_and_mix(
-                pair[:split], h[:split], context_gain[layer], context_bias[layer], mix, epsilon
-            )
-            if not final:
+                _product(middle[layer - 1], pair, middle_bias[layer - 1], h)
+            for lane in range(lanes):
                 _add_and_mix(
-                    pair[split:], h[split:], token_gain[layer], token_bias[layer], mix, epsilon
+                    pair[lane][:split],
+                    h[lane][:split],
+                    context_gain[layer],
+                    context_bias[layer],
+                    mix,
+                    epsilon,
                 )
-        out[t] = pair[:split]
+                if not final:
+                    _add_and_mix(
+                        pair[lane][split:],
+                        h[lane][split:],
+                        token_gain[layer],
+                        token_bias[layer],
+                        mix,
+                        epsilon,
+                    )
+        out[:, t] = pair[:, :split]
 
 
 def _stack(parts: list[Tensor], *shape: int) -> Array:
@@ -110,21 +160,24 @@ def _stack(parts: list[Tensor], *shape: int) -> Array:
 
 
 class CompiledPass:
-    """A network's weights, laid out for the kernel; made anew for each pass.
+    """A network's weights and the texts of one lane or two, laid out for the kernel.
 
-    ``first`` (D + E, D) is the context half of layer 1 (only its D context rows if L = 1),
-    ``middle`` (L - 2, D + E, D + E), ``last`` (D, D + E).
+    Made anew for each pass. ``first`` (D + E, D) is the context half of layer 1 (only its D
+    context rows if L = 1), ``middle`` (L - 2, D + E, D + E), ``last`` (D, D + E).
     """
 
-    def __init__(self, network: ContextNetwork, embeddings: Tensor) -> None:
+    def __init__(self, network: ContextNetwork, texts: Sequence[Tensor]) -> None:
         layers = network.context_layers
         split, count = network.config.context_size, len(layers)
         width = split + network.config.embedding_size
         rows = split if count == 1 else width
         weight, bias = layers[0].linear.weight[:rows], layers[0].linear.bias[:rows]
         self._first = weight[:, :split].detach().contiguous().numpy()
-        # (T, rows): what the tokens contribute to layer 1
-        self._token_half = torch.addmm(bias, embeddings, weight[:, split:].T).detach().numpy()
+        # per lane (T, rows): what the tokens contribute to layer 1
+        self._token_halves = [
+            torch.addmm(bias, text, weight[:, split:].T).detach().numpy() for text in texts
+        ]
+        self._texts = [text.contiguous().numpy() for text in texts]
         dtype = self._first.dtype
         middle = [layer.linear for layer in layers[1:-1]]
         self._middle = _stack([m.weight for m in middle], 0, width, width).astype(
@@ -139,22 +192,27 @@ class CompiledPass:
             _stack([layer.token_norm.weight for layer in layers]),
             _stack([layer.token_norm.bias for layer in layers]),
         )
-        self._embeddings = embeddings.contiguous().numpy()
         self._mix = float(layers[0].layernorm_mix)
         self._epsilon = float(layers[0].context_norm.eps)
 
-    def read(self, first: int, last: int, context: Tensor, out: Tensor) -> None:
-        """Write the contexts of tokens ``first`` ... ``last - 1`` to ``out`` (last - first, D)."""
+    def read(self, first: int, last: int, contexts: Tensor, out: Tensor) -> None:
+        """Read tokens ``first`` ... ``last - 1`` of the leading lanes, those of ``contexts``.
+
+        Args:
+            contexts: (lanes, D) before the first of them.
+            out: (lanes, last - first, D), to write to.
+        """
+        lanes = contexts.shape[0]
         _read(
             self._first,
             self._middle,
             self._last,
-            self._token_half[first:last],
-            self._middle_bias,
-            self._last_bias,
+            np.stack([half[first:last] for half in self._token_halves[:lanes]], axis=1),
+            np.stack([self._middle_bias] * lanes, axis=1),  # (L - 2, lanes, D + E)
+            np.stack([self._last_bias] * lanes),
             *self._norms,
-            self._embeddings[first:last],
-            context.contiguous().numpy(),
+            np.stack([text[first:last] for text in self._texts[:lanes]]),
+            contexts.contiguous().numpy(),
             self._mix,
             self._epsilon,
             out.numpy(),

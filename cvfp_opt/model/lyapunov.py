@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from cvfp_opt.model.network import ContextNetwork
+from cvfp_opt.model.products import fast_linear
 
 NUM_PAIRS = 32
 NUM_STEPS = 48
@@ -50,7 +51,7 @@ def lyapunov_exponent(
         size = size.clamp_min(torch.finfo(base.dtype).tiny)
         both = torch.cat([base, base + size * direction])  # (2 pairs, D)
         tokens = embeddings[first + step]  # (pairs, E)
-        both = network(both, torch.cat([tokens, tokens]))
+        both = network(both, torch.cat([tokens, tokens]), fast_linear)
         base, moved = both[:lanes], both[lanes:]
         distance = torch.linalg.vector_norm(moved - base, dim=-1, keepdim=True)
         if not bool((distance > 0).all()):

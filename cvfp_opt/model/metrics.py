@@ -23,13 +23,33 @@ def convergence_rate(residuals: Tensor, threshold: float) -> float:
     return (residuals < threshold).double().mean().item()
 
 
+# A singular value this far below the largest one is lost in the rounding of the Gram matrix: of
+# its own size at 1e-8, and of a hundredth of it here.
+GRAM_LIMIT = 1e-7
+
+
+def singular_values(contexts: Tensor) -> Tensor:
+    """Singular values of (T, D) contexts, in float64, in no particular order: (min(T, D),).
+
+    As roots of the eigenvalues of the smaller Gram matrix, which is two to three times faster
+    than an SVD and squares the condition number: where that would matter, by the SVD.
+    """
+    matrix = contexts.double()
+    if matrix.shape[0] < matrix.shape[1]:
+        matrix = matrix.T
+    squares = torch.linalg.eigvalsh(matrix.T @ matrix)  # ascending
+    if squares[0] <= GRAM_LIMIT**2 * squares[-1]:
+        return torch.linalg.svdvals(matrix)
+    return squares.sqrt()
+
+
 def effective_rank(contexts: Tensor) -> float:
     """``exp(H(p)) / D`` with ``p_i = s_i / sum s``, s the singular values of C, not centred.
 
     Normalised effective rank of contexts (T, D), in (0, 1]; at most ``min(T, D) / D``. Zero for
     contexts that are all zero. Source: Roy & Vetterli, "The effective rank", EUSIPCO 2007.
     """
-    values = torch.linalg.svdvals(contexts.double())  # (min(T, D),)
+    values = singular_values(contexts)
     total = values.sum()
     if total == 0:
         return 0.0

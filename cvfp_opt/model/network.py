@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cvfp_opt.errors import DefinitionError
+from cvfp_opt.model.products import Product
 
 # Initialisation (the seed's):
 #   linear weight   N(0, 0.1^2)     linear bias      N(0, 0.01^2)
@@ -53,13 +54,21 @@ class ContextLayer(nn.Module):
         self.context_norm = nn.LayerNorm(context_size)
         self.token_norm = nn.LayerNorm(embedding_size)
 
-    def forward(self, context: Tensor, token: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, context: Tensor, token: Tensor, product: Product = F.linear
+    ) -> tuple[Tensor, Tensor]:
         """Map context (..., D) and token (..., E) to the next layer's pair."""
-        h = F.relu(self.linear(torch.cat([context, token], dim=-1)))  # (..., D + E)
-        split = context.shape[-1]
+        pair, split = torch.cat([context, token], dim=-1), context.shape[-1]
+        h = F.relu(product(pair, self.linear.weight, self.linear.bias))  # (..., D + E)
         context = self._mix(context + h[..., :split], self.context_norm)
         token = self._mix(token + h[..., split:], self.token_norm)
         return context, token
+
+    def context_only(self, context: Tensor, token: Tensor, product: Product = F.linear) -> Tensor:
+        """The first of the pair: what the last layer is asked for."""
+        pair, split = torch.cat([context, token], dim=-1), context.shape[-1]
+        h = F.relu(product(pair, self.linear.weight[:split], self.linear.bias[:split]))
+        return self._mix(context + h, self.context_norm)
 
     def _mix(self, value: Tensor, norm: nn.LayerNorm) -> Tensor:
         if self.layernorm_mix == 0.0:
@@ -102,8 +111,13 @@ class ContextNetwork(nn.Module):
         """The layers, first to last."""
         return [layer for layer in self.layers if isinstance(layer, ContextLayer)]
 
-    def forward(self, context: Tensor, token: Tensor) -> Tensor:
-        """One step for any number of lanes: context (..., D), token (..., E) -> (..., D)."""
-        for layer in self.layers:
-            context, token = layer(context, token)
-        return context
+    def forward(self, context: Tensor, token: Tensor, product: Product = F.linear) -> Tensor:
+        """One step for any number of lanes: context (..., D), token (..., E) -> (..., D).
+
+        Args:
+            product: of the layers' matrices, see model.products.
+        """
+        *layers, last = self.context_layers
+        for layer in layers:
+            context, token = layer(context, token, product)
+        return last.context_only(context, token, product)

@@ -1,7 +1,8 @@
 """Reading a token sequence once: the pass that everything else is measured on."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -33,29 +34,31 @@ def zero_context(network: ContextNetwork) -> Tensor:
 
 
 BlockReader = Callable[[int, int, Tensor, Tensor], None]
-"""Reads tokens first ... last - 1 from a context (D,) on, into a tensor (last - first, D)."""
+"""Reads tokens first ... last - 1 of the leading lanes from contexts (lanes, D) on, into a tensor
+(lanes, last - first, D)."""
 
-ReaderFactory = Callable[[ContextNetwork, Tensor], BlockReader]
-"""(network, (T, E) embeddings) -> a reader of blocks of them."""
+ReaderFactory = Callable[[ContextNetwork, Sequence[Tensor]], BlockReader]
+"""(network, (T, E) embeddings of each lane) -> a reader of blocks of them."""
 
 
-def plain_reader(network: ContextNetwork, embeddings: Tensor) -> BlockReader:
+def plain_reader(network: ContextNetwork, texts: Sequence[Tensor]) -> BlockReader:
     """The network's own step, token by token: the reference, on any device."""
 
-    def read(first: int, last: int, context: Tensor, out: Tensor) -> None:
-        lane = context.unsqueeze(0)  # (1, D)
+    def read(first: int, last: int, contexts: Tensor, out: Tensor) -> None:
+        lanes = contexts.shape[0]
         for t in range(first, last):
-            lane = network(lane, embeddings[t : t + 1])
-            out[t - first] = lane[0]
+            tokens = torch.stack([text[t] for text in texts[:lanes]])  # (lanes, E)
+            contexts = network(contexts, tokens)
+            out[:, t - first] = contexts
 
     return read
 
 
-def compiled_reader(network: ContextNetwork, embeddings: Tensor) -> BlockReader:
+def compiled_reader(network: ContextNetwork, texts: Sequence[Tensor]) -> BlockReader:
     """The compiled kernel; CPU only. See cvfp_opt.model.compiled."""
     from cvfp_opt.model.compiled import CompiledPass
 
-    return CompiledPass(network, embeddings).read
+    return CompiledPass(network, texts).read
 
 
 READERS: Mapping[str, ReaderFactory] = {"plain": plain_reader, "compiled": compiled_reader}
@@ -67,7 +70,60 @@ def default_reader(device: torch.device) -> str:
     return "plain" if device.type != "cpu" or disabled else "compiled"
 
 
+@dataclass(frozen=True)
+class Lane:
+    """A text to read: (T, E) layer-normalised embeddings, from a context (D,) on."""
+
+    embeddings: Tensor
+    start: Tensor
+
+
 @torch.no_grad()
+def sequential_passes(
+    network: ContextNetwork,
+    lanes: Sequence[Lane],
+    on_tokens: Callable[[int], None] | None = None,
+    reader: str | None = None,
+) -> list[Tensor]:
+    """Read one text or two, token by token: ``C[t] = f(x_t, C[t-1])``, ``C[-1] = start``.
+
+    Args:
+        network: the step f.
+        lanes: what to read; the second shares the sweeps over the weights with the first.
+        on_tokens: called with the number of tokens read, every BLOCK tokens and at the end.
+        reader: a key of READERS; None for the default of the device.
+
+    Returns:
+        The (T, D) contexts of each lane, without gradient.
+
+    Raises:
+        ContextOverflow: contexts became infinite, NaN or larger than CONTEXT_LIMIT.
+    """
+    order = sorted(range(len(lanes)), key=lambda i: -len(lanes[i].embeddings))  # longest first
+    texts = [lanes[i].embeddings for i in order]
+    contexts = [text.new_empty(len(text), network.config.context_size) for text in texts]
+    read = READERS[reader or default_reader(texts[0].device)](network, texts)
+    state = torch.stack([lanes[i].start for i in order])  # (lanes, D)
+    first = done = 0
+    for length in sorted({len(text) for text in texts}):  # after each, a lane is through
+        num_lanes = sum(len(text) >= length for text in texts)
+        while first < length:
+            last = min(first + BLOCK, length)
+            block = state.new_empty(num_lanes, last - first, state.shape[1])
+            read(first, last, state[:num_lanes], block)
+            largest = block.abs().max().item()  # NaN if any is NaN
+            if not largest <= CONTEXT_LIMIT:
+                raise ContextOverflow(last, largest)
+            for lane in range(num_lanes):
+                contexts[lane][first:last] = block[lane]
+            state = block[:, -1]
+            done += num_lanes * (last - first)
+            first = last
+            if on_tokens is not None:
+                on_tokens(done)
+    return [contexts[order.index(i)] for i in range(len(lanes))]
+
+
 def sequential_pass(
     network: ContextNetwork,
     embeddings: Tensor,
@@ -75,33 +131,5 @@ def sequential_pass(
     on_tokens: Callable[[int], None] | None = None,
     reader: str | None = None,
 ) -> Tensor:
-    """Contexts of all tokens, read in order: ``C[t] = f(x_t, C[t-1])``, ``C[-1] = start``.
-
-    Args:
-        network: the step f.
-        embeddings: (T, E) layer-normalised token embeddings.
-        start: (D,) context before the first token.
-        on_tokens: called with the number of tokens read, every BLOCK tokens and at the end.
-        reader: a key of READERS; None for the default of the device.
-
-    Returns:
-        (T, D) contexts, without gradient.
-
-    Raises:
-        ContextOverflow: contexts became infinite, NaN or larger than CONTEXT_LIMIT.
-    """
-    num_tokens = embeddings.shape[0]
-    contexts = embeddings.new_empty(num_tokens, start.shape[-1])  # (T, D)
-    read = READERS[reader or default_reader(embeddings.device)](network, embeddings)
-    context = start
-    for first in range(0, num_tokens, BLOCK):
-        last = min(first + BLOCK, num_tokens)
-        block = contexts[first:last]
-        read(first, last, context, block)
-        largest = block.abs().max().item()  # NaN if any is NaN
-        if not largest <= CONTEXT_LIMIT:
-            raise ContextOverflow(last, largest)
-        context = block[-1]
-        if on_tokens is not None:
-            on_tokens(last)
-    return contexts
+    """The contexts (T, D) of one text; see ``sequential_passes``."""
+    return sequential_passes(network, [Lane(embeddings, start)], on_tokens, reader)[0]

@@ -11,10 +11,12 @@ from collections.abc import Callable
 import torch
 
 from cvfp_opt.model.passes import zero_context
+from cvfp_opt.model.products import PRODUCTS
 from cvfp_opt.training.events import Observer, Phase, Progress
 from cvfp_opt.training.loop import Loop, Losses, check_finite
+from cvfp_opt.training.reading import Reading, read
 from cvfp_opt.training.result import IterationMetrics, TrainingResult
-from cvfp_opt.training.run import Reading, TrainingRun, read
+from cvfp_opt.training.run import TrainingRun
 from cvfp_opt.training.snapshot import NOTHING, Keeper
 from cvfp_opt.training.steps import Stepper
 
@@ -46,7 +48,10 @@ class BatchMethod:
         self, iteration: int, previous: Reading | None, weight: float
     ) -> tuple[Reading, Losses | None]:
         at = Progress(iteration=iteration, phase=Phase.PASS, done=0, total=0)
-        return read(self._run, previous, self._observe, at), None
+        training = self._run.training
+        reported = iteration >= training.num_iterations - 2  # the pass that is, and the one before
+        exact = training.training_pass == "exact" or previous is None or reported
+        return read(self._run, previous, self._observe, at, exact=exact), None
 
     def train(
         self, iteration: int, reading: Reading, previous: Reading | None, weight: float
@@ -59,13 +64,14 @@ class BatchMethod:
         start = zero_context(run.network) if previous is None else previous.train[-1]
         incoming = torch.cat([start.unsqueeze(0), reading.train[:-1]])  # (T, D): C_k[t-1]
         target = None if previous is None else previous.train  # (T, D): C_{k-1}[t]
+        product = PRODUCTS[run.training.precision]
         cvfp_losses, diversity_losses = [], []
         total = run.training.num_epochs * num_tokens
         for epoch in range(run.training.num_epochs):
             order = torch.randperm(num_tokens, generator=run.minibatch_generator)
             for first in range(0, num_tokens, size):
                 chosen = order[first : first + size].to(incoming.device)
-                contexts = run.network(incoming[chosen], run.train[chosen])  # (B, D)
+                contexts = run.network(incoming[chosen], run.train[chosen], product)  # (B, D)
                 wanted = None if target is None else target[chosen]
                 losses = self.stepper.step(contexts, wanted, weight)
                 check_finite(*losses, where=f"minibatch {first // size} of epoch {epoch}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from cvfp_opt.errors import DefinitionError, nearest
 from cvfp_opt.model.audit import REFERENCE_THRESHOLD, STRICT_THRESHOLD, FrozenText
 from cvfp_opt.model.metrics import combined_score
+from cvfp_opt.model.products import PRODUCTS
 from cvfp_opt.training.result import IterationMetrics, TrainingResult
 
 OWN_THRESHOLD = "trial"
@@ -17,6 +18,9 @@ STEP_RULES = ("always", "positive_loss")
 CVFP_LOSSES = ("raw", "normalized")
 FROZEN_THRESHOLDS = (REFERENCE_THRESHOLD, STRICT_THRESHOLD)
 LEARNING_RATE_SCHEDULES = ("constant", "linear")
+TRAINING_PASSES = ("exact", "segments")
+MEASURING_PASSES = ("sequential", "repaired")
+ONLINE = ("float32", "exact")  # its products are of vectors, its contexts are trained on once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +42,12 @@ class TrainingConfig:
         cvfp_loss: "raw" MSE, or "normalized": of directions only, the seed's first bug.
         detach_context: whether gradients end at the incoming context; false is the seed's second
             bug, and possible with the trainer "online" only.
+        precision: of the matrix products of training, a key of PRODUCTS; of the trainer "batch".
+        training_pass: what contexts come from that are only trained on: "exact", the same pass as
+            those that are reported; or "segments", see model.segments: ten times faster, and
+            possible with the trainer "batch" only. The last two passes are always exact.
+        measuring_pass: what an exact pass is: "sequential", token by token; or "repaired": the
+            same within model.segments.TOLERANCE, where the network contracts, and faster.
     """
 
     trainer: str = "batch"
@@ -50,6 +60,9 @@ class TrainingConfig:
     step_rule: str = "always"
     cvfp_loss: str = "raw"
     detach_context: bool = True
+    precision: str = "float32"
+    training_pass: str = "exact"
+    measuring_pass: str = "sequential"
 
     def __post_init__(self) -> None:
         for key, least in (("num_iterations", 2), ("minibatch_size", 2), ("num_epochs", 0)):
@@ -61,6 +74,9 @@ class TrainingConfig:
             ("step_rule", STEP_RULES),
             ("cvfp_loss", CVFP_LOSSES),
             ("learning_rate_schedule", LEARNING_RATE_SCHEDULES),
+            ("precision", PRODUCTS),
+            ("training_pass", TRAINING_PASSES),
+            ("measuring_pass", MEASURING_PASSES),
         ):
             value = getattr(self, key)
             if value not in valid:
@@ -71,6 +87,12 @@ class TrainingConfig:
             raise DefinitionError(
                 'training.detach_context = false: possible with trainer = "online" only, '
                 'got trainer = "batch", whose incoming contexts are data'
+            )
+        if self.trainer == "online" and (self.precision, self.training_pass) != ONLINE:
+            raise DefinitionError(
+                'training.trainer = "online": precision = "float32" and training_pass = "exact" '
+                f'are required, got "{self.precision}" and "{self.training_pass}"; add '
+                "--set training.precision=float32 --set training.training_pass=exact"
             )
         if not 0 < self.gradient_clip < math.inf:
             raise DefinitionError(

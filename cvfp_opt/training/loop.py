@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -13,18 +13,16 @@ from cvfp_opt.model.audit import Audit, Baseline
 from cvfp_opt.model.passes import ContextOverflow
 from cvfp_opt.model.schedules import weight_schedule
 from cvfp_opt.training.events import IterationFinished, IterationTrained, Observer, Phase, Progress
-from cvfp_opt.training.result import IterationMetrics, Status, TrainingResult
-from cvfp_opt.training.run import (
+from cvfp_opt.training.measuring import (
     LastPass,
-    Reading,
-    Stopwatch,
-    TrainingRun,
     audit,
     measure,
-    read,
+    network_with,
     untrained_baseline,
-    weights_digest,
 )
+from cvfp_opt.training.reading import Reading, read
+from cvfp_opt.training.result import IterationMetrics, Status, TrainingResult
+from cvfp_opt.training.run import Stopwatch, TrainingRun, weights_digest
 from cvfp_opt.training.snapshot import Keeper, Snapshot
 from cvfp_opt.training.steps import Stepper
 
@@ -92,6 +90,9 @@ class Outcome:
     audit: Audit | None = None
 
 
+Weights = dict[str, Tensor]
+
+
 @dataclass(kw_only=True)
 class State:
     """What an iteration leaves to the next one; all of it is in a Snapshot.
@@ -100,13 +101,17 @@ class State:
         iteration: the next one to read.
         previous: the pass before; None at iteration 0.
         previous_weights: that it was read with, by name.
+        untrained: the first pass, kept until the baseline is known.
+        untrained_weights: that it was read with, by name.
         baseline: the untrained net's figures, once known.
         history: metrics of the iterations so far.
     """
 
     iteration: int = 0
     previous: Reading | None = None
-    previous_weights: dict[str, Tensor] = field(default_factory=dict)
+    previous_weights: Weights = field(default_factory=dict)
+    untrained: Reading | None = None
+    untrained_weights: Weights = field(default_factory=dict)
     baseline: Baseline | None = None
     history: list[IterationMetrics] = field(default_factory=list)
 
@@ -146,21 +151,32 @@ class Loop:
 
     def _iterate(self) -> Outcome:
         method, state = self.method, self.state
-        if method.trains_while_reading and state.baseline is None:
-            self._know_untrained(None)
+        if method.trains_while_reading and state.untrained is None and state.baseline is None:
+            at = Progress(iteration=0, phase=Phase.BASELINE, done=0, total=0)
+            with self._at(0), self.stopwatch("audit"):
+                self._meet(read(self.run, None, self.observe, at))
         for k in range(state.iteration, self.run.training.num_iterations):
             with (
                 self._at(k),
                 self.stopwatch("training" if method.trains_while_reading else "pass"),
             ):
                 reading, losses = method.read(k, state.previous, self._weight(k))
-            self._measure(k, reading, losses)
-            if state.baseline is None:
-                self._know_untrained(reading)
-            stop = self._stop(state.history[-1])
+            self._measure(k, reading)
+            self._note(losses)
+            stop = self._stop()
+            if stop is not None and not state.history[-1].exact:
+                reading = self._read_exactly(k, reading)
+                stop = self._stop()
+            metrics = state.history[-1]
+            self.observe(IterationFinished(metrics=metrics))
             if stop is not None:
                 return self._finish(stop, reading)
-            weights = {n: v.detach().clone() for n, v in self.run.network.state_dict().items()}
+            if self.should_prune(metrics):
+                reason = f"score {metrics.score:.3f} after iteration {k}"
+                return Outcome(status=Status.PRUNED, reason=reason)
+            if k == 0 and not method.trains_while_reading:
+                self._meet(reading)
+            weights = self._weights()
             with self._at(k), self.stopwatch("training"):
                 self._note(method.train(k, reading, state.previous, self._weight(k)))
             self.observe(IterationTrained(metrics=state.history[-1]))
@@ -188,12 +204,9 @@ class Loop:
             effective_rank=last.effective_rank if last else None,
         )
 
-    def _measure(self, iteration: int, reading: Reading, losses: Losses | None) -> None:
+    def _measure(self, iteration: int, reading: Reading) -> None:
         with self.stopwatch("rank"):
-            metrics = measure(self.run, iteration, reading, self.state.previous)
-        self.state.history.append(metrics)
-        self._note(losses)
-        self.observe(IterationFinished(metrics=self.state.history[-1]))
+            self.state.history.append(measure(self.run, iteration, reading, self.state.previous))
 
     def _note(self, losses: Losses | None) -> None:
         """Keep what the last measured iteration was trained with."""
@@ -201,39 +214,71 @@ class Loop:
             last = self.state.history[-1]
             self.state.history[-1] = dataclasses.replace(last, **dataclasses.asdict(losses))
 
-    def _know_untrained(self, first: Reading | None) -> None:
+    def _weights(self) -> Weights:
+        """A copy of the network's, by name."""
+        return {n: v.detach().clone() for n, v in self.run.network.state_dict().items()}
+
+    def _meet(self, first: Reading) -> None:
+        """Keep the untrained net's first pass; its second one is needed only in the end."""
+        self.state.untrained, self.state.untrained_weights = first, self._weights()
+        if self.run.diversity.scale == "untrained":
+            self._know_untrained(0)
+
+    def _know_untrained(self, iteration: int) -> Baseline:
         """Measure the untrained net, and what depends on it."""
-        with self._at(0), self.stopwatch("audit"):
-            at = Progress(iteration=0, phase=Phase.BASELINE, done=0, total=0)
-            first = first or read(self.run, None, self.observe, at)
-            self.state.baseline, second = untrained_baseline(self.run, first, self.observe)
-            self.method.stepper.fit_scale(first.train, second.train)
-            if not math.isfinite(self.method.stepper.scale):
+        state, stepper = self.state, self.method.stepper
+        if state.baseline is not None:
+            return state.baseline
+        assert state.untrained is not None
+        with self._at(iteration), self.stopwatch("audit"):
+            network = network_with(self.run, state.untrained_weights)
+            state.baseline, second = untrained_baseline(
+                self.run, network, state.untrained, iteration, self.observe
+            )
+            stepper.fit_scale(state.untrained.train, second.train)
+            if not math.isfinite(stepper.scale):
                 raise NonFiniteLoss(
                     "the diversity loss has no gradient on the untrained net to scale by; "
                     'set diversity.scale = "none"'
                 )
+        state.untrained, state.untrained_weights = None, {}
+        return state.baseline
 
-    def _stop(self, metrics: IterationMetrics) -> Outcome | None:
+    def _stop(self) -> Outcome | None:
         """Why to stop after this pass; None to train on."""
-        config, k = self.run.training, metrics.iteration
+        config, metrics = self.run.training, self.state.history[-1]
+        k = metrics.iteration
         if k >= 1 and metrics.convergence_rate >= config.min_converged_ratio:
             reason = f"{metrics.convergence_rate:.1%} of tokens converged in iteration {k}"
             return Outcome(status=Status.CONVERGED_EARLY, reason=reason)
         if k == config.num_iterations - 1:
             reason = f"all {config.num_iterations} iterations read"
             return Outcome(status=Status.FINISHED, reason=reason)
-        if self.should_prune(metrics):
-            reason = f"score {metrics.score:.3f} after iteration {k}"
-            return Outcome(status=Status.PRUNED, reason=reason)
         return None
 
+    def _read_exactly(self, iteration: int, reading: Reading) -> Reading:
+        """This iteration's pass and the one before, in earnest, and their metrics."""
+        run, state = self.run, self.state
+        assert state.previous is not None, "the first pass is exact"
+        before = state.previous
+        at = Progress(iteration=iteration, phase=Phase.PASS, done=0, total=0)
+        with self._at(iteration), self.stopwatch("pass"):
+            if not before.exact:
+                network = network_with(run, state.previous_weights)
+                starts = (before.train_start, before.validation_start)
+                before = read(run, before, self.observe, at, network=network, starts=starts)
+            starts = (before.train[-1], before.validation[-1])
+            reading = read(run, reading, self.observe, at, starts=starts)
+        state.previous = before
+        state.history.pop()
+        self._measure(iteration, reading)
+        return reading
+
     def _finish(self, outcome: Outcome, reading: Reading) -> Outcome:
-        if outcome.status is Status.PRUNED:
-            return outcome
+        """Audit what came to its end."""
         state, k = self.state, self.state.history[-1].iteration
-        assert state.previous is not None, "only pruning ends a run before the second pass"
-        assert state.baseline is not None
+        assert state.previous is not None, "no run ends before the second pass"
+        baseline = self._know_untrained(k)
         last_pass = LastPass(
             reading=reading, previous=state.previous, previous_weights=state.previous_weights
         )
@@ -241,29 +286,33 @@ class Loop:
             if self.method.trains_while_reading:  # those contexts are of weights now gone
                 at = Progress(iteration=k, phase=Phase.PASS, done=0, total=0)
                 reading = read(self.run, reading, self.observe, at)
-            report = audit(self.run, k, reading.train, last_pass, state.baseline, self.observe)
+            report = audit(self.run, k, reading.train, last_pass, baseline, self.observe)
         reason = outcome.reason if self.method.stepper.steps else f"{UNTRAINED}; {outcome.reason}"
         return dataclasses.replace(outcome, reason=reason, audit=report)
 
     def _snapshot(self) -> Snapshot:
         """This run between two iterations."""
         state, run = self.state, self.run
-        assert state.previous is not None
-        assert state.baseline is not None
         tensors = self.method.stepper.tensors() | {
-            "previous.train": state.previous.train,
-            "previous.validation": state.previous.validation,
             "generator.minibatch": run.minibatch_generator.get_state(),
             "generator.audit": run.audit_generator.get_state(),
         }
         for prefix, weights in (
             ("network", run.network.state_dict()),
             ("previous_weights", state.previous_weights),
+            ("untrained_weights", state.untrained_weights),
+            ("previous", {} if state.previous is None else vars(state.previous)),
+            ("untrained", {} if state.untrained is None else vars(state.untrained)),
         ):
-            tensors |= {f"{prefix}.{name}": value for name, value in weights.items()}
+            tensors |= {
+                f"{prefix}.{name}": value
+                for name, value in weights.items()
+                if isinstance(value, Tensor)
+            }
         values = {
             "iteration": state.iteration,
-            "baseline": dataclasses.asdict(state.baseline),
+            "exact": state.previous is None or state.previous.exact,
+            "baseline": None if state.baseline is None else dataclasses.asdict(state.baseline),
             "history": [dataclasses.asdict(metrics) for metrics in state.history],
             "seconds": self.stopwatch.seconds,
             "steps": self.method.stepper.steps,
@@ -280,15 +329,16 @@ class Loop:
         run.audit_generator.set_state(snapshot.tensors["generator.audit"])
         self.method.stepper.restore(snapshot)
         state.iteration = values["iteration"]
-        state.baseline = Baseline(**values["baseline"])
+        state.baseline = None if values["baseline"] is None else Baseline(**values["baseline"])
         state.history[:] = [IterationMetrics(**metrics) for metrics in values["history"]]
-        state.previous = Reading(
-            train=snapshot.tensors["previous.train"].to(device),
-            validation=snapshot.tensors["previous.validation"].to(device),
-        )
-        state.previous_weights = {
-            name: value.to(device) for name, value in snapshot.below("previous_weights").items()
+        found: dict[str, dict[str, Any]] = {
+            name: {key: value.to(device) for key, value in snapshot.below(name).items()}
+            for name in ("previous", "previous_weights", "untrained", "untrained_weights")
         }
+        state.previous = Reading(**found["previous"], exact=values["exact"])
+        state.previous_weights = found["previous_weights"]
+        state.untrained = Reading(**found["untrained"]) if found["untrained"] else None
+        state.untrained_weights = found["untrained_weights"]
         self.stopwatch.seconds.update(values["seconds"])
         for metrics in state.history:
             self.observe(IterationFinished(metrics=metrics))

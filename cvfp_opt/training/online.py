@@ -18,8 +18,9 @@ from cvfp_opt.model.passes import (
 )
 from cvfp_opt.training.events import Observer, Phase, Progress
 from cvfp_opt.training.loop import Loop, Losses, check_finite
+from cvfp_opt.training.reading import Reading
 from cvfp_opt.training.result import IterationMetrics, TrainingResult
-from cvfp_opt.training.run import Reading, TrainingRun
+from cvfp_opt.training.run import TrainingRun
 from cvfp_opt.training.snapshot import NOTHING, Keeper
 from cvfp_opt.training.steps import Stepper
 
@@ -59,14 +60,21 @@ class OnlineMethod:
             )
 
         train, losses = self._train_pass(iteration, previous, weight, tell)
-        start = zero_context(run.network) if previous is None else previous.validation[-1]
+        zero = zero_context(run.network)
+        start = zero if previous is None else previous.validation[-1]
         validation = sequential_pass(
             run.network,
             self._validation_tokens(),
             start,
             lambda done: tell(run.train.shape[0] + done),
         )
-        return Reading(train=train, validation=validation), losses
+        reading = Reading(
+            train=train,
+            validation=validation,
+            train_start=zero if previous is None else previous.train[-1],
+            validation_start=start,
+        )
+        return reading, losses
 
     def train(
         self, iteration: int, reading: Reading, previous: Reading | None, weight: float

@@ -27,6 +27,7 @@ class IterationMetrics:
         score: the two combined.
         validation_convergence_rate, validation_effective_rank, validation_score: the same on
             the validation split.
+        exact: whether both passes were exact; False where one was ``segment_pass``.
         residual: mean over tokens of the MSE against the previous pass; None at k = 0.
         weight: the diversity weight trained with after this pass; None if none was.
         learning_rate: trained with after this pass; None if none was.
@@ -44,6 +45,7 @@ class IterationMetrics:
     residual: float | None
     weight: float | None = None
     learning_rate: float | None = None
+    exact: bool = True
     cvfp_loss: float | None = None
     diversity_loss: float | None = None
 

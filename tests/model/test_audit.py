@@ -19,6 +19,7 @@ from cvfp_opt.model.audit import (
 )
 from cvfp_opt.model.lyapunov import lyapunov_exponent
 from cvfp_opt.model.network import ContextNetwork, ModelConfig
+from cvfp_opt.model.products import Product
 from cvfp_opt.model.passes import sequential_pass, zero_context
 
 
@@ -33,7 +34,7 @@ class Linear(nn.Module):
         super().__init__()
         self.a = a
 
-    def forward(self, context: Tensor, token: Tensor) -> Tensor:
+    def forward(self, context: Tensor, token: Tensor, product: Product | None = None) -> Tensor:
         return self.a * context + token
 
 

@@ -1,0 +1,217 @@
+"""The segment pass: a text as many segments, read at once as lanes of one matrix product.
+
+A token waits for the one before it, so a sequential pass is one product of a matrix and a vector
+after the other. Here M segments go side by side, each started from the context that the previous
+pass had shortly before it: ten times faster, and not the same thing.
+
+- ``segment_pass`` stops there. It is an honest algorithm for contexts to train on, and not for
+  contexts to report: each segment still remembers a little of the previous pass.
+- ``repaired_pass`` goes on until every segment starts where the one before it ended. Where the
+  net contracts (see model.lyapunov), what it gives is the sequential pass within TOLERANCE per
+  seam. Where it does not, a seam that agrees proves nothing, and repairs don't end: the caller
+  has to ask, see ``contracts``.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from cvfp_opt.model.lyapunov import lyapunov_exponent
+from cvfp_opt.model.network import ContextNetwork
+from cvfp_opt.model.passes import CONTEXT_LIMIT, ContextOverflow, Lane, sequential_passes
+from cvfp_opt.model.products import PRODUCTS, fast_linear
+
+NUM_SEGMENTS = 32
+BURN_IN = 16  # tokens that a segment reads before its own, to forget the previous pass
+
+# Largest difference of two contexts at a seam, relative to their norm.
+TOLERANCE = 1e-5
+# A repair that does not end soon is no faster than the sequential pass.
+MAX_ROUNDS = 4
+CONTRACTION = -0.1  # nats per token
+
+
+class _Lanes:
+    """A network's step for many lanes, its weights rounded once if the precision asks for it."""
+
+    def __init__(self, network: ContextNetwork, precision: str) -> None:
+        weights: dict[str, Tensor] = dict(network.named_parameters())
+        self._network = network
+        self._product = fast_linear if precision == "float32" else PRODUCTS[precision]
+        if precision == "bfloat16":
+            weights = {n: w.bfloat16() if w.ndim == 2 else w for n, w in weights.items()}
+        self._weights = weights
+
+    def step(self, contexts: Tensor, tokens: Tensor) -> Tensor:
+        """(lanes, D), (lanes, E) -> (lanes, D)."""
+        after: Tensor = functional_call(
+            self._network, self._weights, (contexts, tokens, self._product)
+        )
+        return after
+
+
+def _length(num_tokens: int, num_segments: int) -> int:
+    """Tokens of a segment; the last one may have fewer."""
+    return -(-num_tokens // num_segments)
+
+
+def _read_segments(
+    lanes: _Lanes, embeddings: Tensor, start: Tensor, previous: Tensor, length: int
+) -> tuple[Tensor, Tensor]:
+    """Contexts (T, D), and what each segment started from (M, D)."""
+    num_tokens = embeddings.shape[0]
+    first = torch.arange(0, num_tokens, length, device=embeddings.device)  # (M,)
+    burn_in = min(BURN_IN, length)
+    began = first - burn_in  # the first token that each reads; the first segment: none before 0
+    states = torch.cat([start.unsqueeze(0), previous])[began.clamp_min(0)]  # (M, D)
+    contexts = torch.empty_like(previous)
+    starts = states
+    for step in range(burn_in + length):
+        if step == burn_in:
+            states[0] = start
+            starts = states.clone()
+        tokens = (began + step).clamp(0, num_tokens - 1)
+        states = lanes.step(states, embeddings[tokens])
+        if step >= burn_in:
+            own = tokens == began + step  # not past the end
+            contexts[tokens[own]] = states[own]
+    return contexts, starts
+
+
+def _check(contexts: Tensor) -> Tensor:
+    """``contexts``, if they are in order. Raises ContextOverflow."""
+    largest = contexts.abs().max().item()
+    if not largest <= CONTEXT_LIMIT:
+        raise ContextOverflow(contexts.shape[0], largest)
+    return contexts
+
+
+@torch.no_grad()
+def segment_pass(
+    network: ContextNetwork,
+    embeddings: Tensor,
+    start: Tensor,
+    previous: Tensor,
+    precision: str = "float32",
+) -> Tensor:
+    """Contexts to train on: what a pass would give if each segment began a little out of step.
+
+    Args:
+        network: the step.
+        embeddings: (T, E) tokens.
+        start: (D,) context before the first token.
+        previous: (T, D) contexts of the pass before.
+        precision: a key of PRODUCTS.
+
+    Returns:
+        (T, D) contexts, without gradient.
+
+    Raises:
+        ContextOverflow: contexts became infinite, NaN or too large.
+    """
+    length = _length(embeddings.shape[0], NUM_SEGMENTS)
+    return _check(
+        _read_segments(_Lanes(network, precision), embeddings, start, previous, length)[0]
+    )
+
+
+def contracts(network: ContextNetwork, embeddings: Tensor, contexts: Tensor) -> bool:
+    """Whether two reads meet fast enough for repairs: Lyapunov exponent below CONTRACTION.
+
+    Args:
+        contexts: (T, D) of any pass that the net's is expected to be near.
+    """
+    generator = torch.Generator().manual_seed(0)  # the same answer for the same net
+    return lyapunov_exponent(network, embeddings, contexts, generator) < CONTRACTION
+
+
+@torch.no_grad()
+def repaired_pass(
+    network: ContextNetwork, embeddings: Tensor, start: Tensor, previous: Tensor
+) -> Tensor | None:
+    """The sequential pass of a contracting network, within TOLERANCE; None if it doesn't settle.
+
+    Segments that do not start where the one before ended are read again from there, until they
+    meet what they had read before. Arguments as in ``segment_pass``.
+
+    Raises:
+        ContextOverflow: contexts became infinite, NaN or too large.
+    """
+    num_tokens = embeddings.shape[0]
+    length = _length(num_tokens, NUM_SEGMENTS)
+    lanes = _Lanes(network, "float32")
+    contexts, starts = _read_segments(lanes, embeddings, start, previous, length)
+    first = torch.arange(0, num_tokens, length, device=embeddings.device)  # (M,)
+    for _ in range(MAX_ROUNDS):
+        _check(contexts)
+        ends = contexts[first[1:] - 1]  # (M - 1, D): where segments 1 ... should have started
+        torn = _apart(starts[1:], ends)
+        if not bool(torn.any()):
+            return contexts
+        again = first[1:][torn]
+        starts[1:][torn] = ends[torn]
+        _reread(lanes, embeddings, contexts, ends[torn], again, length)
+    return None
+
+
+def _apart(left: Tensor, right: Tensor) -> Tensor:
+    """(N, D), (N, D) -> (N,): whether they differ by more than TOLERANCE."""
+    distance = torch.linalg.vector_norm(left - right, dim=-1)
+    return distance > TOLERANCE * torch.linalg.vector_norm(right, dim=-1)
+
+
+def _reread(
+    lanes: _Lanes,
+    embeddings: Tensor,
+    contexts: Tensor,
+    states: Tensor,
+    first: Tensor,
+    length: int,
+) -> None:
+    """Read segments from ``states`` (N, D) into ``contexts``, until they meet what is there."""
+    position = first
+    end = (first + length).clamp_max(embeddings.shape[0])
+    while position.numel():
+        states = lanes.step(states, embeddings[position])
+        apart = _apart(contexts[position], states)
+        contexts[position] = states
+        going = apart & (position + 1 < end)
+        states, position, end = states[going], position[going] + 1, end[going]
+
+
+def exact_passes(
+    network: ContextNetwork,
+    lanes: Sequence[Lane],
+    guesses: Sequence[Tensor],
+    *,
+    repair: bool,
+    on_tokens: Callable[[int], None] | None = None,
+) -> list[Tensor]:
+    """Read one text or two: token by token, or repaired where that may be trusted.
+
+    Args:
+        lanes: what to read.
+        guesses: for each lane (T, D) contexts that those to come may be near; used for repairs.
+        repair: whether TOLERANCE will do; the network is asked whether it contracts.
+        on_tokens: called now and then with the number of tokens read.
+
+    Returns:
+        The (T, D) contexts of each lane, without gradient.
+
+    Raises:
+        ContextOverflow: contexts became infinite, NaN or too large.
+    """
+    if repair and contracts(network, lanes[0].embeddings, guesses[0]):
+        found: list[Tensor] = []
+        for lane, guess in zip(lanes, guesses, strict=True):
+            contexts = repaired_pass(network, lane.embeddings, lane.start, guess)
+            if contexts is None:
+                break
+            found.append(contexts)
+            if on_tokens is not None:
+                on_tokens(sum(map(len, found)))
+        else:
+            return found
+    return sequential_passes(network, lanes, on_tokens)
