@@ -20,6 +20,7 @@ def lyapunov_exponent(
     embeddings: Tensor,
     contexts: Tensor,
     generator: torch.Generator,
+    num_pairs: int = NUM_PAIRS,
 ) -> float:
     """Average log growth per token of a small difference between two reads.
 
@@ -33,6 +34,7 @@ def lyapunov_exponent(
         embeddings: (T, E) tokens of the pass.
         contexts: (T, D) contexts of that pass.
         generator: source of positions' offsets (CPU).
+        num_pairs: more of them spread less.
 
     Returns:
         The exponent in nats per token; -inf if the offsets vanish.
@@ -40,7 +42,7 @@ def lyapunov_exponent(
     num_tokens, width = contexts.shape
     steps = min(NUM_STEPS, num_tokens - 1)
     dropped = min(NUM_DROPPED, steps // 2)
-    lanes = min(NUM_PAIRS, num_tokens - steps)
+    lanes = min(num_pairs, num_tokens - steps)
     first = torch.linspace(1, num_tokens - steps, lanes, device=contexts.device).long()
     base = contexts[first - 1]  # (pairs, D)
     offset = torch.randn(lanes, width, generator=generator, dtype=base.dtype).to(base.device)

@@ -23,7 +23,8 @@ from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import CONTEXT_LIMIT, ContextOverflow, Lane, sequential_passes
 from cvfp_opt.model.products import PRODUCTS, fast_linear
 
-NUM_SEGMENTS = 32
+NUM_SEGMENTS = 32  # at most
+MIN_LENGTH = 64  # tokens of a segment: enough to forget, in a repair, where it started
 BURN_IN = 16  # tokens that a segment reads before its own, to forget the previous pass
 
 # Largest difference of two contexts at a seam, relative to their norm.
@@ -31,6 +32,7 @@ TOLERANCE = 1e-5
 # A repair that does not end soon is no faster than the sequential pass.
 MAX_ROUNDS = 4
 CONTRACTION = -0.1  # nats per token
+NUM_PAIRS = 8  # a quarter of the audit's: the question is coarser
 
 
 class _Lanes:
@@ -52,9 +54,9 @@ class _Lanes:
         return after
 
 
-def _length(num_tokens: int, num_segments: int) -> int:
+def _length(num_tokens: int) -> int:
     """Tokens of a segment; the last one may have fewer."""
-    return -(-num_tokens // num_segments)
+    return max(MIN_LENGTH, -(-num_tokens // NUM_SEGMENTS))
 
 
 def _read_segments(
@@ -111,7 +113,7 @@ def segment_pass(
     Raises:
         ContextOverflow: contexts became infinite, NaN or too large.
     """
-    length = _length(embeddings.shape[0], NUM_SEGMENTS)
+    length = _length(embeddings.shape[0])
     return _check(
         _read_segments(_Lanes(network, precision), embeddings, start, previous, length)[0]
     )
@@ -124,7 +126,8 @@ def contracts(network: ContextNetwork, embeddings: Tensor, contexts: Tensor) -> 
         contexts: (T, D) of any pass that the net's is expected to be near.
     """
     generator = torch.Generator().manual_seed(0)  # the same answer for the same net
-    return lyapunov_exponent(network, embeddings, contexts, generator) < CONTRACTION
+    exponent = lyapunov_exponent(network, embeddings, contexts, generator, NUM_PAIRS)
+    return exponent < CONTRACTION
 
 
 @torch.no_grad()
@@ -140,7 +143,7 @@ def repaired_pass(
         ContextOverflow: contexts became infinite, NaN or too large.
     """
     num_tokens = embeddings.shape[0]
-    length = _length(num_tokens, NUM_SEGMENTS)
+    length = _length(num_tokens)
     lanes = _Lanes(network, "float32")
     contexts, starts = _read_segments(lanes, embeddings, start, previous, length)
     first = torch.arange(0, num_tokens, length, device=embeddings.device)  # (M,)

@@ -7,7 +7,7 @@ import tomlkit
 from cvfp_opt.errors import StudyError
 from cvfp_opt.report.summary import Summary
 from cvfp_opt.report.tables import number, parameter, share
-from cvfp_opt.store.records import TrialRecord, with_parameters
+from cvfp_opt.store.records import TrialRecord, completed, with_parameters
 
 TEXTS = {"train": "training text", "validation": "validation text", "held_out": "held-out text"}
 
@@ -130,6 +130,8 @@ def best_toml(summary: Summary) -> str:
     document.add(
         tomlkit.comment(f"Trial {best.number} of study {summary.name}, score {best.value:.4f}.")
     )
-    for name, section in with_parameters(summary.record.definition, best.params).items():
+    for name, section in with_parameters(
+        completed(summary.record.definition), best.params
+    ).items():
         document[name] = section
     return tomlkit.dumps(document)

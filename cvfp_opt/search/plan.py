@@ -1,5 +1,6 @@
 """What `run` was asked for, made definite and checked before anything is written."""
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from cvfp_opt.search.definition_file import (
 from cvfp_opt.search.pruner import PRUNERS
 from cvfp_opt.search.sampler import SAMPLERS, PerTrialSampler
 from cvfp_opt.store.location import Location, check_writable, has_database
-from cvfp_opt.store.records import StudyRecord
+from cvfp_opt.store.records import StudyRecord, completed, missing_keys
 from cvfp_opt.store.storage import Store, open_for_reading
 from cvfp_opt.store.studies import create_study, has_study, load_study
 from cvfp_opt.training.data import Tokens
@@ -53,14 +54,23 @@ class Request:
         """The name of the study meant."""
         return self.study_name or Path(self.definition or DEFAULT_DEFINITION).stem
 
-    def resolve(self, frozen: StudyDefinition | None) -> StudyDefinition:
-        """The definition asked for, on top of the study's own if none is named."""
-        settings = list(self.settings)
+    def resolve(self, record: StudyRecord | None) -> StudyDefinition:
+        """The definition asked for, on top of the study's own if none is named.
+
+        A study does not have to be asked for keys that it is older than.
+        """
+        former = missing_keys(record.definition) if record is not None else {}
+        settings = [
+            f"{section}.{key}={json.dumps(value)}"
+            for section, keys in former.items()
+            for key, value in keys.items()
+        ]
+        settings += self.settings
         settings += data_settings(self.data) if self.data is not None else []
         settings += [f"search.seed={self.seed}"] if self.seed is not None else []
         sections: Sections
-        if self.definition is None and frozen is not None:
-            sections, where = frozen.to_dict(), f"study {self.name}"
+        if self.definition is None and record is not None:
+            sections, where = completed(record.definition), f"study {self.name}"
         else:
             where = self.definition or DEFAULT_DEFINITION
             sections = read_sections(where)
@@ -124,8 +134,7 @@ def make_plan(location: Location, request: Request) -> Plan:
     if has_database(location):
         with open_for_reading(location) as store:
             record = _record(store, request.name)
-    frozen = None if record is None else StudyDefinition.from_dict(record.definition)
-    definition = request.resolve(frozen)
+    definition = request.resolve(record)
     if record is not None:
         _compare(record, definition, request, location)
         typed = request.definition is not None
@@ -156,7 +165,7 @@ def _record(store: Store, name: str) -> StudyRecord | None:
 def _compare(
     record: StudyRecord, definition: StudyDefinition, request: Request, location: Location
 ) -> None:
-    found = differences(StudyDefinition.from_dict(record.definition), definition)
+    found = differences(StudyDefinition.from_dict(completed(record.definition)), definition)
     if found:
         raise StudyError(
             f"study {request.name!r} was created with another definition:\n  "

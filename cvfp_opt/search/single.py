@@ -16,6 +16,7 @@ from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.objective import never
 from cvfp_opt.search.stopping import SearchStopped
 from cvfp_opt.store.checkpoints import Account, read_checkpoint, write_checkpoint
+from cvfp_opt.store.records import completed
 from cvfp_opt.store.snapshots import SnapshotFile
 from cvfp_opt.training.data import Tokens
 from cvfp_opt.training.events import Observer
@@ -142,7 +143,7 @@ def load_network(folder: Path) -> tuple[ContextNetwork, StudyDefinition, Account
         CheckpointError: unreadable, or the weights do not fit the definition's sizes.
     """
     weights, account = read_checkpoint(folder)
-    definition = StudyDefinition.from_dict(account.definition)
+    definition = StudyDefinition.from_dict(completed(account.definition))
     network = ContextNetwork(
         definition.model,
         layernorm_mix=definition.hyperparameters().layernorm_mix,

@@ -17,12 +17,40 @@ STUDY = "cvfp_opt:study"
 MIRROR_OF = "cvfp_opt:mirror_of"
 
 
+Sections = dict[str, dict[str, Any]]
+
+# What was done before there was a key to ask for anything else. A recorded definition writes out
+# every key of its time: one that lacks these is older than they are.
+FORMER: Sections = {
+    "training": {
+        "learning_rate_schedule": "constant",
+        "precision": "float32",
+        "training_pass": "exact",
+        "measuring_pass": "sequential",
+    },
+}
+
+
+def missing_keys(definition: Mapping[str, Mapping[str, Any]]) -> Sections:
+    """The keys that a recorded definition is older than, with what was done then."""
+    return {
+        section: {k: v for k, v in keys.items() if k not in definition.get(section, {})}
+        for section, keys in FORMER.items()
+    }
+
+
+def completed(definition: Mapping[str, Mapping[str, Any]]) -> Sections:
+    """A recorded definition with the keys that it is older than."""
+    missing = missing_keys(definition)
+    return {name: {**keys, **missing.get(name, {})} for name, keys in definition.items()}
+
+
 @dataclass(frozen=True, kw_only=True)
 class StudyRecord:
     """What was fixed when a study was created.
 
     Attributes:
-        definition: the resolved study definition, section by section.
+        definition: the resolved study definition, section by section; ``completed`` reads it.
         definition_digest: SHA-256 of its canonical JSON, but for where the text lies.
         data_digest: SHA-256 of the tokens.
         created: epoch seconds.

@@ -78,7 +78,7 @@ def untrained_baseline(
         iteration: in which this is asked.
     """
     at = Progress(iteration=iteration, phase=Phase.BASELINE, done=0, total=0)
-    second = read(run, first, observe, at, network=network)
+    second = read(run, first, observe, at, network=network, repair=False)
     rate, validation_rate = (
         convergence_rate(residuals(now, before), run.threshold)
         for now, before in (

@@ -36,6 +36,7 @@ def read(
     at: Progress,
     *,
     exact: bool = True,
+    repair: bool = True,
     network: ContextNetwork | None = None,
     starts: tuple[Tensor, Tensor] | None = None,
 ) -> Reading:
@@ -45,6 +46,7 @@ def read(
         previous: the reading before; needed unless ``exact``.
         at: where in the run this is; its ``done`` and ``total`` are filled in.
         exact: False for contexts that are only trained on.
+        repair: False for a network that is not expected to contract: do not ask.
         network: to read with; None for the run's.
         starts: (D,) contexts to start training and validation text from, if not from there.
 
@@ -67,7 +69,8 @@ def read(
         observe(Progress(iteration=at.iteration, phase=at.phase, done=done, total=total))
 
     if exact:
-        repair = run.training.measuring_pass == "repaired" and previous is not None
+        repaired = run.training.measuring_pass == "repaired"
+        repair = repair and repaired and previous is not None
         found = exact_passes(network, lanes, near, repair=repair, on_tokens=tell)
     else:
         found = [

@@ -19,8 +19,8 @@ from cvfp_opt.model.audit import (
 )
 from cvfp_opt.model.lyapunov import lyapunov_exponent
 from cvfp_opt.model.network import ContextNetwork, ModelConfig
-from cvfp_opt.model.products import Product
 from cvfp_opt.model.passes import sequential_pass, zero_context
+from cvfp_opt.model.products import Product
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:

@@ -13,6 +13,7 @@ from cvfp_opt.model.metrics import (
     effective_rank,
     residual_quantiles,
     residuals,
+    singular_values,
 )
 from cvfp_opt.store.quantiles import rate_at
 
@@ -43,6 +44,21 @@ def test_effective_rank_against_numpy() -> None:
     expected = np.exp(-(p * np.log(p)).sum()) / 12
     assert effective_rank(contexts) == pytest.approx(expected, rel=1e-12)
     assert effective_rank(contexts.float()) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(400, 48), (48, 48), (30, 48)])
+@pytest.mark.parametrize("decades", [0, 3, 6, 6.9, 7.1, 9, 14])
+def test_the_gram_matrix_gives_the_singular_values(shape: tuple[int, int], decades: float) -> None:
+    """At any condition number: where squaring it would lose digits, by the SVD."""
+    left, _ = torch.linalg.qr(random(shape[0], min(shape)))
+    right, _ = torch.linalg.qr(random(shape[1], min(shape), seed=1))
+    expected = torch.logspace(0, -decades, min(shape), dtype=torch.float64)
+    contexts = left @ torch.diag(expected) @ right.T
+    found = singular_values(contexts).sort(descending=True).values
+    torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-12)
+    p = expected / expected.sum()
+    rank = (-(p * p.log()).sum()).exp().item() / shape[1]
+    assert effective_rank(contexts) == pytest.approx(rank, rel=5e-8)
 
 
 def test_effective_rank_ignores_scale_and_rotation() -> None:

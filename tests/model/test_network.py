@@ -12,8 +12,10 @@ from cvfp_opt.model.passes import (
     BLOCK,
     READERS,
     ContextOverflow,
+    Lane,
     default_reader,
     sequential_pass,
+    sequential_passes,
     zero_context,
 )
 
@@ -127,6 +129,7 @@ def test_without_compilation_the_plain_reader_is_the_default(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cpu = torch.device("cpu")
+    monkeypatch.delenv("NUMBA_DISABLE_JIT", raising=False)
     assert default_reader(cpu) == "compiled"
     assert default_reader(torch.device("cuda")) == "plain"
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
@@ -166,3 +169,22 @@ def test_gradients_agree_with_finite_differences() -> None:
 def test_a_mix_outside_its_range_is_refused(mix: float) -> None:
     with pytest.raises(DefinitionError, match=r"must lie in \[0, 1\]"):
         network_of(4, 4, 1, mix)
+
+
+@pytest.mark.parametrize("lengths", [(300, 300), (300, 40), (40, 300), (5, 5)])
+@pytest.mark.parametrize("layers", [1, 2, 4])
+@pytest.mark.parametrize("reader", READERS)
+def test_two_texts_side_by_side_are_each_read_as_alone(
+    reader: str, layers: int, lengths: tuple[int, int]
+) -> None:
+    network = network_of(8, 6, layers, 0.9)
+    starts = [zero_context(network), torch.ones(8, dtype=torch.float64)]
+    texts = [tokens_of(length, 6, seed=i) for i, length in enumerate(lengths)]
+    counts: list[int] = []
+    lanes = [Lane(text, start) for text, start in zip(texts, starts, strict=True)]
+    found = sequential_passes(network, lanes, counts.append, reader=reader)
+    for contexts, lane in zip(found, lanes, strict=True):
+        alone = sequential_pass(network, lane.embeddings, lane.start, reader=reader)
+        torch.testing.assert_close(contexts, alone, rtol=1e-10, atol=1e-10)
+    assert counts[-1] == sum(lengths)
+    assert counts == sorted(set(counts))

@@ -1,0 +1,97 @@
+"""``python -m benchmarks [ROW ...]``: each row's variants in turn, and how they compare."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import online, passes, scaling, step, trial
+from benchmarks.setting import machine
+from benchmarks.timing import Result
+from cvfp_opt.training.device import set_threads
+
+ROWS: Mapping[str, Callable[[int], Result]] = {
+    "pass": passes.sequential,
+    "segments": passes.segments,
+    "step": step.step,
+    "rank": step.rank,
+    "online": online.online,
+    "trial": trial.trial,
+    "search": trial.search,
+}
+LONG = ("search",)
+
+
+@click.command()
+@click.argument("rows", nargs=-1, metavar="[ROW]...")
+@click.option("--threads", type=int, help="Of torch. [default: all processors]")
+@click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def main(rows: tuple[str, ...], threads: int | None, repeats: int, as_json: bool) -> None:
+    """Compare old and new ways of doing the same work, in turn, in one process.
+
+    ROWS are pass, segments, step, rank, online, trial (minutes), search (an hour) and scaling;
+    all but the last two by default.
+    """
+    unknown = set(rows) - ROWS.keys() - {"scaling"}
+    if unknown:
+        raise click.UsageError(
+            f"rows are {', '.join([*ROWS, 'scaling'])}; got {', '.join(sorted(unknown))}"
+        )
+    console = Console(stderr=as_json)
+    found: dict[str, Any] = {"machine": machine(set_threads(threads)), "rows": []}
+    console.print("  ".join(f"{key} {value}" for key, value in found["machine"].items()))
+    for row in rows or [name for name in ROWS if name not in LONG]:
+        if row == "scaling":
+            found["scaling"] = scaling.scaling()
+            console.print_json(json.dumps(found["scaling"]))
+            continue
+        result = ROWS[row](repeats)
+        found["rows"].append(result.to_dict())
+        show(console, result)
+    if as_json:
+        print(json.dumps(found, indent=1))
+
+
+def show(console: Console, result: Result) -> None:
+    """A row as a table."""
+    unit = f" a {result.unit}" if result.unit else ""
+    table = Table(title=result.title, title_justify="left")
+    for header in (
+        "",
+        f"median{unit}",
+        "fastest ... slowest",
+        "times as fast",
+        "lowest ... highest",
+    ):
+        table.add_column(header, justify="left" if not header else "right")
+    for variant in result.variants:
+        value = variant.to_dict()
+        table.add_row(
+            variant.name,
+            seconds(value["median_seconds"]),
+            f"{seconds(value['fastest_seconds'])} ... {seconds(value['slowest_seconds'])}",
+            f"{value['ratio']:.2f}",
+            f"{value['lowest_ratio']:.2f} ... {value['highest_ratio']:.2f}",
+        )
+    console.print()
+    console.print(table)
+    for note in result.notes:
+        console.print(f"[dim]{note}[/dim]")
+
+
+def seconds(value: float) -> str:
+    """A duration at three digits."""
+    for factor, unit in ((1, "s"), (1e3, "ms"), (1e6, "us")):
+        if value * factor >= 1 or unit == "us":
+            return f"{value * factor:.3g} {unit}"
+    raise AssertionError
+
+
+if __name__ == "__main__":
+    torch.manual_seed(0)
+    main()

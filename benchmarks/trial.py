@@ -1,0 +1,89 @@
+"""A whole trial, and a whole search."""
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from benchmarks.timing import Result, Variant, in_turn
+from cvfp_opt.search.definition import StudyDefinition
+from cvfp_opt.search.definition_file import read_sections, resolve_definition
+from cvfp_opt.search.objective import Objective
+
+# As it was before segments and bfloat16: what `standard` still does.
+EXACT = (
+    "training.precision=float32",
+    "training.training_pass=exact",
+    "training.measuring_pass=sequential",
+)
+FAST = (
+    "training.precision=bfloat16",
+    "training.training_pass=segments",
+    "training.measuring_pass=repaired",
+)
+# so strict that all iterations are read
+WHOLE = ("training.min_converged_ratio=1.0", "space.phase1_convergence_threshold=0.001")
+
+
+def definition(*settings: str) -> StudyDefinition:
+    """The standard point, changed."""
+    return resolve_definition(read_sections("standard"), settings, where="standard")
+
+
+def trial(repeats: int) -> Result:
+    """The standard point in ten iterations, as exact as can be and as fast as can be."""
+    settings = {
+        "exact passes, float32": EXACT,
+        "exact passes, bfloat16": (FAST[0], *EXACT[1:]),
+        "repaired passes, bfloat16": (FAST[0], EXACT[1], FAST[2]),
+        "segments and repaired passes, bfloat16": FAST,
+    }
+
+    def one(chosen: tuple[str, ...]):
+        found = definition(*chosen, *WHOLE)
+        objective = Objective(
+            definition=found, tokens=found.load_tokens(), device=torch.device("cpu")
+        )
+        return lambda: objective({}, 0), 1
+
+    variants = in_turn(
+        {name: one(chosen) for name, chosen in settings.items()},
+        repeats=max(1, repeats // 2),
+        warm=False,
+    )
+    return Result(
+        row="trial", title="a whole trial: 10 iterations, audit", unit="", variants=variants
+    )
+
+
+NUM_TRIALS, NUM_OLD_TRIALS = 50, 6
+
+
+def search(repeats: int) -> Result:
+    """The recommended search of 50 trials; the old way is estimated from six of them."""
+
+    def run(count: int, settings: tuple[str, ...]) -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            words = ["--n-trials", str(count), "--storage", str(Path(folder) / "study.db")]
+            for setting in settings:
+                words += ["--set", setting]
+            started = time.perf_counter()
+            subprocess.run([sys.executable, "-m", "cvfp_opt", "run", *words], check=True)
+            return time.perf_counter() - started
+
+    old = run(NUM_OLD_TRIALS, (*EXACT, "search.pruner=none")) / NUM_OLD_TRIALS * NUM_TRIALS
+    new = run(NUM_TRIALS, ())
+    variants = [
+        Variant(name="exact passes, float32 (estimated)", seconds=[old], ratios=[1.0]),
+        Variant(name="recommended", seconds=[new], ratios=[old / new]),
+    ]
+    return Result(
+        row="search",
+        title="a whole search of 50 trials",
+        unit="",
+        variants=variants,
+        notes=(f"the old time is estimated from its first {NUM_OLD_TRIALS} trials",),
+    )
