@@ -4,7 +4,7 @@ The contexts of an iteration come from weights that move while they are read; on
 text and the audit are read with frozen weights. Batch losses have nothing to compare here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from cvfp_opt.model.passes import (
     BLOCK,
     CONTEXT_LIMIT,
     ContextOverflow,
+    default_reader,
     sequential_pass,
     zero_context,
 )
@@ -23,6 +24,47 @@ from cvfp_opt.training.result import IterationMetrics, TrainingResult
 from cvfp_opt.training.run import TrainingRun
 from cvfp_opt.training.snapshot import NOTHING, Keeper
 from cvfp_opt.training.steps import Stepper
+
+BlockTrainer = Callable[[Tensor, Tensor, Tensor | None, float, Tensor], Iterable[Sequence[float]]]
+"""Trains on tokens (n, E) one by one, from a context (D,) on, towards their contexts (n, D) of the
+previous pass if there was one, with a ``dist_reg_weight``; contexts go to the last (n, D). Gives
+cvfp loss, diversity loss and gradient norm of each, up to one where they are not finite."""
+
+
+def plain_block_trainer(run: TrainingRun, stepper: Stepper) -> BlockTrainer:
+    """Torch's own gradients and Adam: the reference, for every run."""
+    lane: Tensor | None = None  # (1, D), with its graph: bug 2 goes on over the end of a block
+
+    def train(
+        tokens: Tensor, start: Tensor, target: Tensor | None, weight: float, out: Tensor
+    ) -> Iterator[Sequence[float]]:
+        nonlocal lane
+        lane = start.unsqueeze(0) if lane is None else lane
+        for t in range(tokens.shape[0]):
+            # without the detach the second backward meets a graph that is gone: the seed's bug 2
+            incoming = lane.detach() if run.training.detach_context else lane
+            lane = run.network(incoming, tokens[t : t + 1])  # (1, D)
+            out[t] = lane.detach()[0]
+            yield stepper.step(lane, None if target is None else target[t : t + 1], weight)
+
+    return train
+
+
+def compiled_block_trainer(run: TrainingRun, stepper: Stepper) -> BlockTrainer:
+    """The compiled kernel; see cvfp_opt.model.compiled_online for where it applies."""
+    return stepper.step_compiled
+
+
+BLOCK_TRAINERS: Mapping[str, Callable[[TrainingRun, Stepper], BlockTrainer]] = {
+    "plain": plain_block_trainer,
+    "compiled": compiled_block_trainer,
+}
+
+
+def default_block_trainer(run: TrainingRun) -> str:
+    """``compiled`` where the kernel is, and does the same; a key of BLOCK_TRAINERS."""
+    applies = run.training.detach_context and run.diversity.loss == "deviation"
+    return default_reader(run.train.device) if applies else "plain"
 
 
 def train_online(
@@ -39,12 +81,17 @@ def train_online(
 
 
 class OnlineMethod:
-    """A ``Method`` that trains while it reads."""
+    """A ``Method`` that trains while it reads.
+
+    Args:
+        kind: a key of BLOCK_TRAINERS; None for the run's default.
+    """
 
     trains_while_reading = True
 
-    def __init__(self, run: TrainingRun, observe: Observer) -> None:
+    def __init__(self, run: TrainingRun, observe: Observer, kind: str | None = None) -> None:
         self.stepper = Stepper(run)
+        self._kind = kind or default_block_trainer(run)
         self._run = run
         self._observe = observe
 
@@ -97,23 +144,23 @@ class OnlineMethod:
         num_tokens = run.train.shape[0]
         start = zero_context(run.network) if previous is None else previous.train[-1]
         learning_rate = self.stepper.set_learning_rate(iteration, run.training.num_iterations)
-        context = start.unsqueeze(0)  # (1, D)
+        train_block = BLOCK_TRAINERS[self._kind](run, self.stepper)
+        context = start
         contexts = torch.empty(num_tokens, start.shape[0], dtype=start.dtype, device=start.device)
         sums = [0.0, 0.0]
-        for t in range(num_tokens):
-            # without the detach the second backward meets a graph that is gone: the seed's bug 2
-            incoming = context.detach() if run.training.detach_context else context
-            context = run.network(incoming, run.train[t : t + 1])  # (1, D)
-            target = None if previous is None else previous.train[t : t + 1]
-            losses = self.stepper.step(context, target, weight)
-            check_finite(*losses, where=f"token {t}")
-            sums = [sums[0] + losses[0], sums[1] + losses[1]]
-            contexts[t] = context.detach()[0]
-            if (t + 1) % BLOCK == 0 or t + 1 == num_tokens:
-                largest = contexts[t // BLOCK * BLOCK : t + 1].abs().max().item()
-                if not largest <= CONTEXT_LIMIT:
-                    raise ContextOverflow(t + 1, largest)
-                tell(t + 1)
+        for first in range(0, num_tokens, BLOCK):
+            last = min(first + BLOCK, num_tokens)
+            tokens, block = run.train[first:last], contexts[first:last]
+            target = None if previous is None else previous.train[first:last]
+            steps = train_block(tokens, context, target, weight, block)
+            for t, losses in enumerate(steps, first):
+                check_finite(*losses, where=f"token {t}")
+                sums = [sums[0] + losses[0], sums[1] + losses[1]]
+            largest = block.abs().max().item()
+            if not largest <= CONTEXT_LIMIT:
+                raise ContextOverflow(last, largest)
+            context = block[-1]
+            tell(last)
         return contexts, Losses(
             weight=weight,
             learning_rate=learning_rate,

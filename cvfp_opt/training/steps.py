@@ -89,6 +89,39 @@ class Stepper:
         self._running_mean = updated_mean(self._running_mean, contexts.detach(), self._momentum)
         return cvfp.item(), diversity.item(), norm
 
+    def step_compiled(
+        self, tokens: Tensor, context: Tensor, target: Tensor | None, weight: float, out: Tensor
+    ) -> list[list[float]]:
+        """Read tokens (n, E) from a context (D,) on, with a step after each: ``step``, compiled.
+
+        CPU, incoming contexts detached, and the loss "deviation" only; contexts (n, D) go to
+        ``out``, and up to n triples as ``step`` gives them are returned: see ``train_block``.
+        """
+        from cvfp_opt.model.compiled_online import Rule
+        from cvfp_opt.model.online_block import train_block
+
+        config, group = self._config, self._optimizer.param_groups[0]
+        norm = self._network.context_layers[0].context_norm
+        rule = Rule(
+            weight=weight,
+            diversity_scale=self.scale,
+            mean_momentum=self._momentum,
+            gradient_clip=config.gradient_clip,
+            normalized=config.cvfp_loss == "normalized",
+            always=config.step_rule == "always",
+            mix=self._network.context_layers[0].layernorm_mix,
+            epsilon=norm.eps,
+            learning_rate=group["lr"],
+            beta1=group["betas"][0],
+            beta2=group["betas"][1],
+            adam_epsilon=group["eps"],
+        )
+        losses, taken, self._running_mean = train_block(
+            self._network, self._optimizer, rule, tokens, context, target, self._running_mean, out
+        )
+        self.steps += taken
+        return losses.tolist()
+
     def _cvfp_loss(self, contexts: Tensor, target: Tensor) -> Tensor:
         if self._config.cvfp_loss == "normalized":
             return F.mse_loss(F.normalize(contexts, dim=-1), F.normalize(target, dim=-1))
