@@ -14,7 +14,12 @@ from cvfp_opt.search.pruner import PRUNERS
 from cvfp_opt.search.sampler import SAMPLERS
 from cvfp_opt.search.space import LIMITS, SearchSpace
 from cvfp_opt.store.records import with_parameters
-from cvfp_opt.training.config import Hyperparameters, ObjectiveConfig, TrainingConfig
+from cvfp_opt.training.config import (
+    OWN_THRESHOLD,
+    Hyperparameters,
+    ObjectiveConfig,
+    TrainingConfig,
+)
 from cvfp_opt.training.data import DataConfig, Tokens, load_tokens
 from cvfp_opt.training.embedding import EmbeddingConfig
 from cvfp_opt.training.trainers import TRAINERS
@@ -41,16 +46,19 @@ class SearchConfig:
         sampler: a key of SAMPLERS.
         num_startup_trials: random points before the sampler begins; at least 1.
         pruner: a key of PRUNERS.
-        num_pruner_startup_trials: complete trials before anything is pruned; at least 1.
+        num_pruner_startup_trials: trials that have come as far before one is pruned; at least 1.
         num_pruner_warmup_steps: iterations before a trial may be pruned; at least 1.
+        min_untrained_rank: ER / D of the untrained network, below which a trial is given up after
+            its first pass; in [0, 1], 0 for never. Not with the pruner "none".
         seed: of everything random in the study; in [0, 2^63).
     """
 
     sampler: str = "tpe"
     num_startup_trials: int = 10
-    pruner: str = "median"
-    num_pruner_startup_trials: int = 8
-    num_pruner_warmup_steps: int = 5
+    pruner: str = "halving"
+    num_pruner_startup_trials: int = 5
+    num_pruner_warmup_steps: int = 1
+    min_untrained_rank: float = 0.3
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -69,6 +77,11 @@ class SearchConfig:
                 raise DefinitionError(
                     f"search.{key}: at least 1 is required, got {getattr(self, key)}"
                 )
+        if not 0.0 <= self.min_untrained_rank <= 1.0:
+            raise DefinitionError(
+                "search.min_untrained_rank: a share in [0, 1] is required, got "
+                f"{self.min_untrained_rank}"
+            )
         if not 0 <= self.seed < 2**63:
             raise DefinitionError(
                 f"search.seed: a whole number from 0 to 2^63 - 1 is required, got {self.seed}"
@@ -160,6 +173,13 @@ class StudyDefinition:
                 f"{', '.join(searched)}; add {settings}"
             )
         return Hyperparameters(**{name: getattr(self.space, name) for name in LIMITS})
+
+    @property
+    def threshold(self) -> float:
+        """The convergence threshold of a definition that searches nothing."""
+        own = self.objective.threshold == OWN_THRESHOLD
+        parameters = self.hyperparameters()
+        return float(parameters.phase1_convergence_threshold if own else self.objective.threshold)
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Self:

@@ -8,7 +8,6 @@ import torch
 
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.training.config import OWN_THRESHOLD
 from cvfp_opt.training.data import Tokens
 from cvfp_opt.training.embedding import random_embeddings
 from cvfp_opt.training.events import Observer, ignore
@@ -59,16 +58,13 @@ class Objective:
                 definition.model.embedding_size,
                 torch_generator(seed, number, Purpose.EMBEDDINGS),
             )
-        threshold = definition.objective.threshold
-        if threshold == OWN_THRESHOLD:
-            threshold = parameters.phase1_convergence_threshold
         return TrainingRun(
             network=network.to(self.device),
             train=table[self.tokens.train].to(self.device),  # (T, E)
             held_out=table[self.tokens.held_out].to(self.device),  # (V, E)
             num_validation=self.tokens.num_validation,
             parameters=parameters,
-            threshold=float(threshold),
+            threshold=definition.threshold,
             training=definition.training,
             diversity=definition.diversity,
             schedule=definition.schedule,

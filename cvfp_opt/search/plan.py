@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.trial import FrozenTrial
 
 from cvfp_opt.errors import DataError, StudyError
 from cvfp_opt.search.code import check_allowed, compare_code, load_code
@@ -94,12 +95,22 @@ class Plan:
     code: dict[str, str]
     request: Request = field(repr=False)
 
+    def promise(self, trial: FrozenTrial, iteration: int) -> float | None:
+        """What a trial of the study promised after an iteration; None if it did not come there."""
+        iterations = trial.user_attrs.get("iterations", [])
+        residual = iterations[iteration]["residual"] if iteration < len(iterations) else None
+        if residual is None:
+            return None
+        rank = iterations[iteration]["effective_rank"]
+        threshold = self.definition.at(trial.params).threshold
+        return self.definition.objective.promise(residual, rank, threshold)
+
     def enter(self, store: Store, environment: dict[str, Any]) -> tuple[optuna.Study, bool]:
         """Open the study, creating it if need be; whether it was created."""
         search = self.definition.search
         sampler = PerTrialSampler(SAMPLERS[search.sampler], search.seed, search.num_startup_trials)
         pruner = PRUNERS[search.pruner](
-            search.num_pruner_startup_trials, search.num_pruner_warmup_steps
+            search.num_pruner_startup_trials, search.num_pruner_warmup_steps, self.promise
         )
         with store.lock():
             record = _record(store, self.name)

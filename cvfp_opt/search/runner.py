@@ -167,20 +167,31 @@ class _Reporter:
     def __init__(self, trial: optuna.Trial, search: Search) -> None:
         self._trial = trial
         self._objective = search.objective.definition.objective
+        self._search = search.objective.definition.search
         self._observer = search.observer
         self._stop = search.stop
+        self._iterations: list[dict[str, Any]] = []
         self.seconds = 0.0
 
     def observe(self, event: Event) -> None:
         self._stop.check()
-        if isinstance(event, IterationFinished) and self._objective.known_while_training:
+        if isinstance(event, IterationFinished):
             with self._timed():
-                self._trial.report(self._objective.value(event.metrics), event.metrics.iteration)
+                self._report(event.metrics)
         self._observer.trial_event(event)
 
+    def _report(self, metrics: IterationMetrics) -> None:
+        """Tell the study how far the trial is, for its pruner and for whoever looks."""
+        self._iterations.append(asdict(metrics))
+        write_attributes(self._trial, iterations=self._iterations)
+        if self._objective.known_while_training:
+            self._trial.report(self._objective.value(metrics), metrics.iteration)
+
     def should_prune(self, metrics: IterationMetrics) -> bool:
-        if not self._objective.known_while_training:
+        if not self._objective.known_while_training or self._search.pruner == "none":
             return False
+        if metrics.iteration == 0:
+            return metrics.effective_rank < self._search.min_untrained_rank
         with self._timed():
             return self._trial.should_prune()
 

@@ -28,6 +28,7 @@ FORMER: Sections = {
         "training_pass": "exact",
         "measuring_pass": "sequential",
     },
+    "search": {"min_untrained_rank": 0.0},
 }
 
 

@@ -60,9 +60,9 @@ class TrainingConfig:
     step_rule: str = "always"
     cvfp_loss: str = "raw"
     detach_context: bool = True
-    precision: str = "float32"
-    training_pass: str = "exact"
-    measuring_pass: str = "sequential"
+    precision: str = "bfloat16"
+    training_pass: str = "segments"
+    measuring_pass: str = "repaired"
 
     def __post_init__(self) -> None:
         for key, least in (("num_iterations", 2), ("minibatch_size", 2), ("num_epochs", 0)):
@@ -189,6 +189,18 @@ class ObjectiveConfig:
     def value(self, metrics: IterationMetrics) -> float:
         """The score after an iteration, on the split that is scored."""
         return metrics.validation_score if self.split == "validation" else metrics.score
+
+    def promise(self, residual: float, rank: float, threshold: float) -> float:
+        """What to expect of a run that is not over: larger for better.
+
+        The score, with ``log(threshold / residual)`` for the convergence rate, which is 0 for all
+        runs in the first iterations; on how well it ranks them see docs/experiments.md.
+        """
+        promise = self.effective_rank_weight * rank
+        if self.convergence_weight:
+            near = math.log(threshold / residual) if residual > 0 else math.inf
+            promise += self.convergence_weight * near
+        return promise
 
     def scored(self, result: TrainingResult) -> Scored | None:
         """What a run was worth; None if it did not come to its end."""

@@ -172,7 +172,8 @@ class Loop:
             if stop is not None:
                 return self._finish(stop, reading)
             if self.should_prune(metrics):
-                reason = f"score {metrics.score:.3f} after iteration {k}"
+                rank = f"rank {metrics.effective_rank:.1%}"
+                reason = f"score {metrics.score:.3f}, {rank} after iteration {k}"
                 return Outcome(status=Status.PRUNED, reason=reason)
             if k == 0 and not method.trains_while_reading:
                 self._meet(reading)

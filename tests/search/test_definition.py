@@ -121,8 +121,16 @@ def test_a_searched_parameter_can_be_fixed_and_a_range_changed() -> None:
         ("[data]\ntrain_tokens = 10\n", "data.train_tokens: at least 64 is required, got 10"),
         ("[search]\nsampler = 'tep'\n", "unknown sampler 'tep'; did you mean 'tpe'?"),
         ("[search]\npruner = 'mean'\n", "unknown pruner 'mean'"),
+        ("[search]\nmin_untrained_rank = 2\n", "min_untrained_rank: a share in [0, 1]"),
+        ("[training]\nprecision = 'float16'\n", "unknown value 'float16'; did you mean"),
+        ("[training]\ntraining_pass = 'segment'\n", "did you mean 'segments'?"),
+        ("[training]\nmeasuring_pass = 'exact'\n", "valid: repaired, sequential"),
+        ("[training]\ntrainer = 'online'\n", "--set training.precision=float32"),
         ("[search]\nseed = -1\n", "search.seed: a whole number from 0"),
-        ("[training]\nnum_iterations = 4\n", "num_pruner_warmup_steps < training.num_iterations"),
+        (
+            "[training]\nnum_iterations = 4\n[search]\nnum_pruner_warmup_steps = 4\n",
+            "num_pruner_warmup_steps < training.num_iterations",
+        ),
     ],
 )
 def test_a_bad_definition_is_refused_with_key_finding_and_file(toml: str, message: str) -> None:

@@ -9,7 +9,7 @@ from support import TINY
 from cvfp_opt.errors import DataError, StudyError
 from cvfp_opt.search.plan import Request, make_plan
 from cvfp_opt.store.location import resolve_location
-from cvfp_opt.store.records import STUDY
+from cvfp_opt.store.records import FORMER, STUDY
 from cvfp_opt.store.storage import open_for_search
 
 LOCATION = "x.db"
@@ -94,3 +94,23 @@ def test_a_newer_record_is_explained() -> None:
         store.storage.set_study_user_attr(study._study_id, STUDY, value)
     with pytest.raises(StudyError, match=r"written by a newer cvfp-opt .*pip install -U"):
         make_plan(resolve_location(LOCATION), Request(study_name="quick"))
+
+
+def test_a_study_is_not_asked_for_keys_that_it_is_older_than() -> None:
+    """What an earlier version did is gone on with, whatever the default is now."""
+    create(Request(definition="quick", settings=TINY))
+    with open_for_search(resolve_location(LOCATION)) as store:
+        study_id = store.storage.get_study_id_from_name("quick")
+        record = store.storage.get_study_user_attrs(study_id)[STUDY]
+        for key in FORMER["training"]:
+            del record["definition"]["training"][key]
+        store.storage.set_study_user_attr(study_id, STUDY, record)
+    for request in (
+        Request(study_name="quick"),
+        Request(definition="quick", settings=[*TINY, "search.seed=0"]),
+    ):
+        training = make_plan(resolve_location(LOCATION), request).definition.training
+        assert {key: getattr(training, key) for key in FORMER["training"]} == FORMER["training"]
+    asked = Request(definition="quick", settings=[*TINY, "training.precision=bfloat16"])
+    with pytest.raises(StudyError, match='the study has "float32", you asked for "bfloat16"'):
+        make_plan(resolve_location(LOCATION), asked)

@@ -168,9 +168,11 @@ def test_a_diverged_trial_fails_without_a_score_and_says_where(store: Store) -> 
     assert "in iteration" in record.reason
 
 
-def test_the_pruner_ends_trials_below_the_median(store: Store) -> None:
+@pytest.mark.parametrize("pruner", ["halving", "median"])
+def test_the_pruner_ends_trials_that_fall_behind(store: Store, pruner: str) -> None:
     search = make_search(
         store,
+        f"search.pruner={pruner}",
         "search.num_pruner_startup_trials=1",
         "search.num_pruner_warmup_steps=1",
         "training.num_iterations=6",
@@ -182,6 +184,39 @@ def test_the_pruner_ends_trials_below_the_median(store: Store) -> None:
         assert record.status == "pruned"
         assert len(record.iterations) >= 2
         assert record.audit == {}
+    if pruner == "halving":
+        assert {len(record.iterations) - 1 for record in pruned} <= {1, 2, 4}
+
+
+def test_a_hopeless_trial_is_given_up_after_one_pass(store: Store) -> None:
+    search = make_search(store, "search.min_untrained_rank=0.99")
+    search.run(3)
+    for record in trial_records(search.study):
+        assert record.state == "pruned"
+        assert len(record.iterations) == 1
+        assert record.environment["optimizer_steps"] == 0
+        assert "rank" in record.reason
+        assert record.seconds.keys() == {"pass", "rank", "bookkeeping"}
+
+
+def test_without_a_pruner_nothing_is_given_up(store: Store) -> None:
+    search = make_search(store, "search.min_untrained_rank=0.99", "search.pruner=none")
+    search.run(2)
+    assert all(state is TrialState.COMPLETE for state in states(search))
+
+
+def test_a_running_trial_shows_how_far_it_is(store: Store) -> None:
+    seen: list[int] = []
+
+    def look(number: int, event: Event) -> None:
+        if isinstance(event, IterationFinished):
+            (record,) = trial_records(search.study)
+            seen.append(len(record.iterations))
+
+    search = make_search(store, act=look)
+    search.run(1)
+    assert seen == list(range(1, len(seen) + 1))
+    assert len(seen) >= 2
 
 
 def test_no_trial_is_started_after_the_deadline(store: Store) -> None:

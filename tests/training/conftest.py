@@ -44,7 +44,14 @@ def make_run() -> Callable[..., TrainingRun]:
             ),
             **(parameters or {}),
         )
-        settings = {"num_iterations": 4, "minibatch_size": 16, "min_converged_ratio": 1.0}
+        settings = {
+            "num_iterations": 4,
+            "minibatch_size": 16,
+            "min_converged_ratio": 1.0,
+            "precision": "float32",
+            "training_pass": "exact",
+            "measuring_pass": "sequential",
+        }
         config = ModelConfig(context_size=D, embedding_size=E, num_layers=L)
         network = ContextNetwork(
             config, layernorm_mix=chosen.layernorm_mix, generator=generator(1)

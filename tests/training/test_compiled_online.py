@@ -16,7 +16,7 @@ from cvfp_opt.model.passes import BLOCK
 from cvfp_opt.training.events import Event, Progress, ignore
 from cvfp_opt.training.loop import Losses, NonFiniteLoss
 from cvfp_opt.training.online import OnlineMethod, default_block_trainer
-from cvfp_opt.training.run import Reading, TrainingRun
+from cvfp_opt.training.run import TrainingRun
 
 MakeRun = Callable[..., TrainingRun]
 ONLINE = {"trainer": "online", "loss": "deviation"}
@@ -183,7 +183,7 @@ def test_a_running_mean_and_a_target_are_not_written_to(make_run: MakeRun) -> No
     first, _ = method.read(0, None, 0.4)
     mean, target = method.stepper.tensors()["running_mean"], first.train
     copies = mean.clone(), target.clone()
-    method.read(1, Reading(train=target, validation=first.validation), 0.4)
+    method.read(1, replace(first, train=target), 0.4)
     assert torch.equal(mean, copies[0])
     assert torch.equal(target, copies[1])
 

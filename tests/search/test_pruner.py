@@ -1,0 +1,92 @@
+"""Pruners: who is given up, when, and by what."""
+
+import math
+
+import optuna
+import pytest
+from optuna.pruners import BasePruner, NopPruner
+from optuna.trial import FrozenTrial, TrialState
+
+from cvfp_opt.search.pruner import PRUNERS, HalvingPruner
+from cvfp_opt.training.config import ObjectiveConfig
+
+STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.FAIL)
+
+
+def promise(trial: FrozenTrial, step: int) -> float | None:
+    promises: list[float] = trial.user_attrs["promises"]
+    return promises[step] if step < len(promises) else None
+
+
+def study_of(*promises: list[float], states: tuple[TrialState, ...] = STATES) -> optuna.Study:
+    """Trials that promised so much after each iteration."""
+    study = optuna.create_study(direction="maximize")
+    for i, values in enumerate(promises):
+        state = states[i % len(states)]
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=state,
+                value=0.0 if state is TrialState.COMPLETE else None,
+                user_attrs={"promises": values},
+                intermediate_values=dict.fromkeys(range(len(values)), 0.0),
+            )
+        )
+    return study
+
+
+def pruned(study: optuna.Study, pruner: BasePruner) -> bool:
+    """Whether the last trial is."""
+    return pruner.prune(study, study.trials[-1])
+
+
+def test_below_the_median_of_those_that_came_as_far_a_trial_ends() -> None:
+    others = [[0.0, 1.0], [0.0, 2.0], [0.0, 3.0], [9.0]]  # one has not come to iteration 1
+    pruner = HalvingPruner(3, 1, promise)
+    assert pruned(study_of(*others, [0.0, 1.9]), pruner)
+    assert not pruned(study_of(*others, [0.0, 2.0]), pruner)
+
+
+def test_what_became_of_the_others_does_not_matter() -> None:
+    others = [[0.0, float(i)] for i in range(1, 10)]
+    for state in STATES:
+        study = study_of(*others, [0.0, 4.9], states=(state,))
+        assert pruned(study, HalvingPruner(3, 1, promise))
+
+
+def test_nothing_is_pruned_before_there_is_something_to_compare() -> None:
+    others = [[0.0, 1.0], [0.0, 2.0]]
+    assert not pruned(study_of(*others, [0.0, 0.1]), HalvingPruner(3, 1, promise))
+    assert pruned(study_of(*others, [0.0, 0.1]), HalvingPruner(2, 1, promise))
+
+
+@pytest.mark.parametrize("warmup", [1, 3])
+def test_the_rungs_are_powers_of_two_times_the_warmup(warmup: int) -> None:
+    rungs = []
+    for length in range(1, 20):
+        study = study_of(*([[1.0] * 20] * 4), [0.0] * length)
+        if pruned(study, HalvingPruner(3, warmup, promise)):
+            rungs.append(length - 1)
+    assert rungs == {1: [1, 2, 4, 8, 16], 3: [3, 6, 12]}[warmup]
+
+
+def test_a_trial_that_reported_nothing_goes_on() -> None:
+    assert not pruned(study_of([0.0, 1.0], []), HalvingPruner(1, 1, promise))
+
+
+def test_every_pruner_is_made_alike() -> None:
+    study = study_of([0.0, 1.0], [0.0, 1.0])
+    for factory in PRUNERS.values():
+        assert factory(1, 1, promise).prune(study, study.trials[-1]) in (True, False)
+    assert isinstance(PRUNERS["none"](1, 1, promise), NopPruner)
+
+
+def test_the_promise_knows_residuals_before_anything_converges() -> None:
+    objective = ObjectiveConfig()
+    near, far = objective.promise(0.5, 0.9, 0.1), objective.promise(2.0, 0.9, 0.1)
+    assert near > far
+    assert near - far == pytest.approx(0.5 * math.log(4))
+    assert objective.promise(0.5, 0.9, 0.1) > objective.promise(0.5, 0.7, 0.1)
+    assert objective.promise(0.5, 0.9, 0.2) == objective.promise(0.25, 0.9, 0.1)
+    assert objective.promise(0.0, 0.9, 0.1) == math.inf
+    rank_only = ObjectiveConfig(convergence_weight=0.0, effective_rank_weight=1.0)
+    assert rank_only.promise(7.0, 0.9, 0.1) == pytest.approx(0.9)
