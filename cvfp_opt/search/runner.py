@@ -40,8 +40,8 @@ class SearchObserver(Protocol):
     def trial_started(self, number: int, params: dict[str, Any]) -> None:
         """A trial begins."""
 
-    def trial_event(self, event: Event) -> None:
-        """Progress within the trial."""
+    def trial_event(self, number: int, event: Event) -> None:
+        """Progress within a trial; several may run at once."""
 
     def trial_finished(self, record: TrialRecord, records: list[TrialRecord]) -> None:
         """A trial ended; ``records`` are all trials of the study."""
@@ -176,7 +176,7 @@ class _Reporter:
         if isinstance(event, IterationFinished) and self._objective.known_while_training:
             with self._timed():
                 self._trial.report(self._objective.value(event.metrics), event.metrics.iteration)
-        self._observer.trial_event(event)
+        self._observer.trial_event(self._trial.number, event)
 
     def should_prune(self, metrics: IterationMetrics) -> bool:
         if not self._objective.known_while_training:
