@@ -1,6 +1,8 @@
 """What all tests share: an isolated folder, small studies, the command line in process."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -73,7 +75,7 @@ def run_tiny(invoke: Callable[..., Outcome]) -> Callable[..., Outcome]:
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """``start_cvfp_opt``, with every process ended after the test."""
+    """``start_cvfp_opt``, with every process and its children ended after the test."""
     started: list[subprocess.Popen[str]] = []
 
     def run(*words: str, cwd: Path) -> "subprocess.Popen[str]":
@@ -82,5 +84,6 @@ def start() -> Iterator[Start]:
 
     yield run
     for process in started:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.communicate()

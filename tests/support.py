@@ -38,6 +38,7 @@ def start_cvfp_opt(*words: str, cwd: Path) -> subprocess.Popen[str]:
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        start_new_session=True,  # a group of its own, to be signalled as a whole, as by ^C
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
     )
 

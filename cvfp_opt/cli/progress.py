@@ -1,11 +1,12 @@
 """What `run` shows: live bars on a terminal, one plain line per trial in a log."""
 
 import time
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from cvfp_opt.report.judgement import judge
@@ -26,16 +27,34 @@ from cvfp_opt.training.events import Event, IterationFinished, Phase
 from cvfp_opt.training.events import Progress as PhaseProgress
 
 
-class RunDisplay:
-    """Draws a search on a console. A SearchObserver, and a context manager for the bars."""
+@dataclass
+class _Running:
+    """A trial that runs: its bar, since when, and its latest figures."""
 
-    def __init__(self, console: Console, definition: StudyDefinition, total: int) -> None:
+    bar: TaskID
+    started: float
+    figures: str = ""
+
+
+class RunDisplay:
+    """Draws a search on a console. A SearchObserver, and a context manager for the bars.
+
+    Args:
+        console: where to draw.
+        definition: of the study.
+        total: trials of the study in all.
+        processes: that run trials side by side.
+    """
+
+    def __init__(
+        self, console: Console, definition: StudyDefinition, total: int, processes: int = 1
+    ) -> None:
         self._console = console
         self._total = total
+        self._processes = processes
         self._iterations = definition.training.num_iterations
         self._durations: list[float] = []
-        self._started = time.monotonic()
-        self._figures = ""
+        self._running: dict[int, _Running] = {}
         self._bars = Progress(
             TextColumn("{task.description}", justify="left"),
             BarColumn(bar_width=24),
@@ -45,7 +64,6 @@ class RunDisplay:
             disable=not console.is_terminal,
         )
         self._study_task = self._bars.add_task("study", total=total, text="")
-        self._trial_task = self._bars.add_task("trial", total=None, text="", visible=False)
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -69,11 +87,10 @@ class RunDisplay:
         """Say what is about to happen. ``done``: finished trials; None for a new study."""
         data = plan.definition.data
         action = "new study" if done is None else "going on with study"
-        threads = environment["threads"]
         self._line(
             f"{action} {plan.name} in {location.shown}: {self._total} trials in all, "
-            f"seed {plan.definition.search.seed}, {environment['device']} with {threads} "
-            f"thread{'s' if threads != 1 else ''}"
+            f"seed {plan.definition.search.seed}, {environment['device']}"
+            f"{_shares(self._processes, environment['threads'])}"
         )
         self._line(
             f"text: {data.place}, {data.train_tokens} tokens to train on, "
@@ -91,26 +108,23 @@ class RunDisplay:
 
     def stopping(self) -> None:
         """The user asked to stop."""
-        self._line("stopping: giving the running trial back (again to stop at once)")
+        trials = "trial" if self._processes == 1 else "trials"
+        self._line(f"stopping: giving the running {trials} back (again to stop at once)")
 
     def trial_started(self, number: int, params: dict[str, Any]) -> None:
         """Show the trial's bar."""
-        self._started = time.monotonic()
-        self._figures = ""
-        self._bars.update(
-            self._trial_task,
-            description=f"trial {number}",
-            total=self._iterations,
-            completed=0,
-            text=parameters_line(params),
-            visible=True,
+        self._remove_bar(number)  # of a process that died
+        bar = self._bars.add_task(
+            f"trial {number}", total=self._iterations, text=parameters_line(params)
         )
+        self._running[number] = _Running(bar, time.monotonic())
 
-    def trial_event(self, event: Event) -> None:
+    def trial_event(self, number: int, event: Event) -> None:
         """Move the trial's bar."""
+        running = self._running[number]
         if isinstance(event, IterationFinished):
             metrics = event.metrics
-            self._figures = (
+            running.figures = (
                 f"convergence {share(metrics.convergence_rate)}  "
                 f"rank {share(metrics.effective_rank)}"
             )
@@ -118,25 +132,38 @@ class RunDisplay:
         if not isinstance(event, PhaseProgress):
             return
         self._bars.update(
-            self._trial_task,
+            running.bar,
             completed=position(event),
             text=f"iteration {event.iteration + 1}/{self._iterations}  "
-            f"{event.phase.value:<18}  {self._figures}",
+            f"{event.phase.value:<18}  {running.figures}",
         )
 
     def trial_finished(self, record: TrialRecord, records: list[TrialRecord]) -> None:
         """Print the trial's line, and move the study's bar."""
-        spent = time.monotonic() - self._started
+        running = self._remove_bar(record.number)
+        spent = time.monotonic() - running.started if running else 0.0
         self._durations.append(spent)
         done = sum(r.finished for r in records)
         best = max((r for r in records if r.state == "complete"), key=_value, default=None)
         self._line(_trial_line(record, spent, done, self._total, best))
-        left = max(0, self._total - done) * sum(self._durations) / len(self._durations)
+        left = self._left(self._total - done)
         text = f"{done}/{self._total}"
         if best is not None:
             text += f"  best {_value(best):.3f} (untrained {untrained_score(best) or 0.0:.3f})"
         self._bars.update(self._study_task, completed=done, text=f"{text}  {duration(left)} left")
-        self._bars.update(self._trial_task, visible=False)
+
+    def _remove_bar(self, number: int) -> _Running | None:
+        running = self._running.pop(number, None)
+        if running is not None:
+            self._bars.remove_task(running.bar)
+        return running
+
+    def _left(self, trials: int) -> float:
+        """Seconds that ``trials`` take the processes, at the mean so far; at least one's."""
+        if trials <= 0:
+            return 0.0
+        rounds = max(1.0, trials / self._processes)
+        return rounds * sum(self._durations) / len(self._durations)
 
     # the end
 
@@ -170,6 +197,12 @@ class RunDisplay:
     def _line(self, text: str, style: str = "") -> None:
         # a terminal wraps between words; a log keeps one line per trial
         self._console.print(Text(text, style=style), soft_wrap=not self._console.is_terminal)
+
+
+def _shares(processes: int, threads: int) -> str:
+    """Who computes: `` with 2 threads``, or ``, 2 processes of 1 thread``."""
+    words = f"{threads} thread{'s' if threads != 1 else ''}"
+    return f" with {words}" if processes == 1 else f", {processes} processes of {words}"
 
 
 def _command(summary: Summary, location: Location) -> str:

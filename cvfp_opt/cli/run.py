@@ -9,11 +9,16 @@ import click
 from cvfp_opt.cli.options import json_option, storage_option, study_name_option
 
 if TYPE_CHECKING:
+    import optuna
     from rich.console import Console
 
     from cvfp_opt.cli.progress import RunDisplay
     from cvfp_opt.search.plan import Plan
     from cvfp_opt.store.location import Location
+    from cvfp_opt.store.storage import Store
+    from cvfp_opt.workers.task import Task
+
+DEFAULT_N_JOBS = 1
 
 
 class TrialCount(click.ParamType):
@@ -66,6 +71,15 @@ class TrialCount(click.ParamType):
 )
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
 @click.option("--threads", type=int, help="Threads of torch. [default: all processors]")
+@click.option(
+    "--n-jobs",
+    type=int,
+    default=DEFAULT_N_JOBS,
+    show_default=True,
+    metavar="N",
+    help="Processes that run trials side by side and share the threads; the order of results then "
+    "decides what is proposed: 1 for proposals that repeat.",
+)
 @json_option
 def run(
     definition: str | None,
@@ -79,6 +93,7 @@ def run(
     allow_code: bool,
     device: str,
     threads: int | None,
+    n_jobs: int,
     as_json: bool,
 ) -> None:
     """Search, or go on with a search that was stopped.
@@ -99,9 +114,10 @@ def run(
     from cvfp_opt.search.plan import Request, make_plan
     from cvfp_opt.store.location import resolve_location
     from cvfp_opt.training.device import resolve_device, set_threads
+    from cvfp_opt.workers.task import threads_each
 
     where = resolve_device(device)
-    count = set_threads(threads)
+    count = set_threads(threads_each(set_threads(threads), n_jobs))
     location = resolve_location(storage)
     request = Request(
         definition=definition,
@@ -113,7 +129,7 @@ def run(
     )
     plan = make_plan(location, request)
     environment = describe_environment(where, count)
-    sys.exit(_search(plan, location, environment, n_trials, deadline, console, as_json))
+    sys.exit(_search(plan, location, environment, n_trials, n_jobs, deadline, console, as_json))
 
 
 def _search(
@@ -121,49 +137,60 @@ def _search(
     location: "Location",
     environment: dict[str, Any],
     n_trials: tuple[int, bool],
+    n_jobs: int,
     deadline: float | None,
     console: "Console",
     as_json: bool,
 ) -> int:
     """Run the search and print its summary; the exit code."""
-    import torch
-
     from cvfp_opt.cli.progress import RunDisplay
     from cvfp_opt.report.summary import Summary
-    from cvfp_opt.search.objective import Objective
-    from cvfp_opt.search.runner import Search
-    from cvfp_opt.search.stopping import SearchStopped, StopRequest
+    from cvfp_opt.search.stopping import SearchStopped
     from cvfp_opt.store.records import count_finished
     from cvfp_opt.store.storage import open_for_search
+    from cvfp_opt.workers.task import Task
 
     with open_for_search(location) as store:
         study, created = plan.enter(store, environment)
         asked, relative = n_trials
         done = count_finished(study)
         total = asked + done if relative else asked
-        display = RunDisplay(console, plan.definition, total)
+        processes = min(n_jobs, max(1, total - done))
+        display = RunDisplay(console, plan.definition, total, processes)
         display.header(plan, location, environment, None if created else done)
-        objective = Objective(
-            definition=plan.definition,
-            tokens=plan.tokens,
-            device=torch.device(environment["device"]),
+        task = Task(
+            location=location, plan=plan, environment=environment, total=total, deadline=deadline
         )
         code = 0
         try:
-            with StopRequest(display.stopping) as stop, display:
-                Search(
-                    store=store,
-                    study=study,
-                    objective=objective,
-                    environment=environment,
-                    observer=display,
-                    stop=stop,
-                ).run(total, deadline)
+            _run_trials(task, processes, store, study, display)
         except SearchStopped as stopped:
             code = stopped.exit_code
         summary = Summary.of(study, location.shown)
     _finish(display, summary, location, code, as_json)
     return code
+
+
+def _run_trials(
+    task: "Task", processes: int, store: "Store", study: "optuna.Study", display: "RunDisplay"
+) -> None:
+    from cvfp_opt.search.stopping import StopRequest
+
+    if processes == 1:
+        with StopRequest(display.stopping) as stop, display:
+            task.search(store, study, display, stop)
+        return
+
+    from cvfp_opt.workers.local import LocalWorkers
+
+    workers = LocalWorkers(task, processes, store, study, display)
+
+    def stopping() -> None:
+        workers.stop()
+        display.stopping()
+
+    with StopRequest(stopping) as stop, display:
+        workers.run(stop)
 
 
 def _finish(

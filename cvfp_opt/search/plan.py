@@ -107,11 +107,6 @@ class Plan:
 
     def enter(self, store: Store, environment: dict[str, Any]) -> tuple[optuna.Study, bool]:
         """Open the study, creating it if need be; whether it was created."""
-        search = self.definition.search
-        sampler = PerTrialSampler(SAMPLERS[search.sampler], search.seed, search.num_startup_trials)
-        pruner = PRUNERS[search.pruner](
-            search.num_pruner_startup_trials, search.num_pruner_warmup_steps, self.promise
-        )
         with store.lock():
             record = _record(store, self.name)
             if record is None:
@@ -131,7 +126,16 @@ class Plan:
                 _compare_data(record, self.definition, self.tokens, self.name)
                 compare_code(self.name, record.code, self.code)
                 created = False
-        return load_study(store, self.name, sampler=sampler, pruner=pruner), created
+        return self.load(store), created
+
+    def load(self, store: Store) -> optuna.Study:
+        """Open the study that was entered, with its sampler and pruner."""
+        search = self.definition.search
+        sampler = PerTrialSampler(SAMPLERS[search.sampler], search.seed, search.num_startup_trials)
+        pruner = PRUNERS[search.pruner](
+            search.num_pruner_startup_trials, search.num_pruner_warmup_steps, self.promise
+        )
+        return load_study(store, self.name, sampler=sampler, pruner=pruner)
 
 
 def make_plan(location: Location, request: Request) -> Plan:

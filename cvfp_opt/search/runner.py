@@ -40,8 +40,8 @@ class SearchObserver(Protocol):
     def trial_started(self, number: int, params: dict[str, Any]) -> None:
         """A trial begins."""
 
-    def trial_event(self, event: Event) -> None:
-        """Progress within the trial."""
+    def trial_event(self, number: int, event: Event) -> None:
+        """Progress within a trial; several may run at once."""
 
     def trial_finished(self, record: TrialRecord, records: list[TrialRecord]) -> None:
         """A trial ended; ``records`` are all trials of the study."""
@@ -178,7 +178,7 @@ class _Reporter:
         if isinstance(event, IterationFinished):
             with self._timed():
                 self._report(event.metrics)
-        self._observer.trial_event(event)
+        self._observer.trial_event(self._trial.number, event)
 
     def _report(self, metrics: IterationMetrics) -> None:
         """Tell the study how far the trial is, for its pruner and for whoever looks."""

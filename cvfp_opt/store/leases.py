@@ -56,6 +56,9 @@ class Lease:
         if self.host != socket.gethostname():
             return True
         try:
-            return abs(psutil.Process(self.pid).create_time() - self.started) > 1.0
+            process = psutil.Process(self.pid)
+            if process.status() == psutil.STATUS_ZOMBIE:  # ended, but nobody has asked how
+                return True
+            return abs(process.create_time() - self.started) > 1.0
         except psutil.NoSuchProcess:
             return True

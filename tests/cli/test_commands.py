@@ -145,6 +145,7 @@ BAD_INPUT = [
     (["run", "--timeout", "-1"], 2, "--timeout"),
     (["run", "--device", "tpu"], 1, "--device: one of auto, cpu, cuda is required, got 'tpu'"),
     (["run", "--threads", "0"], 1, "--threads: at least 1 is required, got 0"),
+    (["run", "--n-jobs", "0"], 1, "--n-jobs: at least 1 is required, got 0"),
     (["run", "--set", "training"], 1, "section.key=value is required"),
     (["run", "--set", "training.epochs=1"], 1, "training.epochs: unknown key; did you mean"),
     (["run", "--data", "missing.txt"], 1, "no such file or folder"),

@@ -38,8 +38,8 @@ class Recorder:
     def trial_started(self, number: int, params: dict[str, Any]) -> None:
         self.started.append(number)
 
-    def trial_event(self, event: Event) -> None:
-        self._act(self.started[-1], event)
+    def trial_event(self, number: int, event: Event) -> None:
+        self._act(number, event)
 
     def trial_finished(self, record: TrialRecord, records: list[TrialRecord]) -> None:
         self.finished.append(record)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import optuna
+import psutil
 import pytest
 from optuna.trial import TrialState
 
@@ -37,6 +38,17 @@ def test_a_new_trial_carries_the_lease_of_its_worker(study: optuna.Study) -> Non
     study.ask()
     lease = Lease.from_dict(study.trials[0].system_attrs[LEASE])
     assert (lease.pid, lease.is_dead()) == (os.getpid(), False)
+
+
+def test_a_process_that_ended_is_dead_even_if_nobody_asked_how() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    started = psutil.Process(process.pid).create_time()
+    lease = replace(Lease.of_this_process(), pid=process.pid, started=started)
+    assert not lease.is_dead()
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # a zombie from here on
+    assert lease.is_dead()
+    process.communicate()
 
 
 def test_an_enqueued_trial_is_claimed_once_and_leased(study: optuna.Study, store: Store) -> None:

@@ -1,0 +1,1 @@
+"""Who runs a search: worker processes on this machine. Starts and restarts; decides nothing."""

@@ -1,0 +1,64 @@
+"""What a worker is to do, the same in this process and in another one."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+
+from cvfp_opt.errors import DeviceError
+from cvfp_opt.search.objective import Objective
+from cvfp_opt.search.plan import Plan
+from cvfp_opt.search.runner import Search, SearchObserver
+from cvfp_opt.search.stopping import StopRequest
+from cvfp_opt.store.location import Location
+from cvfp_opt.store.storage import Store
+from cvfp_opt.training.device import resolve_device
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One worker's share of a search. Can be pickled.
+
+    Attributes:
+        location: of the study's database.
+        plan: already entered, so that the study exists.
+        environment: what the worker runs on, with its own number of threads.
+        total: finished and running trials of the study, whoever runs them.
+        deadline: ``time.monotonic()``, one clock for all processes of a machine, after which no
+            further trial is started; None for none.
+    """
+
+    location: Location
+    plan: Plan
+    environment: dict[str, Any]
+    total: int
+    deadline: float | None = None
+
+    def search(
+        self, store: Store, study: optuna.Study, observer: SearchObserver, stop: StopRequest
+    ) -> None:
+        """Run trials until the total or the deadline is reached; see ``Search.run``."""
+        objective = Objective(
+            definition=self.plan.definition,
+            tokens=self.plan.tokens,
+            device=resolve_device(self.environment["device"]),
+        )
+        Search(
+            store=store,
+            study=study,
+            objective=objective,
+            environment=self.environment,
+            observer=observer,
+            stop=stop,
+        ).run(self.total, self.deadline)
+
+
+def threads_each(threads: int, n_jobs: int) -> int:
+    """Threads for each of ``n_jobs`` processes that share ``threads``; at least one.
+
+    Raises:
+        DeviceError: fewer than one process.
+    """
+    if n_jobs < 1:
+        raise DeviceError(f"--n-jobs: at least 1 is required, got {n_jobs}")
+    return max(1, threads // n_jobs)

@@ -1,0 +1,288 @@
+"""Real worker processes: exact totals, stops, deaths and errors; nothing is left running."""
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing, suppress
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from subprocess import Popen
+
+import optuna
+import psutil
+import pytest
+import torch
+from optuna.trial import TrialState
+from support import TINY, TINY_ARGUMENTS, Outcome, Start
+
+from cvfp_opt.search.definition_file import read_sections, resolve_definition
+from cvfp_opt.search.objective import Objective
+from cvfp_opt.search.stopping import SearchStopped, StopRequest
+from cvfp_opt.store.leases import LEASE
+from cvfp_opt.workers.process import _ignore_further_sigterm
+
+Invoke = Callable[..., Outcome]
+
+DATABASE = Path("storage") / "cvfp.db"
+TWO_JOBS = ["run", "quick", *TINY_ARGUMENTS, "--threads", "2", "--n-jobs", "2"]
+# Long enough that a signal sent while a trial reports still meets that trial.
+SLOWER = [
+    "training.num_iterations=30",
+    "data.train_tokens=256",
+    "model.num_layers=3",
+    "training.min_converged_ratio=1.0",
+    "search.pruner=none",
+]
+SLOWER_ARGUMENTS = [word for setting in SLOWER for word in ("--set", setting)]
+SLOW_JOBS = [*TWO_JOBS, *SLOWER_ARGUMENTS, "--n-trials", "5"]
+
+
+def trials() -> list[optuna.trial.FrozenTrial]:
+    return optuna.load_study(study_name="quick", storage=f"sqlite:///{DATABASE}").trials
+
+
+def states() -> list[TrialState]:
+    return [trial.state for trial in trials()]
+
+
+def finished_lines(out: str) -> list[str]:
+    return [line for line in out.splitlines() if line.startswith("[")]
+
+
+def read_until(process: "Popen[str]", text: str) -> str:
+    """What it prints, up to the first line that has ``text``."""
+    assert process.stdout is not None
+    read = ""
+    for line in process.stdout:
+        read += line
+        if text in line:
+            return read
+    raise AssertionError(f"ended without {text!r}:\n{read}")
+
+
+def wait_for_trial(process: "Popen[str]") -> int:
+    """Wait until a trial is well under way; the process that runs it."""
+    query = (
+        "SELECT value_json FROM trials JOIN trial_system_attributes USING (trial_id) "
+        "JOIN trial_intermediate_values USING (trial_id) "
+        "WHERE state = 'RUNNING' AND key = ? AND step >= 1"
+    )
+    while process.poll() is None:
+        with suppress(sqlite3.OperationalError):  # not created yet
+            connection = sqlite3.connect(f"{DATABASE.absolute().as_uri()}?mode=ro", uri=True)
+            with closing(connection):
+                row = connection.execute(query, (LEASE,)).fetchone()
+                if row is not None:
+                    return int(json.loads(row[0])["pid"])
+        time.sleep(0.005)  # asks again; leaves the processor to the search
+    raise AssertionError("no trial was met")
+
+
+def end_of(process: "Popen[str]") -> tuple[int, str]:
+    """Exit code and the rest of the output."""
+    out, _ = process.communicate(timeout=120)
+    assert "Traceback" not in out
+    return process.returncode, out
+
+
+def test_two_workers_do_exactly_the_total_and_what_one_would(start: Start) -> None:
+    code, out = end_of(start(*TWO_JOBS, "--n-trials", "8", cwd=Path.cwd()))
+    assert code == 0, out
+    assert "8 trials in all, seed 0, cpu, 2 processes of 1 thread\n" in out
+    lines = finished_lines(out)
+    assert sorted(int(line.split()[2]) for line in lines) == list(range(8))
+    assert [line.split("]")[0] for line in lines][-1] == "[8/8"
+    found = trials()
+    assert [t.state for t in found] == [TrialState.COMPLETE] * 8
+    assert len({t.system_attrs[LEASE]["pid"] for t in found}) == 2
+    definition = resolve_definition(read_sections("quick"), TINY, where="quick")
+    solo = Objective(
+        definition=definition, tokens=definition.load_tokens(), device=torch.device("cpu")
+    )
+    for trial in found:
+        params = definition.space.suggest(optuna.trial.FixedTrial(trial.params))  # type: ignore[arg-type]
+        digest = trial.user_attrs["environment"]["weights_digest"]
+        assert solo(params, trial.number).weights_digest == digest
+        assert trial.user_attrs["environment"]["threads"] == 1
+
+
+def workers_of(process: "Popen[str]") -> list[psutil.Process]:
+    children = psutil.Process(process.pid).children()
+    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+
+
+def stop_by_sigint(process: "Popen[str]") -> None:
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+
+
+def stop_by_sigterm(process: "Popen[str]") -> None:
+    process.terminate()
+
+
+def stop_by_sigterm_to_all(process: "Popen[str]") -> None:
+    os.killpg(process.pid, signal.SIGTERM)  # as a service manager does
+
+
+def test_stops_give_all_trials_back_and_the_same_command_ends_at_the_total(start: Start) -> None:
+    given_back = {}
+    for stop, signum in (
+        (stop_by_sigint, signal.SIGINT),
+        (stop_by_sigterm, signal.SIGTERM),
+        (stop_by_sigterm_to_all, signal.SIGTERM),
+    ):
+        process = start(*SLOW_JOBS, cwd=Path.cwd())
+        wait_for_trial(process)
+        stop(process)
+        code, out = end_of(process)
+        assert code == 128 + signum, out
+        assert "stopping: giving the running trials back" in out
+        assert "nothing is lost. To go on, type: cvfp-opt run --study-name quick" in out
+        assert "worker process" not in out
+        assert TrialState.WAITING in states()
+        assert TrialState.RUNNING not in states()
+        given_back |= {t.number: t.params for t in trials() if t.state is TrialState.WAITING}
+    code, out = end_of(start(*SLOW_JOBS, cwd=Path.cwd()))
+    assert code == 0, out
+    assert states() == [TrialState.COMPLETE] * 5
+    assert given_back.items() <= {t.number: t.params for t in trials()}.items()
+
+
+def test_nothing_is_lost_when_the_parent_and_then_a_worker_is_killed(start: Start) -> None:
+    process = start(*SLOW_JOBS, cwd=Path.cwd())
+    wait_for_trial(process)
+    workers = workers_of(process)
+    assert len(workers) == 2
+    process.kill()
+    gone, alive = psutil.wait_procs(workers, timeout=60)
+    assert (len(gone), alive) == (2, [])
+    assert end_of(process)[0] == -signal.SIGKILL
+    assert TrialState.RUNNING not in states()
+    assert TrialState.WAITING in states()
+
+    process = start(*SLOW_JOBS, cwd=Path.cwd())
+    victim = wait_for_trial(process)
+    os.kill(victim, signal.SIGKILL)
+    code, out = end_of(process)
+    assert code == 0, out
+    told = (
+        rf"worker process {victim}, which ran trial \d, was killed by SIGKILL \(exit status -9\)"
+    )
+    assert re.search(told, out)
+    assert "was left by a dead process: it runs again" in out
+    assert states() == [TrialState.COMPLETE] * 5
+
+
+# A loss of the user's own is the one place where a test can act within a worker.
+LOSS = """
+import multiprocessing, os, time
+from cvfp_opt.errors import DataError
+from cvfp_opt.model.diversity import orthogonality
+IN_WORKER = multiprocessing.parent_process() is not None
+
+def loss(contexts, running_mean):
+    if IN_WORKER and len(contexts) == 16:  # a minibatch, not a trial of the loss itself
+        {act}
+    return orthogonality(contexts, running_mean)
+"""
+
+
+def start_with_loss(start: Start, act: str) -> "Popen[str]":
+    Path("mine.py").write_text(LOSS.format(act=act))
+    return start(*TWO_JOBS, "--set", "diversity.loss=mine:loss", cwd=Path.cwd())
+
+
+def test_an_error_in_a_worker_is_one_line_and_ends_all(start: Start) -> None:
+    code, out = end_of(start_with_loss(start, 'raise DataError("the text is gone")'))
+    assert code == 1
+    assert out.splitlines()[-1] == "Error: the text is gone"
+    assert set(states()) == {TrialState.WAITING}
+
+
+def test_workers_that_keep_dying_are_given_up(start: Start) -> None:
+    code, out = end_of(start_with_loss(start, "os._exit(7)"))
+    assert code == 1
+    assert out.count("ended with exit status 7") == 5  # two, and three replacements
+    [error] = [line for line in out.splitlines() if line.startswith("Error")]
+    assert error.startswith("Error: 50 of 50 trials are left undone: 5 worker processes died")
+    assert set(states()) == {TrialState.WAITING}
+
+
+def test_a_second_signal_ends_workers_that_do_not_listen(start: Start) -> None:
+    process = start_with_loss(start, 'print("deaf", flush=True); time.sleep(1000)')
+    read_until(process, "deaf")
+    stop_by_sigint(process)
+    read_until(process, "again to stop at once")
+    stop_by_sigint(process)
+    code, out = end_of(process)
+    assert code == 130, out
+    assert "stopped after 0 of 50 trials; nothing is lost" in out
+    assert TrialState.RUNNING not in states()
+
+
+def test_workers_leave_an_interrupt_to_the_parent_from_their_birth(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("sitecustomize.py").write_text(
+        "import sys\nif any('spawn_main' in a for a in sys.orig_argv): print('born', flush=True)"
+    )
+    path = [str(Path.cwd()), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, path)))
+    process = start(*TWO_JOBS, "--n-trials", "2", cwd=Path.cwd())
+    read_until(process, "born")
+    for worker in workers_of(process):
+        worker.send_signal(signal.SIGINT)
+    code, out = end_of(process)
+    assert code == 0, out
+    assert "worker process" not in out
+    assert states() == [TrialState.COMPLETE] * 2
+
+
+def test_a_worker_heeds_the_first_sigterm_only() -> None:
+    with StopRequest(_ignore_further_sigterm) as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(SearchStopped):
+            stop.check()
+
+
+def test_a_bug_in_a_worker_gives_exit_3_and_a_log_with_its_traceback(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "cvfp_opt.search.environment.describe_environment",
+        lambda device, threads: {"device": "cpu", "threads": "many"},
+    )
+    outcome = invoke(*TWO_JOBS)
+    assert outcome.code == 3
+    assert "this is a bug in cvfp-opt: WorkerError: TypeError: " in outcome.err
+    [log] = Path("storage/logs").iterdir()
+    assert "in set_threads" in log.read_text()
+
+
+@pytest.fixture
+def num_started(monkeypatch: pytest.MonkeyPatch) -> list[SpawnProcess]:
+    """The processes that are started from here on."""
+    started: list[SpawnProcess] = []
+    start = SpawnProcess.start
+
+    def counted(process: SpawnProcess) -> None:
+        started.append(process)
+        start(process)
+
+    monkeypatch.setattr(SpawnProcess, "start", counted)
+    return started
+
+
+def test_no_process_is_started_without_need(
+    run_tiny: Invoke, num_started: list[SpawnProcess]
+) -> None:
+    assert "cpu with 1 thread\n" in run_tiny("--n-trials", "1", "--n-jobs", "1").out
+    assert "cpu with 1 thread\n" in run_tiny("--n-trials", "2", "--n-jobs", "4").out
+    run_tiny("--n-trials", "2", "--n-jobs", "4")
+    assert num_started == []
+    assert "2 processes of 1 thread\n" in run_tiny("--n-trials", "4", "--n-jobs", "3").out
+    assert len(num_started) == 2
