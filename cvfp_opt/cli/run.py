@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from cvfp_opt.store.storage import Store
     from cvfp_opt.workers.task import Task
 
-DEFAULT_N_JOBS = 1
-
 
 class TrialCount(click.ParamType):
     """``50``: the study's total; ``+10``: that many more."""
@@ -74,11 +72,10 @@ class TrialCount(click.ParamType):
 @click.option(
     "--n-jobs",
     type=int,
-    default=DEFAULT_N_JOBS,
-    show_default=True,
     metavar="N",
     help="Processes that run trials side by side and share the threads; the order of results then "
-    "decides what is proposed: 1 for proposals that repeat.",
+    "decides what is proposed: 1 for proposals that repeat. [default: one a thread, up to 4; 1 on "
+    "a GPU]",
 )
 @json_option
 def run(
@@ -93,7 +90,7 @@ def run(
     allow_code: bool,
     device: str,
     threads: int | None,
-    n_jobs: int,
+    n_jobs: int | None,
     as_json: bool,
 ) -> None:
     """Search, or go on with a search that was stopped.
@@ -114,10 +111,12 @@ def run(
     from cvfp_opt.search.plan import Request, make_plan
     from cvfp_opt.store.location import resolve_location
     from cvfp_opt.training.device import resolve_device, set_threads
-    from cvfp_opt.workers.task import threads_each
+    from cvfp_opt.workers.task import default_jobs, threads_each
 
     where = resolve_device(device)
-    count = set_threads(threads_each(set_threads(threads), n_jobs))
+    available = set_threads(threads)
+    n_jobs = default_jobs(where, available) if n_jobs is None else n_jobs
+    count = set_threads(threads_each(available, n_jobs))
     location = resolve_location(storage)
     request = Request(
         definition=definition,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
+import torch
 
 from cvfp_opt.errors import DeviceError
 from cvfp_opt.search.objective import Objective
@@ -51,6 +52,19 @@ class Task:
             observer=observer,
             stop=stop,
         ).run(self.total, self.deadline)
+
+
+# Beyond, a new user's machine would be full of processes, half a gigabyte each.
+MAX_DEFAULT_JOBS = 4
+
+
+def default_jobs(device: torch.device, threads: int) -> int:
+    """As many processes as threads, up to MAX_DEFAULT_JOBS; one on a GPU.
+
+    Passes use one thread, and training gains less from a second one than a second trial does:
+    docs/performance.md.
+    """
+    return 1 if device.type != "cpu" else max(1, min(threads, MAX_DEFAULT_JOBS))
 
 
 def threads_each(threads: int, n_jobs: int) -> int:
