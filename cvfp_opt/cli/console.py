@@ -2,12 +2,16 @@
 
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 
+if TYPE_CHECKING:
+    from cvfp_opt.search.definition import StudyDefinition
+
 LOG_WIDTH = 120
+NOTEWORTHY_SECONDS = 2.0
 
 
 def make_console(*, stderr: bool = False) -> Console:
@@ -15,6 +19,20 @@ def make_console(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else LOG_WIDTH
     return Console(file=stream, width=width, highlight=False, soft_wrap=False)
+
+
+def compile_once(console: Console, definition: "StudyDefinition", device: str) -> None:
+    """Compile the kernels if this installation has not, and say so: it takes seconds."""
+    import torch
+
+    from cvfp_opt.training.warmup import compile_kernels
+
+    with console.status("compiling the kernels, once after an installation ..."):
+        seconds = compile_kernels(
+            definition.training.trainer, definition.model.num_layers, torch.device(device)
+        )
+    if seconds > NOTEWORTHY_SECONDS:
+        console.print(f"kernels compiled in {seconds:.0f} s, once after an installation")
 
 
 def print_lines(lines: list[str]) -> None:

@@ -142,6 +142,7 @@ def _search(
     as_json: bool,
 ) -> int:
     """Run the search and print its summary; the exit code."""
+    from cvfp_opt.cli.console import compile_once
     from cvfp_opt.cli.progress import RunDisplay
     from cvfp_opt.report.summary import Summary
     from cvfp_opt.search.stopping import SearchStopped
@@ -160,6 +161,7 @@ def _search(
         task = Task(
             location=location, plan=plan, environment=environment, total=total, deadline=deadline
         )
+        compile_once(console, plan.definition, environment["device"])
         code = 0
         try:
             _run_trials(task, processes, store, study, display)

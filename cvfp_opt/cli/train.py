@@ -80,6 +80,7 @@ def _train(
 ) -> "TrainingResult":
     import torch
 
+    from cvfp_opt.cli.console import compile_once
     from cvfp_opt.cli.training_table import resumable
     from cvfp_opt.search.objective import Objective
     from cvfp_opt.search.single import FileKeeper, run_resumable, save_network
@@ -89,6 +90,7 @@ def _train(
         definition=definition, tokens=tokens, device=torch.device(environment["device"])
     )
     run = objective.prepare({}, 0)
+    compile_once(console, definition, environment["device"])
     with resumable(console, definition) as table:
         keeper = FileKeeper(definition, tokens, environment, table.notice)
         result = run_resumable(run, table.observe, keeper)

@@ -1,0 +1,27 @@
+"""Compiling the kernels before they are needed, so that the wait can be announced."""
+
+import time
+
+import torch
+
+from cvfp_opt.model.compiled_online import Rule
+from cvfp_opt.model.network import ContextNetwork, ModelConfig
+from cvfp_opt.model.online_block import train_block
+from cvfp_opt.model.passes import default_reader, sequential_pass, zero_context
+
+
+def compile_kernels(trainer: str, num_layers: int, device: torch.device) -> float:
+    """Compile what a trainer runs, or load it from numba's cache; the seconds that took."""
+    started = time.perf_counter()
+    if default_reader(device) != "compiled":
+        return 0.0
+    config = ModelConfig(context_size=4, embedding_size=4, num_layers=num_layers)
+    network = ContextNetwork(config, layernorm_mix=1.0, generator=torch.Generator().manual_seed(0))
+    text = torch.eye(4)
+    zero = zero_context(network)
+    sequential_pass(network, text, zero)
+    if trainer == "online":
+        rule = Rule(0.5, 1.0, 0.5, 1.0, False, True, 1.0, 1e-5, 1e-3, 0.9, 0.999, 1e-8)
+        adam = torch.optim.Adam(network.parameters())
+        train_block(network, adam, rule, text, zero, None, None, torch.empty(4, 4))
+    return time.perf_counter() - started
