@@ -227,7 +227,9 @@ def _trial_line(
     if record.state == "complete":
         parts.append(f"score {_value(record):.3f}")
     ended = record.status if record.state != "fail" else f"{record.status}: {record.reason}"
-    if record.environment.get("optimizer_steps") == 0 and record.state != "fail":
+    if record.state == "pruned":
+        ended = f"pruned after iteration {len(record.iterations) - 1}"
+    elif record.environment.get("optimizer_steps") == 0 and record.state != "fail":
         ended = f"{ended}: 0 optimizer steps: this is the untrained network"
     if record.metrics:
         figures = scored(record)

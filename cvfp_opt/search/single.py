@@ -28,6 +28,9 @@ from cvfp_opt.training.trainers import TRAINERS
 # A run that is over sooner is not worth a file of hundreds of megabytes.
 MIN_SECONDS_KEPT = 30.0
 
+# Of search.environment.
+BITS_DEPEND_ON = ("versions", "processor", "reader", "bfloat16", "device", "threads", "code")
+
 
 class FileKeeper:
     """A Keeper that keeps a run's snapshot on disk, so that the same command goes on from it.
@@ -54,7 +57,7 @@ class FileKeeper:
             definition.digest(),
             tokens.digest,
             tokens.sources,
-            *(environment.get(k) for k in ("versions", "processor", "device", "threads", "code")),
+            *(environment.get(key) for key in BITS_DEPEND_ON),
         ]
         key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
         self._file = SnapshotFile(key=key)

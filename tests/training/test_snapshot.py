@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from cvfp_opt.model import segments
 from cvfp_opt.training.events import Event, IterationTrained, ignore
 from cvfp_opt.training.run import TrainingRun
 from cvfp_opt.training.snapshot import NOTHING, Snapshot
@@ -40,8 +41,16 @@ class Stopped(Exception):
     ],
 )
 def test_a_stopped_run_goes_on_to_the_same_bits(
-    make_run: MakeRun, trainer: str, loss: str, scale: str, stop_after: int
+    make_run: MakeRun,
+    trainer: str,
+    loss: str,
+    scale: str,
+    stop_after: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(segments, "MIN_LENGTH", 8)  # or the text would be one segment
+    fast = {"training_pass": "segments", "measuring_pass": "repaired"}
+
     def fresh() -> TrainingRun:
         return make_run(
             loss=loss,
@@ -49,6 +58,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(
             trainer=trainer,
             schedule="adaptive",
             learning_rate_schedule="linear",
+            **(fast if trainer == "batch" and scale == "none" else {}),
         )
 
     def stop(event: Event) -> None:
