@@ -75,7 +75,15 @@ class TrialCount(click.ParamType):
     metavar="N",
     help="Processes that run trials side by side and share the threads; the order of results then "
     "decides what is proposed: 1 for proposals that repeat. [default: one a thread, up to 4; 1 on "
-    "a GPU]",
+    "a GPU or with --lanes]",
+)
+@click.option(
+    "--lanes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Trials computed together in one process: for a GPU, which one trial leaves idle.",
 )
 @json_option
 def run(
@@ -91,6 +99,7 @@ def run(
     device: str,
     threads: int | None,
     n_jobs: int | None,
+    lanes: int,
     as_json: bool,
 ) -> None:
     """Search, or go on with a search that was stopped.
@@ -108,6 +117,7 @@ def run(
         console.print("[dim]loading ...[/dim]", end="\r")
 
     from cvfp_opt.search.environment import describe_environment
+    from cvfp_opt.search.lanes import check_lanes
     from cvfp_opt.search.plan import Request, make_plan
     from cvfp_opt.store.location import resolve_location
     from cvfp_opt.training.device import resolve_device, set_threads
@@ -115,7 +125,8 @@ def run(
 
     where = resolve_device(device)
     available = set_threads(threads)
-    n_jobs = default_jobs(where, available) if n_jobs is None else n_jobs
+    if n_jobs is None:
+        n_jobs = 1 if lanes > 1 else default_jobs(where, available)
     count = set_threads(threads_each(available, n_jobs))
     location = resolve_location(storage)
     request = Request(
@@ -127,8 +138,10 @@ def run(
         allow_code=allow_code,
     )
     plan = make_plan(location, request)
+    check_lanes(plan.definition, lanes, n_jobs)
     environment = describe_environment(where, count)
-    sys.exit(_search(plan, location, environment, n_trials, n_jobs, deadline, console, as_json))
+    at_once = n_jobs, lanes
+    sys.exit(_search(plan, location, environment, n_trials, at_once, deadline, console, as_json))
 
 
 def _search(
@@ -136,7 +149,7 @@ def _search(
     location: "Location",
     environment: dict[str, Any],
     n_trials: tuple[int, bool],
-    n_jobs: int,
+    at_once: tuple[int, int],
     deadline: float | None,
     console: "Console",
     as_json: bool,
@@ -155,11 +168,16 @@ def _search(
         asked, relative = n_trials
         done = count_finished(study)
         total = asked + done if relative else asked
-        processes = min(n_jobs, max(1, total - done))
-        display = RunDisplay(console, plan.definition, total, processes)
+        processes, lanes = (min(count, max(1, total - done)) for count in at_once)
+        display = RunDisplay(console, plan.definition, total, processes * lanes)
         display.header(plan, location, environment, None if created else done)
         task = Task(
-            location=location, plan=plan, environment=environment, total=total, deadline=deadline
+            location=location,
+            plan=plan,
+            environment=environment,
+            total=total,
+            deadline=deadline,
+            lanes=lanes,
         )
         compile_once(console, plan.definition, environment["device"])
         code = 0

@@ -23,7 +23,7 @@ from cvfp_opt.model.metrics import (
     residuals,
 )
 from cvfp_opt.model.network import ContextNetwork
-from cvfp_opt.model.passes import Lane
+from cvfp_opt.model.passes import Chains, Lane
 from cvfp_opt.model.segments import exact_passes
 
 REFERENCE_THRESHOLD = 0.1
@@ -211,6 +211,7 @@ def audit_network(
     clock: Callable[[], float],
     repair: bool = False,
     on_tokens: Callable[[int], None] | None = None,
+    chains: Chains | None = None,
 ) -> Audit:
     """Audit a trained net; costs one pass over the training and two over the held-out text.
 
@@ -226,6 +227,7 @@ def audit_network(
         clock: seconds.
         repair: whether passes within model.segments.TOLERANCE will do.
         on_tokens: progress, in tokens read so far by the audit.
+        chains: what to read with; None for the default of the device.
 
     Raises:
         ContextOverflow: from a pass.
@@ -241,6 +243,7 @@ def audit_network(
         [contexts, torch.cat([previous_held_out, previous_held_out])],
         repair=repair,
         on_tokens=on_tokens,
+        chains=chains,
     )
     held_out, held_out_again = twice.chunk(2)
     exponent = lyapunov_exponent(network, texts.train, again, generator)

@@ -61,6 +61,25 @@ def compiled_reader(network: ContextNetwork, texts: Sequence[Tensor]) -> BlockRe
     return CompiledPass(network, texts).read
 
 
+ChainReader = Callable[[Tensor, Tensor], Tensor]
+"""Reads B chains of tokens (B, T, E) from contexts (B, D) on: contexts (B, T, D) after each."""
+
+Chains = Callable[[ContextNetwork, str], ChainReader]
+"""(network, precision: a key of PRODUCTS) -> a reader of chains with its weights as they are when
+it is called."""
+
+
+def chain_reader(chains: Chains, network: ContextNetwork, texts: Sequence[Tensor]) -> BlockReader:
+    """A reader of blocks that has another one read them."""
+    read_chains = chains(network, "float32")
+
+    def read(first: int, last: int, contexts: Tensor, out: Tensor) -> None:
+        tokens = torch.stack([text[first:last] for text in texts[: contexts.shape[0]]])
+        out.copy_(read_chains(contexts, tokens))
+
+    return read
+
+
 READERS: Mapping[str, ReaderFactory] = {"plain": plain_reader, "compiled": compiled_reader}
 
 
@@ -84,6 +103,7 @@ def sequential_passes(
     lanes: Sequence[Lane],
     on_tokens: Callable[[int], None] | None = None,
     reader: str | None = None,
+    chains: Chains | None = None,
 ) -> list[Tensor]:
     """Read one text or two, token by token: ``C[t] = f(x_t, C[t-1])``, ``C[-1] = start``.
 
@@ -92,6 +112,7 @@ def sequential_passes(
         lanes: what to read; the second shares the sweeps over the weights with the first.
         on_tokens: called with the number of tokens read, every BLOCK tokens and at the end.
         reader: a key of READERS; None for the default of the device.
+        chains: what to read with instead.
 
     Returns:
         The (T, D) contexts of each lane, without gradient.
@@ -102,7 +123,10 @@ def sequential_passes(
     order = sorted(range(len(lanes)), key=lambda i: -len(lanes[i].embeddings))  # longest first
     texts = [lanes[i].embeddings for i in order]
     contexts = [text.new_empty(len(text), network.config.context_size) for text in texts]
-    read = READERS[reader or default_reader(texts[0].device)](network, texts)
+    if chains is not None:
+        read = chain_reader(chains, network, texts)
+    else:
+        read = READERS[reader or default_reader(texts[0].device)](network, texts)
     state = torch.stack([lanes[i].start for i in order])  # (lanes, D)
     first = done = 0
     for length in sorted({len(text) for text in texts}):  # after each, a lane is through
@@ -130,6 +154,7 @@ def sequential_pass(
     start: Tensor,
     on_tokens: Callable[[int], None] | None = None,
     reader: str | None = None,
+    chains: Chains | None = None,
 ) -> Tensor:
     """The contexts (T, D) of one text; see ``sequential_passes``."""
-    return sequential_passes(network, [Lane(embeddings, start)], on_tokens, reader)[0]
+    return sequential_passes(network, [Lane(embeddings, start)], on_tokens, reader, chains)[0]

@@ -32,20 +32,20 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def _rounded_product(left: Tensor, right: Tensor) -> Tensor:
-    """``left @ right`` of bfloat16 matrices, rounded to bfloat16."""
+    """``left @ right`` of bfloat16 matrices or stacks of them, rounded to bfloat16."""
     if has_bfloat16(left.device):
         return left @ right
     return (left.float() @ right.float()).bfloat16()
 
 
 class _RoundedLinear(torch.autograd.Function):
-    """``input @ weight.T`` for (B, N) and (M, N), and its gradients."""
+    """``input @ weight.T`` for (B, N) and (M, N), or stacks of both, and its gradients."""
 
     @staticmethod
     def forward(ctx: Any, input: Tensor, weight: Tensor) -> Tensor:
         rounded, rounded_weight = input.bfloat16(), weight.bfloat16()
         ctx.save_for_backward(rounded, rounded_weight)
-        return _rounded_product(rounded, rounded_weight.T).to(input.dtype)
+        return _rounded_product(rounded, rounded_weight.mT).to(input.dtype)
 
     @staticmethod
     @once_differentiable
@@ -55,7 +55,7 @@ class _RoundedLinear(torch.autograd.Function):
         to_input = None
         if ctx.needs_input_grad[0]:
             to_input = _rounded_product(outer, rounded_weight).to(gradient.dtype)
-        return to_input, _rounded_product(outer.T, rounded).to(gradient.dtype)
+        return to_input, _rounded_product(outer.mT, rounded).to(gradient.dtype)
 
 
 def bfloat16_linear(input: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -79,4 +79,14 @@ def _has_onednn() -> bool:
     return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
+def stacked_linear(input: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """``F.linear`` for each of S: (S, B, N), (S, M, N), (S, 1, M) -> (S, B, M)."""
+    return torch.baddbmm(bias, input, weight.mT)
+
+
 PRODUCTS: Mapping[str, Product] = {"float32": F.linear, "bfloat16": bfloat16_linear}
+STACKED_PRODUCTS: Mapping[str, Product] = {
+    "float32": stacked_linear,
+    "bfloat16": bfloat16_linear,
+}
+"""The same for stacks of matrices, see ``stacked_linear``."""

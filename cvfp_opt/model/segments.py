@@ -20,7 +20,14 @@ from torch.func import functional_call
 
 from cvfp_opt.model.lyapunov import lyapunov_exponent
 from cvfp_opt.model.network import ContextNetwork
-from cvfp_opt.model.passes import CONTEXT_LIMIT, ContextOverflow, Lane, sequential_passes
+from cvfp_opt.model.passes import (
+    CONTEXT_LIMIT,
+    ChainReader,
+    Chains,
+    ContextOverflow,
+    Lane,
+    sequential_passes,
+)
 from cvfp_opt.model.products import PRODUCTS, fast_linear
 
 NUM_SEGMENTS = 32  # at most
@@ -53,6 +60,18 @@ class _Lanes:
         )
         return after
 
+    def read(self, contexts: Tensor, tokens: Tensor) -> Tensor:
+        """A ChainReader: (lanes, D), (lanes, T, E) -> (lanes, T, D)."""
+        out = contexts.new_empty(*tokens.shape[:2], contexts.shape[1])
+        for t in range(tokens.shape[1]):
+            contexts = out[:, t] = self.step(contexts, tokens[:, t])
+        return out
+
+
+def own_chains(network: ContextNetwork, precision: str) -> ChainReader:
+    """Chains as lanes of one product, on any device."""
+    return _Lanes(network, precision).read
+
 
 def _length(num_tokens: int) -> int:
     """Tokens of a segment; the last one may have fewer."""
@@ -60,7 +79,7 @@ def _length(num_tokens: int) -> int:
 
 
 def _read_segments(
-    lanes: _Lanes, embeddings: Tensor, start: Tensor, previous: Tensor, length: int
+    read: ChainReader, embeddings: Tensor, start: Tensor, previous: Tensor, length: int
 ) -> tuple[Tensor, Tensor]:
     """Contexts (T, D), and what each segment started from (M, D)."""
     num_tokens = embeddings.shape[0]
@@ -68,18 +87,13 @@ def _read_segments(
     burn_in = min(BURN_IN, length)
     began = first - burn_in  # the first token that each reads; the first segment: none before 0
     states = torch.cat([start.unsqueeze(0), previous])[began.clamp_min(0)]  # (M, D)
-    contexts = torch.empty_like(previous)
-    starts = states
-    for step in range(burn_in + length):
-        if step == burn_in:
-            states[0] = start
-            starts = states.clone()
-        tokens = (began + step).clamp(0, num_tokens - 1)
-        states = lanes.step(states, embeddings[tokens])
-        if step >= burn_in:
-            own = tokens == began + step  # not past the end
-            contexts[tokens[own]] = states[own]
-    return contexts, starts
+    steps = torch.arange(burn_in + length, device=embeddings.device)
+    # (M, burn_in + length, E); past the end the last token again
+    tokens = embeddings[(began.unsqueeze(1) + steps).clamp(0, num_tokens - 1)]
+    starts = read(states, tokens[:, :burn_in])[:, -1].clone()
+    starts[0] = start
+    contexts = read(starts, tokens[:, burn_in:])  # (M, length, D)
+    return contexts.flatten(0, 1)[:num_tokens].clone(), starts
 
 
 def _check(contexts: Tensor) -> Tensor:
@@ -97,6 +111,7 @@ def segment_pass(
     start: Tensor,
     previous: Tensor,
     precision: str = "float32",
+    chains: Chains = own_chains,
 ) -> Tensor:
     """Contexts to train on: what a pass would give if each segment began a little out of step.
 
@@ -106,6 +121,7 @@ def segment_pass(
         start: (D,) context before the first token.
         previous: (T, D) contexts of the pass before.
         precision: a key of PRODUCTS.
+        chains: what to read with.
 
     Returns:
         (T, D) contexts, without gradient.
@@ -114,9 +130,8 @@ def segment_pass(
         ContextOverflow: contexts became infinite, NaN or too large.
     """
     length = _length(embeddings.shape[0])
-    return _check(
-        _read_segments(_Lanes(network, precision), embeddings, start, previous, length)[0]
-    )
+    read = chains(network, precision)
+    return _check(_read_segments(read, embeddings, start, previous, length)[0])
 
 
 def contracts(network: ContextNetwork, embeddings: Tensor, contexts: Tensor) -> bool:
@@ -132,7 +147,11 @@ def contracts(network: ContextNetwork, embeddings: Tensor, contexts: Tensor) -> 
 
 @torch.no_grad()
 def repaired_pass(
-    network: ContextNetwork, embeddings: Tensor, start: Tensor, previous: Tensor
+    network: ContextNetwork,
+    embeddings: Tensor,
+    start: Tensor,
+    previous: Tensor,
+    chains: Chains = own_chains,
 ) -> Tensor | None:
     """The sequential pass of a contracting network, within TOLERANCE; None if it doesn't settle.
 
@@ -145,7 +164,8 @@ def repaired_pass(
     num_tokens = embeddings.shape[0]
     length = _length(num_tokens)
     lanes = _Lanes(network, "float32")
-    contexts, starts = _read_segments(lanes, embeddings, start, previous, length)
+    read = chains(network, "float32")
+    contexts, starts = _read_segments(read, embeddings, start, previous, length)
     first = torch.arange(0, num_tokens, length, device=embeddings.device)  # (M,)
     for _ in range(MAX_ROUNDS):
         _check(contexts)
@@ -191,6 +211,7 @@ def exact_passes(
     *,
     repair: bool,
     on_tokens: Callable[[int], None] | None = None,
+    chains: Chains | None = None,
 ) -> list[Tensor]:
     """Read one text or two: token by token, or repaired where that may be trusted.
 
@@ -199,6 +220,7 @@ def exact_passes(
         guesses: for each lane (T, D) contexts that those to come may be near; used for repairs.
         repair: whether TOLERANCE will do; the network is asked whether it contracts.
         on_tokens: called now and then with the number of tokens read.
+        chains: what to read with; None for the default of each kind of pass.
 
     Returns:
         The (T, D) contexts of each lane, without gradient.
@@ -209,7 +231,9 @@ def exact_passes(
     if repair and contracts(network, lanes[0].embeddings, guesses[0]):
         found: list[Tensor] = []
         for lane, guess in zip(lanes, guesses, strict=True):
-            contexts = repaired_pass(network, lane.embeddings, lane.start, guess)
+            contexts = repaired_pass(
+                network, lane.embeddings, lane.start, guess, chains or own_chains
+            )
             if contexts is None:
                 break
             found.append(contexts)
@@ -217,4 +241,4 @@ def exact_passes(
                 on_tokens(sum(map(len, found)))
         else:
             return found
-    return sequential_passes(network, lanes, on_tokens)
+    return sequential_passes(network, lanes, on_tokens, chains=chains)

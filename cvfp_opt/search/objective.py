@@ -1,13 +1,15 @@
 """One trial: from parameters and seeds to a training result."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.search.definition import StudyDefinition
+from cvfp_opt.training.compute import Compute, alone
 from cvfp_opt.training.data import Tokens
 from cvfp_opt.training.embedding import random_embeddings
 from cvfp_opt.training.events import Observer, ignore
@@ -30,11 +32,13 @@ class Objective:
         definition: of the study.
         tokens: of its text.
         device: where to compute.
+        place: what a trial computes with while it is trained; alone, or as one of several lanes.
     """
 
     definition: StudyDefinition
     tokens: Tokens
     device: torch.device
+    place: Callable[[], AbstractContextManager[Compute]] = alone
 
     def prepare(self, params: Mapping[str, Any], number: int) -> TrainingRun:
         """Network, embeddings and generators of trial ``number``; drawn on the CPU.
@@ -82,4 +86,6 @@ class Objective:
     ) -> TrainingResult:
         """Train trial ``number``; the same arguments give the same bits."""
         trainer = TRAINERS[self.definition.training.trainer]
-        return trainer(self.prepare(params, number), observe, should_prune)
+        run = self.prepare(params, number)
+        with self.place() as compute:
+            return trainer(replace(run, compute=compute), observe, should_prune)

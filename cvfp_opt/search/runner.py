@@ -1,5 +1,6 @@
 """The loop of a search: claim a trial, run it, tell how it went."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cvfp_opt.errors import CvfpOptError, SearchError
 from cvfp_opt.search.objective import Objective
-from cvfp_opt.search.stopping import SearchStopped, StopRequest
+from cvfp_opt.search.stopping import SearchStopped, Stop
 from cvfp_opt.store.mirrors import sync_mirrors
 from cvfp_opt.store.records import TrialRecord, count_taken, trial_records, write_attributes
 from cvfp_opt.store.storage import Store
@@ -47,6 +48,27 @@ class SearchObserver(Protocol):
         """A trial ended; ``records`` are all trials of the study."""
 
 
+class Beginning:
+    """The first trials of a search: if all of them raise, so will the rest."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._failures: int | None = 0  # None once a trial did not raise
+
+    def note(self, record: TrialRecord) -> None:
+        """A trial ended. Raises SearchError if it was one too many."""
+        with self._lock:
+            if self._failures is not None:
+                self._failures = self._failures + 1 if record.status == "error" else None
+            failures = self._failures
+        if failures == MAX_FIRST_FAILURES:
+            raise SearchError(
+                f"the first {failures} trials all failed, the last one with: {record.reason}; "
+                "mend the cause, then type the same command again with --n-trials "
+                f"+{failures}"
+            )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Search:
     """A study being searched by this process.
@@ -64,20 +86,26 @@ class Search:
     objective: Objective
     environment: dict[str, Any]
     observer: SearchObserver
-    stop: StopRequest
+    stop: Stop
 
-    def run(self, num_trials: int, deadline: float | None = None) -> None:
+    def run(
+        self,
+        num_trials: int,
+        deadline: float | None = None,
+        beginning: "Beginning | None" = None,
+    ) -> None:
         """Run trials until the study has ``num_trials`` in all (or no trial may start any more).
 
         Args:
             num_trials: finished and running trials of the study, whoever runs them.
             deadline: ``time.monotonic()`` after which no further trial is started.
+            beginning: of the search, where others run trials of it in this process.
 
         Raises:
             SearchStopped: the running trial was given back.
             SearchError: the first trials all raised.
         """
-        failures: int | None = 0
+        beginning = beginning or Beginning()
         sync_mirrors(self.store, self.study)
         while deadline is None or time.monotonic() < deadline:
             self.stop.check()
@@ -85,15 +113,7 @@ class Search:
             trial = self._claim(num_trials)
             if trial is None:
                 return
-            record = self._run_trial(trial, time.perf_counter() - started)
-            if failures is not None:
-                failures = failures + 1 if record.status == "error" else None
-            if failures == MAX_FIRST_FAILURES:
-                raise SearchError(
-                    f"the first {failures} trials all failed, the last one with: {record.reason}; "
-                    "mend the cause, then type the same command again with --n-trials "
-                    f"+{failures}"
-                )
+            beginning.note(self._run_trial(trial, time.perf_counter() - started))
 
     def _claim(self, num_trials: int) -> optuna.Trial | None:
         """The next trial, as this worker's own; None if the total is reached."""

@@ -44,14 +44,13 @@ class PerTrialSampler(BaseSampler):
         self._factory = factory
         self._study_seed = study_seed
         self._num_startup_trials = num_startup_trials
-        self._current: tuple[int, BaseSampler] | None = None
+        self._running: dict[int, BaseSampler] = {}  # by trial: several may run in one process
 
     def _inner(self, trial: FrozenTrial) -> BaseSampler:
-        if self._current is None or self._current[0] != trial.number:
+        if trial.number not in self._running:
             seed = derive_seed(self._study_seed, trial.number, Purpose.PROPOSAL) % 2**32
-            sampler = self._factory(seed, self._num_startup_trials)
-            self._current = (trial.number, sampler)
-        return self._current[1]
+            self._running[trial.number] = self._factory(seed, self._num_startup_trials)
+        return self._running[trial.number]
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
@@ -76,7 +75,7 @@ class PerTrialSampler(BaseSampler):
         return self._inner(trial).sample_independent(study, trial, param_name, param_distribution)
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        self._current = None  # the same number may run again in this process
+        self._running.pop(trial.number, None)  # the same number may run again in this process
         self._inner(trial).before_trial(study, trial)
 
     def after_trial(
@@ -87,3 +86,4 @@ class PerTrialSampler(BaseSampler):
         values: Sequence[float] | None,
     ) -> None:
         self._inner(trial).after_trial(study, trial, state, values)
+        self._running.pop(trial.number, None)

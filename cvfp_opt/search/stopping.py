@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Callable
 from types import FrameType
-from typing import Self
+from typing import Protocol, Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -15,6 +15,13 @@ class SearchStopped(BaseException):
     def __init__(self, signum: int) -> None:
         super().__init__(signal.Signals(signum).name)
         self.exit_code = 128 + signum
+
+
+class Stop(Protocol):
+    """Whether to stop."""
+
+    def check(self) -> None:
+        """Raise SearchStopped if so. Called from the thread of any trial."""
 
 
 class StopRequest:

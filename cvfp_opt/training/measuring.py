@@ -124,7 +124,8 @@ def _frozen_untrained(
     def tell(done: int) -> None:
         observe(replace(at, done=done, total=twice.shape[0]))
 
-    return frozen_text(*sequential_pass(network, twice, second.train[-1], tell).chunk(2))
+    start, chains = second.train[-1], run.compute.chains
+    return frozen_text(*sequential_pass(network, twice, start, tell, chains=chains).chunk(2))
 
 
 def audit(
@@ -153,6 +154,7 @@ def audit(
         [last_pass.previous.train[somewhere]],
         repair=repair,
         on_tokens=tell,
+        chains=run.compute.chains,
     )
     report = audit_network(
         run.network,
@@ -168,5 +170,6 @@ def audit(
         clock=time.perf_counter,
         repair=repair,
         on_tokens=lambda done: tell(num_held_out + done),
+        chains=run.compute.chains,
     )
     return replace(report, seconds=time.perf_counter() - started)

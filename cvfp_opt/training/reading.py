@@ -6,7 +6,7 @@ from torch import Tensor
 
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import Lane, zero_context
-from cvfp_opt.model.segments import exact_passes, segment_pass
+from cvfp_opt.model.segments import exact_passes, own_chains, segment_pass
 from cvfp_opt.training.events import Observer, Progress
 from cvfp_opt.training.run import TrainingRun
 
@@ -71,10 +71,12 @@ def read(
     if exact:
         repaired = run.training.measuring_pass == "repaired"
         repair = repair and repaired and previous is not None
-        found = exact_passes(network, lanes, near, repair=repair, on_tokens=tell)
+        chains = run.compute.chains
+        found = exact_passes(network, lanes, near, repair=repair, on_tokens=tell, chains=chains)
     else:
+        chains, precision = run.compute.chains or own_chains, run.training.precision
         found = [
-            segment_pass(network, lane.embeddings, lane.start, contexts, run.training.precision)
+            segment_pass(network, lane.embeddings, lane.start, contexts, precision, chains)
             for lane, contexts in zip(lanes, near, strict=True)
         ]
         tell(total)

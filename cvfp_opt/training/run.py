@@ -13,6 +13,7 @@ from torch import Tensor
 from cvfp_opt.model.diversity import DiversityConfig
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.schedules import ScheduleConfig
+from cvfp_opt.training.compute import ALONE, Compute
 from cvfp_opt.training.config import Hyperparameters, ObjectiveConfig, TrainingConfig
 from cvfp_opt.training.events import Observer
 from cvfp_opt.training.result import IterationMetrics, TrainingResult
@@ -33,6 +34,7 @@ class TrainingRun:
         threshold: MSE below which a token counts as converged.
         minibatch_generator, audit_generator: sources of the order of minibatches and of the
             Lyapunov probe's offsets (CPU).
+        compute: what the heavy work is done with: this run alone, or beside others.
     """
 
     network: ContextNetwork
@@ -47,6 +49,7 @@ class TrainingRun:
     objective: ObjectiveConfig
     minibatch_generator: torch.Generator
     audit_generator: torch.Generator
+    compute: Compute = ALONE
 
 
 class Trainer(Protocol):

@@ -26,6 +26,7 @@ class Stepper:
         self.scale = 1.0
         self._learning_rate = run.parameters.phase1_learning_rate
         self._network = run.network
+        self._compute = run.compute
         self._config = run.training
         self._momentum = run.diversity.mean_momentum
         self._scaled = run.diversity.scale == "untrained"
@@ -85,7 +86,7 @@ class Stepper:
         total = (1.0 - weight) * cvfp + weight * diversity
         norm = 0.0
         if self._config.step_rule == "always" or total.item() > 0 or math.isnan(total.item()):
-            norm = self._update(total)
+            norm = self._update(total, contexts)
         self._running_mean = updated_mean(self._running_mean, contexts.detach(), self._momentum)
         return cvfp.item(), diversity.item(), norm
 
@@ -127,9 +128,9 @@ class Stepper:
             return F.mse_loss(F.normalize(contexts, dim=-1), F.normalize(target, dim=-1))
         return F.mse_loss(contexts, target)
 
-    def _update(self, total: Tensor) -> float:
+    def _update(self, total: Tensor, contexts: Tensor) -> float:
         self._optimizer.zero_grad(set_to_none=True)
-        total.backward()
+        self._compute.backward(self._network, total, contexts)
         norm = torch.nn.utils.clip_grad_norm_(
             self._network.parameters(), self._config.gradient_clip
         ).item()

@@ -7,6 +7,7 @@ import optuna
 import torch
 
 from cvfp_opt.errors import DeviceError
+from cvfp_opt.search.lanes import search_in_lanes
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.plan import Plan
 from cvfp_opt.search.runner import Search, SearchObserver
@@ -27,6 +28,7 @@ class Task:
         total: finished and running trials of the study, whoever runs them.
         deadline: ``time.monotonic()``, one clock for all processes of a machine, after which no
             further trial is started; None for none.
+        lanes: trials at once, see search.lanes.
     """
 
     location: Location
@@ -34,6 +36,7 @@ class Task:
     environment: dict[str, Any]
     total: int
     deadline: float | None = None
+    lanes: int = 1
 
     def search(
         self, store: Store, study: optuna.Study, observer: SearchObserver, stop: StopRequest
@@ -44,14 +47,15 @@ class Task:
             tokens=self.plan.tokens,
             device=resolve_device(self.environment["device"]),
         )
-        Search(
+        search = Search(
             store=store,
             study=study,
             objective=objective,
             environment=self.environment,
             observer=observer,
             stop=stop,
-        ).run(self.total, self.deadline)
+        )
+        search_in_lanes(search, self.lanes, self.total, self.deadline)
 
 
 # Beyond, a new user's machine would be full of processes, half a gigabyte each.

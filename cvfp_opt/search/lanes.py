@@ -1,0 +1,85 @@
+"""A search that runs several trials at once, as lanes of one device; see training.lanes."""
+
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from cvfp_opt.errors import DefinitionError, DeviceError
+from cvfp_opt.search.definition import StudyDefinition
+from cvfp_opt.search.runner import Beginning, Search
+from cvfp_opt.search.stopping import SearchStopped, Stop
+from cvfp_opt.training.lanes import Lanes
+
+
+def check_lanes(definition: StudyDefinition, num_lanes: int, num_processes: int = 1) -> None:
+    """Check that trials of this kind can be lanes, and that nothing else runs several at once.
+
+    Raises:
+        DefinitionError, DeviceError: they cannot.
+    """
+    if num_lanes > 1 and num_processes > 1:
+        raise DeviceError(
+            f"--lanes {num_lanes} --n-jobs {num_processes}: one of the two is required; "
+            "lanes for a GPU, jobs for a CPU"
+        )
+    trainer = definition.training.trainer
+    if num_lanes > 1 and trainer != "batch":
+        raise DefinitionError(
+            f'--lanes {num_lanes}: training.trainer = "batch" is required, got "{trainer}", '
+            "which has nothing to compute together; leave --lanes out"
+        )
+
+
+class _OneForAll:
+    """A Stop that also comes when one lane's search has raised: then all end.
+
+    Attributes:
+        error: the first that a lane raised.
+    """
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+        self.error: BaseException | None = None
+
+    def check(self) -> None:
+        self._stop.check()
+        if self.error is not None:
+            raise SearchStopped(signal.SIGTERM)
+
+
+def search_in_lanes(
+    search: Search, num_lanes: int, num_trials: int, deadline: float | None = None
+) -> None:
+    """``search.run`` in ``num_lanes`` threads, their trials computed together.
+
+    Each claims a trial, runs it, tells how it went, and claims the next one. With one lane there
+    is no thread: that is ``search.run`` itself.
+
+    Raises:
+        SearchStopped: the running trials were given back.
+        SearchError: the first trials all raised.
+    """
+    if num_lanes == 1:
+        search.run(num_trials, deadline)
+        return
+    stop, beginning = _OneForAll(search.stop), Beginning()
+    search = replace(
+        search,
+        objective=replace(search.objective, place=Lanes().lane),
+        environment=search.environment | {"lanes": num_lanes},
+        stop=stop,
+    )
+
+    def work() -> None:
+        try:
+            search.run(num_trials, deadline, beginning)
+        except BaseException as error:  # SearchStopped is one
+            if stop.error is None:
+                stop.error = error
+
+    # signals come to the main thread, which does nothing but wait
+    with ThreadPoolExecutor(num_lanes, thread_name_prefix="lane") as pool:
+        for _ in range(num_lanes):
+            pool.submit(work)
+    if stop.error is not None:
+        raise stop.error
