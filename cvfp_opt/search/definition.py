@@ -55,7 +55,7 @@ class SearchConfig:
 
     sampler: str = "tpe"
     num_startup_trials: int = 10
-    pruner: str = "halving"
+    pruner: str = "asha"
     num_pruner_startup_trials: int = 5
     num_pruner_warmup_steps: int = 1
     min_untrained_rank: float = 0.3

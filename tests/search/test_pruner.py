@@ -7,8 +7,8 @@ import pytest
 from optuna.pruners import BasePruner, NopPruner
 from optuna.trial import FrozenTrial, TrialState
 
-from cvfp_opt.search.pruner import PRUNERS, HalvingPruner
-from cvfp_opt.training.config import ObjectiveConfig
+from cvfp_opt.search.pruner import PRUNERS, PromisePruner
+from cvfp_opt.training.config import LOG_SHARE, ObjectiveConfig
 
 STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.FAIL)
 
@@ -39,24 +39,24 @@ def pruned(study: optuna.Study, pruner: BasePruner) -> bool:
     return pruner.prune(study, study.trials[-1])
 
 
-def test_below_the_median_of_those_that_came_as_far_a_trial_ends() -> None:
-    others = [[0.0, 1.0], [0.0, 2.0], [0.0, 3.0], [9.0]]  # one has not come to iteration 1
-    pruner = HalvingPruner(3, 1, promise)
+def test_the_lowest_third_of_those_that_came_as_far_ends() -> None:
+    others = [[0.0, 1.0], [0.0, 2.0], [0.0, 3.0], [0.0, 4.0], [9.0]]  # one is not there yet
+    pruner = PromisePruner(4, 1, promise)
     assert pruned(study_of(*others, [0.0, 1.9]), pruner)
-    assert not pruned(study_of(*others, [0.0, 2.0]), pruner)
+    assert not pruned(study_of(*others, [0.0, 2.1]), pruner)
 
 
 def test_what_became_of_the_others_does_not_matter() -> None:
     others = [[0.0, float(i)] for i in range(1, 10)]
     for state in STATES:
-        study = study_of(*others, [0.0, 4.9], states=(state,))
-        assert pruned(study, HalvingPruner(3, 1, promise))
+        study = study_of(*others, [0.0, 3.5], states=(state,))
+        assert pruned(study, PromisePruner(3, 1, promise))
 
 
 def test_nothing_is_pruned_before_there_is_something_to_compare() -> None:
     others = [[0.0, 1.0], [0.0, 2.0]]
-    assert not pruned(study_of(*others, [0.0, 0.1]), HalvingPruner(3, 1, promise))
-    assert pruned(study_of(*others, [0.0, 0.1]), HalvingPruner(2, 1, promise))
+    assert not pruned(study_of(*others, [0.0, 0.1]), PromisePruner(3, 1, promise))
+    assert pruned(study_of(*others, [0.0, 0.1]), PromisePruner(2, 1, promise))
 
 
 @pytest.mark.parametrize("warmup", [1, 3])
@@ -64,13 +64,13 @@ def test_the_rungs_are_powers_of_two_times_the_warmup(warmup: int) -> None:
     rungs = []
     for length in range(1, 20):
         study = study_of(*([[1.0] * 20] * 4), [0.0] * length)
-        if pruned(study, HalvingPruner(3, warmup, promise)):
+        if pruned(study, PromisePruner(3, warmup, promise)):
             rungs.append(length - 1)
     assert rungs == {1: [1, 2, 4, 8, 16], 3: [3, 6, 12]}[warmup]
 
 
 def test_a_trial_that_reported_nothing_goes_on() -> None:
-    assert not pruned(study_of([0.0, 1.0], []), HalvingPruner(1, 1, promise))
+    assert not pruned(study_of([0.0, 1.0], []), PromisePruner(1, 1, promise))
 
 
 def test_every_pruner_is_made_alike() -> None:
@@ -84,7 +84,7 @@ def test_the_promise_knows_residuals_before_anything_converges() -> None:
     objective = ObjectiveConfig()
     near, far = objective.promise(0.5, 0.9, 0.1), objective.promise(2.0, 0.9, 0.1)
     assert near > far
-    assert near - far == pytest.approx(0.5 * math.log(4))
+    assert near - far == pytest.approx(0.5 * LOG_SHARE * math.log(4))
     assert objective.promise(0.5, 0.9, 0.1) > objective.promise(0.5, 0.7, 0.1)
     assert objective.promise(0.5, 0.9, 0.2) == objective.promise(0.25, 0.9, 0.1)
     assert objective.promise(0.0, 0.9, 0.1) == math.inf

@@ -168,7 +168,7 @@ def test_a_diverged_trial_fails_without_a_score_and_says_where(store: Store) -> 
     assert "in iteration" in record.reason
 
 
-@pytest.mark.parametrize("pruner", ["halving", "median"])
+@pytest.mark.parametrize("pruner", ["asha", "median"])
 def test_the_pruner_ends_trials_that_fall_behind(store: Store, pruner: str) -> None:
     search = make_search(
         store,
@@ -184,7 +184,7 @@ def test_the_pruner_ends_trials_that_fall_behind(store: Store, pruner: str) -> N
         assert record.status == "pruned"
         assert len(record.iterations) >= 2
         assert record.audit == {}
-    if pruner == "halving":
+    if pruner == "asha":
         assert {len(record.iterations) - 1 for record in pruned} <= {1, 2, 4}
 
 
