@@ -12,6 +12,7 @@ from rich.table import Table
 from benchmarks import online, passes, scaling, step, trial
 from benchmarks.setting import machine
 from benchmarks.timing import Result
+from cvfp_opt.cli.console import make_console
 from cvfp_opt.training.device import set_threads
 
 ROWS: Mapping[str, Callable[[int], Result]] = {
@@ -42,7 +43,7 @@ def main(rows: tuple[str, ...], threads: int | None, repeats: int, as_json: bool
         raise click.UsageError(
             f"rows are {', '.join([*ROWS, 'scaling'])}; got {', '.join(sorted(unknown))}"
         )
-    console = Console(stderr=as_json)
+    console = make_console(stderr=as_json)
     found: dict[str, Any] = {"machine": machine(set_threads(threads)), "rows": []}
     console.print("  ".join(f"{key} {value}" for key, value in found["machine"].items()))
     for row in rows or [name for name in ROWS if name not in LONG]:
@@ -68,7 +69,7 @@ def show(console: Console, result: Result) -> None:
         "times as fast",
         "lowest ... highest",
     ):
-        table.add_column(header, justify="left" if not header else "right")
+        table.add_column(header, justify="left" if not header else "right", no_wrap=True)
     for variant in result.variants:
         value = variant.to_dict()
         table.add_row(
