@@ -159,10 +159,14 @@ def test_the_same_run_gives_the_same_bits(make_run: MakeRun) -> None:
     assert first.iterations == again.iterations
 
 
+EXACT = ["training.precision=float32", "training.training_pass=exact"]
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["training.trainer=online"], '"orthogonality" compares the contexts of a minibatch'),
+        ([*EXACT, "training.trainer=online"], '"orthogonality" compares the contexts of a minib'),
+        (["training.trainer=online"], "add --set training.precision=float32 --set training.train"),
         (["training.detach_context=false"], 'possible with trainer = "online" only'),
         (["training.step_rule=positive"], "did you mean 'positive_loss'"),
         (["training.cvfp_loss=normalised"], "did you mean 'normalized'"),
@@ -176,5 +180,11 @@ def test_what_does_not_fit_together_is_refused(settings: list[str], message: str
 
 def test_the_seeds_definition_is_its_algorithm() -> None:
     definition = resolve_definition(read_sections("seed"), where="seed")
-    assert definition.training == TrainingConfig(trainer="online", step_rule="positive_loss")
+    assert definition.training == TrainingConfig(
+        trainer="online",
+        step_rule="positive_loss",
+        precision="float32",
+        training_pass="exact",
+        measuring_pass="sequential",
+    )
     assert definition.diversity.loss == "deviation"

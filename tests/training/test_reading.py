@@ -114,7 +114,8 @@ def test_an_early_stop_that_only_segments_see_is_none(
 def test_repaired_passes_measure_what_sequential_ones_do(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segments, "CONTRACTION", 1e9)  # trust every network
+    monkeypatch.setattr(segments, "CONTRACTION", 1e9)  # trust every network ...
+    monkeypatch.setattr(segments, "MAX_ROUNDS", 20)  # ... and mend all segments, if need be
     asked: list[bool] = []
     repair = segments.repaired_pass
 
