@@ -45,11 +45,13 @@ def plain_reader(network: ContextNetwork, texts: Sequence[Tensor]) -> BlockReade
     """The network's own step, token by token: the reference, on any device."""
 
     def read(first: int, last: int, contexts: Tensor, out: Tensor) -> None:
-        lanes = contexts.shape[0]
-        for t in range(first, last):
-            tokens = torch.stack([text[t] for text in texts[:lanes]])  # (lanes, E)
-            contexts = network(contexts, tokens)
-            out[:, t - first] = contexts
+        for lane, text in enumerate(
+            texts[: contexts.shape[0]]
+        ):  # each to the bits that it has alone
+            context = contexts[lane : lane + 1]  # (1, D)
+            for t in range(first, last):
+                context = network(context, text[t : t + 1])
+                out[lane, t - first] = context[0]
 
     return read
 

@@ -12,11 +12,15 @@ from torch.nn import functional as F
 
 from cvfp_opt.model.diversity import DiversityConfig
 from cvfp_opt.model.network import ContextNetwork, ModelConfig
-from cvfp_opt.model.passes import BLOCK
+from cvfp_opt.model.passes import BLOCK, default_reader
 from cvfp_opt.training.events import Event, Progress, ignore
 from cvfp_opt.training.loop import Losses, NonFiniteLoss
 from cvfp_opt.training.online import OnlineMethod, default_block_trainer
 from cvfp_opt.training.run import TrainingRun
+
+pytestmark = pytest.mark.skipif(
+    default_reader(torch.device("cpu")) == "plain", reason="numba is switched off: no kernel"
+)
 
 MakeRun = Callable[..., TrainingRun]
 ONLINE = {"trainer": "online", "loss": "deviation"}

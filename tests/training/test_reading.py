@@ -72,14 +72,15 @@ def test_what_is_reported_comes_from_two_sequential_passes(
 
     before = passed("previous_weights", run.train, kept.tensors["previous.train_start"])
     now = passed("network", run.train, before[-1])
-    assert torch.equal(before, kept.tensors["previous.train"])
-    assert last.effective_rank == effective_rank(now)
+    # the plain reader multiplies two texts at once, which rounds differently
+    torch.testing.assert_close(before, kept.tensors["previous.train"], rtol=1e-9, atol=1e-9)
+    assert last.effective_rank == pytest.approx(effective_rank(now), rel=1e-9)
     assert last.convergence_rate == convergence_rate(residuals(now, before), run.threshold)
     if validated:
         start = kept.tensors["previous.validation_start"]
         before = passed("previous_weights", run.held_out, start)
         now = passed("network", run.held_out, before[-1])
-        assert last.validation_effective_rank == effective_rank(now)
+        assert last.validation_effective_rank == pytest.approx(effective_rank(now), rel=1e-9)
 
 
 def test_segments_are_what_is_trained_on(make_run: MakeRun) -> None:
