@@ -10,9 +10,11 @@ import torch
 from numba import njit
 
 from benchmarks.setting import STANDARD, make_network, make_text
+from benchmarks.step import bfloat16, training_step
 from cvfp_opt.model.network import ContextNetwork, ModelConfig
 from cvfp_opt.model.passes import sequential_pass, zero_context
 from cvfp_opt.model.segments import segment_pass
+from cvfp_opt.training.device import available_threads
 
 TOKENS = (800, 1600, 3200, 6400, 12800, 25600)
 WIDTHS = (192, 384, 768, 1152, 1536)
@@ -71,7 +73,7 @@ def pass_seconds(network: ContextNetwork, num_tokens: int) -> dict[str, float]:
 def scaling() -> dict[str, Any]:
     """All curves; times in seconds a token, bandwidths in bytes a second."""
     network = make_network()
-    found: dict[str, Any] = {"tokens": [], "width": [], "processes": []}
+    found: dict[str, Any] = {"tokens": [], "width": [], "threads": [], "processes": []}
     for count in TOKENS:
         spent = pass_seconds(network, count)
         found["tokens"].append(
@@ -85,6 +87,13 @@ def scaling() -> dict[str, Any]:
         found["width"].append(
             {"width": width, "bytes": size, "memory": size / bandwidth(size)} | row
         )
+    before, step = torch.get_num_threads(), training_step(bfloat16)
+    for count in range(1, available_threads() + 1):
+        torch.set_num_threads(count)
+        step()
+        seconds = seconds_of(lambda: [step() for _ in range(10)]) / 10
+        found["threads"].append({"threads": count, "step": seconds})
+    torch.set_num_threads(before)
     for count in (1, 2):
         found["processes"].append({"processes": count, "tokens_per_second": _together(count)})
     found["weight_bytes"] = weight_bytes(STANDARD)

@@ -1,5 +1,7 @@
 """One training step on a minibatch of 256, and the effective rank."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -14,40 +16,50 @@ from cvfp_opt.model.products import PRODUCTS
 MINIBATCH = 256
 
 
-def step(repeats: int) -> Result:
-    """With all rows in float32, without the dead rows, and in bfloat16."""
+Forward = Callable[[ContextNetwork, Tensor, Tensor], Tensor]
+
+
+def all_rows(network: ContextNetwork, context: Tensor, token: Tensor) -> Tensor:
+    """The step, with the last layer's token rows that nothing uses."""
+    for layer in network.context_layers:
+        context, token = layer(context, token)
+    return context
+
+
+def bfloat16(network: ContextNetwork, context: Tensor, token: Tensor) -> Tensor:
+    """The step with products in bfloat16."""
+    return network(context, token, PRODUCTS["bfloat16"])
+
+
+def training_step(forward: Forward) -> Callable[[], None]:
+    """Forward, losses, backward, clip and Adam on a minibatch; the network goes on training."""
     generator = torch.Generator().manual_seed(3)
     context, token, target = (
         torch.randn(MINIBATCH, STANDARD.context_size, generator=generator) for _ in range(3)
     )
+    network = make_network()
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-4, fused=True)
 
-    def all_rows(network: ContextNetwork) -> Tensor:
-        pair = context, token
-        for layer in network.context_layers:
-            pair = layer(*pair)
-        return pair[0]
+    def run() -> None:
+        contexts = forward(network, context, token)
+        loss = F.mse_loss(contexts, target) + orthogonality(contexts, None)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
 
-    def one(forward):
-        network = make_network()
-        optimizer = torch.optim.Adam(network.parameters(), lr=1e-4, fused=True)
+    return run
 
-        def run() -> None:
-            contexts = forward(network)
-            loss = F.mse_loss(contexts, target) + orthogonality(contexts, None)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimizer.step()
 
-        return run, 1
-
+def step(repeats: int) -> Result:
+    """With all rows in float32, without the dead rows, and in bfloat16."""
+    ways: dict[str, Forward] = {
+        "float32, all rows": all_rows,
+        "float32": ContextNetwork.__call__,
+        "bfloat16": bfloat16,
+    }
     variants = in_turn(
-        {
-            "float32, all rows": one(all_rows),
-            "float32": one(lambda network: network(context, token)),
-            "bfloat16": one(lambda network: network(context, token, PRODUCTS["bfloat16"])),
-        },
-        repeats=5 * repeats,
+        {name: (training_step(forward), 1) for name, forward in ways.items()}, repeats=5 * repeats
     )
     return Result(row="step", title="training step, minibatch 256", unit="", variants=variants)
 

@@ -1,0 +1,54 @@
+"""What is compiled before the first trial is what the trials run."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from cvfp_opt.model import compiled, compiled_online
+from cvfp_opt.model.network import ContextNetwork, ModelConfig
+from cvfp_opt.model.passes import Lane, default_reader, sequential_passes, zero_context
+from cvfp_opt.training import warmup
+from cvfp_opt.training.events import ignore
+from cvfp_opt.training.online import OnlineMethod
+from cvfp_opt.training.warmup import compile_kernels
+
+CPU = torch.device("cpu")
+needs_numba = pytest.mark.skipif(
+    default_reader(CPU) == "plain", reason="numba is switched off: nothing to compile"
+)
+
+
+@needs_numba
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_a_pass_finds_its_kernel_compiled(layers: int) -> None:
+    assert compile_kernels("batch", layers, CPU) > 0
+    before = list(compiled._read.signatures)
+    config = ModelConfig(context_size=9, embedding_size=7, num_layers=layers)
+    network = ContextNetwork(config, layernorm_mix=0.5, generator=torch.Generator().manual_seed(0))
+    text = F.layer_norm(torch.randn(30, 7, generator=torch.Generator().manual_seed(1)), (7,))
+    for count in (1, 2):
+        sequential_passes(network, [Lane(text, zero_context(network))] * count)
+    assert compiled._read.signatures == before
+
+
+@needs_numba
+def test_online_training_finds_its_kernel_compiled(make_run: Any) -> None:
+    run = make_run(trainer="online", loss="deviation", dtype=torch.float32)
+    compile_kernels("online", run.network.config.num_layers, CPU)
+    before = list(compiled_online.train.signatures)
+    method = OnlineMethod(run, ignore, "compiled")
+    reading, _ = method.read(0, None, 0.4)
+    method.read(1, reading, 0.4)
+    assert compiled_online.train.signatures == before
+
+
+def test_without_kernels_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*words: Any) -> None:
+        raise AssertionError("compiled")
+
+    monkeypatch.setattr(warmup, "sequential_pass", fail)
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    assert compile_kernels("online", 2, CPU) == 0.0
+    assert compile_kernels("batch", 2, torch.device("cuda")) == 0.0
