@@ -102,16 +102,24 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def fill(text: str) -> str:
-    """The page with the table in its place."""
-    return re.sub(
-        r"(<!-- rows -->\n).*?(<!-- end -->)",
-        lambda m: m[1] + table() + "\n" + m[2],
-        text,
-        flags=re.S,
-    )
+def threads_table() -> str:
+    """A training step against threads, and passes against processes, as Markdown."""
+    curves = json.loads((HERE / "scaling.json").read_text())["scaling"]
+    lines = ["| | 1 | 2 |", "|---|---|---|"]
+    steps = [seconds(row["step"]) for row in curves["threads"][:2]]
+    rates = [f"{row['tokens_per_second']:.0f}" for row in curves["processes"]]
+    lines.append(f"| training step, bfloat16, by threads | {' | '.join(steps)} |")
+    lines.append(f"| tokens a second, all together, by processes | {' | '.join(rates)} |")
+    return "\n".join(lines)
+
+
+def fill(text: str, marker: str, content: str) -> str:
+    """The page with a table in its place."""
+    pattern = rf"(<!-- {marker} -->\n).*?(<!-- end -->)"
+    return re.sub(pattern, lambda m: f"{m[1]}{content}\n{m[2]}", text, flags=re.S)
 
 
 if __name__ == "__main__":
-    PAGE.write_text(fill(PAGE.read_text()))
+    page = fill(PAGE.read_text(), "rows", table())
+    PAGE.write_text(fill(page, "threads", threads_table()))
     draw()
