@@ -1,0 +1,52 @@
+"""The benchmark compares what it says, in turn; its figures are not tested."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from benchmarks import __main__ as command
+from benchmarks.setting import make_network, make_text
+from benchmarks.timing import Result, in_turn
+from cvfp_opt.model.network import ModelConfig
+from cvfp_opt.model.passes import sequential_pass, zero_context
+from cvfp_opt.model.segments import contracts
+
+
+def test_variants_run_in_turn_and_are_compared_with_the_first() -> None:
+    ran: list[str] = []
+    variants = in_turn(
+        {"old": (lambda: ran.append("old"), 1), "new": (lambda: ran.append("new"), 2)}, repeats=3
+    )
+    assert ran == ["old", "new"] * 4  # once to warm up
+    old, new = variants
+    assert old.ratios == [1.0] * 3
+    assert new.ratios == [a / b for a, b in zip(old.seconds, new.seconds, strict=True)]
+    assert new.to_dict()["repeats"] == 3
+
+
+def test_rows_are_printed_or_given_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    def row(repeats: int) -> Result:
+        variants = in_turn({"old": (lambda: None, 1)}, repeats=repeats)
+        return Result(row="pass", title="a title", unit="token", variants=variants, notes=("so",))
+
+    monkeypatch.setattr(command, "ROWS", {"pass": row, "search": None})
+    shown = CliRunner().invoke(command.main, ["--repeats", "2", "--threads", "1"])
+    assert shown.exit_code == 0, shown.output
+    for text in ("threads 1", "a title", "median a token", "old", "so"):
+        assert text in shown.output
+    found = CliRunner().invoke(command.main, ["pass", "--threads", "1", "--json"])
+    assert json.loads(found.stdout)["rows"][0]["variants"][0]["name"] == "old"
+
+
+def test_an_unknown_row_is_refused() -> None:
+    refused = CliRunner().invoke(command.main, ["passs"])
+    assert refused.exit_code == 2
+    assert "scaling; got passs" in refused.output
+
+
+def test_the_contracting_network_contracts() -> None:
+    config = ModelConfig(context_size=96, embedding_size=96, num_layers=3)
+    network, text = make_network(config, context_scale=0.3), make_text(200, config)
+    contexts = sequential_pass(network, text, zero_context(network))
+    assert contracts(network, text, contexts)
