@@ -44,14 +44,20 @@ class RunDisplay:
         definition: of the study.
         total: trials of the study in all.
         processes: that run trials side by side.
+        lanes: trials at once in each.
     """
 
     def __init__(
-        self, console: Console, definition: StudyDefinition, total: int, processes: int = 1
+        self,
+        console: Console,
+        definition: StudyDefinition,
+        total: int,
+        processes: int = 1,
+        lanes: int = 1,
     ) -> None:
         self._console = console
         self._total = total
-        self._processes = processes
+        self._processes, self._lanes = processes, lanes
         self._iterations = definition.training.num_iterations
         self._durations: list[float] = []
         self._running: dict[int, _Running] = {}
@@ -90,7 +96,7 @@ class RunDisplay:
         self._line(
             f"{action} {plan.name} in {location.shown}: {self._total} trials in all, "
             f"seed {plan.definition.search.seed}, {environment['device']}"
-            f"{_shares(self._processes, environment['threads'])}"
+            f"{_shares(self._processes, self._lanes, environment['threads'])}"
         )
         self._line(
             f"text: {data.place}, {data.train_tokens} tokens to train on, "
@@ -108,7 +114,7 @@ class RunDisplay:
 
     def stopping(self) -> None:
         """The user asked to stop."""
-        trials = "trial" if self._processes == 1 else "trials"
+        trials = "trial" if self._at_once == 1 else "trials"
         self._line(f"stopping: giving the running {trials} back (again to stop at once)")
 
     def trial_started(self, number: int, params: dict[str, Any]) -> None:
@@ -152,6 +158,10 @@ class RunDisplay:
             text += f"  best {_value(best):.3f} (untrained {untrained_score(best) or 0.0:.3f})"
         self._bars.update(self._study_task, completed=done, text=f"{text}  {duration(left)} left")
 
+    @property
+    def _at_once(self) -> int:
+        return self._processes * self._lanes
+
     def _remove_bar(self, number: int) -> _Running | None:
         running = self._running.pop(number, None)
         if running is not None:
@@ -159,10 +169,10 @@ class RunDisplay:
         return running
 
     def _left(self, trials: int) -> float:
-        """Seconds that ``trials`` take the processes, at the mean so far; at least one's."""
+        """Seconds that ``trials`` take, so many at once, at the mean so far; at least one's."""
         if trials <= 0:
             return 0.0
-        rounds = max(1.0, trials / self._processes)
+        rounds = max(1.0, trials / self._at_once)
         return rounds * sum(self._durations) / len(self._durations)
 
     # the end
@@ -199,10 +209,11 @@ class RunDisplay:
         self._console.print(Text(text, style=style), soft_wrap=not self._console.is_terminal)
 
 
-def _shares(processes: int, threads: int) -> str:
-    """Who computes: `` with 2 threads``, or ``, 2 processes of 1 thread``."""
+def _shares(processes: int, lanes: int, threads: int) -> str:
+    """Who computes: `` with 2 threads``, ``, 2 processes of 1 thread`` or `` ..., 8 lanes``."""
     words = f"{threads} thread{'s' if threads != 1 else ''}"
-    return f" with {words}" if processes == 1 else f", {processes} processes of {words}"
+    words = f" with {words}" if processes == 1 else f", {processes} processes of {words}"
+    return words if lanes == 1 else f"{words}, {lanes} lanes"
 
 
 def _command(summary: Summary, location: Location) -> str:

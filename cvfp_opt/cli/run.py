@@ -169,7 +169,7 @@ def _search(
         done = count_finished(study)
         total = asked + done if relative else asked
         processes, lanes = (min(count, max(1, total - done)) for count in at_once)
-        display = RunDisplay(console, plan.definition, total, processes * lanes)
+        display = RunDisplay(console, plan.definition, total, processes, lanes)
         display.header(plan, location, environment, None if created else done)
         task = Task(
             location=location,
@@ -179,7 +179,8 @@ def _search(
             deadline=deadline,
             lanes=lanes,
         )
-        compile_once(console, plan.definition, environment["device"])
+        if done < total:
+            compile_once(console, plan.definition, environment["device"])
         code = 0
         try:
             _run_trials(task, processes, store, study, display)

@@ -45,13 +45,12 @@ def plain_reader(network: ContextNetwork, texts: Sequence[Tensor]) -> BlockReade
     """The network's own step, token by token: the reference, on any device."""
 
     def read(first: int, last: int, contexts: Tensor, out: Tensor) -> None:
-        for lane, text in enumerate(
-            texts[: contexts.shape[0]]
-        ):  # each to the bits that it has alone
-            context = contexts[lane : lane + 1]  # (1, D)
+        # one lane after the other: each to the bits that it has alone
+        for text, context, contexts_after in zip(texts, contexts, out, strict=False):
+            lane = context.unsqueeze(0)  # (1, D)
             for t in range(first, last):
-                context = network(context, text[t : t + 1])
-                out[lane, t - first] = context[0]
+                lane = network(lane, text[t : t + 1])
+                contexts_after[t - first] = lane[0]
 
     return read
 

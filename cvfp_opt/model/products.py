@@ -2,7 +2,7 @@
 
 ``float32`` (or whatever the weights are) is torch's own. ``bfloat16`` rounds operands and results
 to bfloat16 and accumulates in float32, forward and backward; weights, gradients of the whole and
-everything between the products stay float32. It means the same arithmetic on every machine:
+everything between the products stay float32. It means the same arithmetic on every processor:
 where the processor has no instructions for it, rounded operands are multiplied in float32.
 """
 

@@ -2,7 +2,7 @@
 
 A token waits for the one before it, so a sequential pass is one product of a matrix and a vector
 after the other. Here M segments go side by side, each started from the context that the previous
-pass had shortly before it: ten times faster, and not the same thing.
+pass had shortly before it: four to seven times faster, and not the same thing.
 
 - ``segment_pass`` stops there. It is an honest algorithm for contexts to train on, and not for
   contexts to report: each segment still remembers a little of the previous pass.

@@ -174,12 +174,19 @@ class StudyDefinition:
             )
         return Hyperparameters(**{name: getattr(self.space, name) for name in LIMITS})
 
-    @property
-    def threshold(self) -> float:
-        """The convergence threshold of a definition that searches nothing."""
-        own = self.objective.threshold == OWN_THRESHOLD
-        parameters = self.hyperparameters()
-        return float(parameters.phase1_convergence_threshold if own else self.objective.threshold)
+    def threshold(self, params: Mapping[str, Any]) -> float:
+        """The MSE below which a token counts as converged, in a trial with these parameters.
+
+        Raises:
+            DefinitionError: it is searched, and not among them.
+        """
+        if self.objective.threshold != OWN_THRESHOLD:
+            return float(self.objective.threshold)
+        name = "phase1_convergence_threshold"
+        value = params.get(name, getattr(self.space, name))
+        if not isinstance(value, int | float):
+            raise DefinitionError(f"space.{name} is searched: a trial's value is required")
+        return float(value)
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Self:

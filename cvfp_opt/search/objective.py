@@ -68,7 +68,7 @@ class Objective:
             held_out=table[self.tokens.held_out].to(self.device),  # (V, E)
             num_validation=self.tokens.num_validation,
             parameters=parameters,
-            threshold=definition.threshold,
+            threshold=definition.threshold(params),
             training=definition.training,
             diversity=definition.diversity,
             schedule=definition.schedule,

@@ -102,7 +102,7 @@ class Plan:
         if residual is None:
             return None
         rank = iterations[iteration]["effective_rank"]
-        threshold = self.definition.at(trial.params).threshold
+        threshold = self.definition.threshold(trial.params)
         return self.definition.objective.promise(residual, rank, threshold)
 
     def enter(self, store: Store, environment: dict[str, Any]) -> tuple[optuna.Study, bool]:

@@ -92,7 +92,7 @@ class Search:
         self,
         num_trials: int,
         deadline: float | None = None,
-        beginning: "Beginning | None" = None,
+        beginning: Beginning | None = None,
     ) -> None:
         """Run trials until the study has ``num_trials`` in all (or no trial may start any more).
 

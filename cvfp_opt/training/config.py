@@ -47,7 +47,7 @@ class TrainingConfig:
             bug, and possible with the trainer "online" only.
         precision: of the matrix products of training, a key of PRODUCTS; of the trainer "batch".
         training_pass: what contexts come from that are only trained on: "exact", the same pass as
-            those that are reported; or "segments", see model.segments: ten times faster, and
+            those that are reported; or "segments", see model.segments: several times faster, and
             possible with the trainer "batch" only. The last two passes are always exact.
         measuring_pass: what an exact pass is: "sequential", token by token; or "repaired": the
             same within model.segments.TOLERANCE, where the network contracts, and faster.

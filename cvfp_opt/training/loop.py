@@ -154,7 +154,7 @@ class Loop:
         if method.trains_while_reading and state.untrained is None and state.baseline is None:
             at = Progress(iteration=0, phase=Phase.BASELINE, done=0, total=0)
             with self._at(0), self.stopwatch("audit"):
-                self._meet(read(self.run, None, self.observe, at))
+                self._meet(read(self.run, None, self.observe, at), self._weights())
         for k in range(state.iteration, self.run.training.num_iterations):
             with (
                 self._at(k),
@@ -175,9 +175,9 @@ class Loop:
                 rank = f"rank {metrics.effective_rank:.1%}"
                 reason = f"score {metrics.score:.3f}, {rank} after iteration {k}"
                 return Outcome(status=Status.PRUNED, reason=reason)
-            if k == 0 and not method.trains_while_reading:
-                self._meet(reading)
             weights = self._weights()
+            if k == 0 and not method.trains_while_reading:
+                self._meet(reading, weights)
             with self._at(k), self.stopwatch("training"):
                 self._note(method.train(k, reading, state.previous, self._weight(k)))
             self.observe(IterationTrained(metrics=state.history[-1]))
@@ -219,9 +219,9 @@ class Loop:
         """A copy of the network's, by name."""
         return {n: v.detach().clone() for n, v in self.run.network.state_dict().items()}
 
-    def _meet(self, first: Reading) -> None:
+    def _meet(self, first: Reading, weights: Weights) -> None:
         """Keep the untrained net's first pass; its second one is needed only in the end."""
-        self.state.untrained, self.state.untrained_weights = first, self._weights()
+        self.state.untrained, self.state.untrained_weights = first, weights
         if self.run.diversity.scale == "untrained":
             self._know_untrained(0)
 

@@ -4,14 +4,21 @@ import time
 
 import torch
 
-from cvfp_opt.model.compiled_online import Rule
 from cvfp_opt.model.network import ContextNetwork, ModelConfig
-from cvfp_opt.model.online_block import train_block
 from cvfp_opt.model.passes import default_reader, sequential_pass, zero_context
 
 
 def compile_kernels(trainer: str, num_layers: int, device: torch.device) -> float:
-    """Compile what a trainer runs, or load it from numba's cache; the seconds that took."""
+    """Compile what a trainer runs in float32, or load it from numba's cache.
+
+    Args:
+        trainer: a key of TRAINERS.
+        num_layers: L; the online trainer's kernel is one for each.
+        device: where it will run.
+
+    Returns:
+        The seconds that took; 0 where nothing is compiled.
+    """
     started = time.perf_counter()
     if default_reader(device) != "compiled":
         return 0.0
@@ -21,7 +28,24 @@ def compile_kernels(trainer: str, num_layers: int, device: torch.device) -> floa
     zero = zero_context(network)
     sequential_pass(network, text, zero)
     if trainer == "online":
-        rule = Rule(0.5, 1.0, 0.5, 1.0, False, True, 1.0, 1e-5, 1e-3, 0.9, 0.999, 1e-8)
+        # not needed, nor loaded, for anything else
+        from cvfp_opt.model.compiled_online import Rule
+        from cvfp_opt.model.online_block import train_block
+
+        rule = Rule(
+            weight=0.5,
+            diversity_scale=1.0,
+            mean_momentum=0.5,
+            gradient_clip=1.0,
+            normalized=False,
+            always=True,
+            mix=1.0,
+            epsilon=1e-5,
+            learning_rate=1e-3,
+            beta1=0.9,
+            beta2=0.999,
+            adam_epsilon=1e-8,
+        )
         adam = torch.optim.Adam(network.parameters())
         train_block(network, adam, rule, text, zero, None, None, torch.empty(4, 4))
     return time.perf_counter() - started

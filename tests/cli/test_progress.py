@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from support import TINY
 
-from cvfp_opt.cli.progress import RunDisplay
+from cvfp_opt.cli.progress import RunDisplay, _shares
 from cvfp_opt.search.definition_file import read_sections, resolve_definition
 from cvfp_opt.store.records import TrialRecord
 from cvfp_opt.training.events import Phase, Progress
@@ -73,3 +73,16 @@ def test_the_time_left_counts_the_processes(
     monkeypatch.setattr(time, "monotonic", lambda: 10.0)
     finish(display, 0)
     assert f"1/{total}  {left} left" in drawn(display, console)[0]
+
+
+@pytest.mark.parametrize(
+    ("processes", "lanes", "threads", "words"),
+    [
+        (1, 1, 1, " with 1 thread"),
+        (1, 1, 4, " with 4 threads"),
+        (2, 1, 1, ", 2 processes of 1 thread"),
+        (1, 8, 2, " with 2 threads, 8 lanes"),
+    ],
+)
+def test_who_computes_is_said(processes: int, lanes: int, threads: int, words: str) -> None:
+    assert _shares(processes, lanes, threads) == words

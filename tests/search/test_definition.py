@@ -182,3 +182,12 @@ def test_notices_speak_of_reduced_size_and_of_the_cap_on_the_rank() -> None:
     [reduced, cap] = resolve("", "data.train_tokens=384").notices()
     assert "mean nothing for the standard size" in reduced
     assert cap.endswith("they cap the effective rank at 50.0%")
+
+
+def test_the_threshold_is_the_trials_the_spaces_or_the_objectives() -> None:
+    searched, params = StudyDefinition(), {"phase1_convergence_threshold": 0.3}
+    assert searched.threshold(params) == 0.3
+    with pytest.raises(DefinitionError, match="a trial's value is required"):
+        searched.threshold({})
+    assert resolve("[space]\nphase1_convergence_threshold = 0.2\n").threshold({}) == 0.2
+    assert resolve("[objective]\nthreshold = 0.1\n").threshold(params) == 0.1
