@@ -21,7 +21,7 @@ from cvfp_opt.report.tables import (
 )
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.plan import Plan
-from cvfp_opt.store.location import Location
+from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.records import TrialRecord
 from cvfp_opt.training.events import Event, IterationFinished, Phase
 from cvfp_opt.training.events import Progress as PhaseProgress

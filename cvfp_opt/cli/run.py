@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from cvfp_opt.cli.progress import RunDisplay
     from cvfp_opt.search.plan import Plan
-    from cvfp_opt.store.location import Location
-    from cvfp_opt.store.storage import Store
+    from cvfp_opt.store.database.location import Location
+    from cvfp_opt.store.database.storage import Store
     from cvfp_opt.workers.task import Task
 
 
@@ -119,7 +119,7 @@ def run(
     from cvfp_opt.search.environment import describe_environment
     from cvfp_opt.search.lanes import check_lanes
     from cvfp_opt.search.plan import Request, make_plan
-    from cvfp_opt.store.location import resolve_location
+    from cvfp_opt.store.database.location import resolve_location
     from cvfp_opt.training.device import resolve_device, set_threads
     from cvfp_opt.workers.task import default_jobs, threads_each
 
@@ -159,8 +159,8 @@ def _search(
     from cvfp_opt.cli.progress import RunDisplay
     from cvfp_opt.report.summary import Summary
     from cvfp_opt.search.stopping import SearchStopped
+    from cvfp_opt.store.database.storage import open_for_search
     from cvfp_opt.store.records import count_finished
-    from cvfp_opt.store.storage import open_for_search
     from cvfp_opt.workers.task import Task
 
     with open_for_search(location) as store:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def open_summary(storage: str | None, study_name: str | None) -> "Iterator[Summary]":
     """The summary of a study; of the only one there is if none is named."""
     from cvfp_opt.report.summary import Summary
-    from cvfp_opt.store.location import resolve_location
-    from cvfp_opt.store.storage import open_for_reading
+    from cvfp_opt.store.database.location import resolve_location
+    from cvfp_opt.store.database.storage import open_for_reading
     from cvfp_opt.store.studies import load_study, only_study_name
 
     location = resolve_location(storage)
@@ -74,8 +74,8 @@ def list_studies(storage: str | None, as_json: bool) -> None:
     from dataclasses import asdict
 
     from cvfp_opt.report.tables import studies_table
-    from cvfp_opt.store.location import resolve_location
-    from cvfp_opt.store.storage import open_for_reading
+    from cvfp_opt.store.database.location import resolve_location
+    from cvfp_opt.store.database.storage import open_for_reading
     from cvfp_opt.store.studies import summarize
 
     with open_for_reading(resolve_location(storage)) as store:

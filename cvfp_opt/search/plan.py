@@ -2,6 +2,7 @@
 
 import json
 import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,9 +22,9 @@ from cvfp_opt.search.definition_file import (
 )
 from cvfp_opt.search.pruner import PRUNERS
 from cvfp_opt.search.sampler import SAMPLERS, PerTrialSampler
-from cvfp_opt.store.location import Location, check_writable, has_database
+from cvfp_opt.store.database.location import Location, check_writable, has_database
+from cvfp_opt.store.database.storage import Store, open_for_reading
 from cvfp_opt.store.records import StudyRecord, completed, missing_keys
-from cvfp_opt.store.storage import Store, open_for_reading
 from cvfp_opt.store.studies import create_study, has_study, load_study
 from cvfp_opt.training.data import Tokens
 
@@ -118,6 +119,7 @@ class Plan:
                     created=time.time(),
                     environment=environment,
                     code=self.code,
+                    uuid=uuid.uuid4().hex,
                 )
                 create_study(store, self.name, record)
                 created = True

@@ -15,9 +15,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from cvfp_opt.errors import CvfpOptError, SearchError
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.stopping import SearchStopped, Stop
+from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.mirrors import sync_mirrors
 from cvfp_opt.store.records import TrialRecord, count_taken, trial_records, write_attributes
-from cvfp_opt.store.storage import Store
 from cvfp_opt.store.studies import give_back_dead_trials
 from cvfp_opt.training.events import Event, IterationFinished
 from cvfp_opt.training.result import IterationMetrics, Status, TrainingResult

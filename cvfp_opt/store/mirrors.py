@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.records import MIRROR_OF, StudyRecord, TrialRecord
-from cvfp_opt.store.storage import Store
 from cvfp_opt.store.studies import name_metrics
 
 SOURCE_TRIAL = "source_trial"

@@ -8,9 +8,11 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from cvfp_opt.errors import DefinitionError, StudyError
+from cvfp_opt.store.births import BIRTH, derived_uuid
 
 # Of what is written below. Raise it when old readers would misread, and keep reading the old.
-FORMAT = 1
+# 2: studies and trials have an identity (``uuid``, store.births); leases have a table.
+FORMAT = 2
 
 # Study user attributes.
 STUDY = "cvfp_opt:study"
@@ -58,6 +60,7 @@ class StudyRecord:
         environment: versions, host, device and threads at creation.
         sources: what text and embeddings came from: path or hub, revision, digest.
         code: SHA-256 of the file of each loss or schedule of the user's own, by its name.
+        uuid: given at creation, the same in every copy; "" in format 1, see ``identity``.
         format: of the records.
     """
 
@@ -68,7 +71,18 @@ class StudyRecord:
     environment: dict[str, Any]
     sources: dict[str, dict[str, str]] = field(default_factory=dict)
     code: dict[str, str] = field(default_factory=dict)
+    uuid: str = ""
     format: int = FORMAT
+
+    @property
+    def identity(self) -> str:
+        """The study's uuid, derived where it was given none."""
+        return self.uuid or derived_uuid(f"{self.definition_digest} {self.created}")
+
+    @property
+    def seed(self) -> int:
+        """The study's seed."""
+        return int(self.definition["search"]["seed"])
 
     @classmethod
     def of(cls, study: optuna.Study) -> Self | None:
@@ -111,6 +125,7 @@ class TrialRecord:
         audit: see model.audit.Audit; empty unless the run came to its end.
         seconds: wall time per phase.
         environment: versions, host, device, threads, seeds, optimizer steps, digests.
+        birth: see store.births.Birth; empty in trials of format 1 and of other programs.
     """
 
     number: int
@@ -125,6 +140,7 @@ class TrialRecord:
     audit: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
+    birth: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, trial: FrozenTrial) -> Self:
@@ -138,6 +154,7 @@ class TrialRecord:
             state=trial.state.name.lower(),
             value=value,
             params=dict(trial.params),
+            birth=trial.system_attrs.get(BIRTH, {}),
             **kept,
         )
 

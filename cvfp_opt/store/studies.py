@@ -10,9 +10,9 @@ from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
 from cvfp_opt.errors import StudyError, nearest
+from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.leases import LEASE, Lease
 from cvfp_opt.store.records import MIRROR_OF, StudyRecord, TrialRecord
-from cvfp_opt.store.storage import Store
 
 
 def study_names(store: Store) -> list[str]:

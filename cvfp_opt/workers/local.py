@@ -14,8 +14,8 @@ import optuna
 from cvfp_opt.errors import SearchError
 from cvfp_opt.search.runner import SearchObserver
 from cvfp_opt.search.stopping import StopRequest
+from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.records import count_finished, count_taken, trial_records
-from cvfp_opt.store.storage import Store
 from cvfp_opt.store.studies import give_back_dead_trials
 from cvfp_opt.workers.messages import (
     Broken,

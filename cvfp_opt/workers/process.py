@@ -10,7 +10,7 @@ from multiprocessing import connection, parent_process
 from cvfp_opt.errors import CvfpOptError
 from cvfp_opt.search.code import compare_code, load_code
 from cvfp_opt.search.stopping import SearchStopped, StopRequest
-from cvfp_opt.store.storage import open_for_search
+from cvfp_opt.store.database.storage import open_for_search
 from cvfp_opt.training.device import set_threads
 from cvfp_opt.workers.messages import Broken, Refused, Sender
 from cvfp_opt.workers.task import Task

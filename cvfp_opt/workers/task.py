@@ -12,8 +12,8 @@ from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.plan import Plan
 from cvfp_opt.search.runner import Search, SearchObserver
 from cvfp_opt.search.stopping import StopRequest
-from cvfp_opt.store.location import Location
-from cvfp_opt.store.storage import Store
+from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.database.storage import Store
 from cvfp_opt.training.device import resolve_device
 
 

@@ -212,7 +212,7 @@ def test_a_bug_gives_exit_3_and_a_log(invoke: Invoke, monkeypatch: pytest.Monkey
     def broken(storage: str | None) -> None:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr("cvfp_opt.store.location.resolve_location", broken)
+    monkeypatch.setattr("cvfp_opt.store.database.location.resolve_location", broken)
     outcome = invoke("list")
     assert outcome.code == 3
     assert "this is a bug in cvfp-opt: ZeroDivisionError: oops" in outcome.err

@@ -16,9 +16,9 @@ from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.plan import Request, make_plan
 from cvfp_opt.search.runner import MAX_FIRST_FAILURES, Search
 from cvfp_opt.search.stopping import SearchStopped
-from cvfp_opt.store.location import resolve_location
+from cvfp_opt.store.database.location import resolve_location
+from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.records import TrialRecord, trial_records
-from cvfp_opt.store.storage import Store, open_for_search
 from cvfp_opt.training.events import Event, IterationFinished
 
 PATIENCE = 30.0  # seconds: a lane that waits for ever fails the test instead of stopping all

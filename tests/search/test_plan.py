@@ -8,9 +8,9 @@ from support import TINY
 
 from cvfp_opt.errors import DataError, StudyError
 from cvfp_opt.search.plan import Request, make_plan
-from cvfp_opt.store.location import resolve_location
+from cvfp_opt.store.database.location import resolve_location
+from cvfp_opt.store.database.storage import open_for_search
 from cvfp_opt.store.records import FORMER, STUDY
-from cvfp_opt.store.storage import open_for_search
 
 LOCATION = "x.db"
 

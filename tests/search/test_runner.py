@@ -15,10 +15,10 @@ from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.plan import Request, make_plan
 from cvfp_opt.search.runner import Search
 from cvfp_opt.search.stopping import SearchStopped, StopRequest
-from cvfp_opt.store.location import resolve_location
+from cvfp_opt.store.database.location import resolve_location
+from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.mirrors import MIRRORS, SOURCE_TRIAL, sync_mirrors
 from cvfp_opt.store.records import TrialRecord, trial_records
-from cvfp_opt.store.storage import Store, open_for_search
 from cvfp_opt.store.studies import study_names
 from cvfp_opt.training.events import Event, IterationFinished
 

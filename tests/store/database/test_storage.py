@@ -11,9 +11,9 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 
+from cvfp_opt.store.database.location import resolve_location
+from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.leases import LEASE, Lease
-from cvfp_opt.store.location import resolve_location
-from cvfp_opt.store.storage import Store, open_for_search
 from cvfp_opt.store.studies import give_back_dead_trials
 
 
@@ -101,8 +101,8 @@ def test_only_trials_of_dead_workers_are_given_back(study: optuna.Study, store: 
 
 CLAIMER = """
 import sys, optuna
-from cvfp_opt.store.location import resolve_location
-from cvfp_opt.store.storage import open_for_search
+from cvfp_opt.store.database.location import resolve_location
+from cvfp_opt.store.database.storage import open_for_search
 with open_for_search(resolve_location("x.db")) as store:
     study = optuna.create_study(
         study_name="s", storage=store.storage, direction="maximize", load_if_exists=True

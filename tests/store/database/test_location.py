@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from cvfp_opt.errors import StorageError
-from cvfp_opt.store.location import (
+from cvfp_opt.store.database.location import (
     Location,
     check_readable,
     check_writable,
     has_database,
     resolve_location,
 )
-from cvfp_opt.store.storage import open_for_reading, open_for_search
+from cvfp_opt.store.database.storage import open_for_reading, open_for_search
 
 
 def snapshot(folder: Path) -> dict[str, str]:

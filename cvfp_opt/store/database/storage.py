@@ -16,8 +16,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from cvfp_opt.errors import StorageError
+from cvfp_opt.store.database.location import (
+    Location,
+    check_readable,
+    check_writable,
+    create_private,
+)
 from cvfp_opt.store.leases import LEASE, Lease
-from cvfp_opt.store.location import Location, check_readable, check_writable, create_private
 
 BUSY_SECONDS = 60
 

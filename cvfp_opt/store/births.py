@@ -1,0 +1,59 @@
+"""Who a trial is, wherever it is moved to: an identity, and what everything random came from."""
+
+import uuid
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from optuna.trial import FrozenTrial
+
+# The key of a trial's system attribute.
+BIRTH = "cvfp_opt:birth"
+
+# Trials and studies of record format 1 were given no identity: theirs is derived, so that all
+# copies of one agree. Never change.
+_NAMESPACE = uuid.UUID("6f0c6f5a-51c4-5d29-9a0e-2b8f2f6f4c11")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Birth:
+    """Given to a trial when it is created or first claimed; never changed.
+
+    Attributes:
+        uuid: 32 hexadecimal digits, the same in every copy.
+        seed: the study's seed at the time.
+        number: the trial's number at the time; with the seed it decides all that is random.
+        retry_of: uuid of the trial whose point this one repeats; "" for none.
+    """
+
+    uuid: str
+    seed: int
+    number: int
+    retry_of: str = ""
+
+    @classmethod
+    def new(cls, *, seed: int, number: int, retry_of: str = "") -> Self:
+        """For a trial that has just come into being."""
+        return cls(uuid=uuid.uuid4().hex, seed=seed, number=number, retry_of=retry_of)
+
+    @classmethod
+    def of(cls, trial: FrozenTrial, *, study: str, seed: int) -> Self:
+        """A trial's own; derived for one that was given none.
+
+        Args:
+            study: identity of its study, ``StudyRecord.identity``.
+            seed: of its study.
+        """
+        value = trial.system_attrs.get(BIRTH)
+        if value is not None:
+            return cls(**value)
+        derived = derived_uuid(f"{study}/{trial.number}")
+        return cls(uuid=derived, seed=seed, number=trial.number)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return asdict(self)
+
+
+def derived_uuid(text: str) -> str:
+    """The identity of what was given none: the same for the same text, everywhere."""
+    return uuid.uuid5(_NAMESPACE, text).hex
