@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from databases import KINDS, fresh_database
 from support import REPOSITORY, TINY_ARGUMENTS, Outcome, Start, start_cvfp_opt
+
+from cvfp_opt.store.database.location import Location
 
 REAL_STORAGE = str(REPOSITORY / "storage") + os.sep
 
@@ -40,6 +43,13 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(params=KINDS)
+def location(request: pytest.FixtureRequest) -> Iterator[Location]:
+    """An empty database of each kind in turn."""
+    with fresh_database(request.param) as found:
+        yield found
 
 
 @pytest.fixture

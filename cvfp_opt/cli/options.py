@@ -34,7 +34,8 @@ def storage_option(command: Command) -> Command:
         "--storage",
         envvar="CVFP_OPT_STORAGE",
         metavar="URL|PATH",
-        help="Study database: an SQLite file or sqlite:///PATH. "
+        help="Study database: an SQLite file, sqlite:///PATH, postgresql://USER@HOST/DATABASE or "
+        "mysql://USER@HOST/DATABASE. "
         "[default: storage/cvfp.db in the current folder; environment: CVFP_OPT_STORAGE]",
     )(command)
 

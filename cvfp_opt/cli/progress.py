@@ -158,6 +158,10 @@ class RunDisplay:
             text += f"  best {_value(best):.3f} (untrained {untrained_score(best) or 0.0:.3f})"
         self._bars.update(self._study_task, completed=done, text=f"{text}  {duration(left)} left")
 
+    def trial_dropped(self, number: int) -> None:
+        """Remove the trial's bar."""
+        self._remove_bar(number)
+
     @property
     def _at_once(self) -> int:
         return self._processes * self._lanes

@@ -22,7 +22,8 @@ from cvfp_opt.search.definition_file import (
 )
 from cvfp_opt.search.pruner import PRUNERS
 from cvfp_opt.search.sampler import SAMPLERS, PerTrialSampler
-from cvfp_opt.store.database.location import Location, check_writable, has_database
+from cvfp_opt.store.database.kinds import kind_of
+from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import Store, open_for_reading
 from cvfp_opt.store.records import StudyRecord, completed, missing_keys
 from cvfp_opt.store.studies import create_study, has_study, load_study
@@ -146,9 +147,9 @@ def make_plan(location: Location, request: Request) -> Plan:
     Raises:
         CvfpOptError: whichever of them is not as required; nothing was created or changed.
     """
-    check_writable(location)
+    kind_of(location).check_writable(location)
     record = None
-    if has_database(location):
+    if kind_of(location).has_database(location):
         with open_for_reading(location) as store:
             record = _record(store, request.name)
     definition = request.resolve(record)

@@ -3,8 +3,8 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import optuna
@@ -12,17 +12,26 @@ from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from cvfp_opt.errors import CvfpOptError, SearchError
+from cvfp_opt.errors import CvfpOptError, SearchError, StorageError
+from cvfp_opt.search.claimed import open_trial
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.stopping import SearchStopped, Stop
+from cvfp_opt.store.claims import Claims, Nothing
+from cvfp_opt.store.database.retry import Patience, passes
 from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.holding import Hold, Renewer
+from cvfp_opt.store.leases import LeaseLost
 from cvfp_opt.store.mirrors import sync_mirrors
-from cvfp_opt.store.records import TrialRecord, count_taken, trial_records, write_attributes
-from cvfp_opt.store.studies import give_back_dead_trials
+from cvfp_opt.store.records import StudyRecord, TrialRecord, trial_records, write_attributes
+from cvfp_opt.store.unsent import keep_unsent, send_unsent
 from cvfp_opt.training.events import Event, IterationFinished
 from cvfp_opt.training.result import IterationMetrics, Status, TrainingResult
 
 MAX_FIRST_FAILURES = 5
+# Mirrors are for people who look; trials may be quicker than that.
+MIRROR_SECONDS = 5.0
+# While others run the last trials: asked again after so many seconds, and said after so many.
+FIRST_WAIT, LONGEST_WAIT, TELL_AFTER = 0.05, 1.0, 10.0
 
 _STATES = {
     Status.FINISHED: TrialState.COMPLETE,
@@ -30,6 +39,7 @@ _STATES = {
     Status.PRUNED: TrialState.PRUNED,
     Status.DIVERGED: TrialState.FAIL,
 }
+_DATABASE_ERRORS = (SQLAlchemyError, StorageInternalError)
 
 
 class SearchObserver(Protocol):
@@ -46,6 +56,9 @@ class SearchObserver(Protocol):
 
     def trial_finished(self, record: TrialRecord, records: list[TrialRecord]) -> None:
         """A trial ended; ``records`` are all trials of the study."""
+
+    def trial_dropped(self, number: int) -> None:
+        """A trial is run by somebody else now."""
 
 
 class Beginning:
@@ -69,6 +82,20 @@ class Beginning:
             )
 
 
+@dataclass
+class _Mirroring:
+    """Copies to the mirrors now and then."""
+
+    last: float = float("-inf")
+
+    def due(self) -> bool:
+        now = time.monotonic()
+        if now - self.last < MIRROR_SECONDS:
+            return False
+        self.last = now
+        return True
+
+
 @dataclass(frozen=True, kw_only=True)
 class Search:
     """A study being searched by this process.
@@ -79,6 +106,9 @@ class Search:
         environment: what it runs on.
         observer: who is told.
         stop: the user's wish to stop.
+        claims: what this process takes trials by.
+        renewer: what keeps them.
+        patience: seconds to wait for a database that is away.
     """
 
     store: Store
@@ -87,6 +117,10 @@ class Search:
     environment: dict[str, Any]
     observer: SearchObserver
     stop: Stop
+    claims: Claims
+    renewer: Renewer
+    patience: float
+    mirroring: _Mirroring = field(default_factory=_Mirroring)
 
     def run(
         self,
@@ -96,6 +130,9 @@ class Search:
     ) -> None:
         """Run trials until the study has ``num_trials`` in all (or no trial may start any more).
 
+        When no trial is left to take but others still run some, it stays, to take over those of
+        workers that die.
+
         Args:
             num_trials: finished and running trials of the study, whoever runs them.
             deadline: ``time.monotonic()`` after which no further trial is started.
@@ -104,50 +141,113 @@ class Search:
         Raises:
             SearchStopped: the running trial was given back.
             SearchError: the first trials all raised.
+            StorageError: the database stayed away; the text says what was kept, and where.
         """
         beginning = beginning or Beginning()
-        sync_mirrors(self.store, self.study)
+        for line in self._patiently(lambda: list(send_unsent(self.claims, self._identity()))):
+            self.observer.notice(line)
+        self._mirror()
+        waited = 0.0
         while deadline is None or time.monotonic() < deadline:
             self.stop.check()
             started = time.perf_counter()
-            trial = self._claim(num_trials)
-            if trial is None:
-                return
-            beginning.note(self._run_trial(trial, time.perf_counter() - started))
+            held = self._patiently(lambda: self.claims.claim(num_trials))
+            if held is Nothing.DONE:
+                break
+            if held is Nothing.WAIT:
+                waited = self._wait(waited)
+                continue
+            assert not isinstance(held, Nothing)
+            waited = 0.0
+            hold = Hold(claims=self.claims, held=held)
+            record = self._run_trial(hold, time.perf_counter() - started)
+            if record is not None:
+                beginning.note(record)
+        self._mirror()
 
-    def _claim(self, num_trials: int) -> optuna.Trial | None:
-        """The next trial, as this worker's own; None if the total is reached."""
-        with self.store.lock():
-            for number in give_back_dead_trials(self.store, self.study):
-                self.observer.notice(f"trial {number} was left by a dead process: it runs again")
-            if count_taken(self.study) >= num_trials:
-                return None
-            return self.study.ask()
+    def _wait(self, waited: float) -> float:
+        """Leave the others some time; the seconds waited in all."""
+        pause = min(max(FIRST_WAIT, waited), LONGEST_WAIT)
+        if waited < TELL_AFTER <= waited + pause:
+            self.observer.notice(
+                "all trials are taken; waiting for those that other workers run, to take over any "
+                "that is left"
+            )
+        self._pause(pause)
+        return waited + pause
 
-    def _run_trial(self, trial: optuna.Trial, asking_seconds: float) -> TrialRecord:
-        reporter = _Reporter(trial, self)
+    def _run_trial(self, hold: Hold, asking_seconds: float) -> TrialRecord | None:
+        """Run what is held; None if somebody else took it meanwhile."""
+        number = hold.held.number
+        self.renewer.add(hold)
         try:
-            params = self.objective.definition.space.suggest(trial)
-            self.observer.trial_started(trial.number, params)
-            result = self.objective(params, trial.number, reporter.observe, reporter.should_prune)
-            self._write(trial, result, asking_seconds + reporter.seconds)
+            self._train(hold, asking_seconds)
+        except LeaseLost:
+            self.observer.notice(f"trial {number} is another worker's now: it is dropped here")
+            self.observer.trial_dropped(number)
+            return None
+        finally:
+            self.renewer.remove(hold)
+            hold.drop()
+        if self.mirroring.due():
+            self._mirror()
+        records = self._patiently(lambda: trial_records(self.study))
+        self.observer.trial_finished(records[number], records)
+        return records[number]
+
+    def _train(self, hold: Hold, asking_seconds: float) -> None:
+        birth = hold.held.birth
+        trial = self._patiently(lambda: open_trial(self.study, hold))
+        reporter = _Reporter(trial, hold, self)
+        try:
+            params = self._patiently(lambda: self._suggest(trial, hold))
+            self.observer.trial_started(hold.held.number, params)
+            result = self.objective(params, birth.number, reporter.observe, reporter.should_prune)
+            self._write(trial, hold, result, asking_seconds + reporter.seconds)
         except (SearchStopped, KeyboardInterrupt):
-            self.store.give_back(trial._trial_id)
+            self._give_back(hold)
             raise
-        except (CvfpOptError, SQLAlchemyError, StorageInternalError):
-            raise  # nothing wrong with the trial: it is run again later
+        except LeaseLost:
+            raise
+        except (CvfpOptError, *_DATABASE_ERRORS):  # nothing wrong with the trial
+            self._give_back(hold)
+            raise
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
-            write_attributes(trial, status="error", reason=reason, environment=self.environment)
-            self.study.tell(trial, state=TrialState.FAIL)
+            write_attributes(trial, status="error", reason=reason, environment=self._told(hold))
+            self._finish(trial, hold, TrialState.FAIL, None)
         else:
-            state = _STATES[result.status]
-            self.study.tell(trial, self._values(result), state=state)
-        sync_mirrors(self.store, self.study)
-        records = trial_records(self.study)
-        record = records[trial.number]
-        self.observer.trial_finished(record, records)
-        return record
+            self._finish(trial, hold, _STATES[result.status], self._values(result))
+
+    def _suggest(self, trial: optuna.Trial, hold: Hold) -> dict[str, Any]:
+        params = self.objective.definition.space.suggest(trial)
+        hold.flush()
+        return params
+
+    def _finish(
+        self, trial: optuna.Trial, hold: Hold, state: TrialState, values: list[float] | None
+    ) -> None:
+        """Write the end of a trial: to the database, or if that stays away to a file."""
+        frozen = trial._get_latest_trial()
+        if state is TrialState.PRUNED and frozen.last_step is not None:
+            values = [frozen.intermediate_values[frozen.last_step]]  # as Optuna's ``tell`` does
+        self.study.sampler.after_trial(self.study, frozen, state, values)
+        try:
+            self._patiently(lambda: hold.finish(state, values))
+        except _DATABASE_ERRORS as error:
+            if not passes(error):
+                raise
+            path = keep_unsent(self._identity(), hold, state, values)
+            raise StorageError(
+                f"{self.store.location.where}: the database did not answer for "
+                f"{self.patience:.0f} s. The result of trial {hold.held.number} is in {path}: "
+                "the same command, typed here when the database is back, writes it there first"
+            ) from error
+
+    def _give_back(self, hold: Hold) -> None:
+        # a database that is away learns it from the lease
+        with suppress(*_DATABASE_ERRORS):
+            hold.give_back()
 
     def _values(self, result: TrainingResult) -> list[float] | None:
         """What the study is told: the score, or both objectives."""
@@ -159,7 +259,9 @@ class Search:
             return [scored.convergence_rate, scored.effective_rank]
         return [scored.score]
 
-    def _write(self, trial: optuna.Trial, result: TrainingResult, bookkeeping: float) -> None:
+    def _write(
+        self, trial: optuna.Trial, hold: Hold, result: TrainingResult, bookkeeping: float
+    ) -> None:
         plain = result.to_dict()
         scored = self.objective.definition.objective.scored(result)
         write_attributes(
@@ -171,30 +273,55 @@ class Search:
             iterations=plain["iterations"],
             audit=plain["audit"] or {},
             seconds=plain["seconds"] | {"bookkeeping": bookkeeping},
-            environment=self.environment
+            environment=self._told(hold)
             | {
-                "finished": time.time(),
                 "optimizer_steps": result.optimizer_steps,
                 "diversity_scale": result.diversity_scale,
                 "weights_digest": result.weights_digest,
             },
         )
 
+    def _told(self, hold: Hold) -> dict[str, Any]:
+        """What the trial ran on."""
+        worker = {"worker": self.claims.worker.worker, "deaths": hold.held.attempts}
+        return self.environment | worker | {"finished": time.time()}
+
+    def _identity(self) -> str:
+        record = StudyRecord.of(self.study)
+        return record.identity if record else ""
+
+    def _mirror(self) -> None:
+        self._patiently(lambda: sync_mirrors(self.store, self.study))
+
+    @property
+    def _patiently(self) -> Patience:
+        return Patience(seconds=self.patience, notify=self.observer.notice, pause=self._pause)
+
+    def _pause(self, seconds: float) -> None:
+        """Wait, but not for longer than the user."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.stop.check()
+            time.sleep(min(left, 0.1))
+
 
 class _Reporter:
     """Between one trial's trainer and the study: reports values, asks the pruner, may stop."""
 
-    def __init__(self, trial: optuna.Trial, search: Search) -> None:
+    def __init__(self, trial: optuna.Trial, hold: Hold, search: Search) -> None:
         self._trial = trial
+        self._hold = hold
         self._objective = search.objective.definition.objective
         self._search = search.objective.definition.search
         self._observer = search.observer
         self._stop = search.stop
         self._iterations: list[dict[str, Any]] = []
+        self._away = False
         self.seconds = 0.0
 
     def observe(self, event: Event) -> None:
         self._stop.check()
+        self._hold.check()
         if isinstance(event, IterationFinished):
             with self._timed():
                 self._report(event.metrics)
@@ -206,14 +333,34 @@ class _Reporter:
         write_attributes(self._trial, iterations=self._iterations)
         if self._objective.known_while_training:
             self._trial.report(self._objective.value(metrics), metrics.iteration)
+        with self._outage_tolerated():
+            self._hold.flush()
 
     def should_prune(self, metrics: IterationMetrics) -> bool:
         if not self._objective.known_while_training or self._search.pruner == "none":
             return False
         if metrics.iteration == 0:
             return metrics.effective_rank < self._search.min_untrained_rank
-        with self._timed():
+        with self._timed(), self._outage_tolerated():
             return self._trial.should_prune()
+        return False
+
+    @contextmanager
+    def _outage_tolerated(self) -> Iterator[None]:
+        """Training goes on while the database is away; what was reported is written later."""
+        try:
+            yield
+        except _DATABASE_ERRORS as error:
+            if not passes(error):
+                raise
+            if not self._away:
+                self._observer.notice(
+                    f"the database does not answer; trial {self._trial.number} is trained on, and "
+                    "what it reports is written when the database is back"
+                )
+            self._away = True
+        else:
+            self._away = False
 
     @contextmanager
     def _timed(self) -> Iterator[None]:

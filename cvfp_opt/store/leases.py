@@ -1,60 +1,83 @@
-"""Who runs a trial: enough to tell, on the same machine, whether it still does."""
+"""Who runs a trial, until when, and whether it still does.
+
+A trial that runs has a row in a table of ours beside Optuna's. Its ``epoch`` goes up by one
+whenever somebody takes the trial; whoever writes to the trial names the epoch that it was given,
+and is refused if it is no longer that one. So two workers never write to one trial, however late
+one of them wakes up; and the time of expiry, which the holder's thread moves on, only says when
+others may take the trial.
+"""
 
 import os
 import socket
 import uuid
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
 from typing import Any, Self
 
 import psutil
+import sqlalchemy
+from sqlalchemy import Column, Connection, Double, Integer, MetaData, String, Table
 
-# The key of a trial's system attribute.
-LEASE = "cvfp_opt:lease"
+# How long a lease lasts that nobody renews. Holders renew after a third of it.
+LEASE_SECONDS = 60.0
+
+LEASES = Table(
+    "cvfp_opt_leases",
+    MetaData(),
+    Column("trial_id", Integer, primary_key=True, autoincrement=False),
+    Column("worker", String(32), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("machine", String(128), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("started", Double, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("expires", Double, nullable=False),
+    Column("seconds", Double, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    mysql_engine="InnoDB",
+)
+
+# System attribute that record format 1 kept leases in: worker, host, pid, started.
+FORMER_LEASE = "cvfp_opt:lease"
+
+
+class LeaseLost(Exception):
+    """Somebody else has taken the trial, or ended it: nothing of ours may be written to it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lease:
-    """One worker's claim on a trial.
+class Worker:
+    """A process, or one task of it, that runs trials.
 
     Attributes:
         worker: an id of its own for each worker.
-        host: name of its machine.
+        host: name of its machine, for people.
+        machine: what pids can be compared within, see ``this_machine``.
         pid: its process.
         started: when that process started, epoch seconds: a pid alone is used again.
     """
 
     worker: str
     host: str
+    machine: str
     pid: int
     started: float
 
     @classmethod
     def of_this_process(cls) -> Self:
-        """A lease for a new worker in this process."""
+        """A new worker in this process."""
         return cls(
             worker=uuid.uuid4().hex,
             host=socket.gethostname(),
+            machine=this_machine(),
             pid=os.getpid(),
             started=psutil.Process().create_time(),
         )
 
-    @classmethod
-    def from_dict(cls, value: dict[str, Any]) -> Self:
-        """From what ``to_dict`` gave."""
-        return cls(**value)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return asdict(self)
-
-    def is_dead(self) -> bool:
-        """Whether the worker can't be running any more.
-
-        An SQLite database serves one machine. So a lease of another host came along with a copy
-        of the database, and its worker is writing elsewhere if anywhere.
-        """
-        if self.host != socket.gethostname():
-            return True
+    def has_ended(self) -> bool:
+        """Whether its process, on this machine, is gone."""
         try:
             process = psutil.Process(self.pid)
             if process.status() == psutil.STATUS_ZOMBIE:  # ended, but nobody has asked how
@@ -62,3 +85,77 @@ class Lease:
             return abs(process.create_time() - self.started) > 1.0
         except psutil.NoSuchProcess:
             return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lease(Worker):
+    """A worker's hold on a trial.
+
+    Attributes:
+        epoch: how often the trial has been taken so far.
+        expires: epoch seconds by the database's clock.
+        seconds: how long it lasts from each renewal.
+        attempts: how many workers died while they held the trial.
+    """
+
+    epoch: int
+    expires: float
+    seconds: float
+    attempts: int
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> Self:
+        """From a row of LEASES."""
+        return cls(**{field.name: row[field.name] for field in fields(cls)})
+
+    def is_dead(self, now: float, *, one_host: bool) -> bool:
+        """Whether the trial may be taken over.
+
+        Args:
+            now: epoch seconds by the database's clock.
+            one_host: whether all workers of the database are on this machine.
+        """
+        if self.expires < now:
+            return True
+        if self.machine == this_machine():
+            return self.has_ended()
+        # the one host was restarted, or the file was copied from another
+        return one_host and _boot(self.machine) != _boot(this_machine())
+
+
+def read_leases(connection: Connection, trial_ids: list[int]) -> dict[int, Lease]:
+    """The leases of some trials, by trial id."""
+    rows = connection.execute(sqlalchemy.select(LEASES).where(LEASES.c.trial_id.in_(trial_ids)))
+    return {row["trial_id"]: Lease.of_row(row) for row in map(dict, rows.mappings())}
+
+
+def former_is_dead(value: Mapping[str, Any]) -> bool:
+    """Whether the holder of a lease of record format 1, which SQLite files alone had, is gone."""
+    if value["host"] != socket.gethostname():
+        return True
+    holder = Worker(
+        worker=value["worker"],
+        host=value["host"],
+        machine=this_machine(),
+        pid=value["pid"],
+        started=value["started"],
+    )
+    return holder.has_ended()
+
+
+@cache
+def this_machine() -> str:
+    """``BOOT/PIDS``: this start of this machine, and the space that pids are counted in.
+
+    Two containers with one host name must not judge each other's pids.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        space = os.readlink("/proc/self/ns/pid")
+    except OSError:  # not Linux: no containers of its own, either
+        boot, space = f"{socket.gethostname()} {psutil.boot_time():.0f}", "pid"
+    return f"{boot}/{space}"
+
+
+def _boot(machine: str) -> str:
+    return machine.partition("/")[0]

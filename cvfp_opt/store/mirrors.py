@@ -7,12 +7,23 @@ mirrors, which nobody samples from.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy import Connection, Select, select
 
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.records import MIRROR_OF, StudyRecord, TrialRecord
+from cvfp_opt.store.rows import (
+    TRIALS,
+    USER_ATTRIBUTES,
+    Reported,
+    insert_trial,
+    lock_study,
+    write_reported,
+    write_values,
+)
 from cvfp_opt.store.studies import name_metrics
 
 SOURCE_TRIAL = "source_trial"
@@ -65,23 +76,61 @@ def sync_mirrors(store: Store, study: optuna.Study) -> None:
         for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         if "audit" in trial.user_attrs  # another program's trial has none
     ]
-    with store.lock():
-        for mirror in MIRRORS:
-            if mirror.suffix == "pareto" and len(study.directions) > 1:
-                continue  # it is one itself
+    for mirror in MIRRORS:
+        if mirror.suffix == "pareto" and len(study.directions) > 1:
+            continue  # it is one itself
+        study_id = _mirror_id(store, study, mirror)
+        if _sources(store, study_id) >= {trial.number for trial in complete}:
+            continue
+        with store.engine.begin() as connection:
+            lock_study(connection, study_id)
+            there = set(connection.scalars(_sources_query(study_id)))
+            for trial in complete:
+                if str(trial.number) not in there:
+                    _add(connection, study_id, _copy(trial, mirror, split))
+
+
+def _mirror_id(store: Store, study: optuna.Study, mirror: Mirror) -> int:
+    """The id of a mirror, which is created if need be."""
+    name = f"{study.study_name}/{mirror.suffix}"
+    found = {s.study_name: s for s in store.storage.get_all_studies()}.get(name)
+    if found is None or found.user_attrs.get(MIRROR_OF) != study.study_name:
+        with store.lock():
             target = optuna.create_study(
-                study_name=f"{study.study_name}/{mirror.suffix}",
+                study_name=name,
                 storage=store.storage,
                 directions=["maximize", "maximize"],
                 load_if_exists=True,
             )
-            if target.user_attrs.get(MIRROR_OF) != study.study_name:
-                name_metrics(target, list(mirror.metric_names))
-                target.set_user_attr(MIRROR_OF, study.study_name)
-            there = {t.user_attrs.get(SOURCE_TRIAL) for t in target.get_trials(deepcopy=False)}
-            for trial in complete:
-                if trial.number not in there:
-                    target.add_trial(_copy(trial, mirror, split))
+            name_metrics(target, list(mirror.metric_names))
+            target.set_user_attr(MIRROR_OF, study.study_name)
+        return target._study_id
+    return found._study_id
+
+
+def _sources_query(study_id: int) -> Select[Any]:
+    """The numbers, as JSON, of the trials that a mirror has copies of."""
+    return (
+        select(USER_ATTRIBUTES.c.value_json)
+        .join_from(TRIALS, USER_ATTRIBUTES, TRIALS.c.trial_id == USER_ATTRIBUTES.c.trial_id)
+        .where(TRIALS.c.study_id == study_id, USER_ATTRIBUTES.c.key == SOURCE_TRIAL)
+    )
+
+
+def _sources(store: Store, study_id: int) -> set[int]:
+    with store.engine.connect() as connection:
+        return {int(str(text)) for text in connection.scalars(_sources_query(study_id))}
+
+
+def _add(connection: Connection, study_id: int, trial: FrozenTrial) -> None:
+    times = trial.datetime_start, trial.datetime_complete
+    trial_id, _ = insert_trial(connection, study_id, trial.state, *times)
+    params = {
+        name: (trial.distributions[name].to_internal_repr(value), trial.distributions[name])
+        for name, value in trial.params.items()
+    }
+    write_reported(connection, trial_id, Reported(params=params, user_attrs=trial.user_attrs))
+    write_values(connection, trial_id, trial.values)
 
 
 def _copy(trial: FrozenTrial, mirror: Mirror, split: str) -> FrozenTrial:

@@ -11,7 +11,6 @@ from optuna.trial import TrialState
 
 from cvfp_opt.errors import StudyError, nearest
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.leases import LEASE, Lease
 from cvfp_opt.store.records import MIRROR_OF, StudyRecord, TrialRecord
 
 
@@ -29,10 +28,10 @@ def only_study_name(store: Store) -> str:
     """
     names = study_names(store)
     if not names:
-        raise StudyError(f"{store.location.path}: there is no study yet; type `cvfp-opt run`")
+        raise StudyError(f"{store.location.where}: there is no study yet; type `cvfp-opt run`")
     if len(names) > 1:
         raise StudyError(
-            f"{store.location.path}: has {len(names)} studies; add --study-name with one of "
+            f"{store.location.where}: has {len(names)} studies; add --study-name with one of "
             + ", ".join(names)
         )
     return names[0]
@@ -58,7 +57,7 @@ def load_study(
     if not has_study(store, name):
         names = study_names(store)
         known = nearest(name, names) if names else "it has none yet: type `cvfp-opt run`"
-        raise StudyError(f"{store.location.path}: there is no study {name!r}; {known}")
+        raise StudyError(f"{store.location.where}: there is no study {name!r}; {known}")
     return optuna.load_study(
         study_name=name, storage=store.storage, sampler=sampler, pruner=pruner
     )
@@ -84,7 +83,7 @@ def create_study(store: Store, name: str, record: StudyRecord) -> optuna.Study:
     )
     if study.get_trials(deepcopy=False) or study.directions != directions:
         raise StudyError(
-            f"study {name!r} in {store.location.path} was made by another program; "
+            f"study {name!r} in {store.location.where} was made by another program; "
             f"name another with --study-name"
         )
     name_metrics(study, names)
@@ -97,20 +96,6 @@ def name_metrics(study: optuna.Study, names: list[str]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         study.set_metric_names(names)
-
-
-def give_back_dead_trials(store: Store, study: optuna.Study) -> list[int]:
-    """Let the trials of workers that died run again; returns their numbers.
-
-    Running trials without a lease are another program's and are left alone.
-    """
-    numbers = []
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        lease = trial.system_attrs.get(LEASE)
-        dead = lease is not None and Lease.from_dict(lease).is_dead()
-        if dead and store.give_back(trial._trial_id):
-            numbers.append(trial.number)
-    return numbers
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,12 +16,12 @@ from cvfp_opt.search.runner import SearchObserver
 from cvfp_opt.search.stopping import StopRequest
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.records import count_finished, count_taken, trial_records
-from cvfp_opt.store.studies import give_back_dead_trials
 from cvfp_opt.workers.messages import (
     Broken,
     Message,
     Notice,
     Refused,
+    TrialDropped,
     TrialEvent,
     TrialFinished,
     TrialStarted,
@@ -66,6 +66,7 @@ class LocalWorkers:
         self._workers: list[_Worker] = []
         self._stopping = False
         self._num_deaths = 0
+        self._told: set[str] = set()
         # Plain pickle: multiprocessing's own would move tensors to shared memory, of which a
         # container may have too little for a table of embeddings.
         self._payload = pickle.dumps(task)
@@ -101,8 +102,7 @@ class LocalWorkers:
             for worker in self._workers:
                 worker.process.kill()
                 worker.process.join()
-            with self._store.lock():
-                give_back_dead_trials(self._store, self._study)
+            self._task.claims(self._store, self._study).release_dead()
         self._check_undone()
 
     def _start(self, count: int) -> None:
@@ -132,7 +132,9 @@ class LocalWorkers:
             return
         match message:
             case Notice(text):
-                self._observer.notice(text)
+                if text not in self._told:  # workers often meet the same thing
+                    self._observer.notice(text)
+                self._told.add(text)
             case TrialStarted(number, params):
                 worker.number = number
                 self._observer.trial_started(number, params)
@@ -144,6 +146,9 @@ class LocalWorkers:
                 untold = {other.number for other in self._workers}
                 records = [r for r in trial_records(self._study) if r.number not in untold]
                 self._observer.trial_finished(record, records)
+            case TrialDropped(number):
+                worker.number = None
+                self._observer.trial_dropped(number)
             case Refused(error):
                 raise error
             case Broken(text, trace):

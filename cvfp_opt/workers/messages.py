@@ -46,6 +46,13 @@ class TrialFinished:
 
 
 @dataclass(frozen=True)
+class TrialDropped:
+    """A trial is run by somebody else now."""
+
+    number: int
+
+
+@dataclass(frozen=True)
 class Refused:
     """The worker met an expected error."""
 
@@ -60,7 +67,7 @@ class Broken:
     trace: str
 
 
-Message = Notice | TrialStarted | TrialEvent | TrialFinished | Refused | Broken
+Message = Notice | TrialStarted | TrialEvent | TrialFinished | TrialDropped | Refused | Broken
 
 
 class Sender:
@@ -98,3 +105,6 @@ class Sender:
 
     def trial_finished(self, record: TrialRecord, records: list[TrialRecord]) -> None:
         self.send(TrialFinished(record))
+
+    def trial_dropped(self, number: int) -> None:
+        self.send(TrialDropped(number))

@@ -12,9 +12,28 @@ from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.plan import Plan
 from cvfp_opt.search.runner import Search, SearchObserver
 from cvfp_opt.search.stopping import StopRequest
+from cvfp_opt.store.claims import MAX_RETRIES, Claims
 from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.database.retry import PATIENCE_SECONDS
 from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.holding import Renewer
+from cvfp_opt.store.leases import LEASE_SECONDS
 from cvfp_opt.training.device import resolve_device
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endurance:
+    """What a search puts up with. No part of the study: workers of one study may differ.
+
+    Attributes:
+        lease_seconds: after so long without a sign of life a worker's trial goes to another one.
+        patience_seconds: so long a database that is away is waited for.
+        max_retries: so often a trial is taken over from workers that died; then it counts as lost.
+    """
+
+    lease_seconds: float = LEASE_SECONDS
+    patience_seconds: float = PATIENCE_SECONDS
+    max_retries: int = MAX_RETRIES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +48,7 @@ class Task:
         deadline: ``time.monotonic()``, one clock for all processes of a machine, after which no
             further trial is started; None for none.
         lanes: trials at once, see search.lanes.
+        endurance: what it puts up with.
     """
 
     location: Location
@@ -37,6 +57,7 @@ class Task:
     total: int
     deadline: float | None = None
     lanes: int = 1
+    endurance: Endurance = Endurance()
 
     def search(
         self, store: Store, study: optuna.Study, observer: SearchObserver, stop: StopRequest
@@ -47,15 +68,31 @@ class Task:
             tokens=self.plan.tokens,
             device=resolve_device(self.environment["device"]),
         )
-        search = Search(
+        claims = self.claims(store, study)
+        claims.notify = observer.notice
+        with Renewer(claims.seconds) as renewer:
+            search = Search(
+                store=store,
+                study=study,
+                objective=objective,
+                environment=self.environment,
+                observer=observer,
+                stop=stop,
+                claims=claims,
+                renewer=renewer,
+                patience=self.endurance.patience_seconds,
+            )
+            search_in_lanes(search, self.lanes, self.total, self.deadline)
+
+    def claims(self, store: Store, study: optuna.Study) -> Claims:
+        """A new worker's hand on the study."""
+        return Claims(
             store=store,
             study=study,
-            objective=objective,
-            environment=self.environment,
-            observer=observer,
-            stop=stop,
+            seed=self.plan.definition.search.seed,
+            seconds=self.endurance.lease_seconds,
+            max_retries=self.endurance.max_retries,
         )
-        search_in_lanes(search, self.lanes, self.total, self.deadline)
 
 
 # Beyond, a new user's machine would be full of processes, half a gigabyte each.

@@ -153,7 +153,7 @@ BAD_INPUT = [
     (["run", "--data", "short.txt"], 1, "7680 tokens are required"),
     (["run", "--data", "latin1.txt"], 1, "the byte at offset 4 is not; convert it"),
     (["run", "--seed", "-1"], 1, "search.seed: a whole number from 0"),
-    (["run", "--storage", "postgresql://x/y"], 1, "a path or a sqlite:///PATH URL"),
+    (["run", "--storage", "redis://x/y"], 1, "a path, sqlite:///PATH, postgresql"),
     (["run", "--storage", "missing/x.db"], 1, "mkdir -p"),
     (["run", "--storage", "short.txt"], 1, "an SQLite file is required"),
     (["status"], 1, "there is no study database; type `cvfp-opt run`"),

@@ -16,8 +16,10 @@ from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.plan import Request, make_plan
 from cvfp_opt.search.runner import MAX_FIRST_FAILURES, Search
 from cvfp_opt.search.stopping import SearchStopped
+from cvfp_opt.store.claims import Claims
 from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.storage import Store, open_for_search
+from cvfp_opt.store.holding import Renewer
 from cvfp_opt.store.records import TrialRecord, trial_records
 from cvfp_opt.training.events import Event, IterationFinished
 
@@ -90,6 +92,9 @@ def make_search(
         environment={},
         observer=Recorder(act, num_first),
         stop=stop or Flag(),
+        claims=Claims(store=store, study=study, seed=0),
+        renewer=Renewer(60),
+        patience=1.0,
     )
 
 

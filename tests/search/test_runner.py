@@ -15,8 +15,10 @@ from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.plan import Request, make_plan
 from cvfp_opt.search.runner import Search
 from cvfp_opt.search.stopping import SearchStopped, StopRequest
+from cvfp_opt.store.claims import Claims
 from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.storage import Store, open_for_search
+from cvfp_opt.store.holding import Renewer
 from cvfp_opt.store.mirrors import MIRRORS, SOURCE_TRIAL, sync_mirrors
 from cvfp_opt.store.records import TrialRecord, trial_records
 from cvfp_opt.store.studies import study_names
@@ -30,6 +32,7 @@ class Recorder:
         self.notices: list[str] = []
         self.started: list[int] = []
         self.finished: list[TrialRecord] = []
+        self.dropped: list[int] = []
         self._act = act
 
     def notice(self, text: str) -> None:
@@ -43,6 +46,9 @@ class Recorder:
 
     def trial_finished(self, record: TrialRecord, records: list[TrialRecord]) -> None:
         self.finished.append(record)
+
+    def trial_dropped(self, number: int) -> None:
+        self.dropped.append(number)
 
 
 @pytest.fixture
@@ -65,6 +71,9 @@ def make_search(store: Store, *settings: str, act: Any = None) -> Search:
         environment={},
         observer=Recorder(act) if act else Recorder(),
         stop=StopRequest(lambda: None),
+        claims=Claims(store=store, study=study, seed=0),
+        renewer=Renewer(60),
+        patience=1.0,
     )
 
 

@@ -1,6 +1,5 @@
 """Real worker processes: exact totals, stops, deaths and errors; nothing is left running."""
 
-import json
 import os
 import re
 import signal
@@ -22,7 +21,6 @@ from support import TINY, TINY_ARGUMENTS, Outcome, Start
 from cvfp_opt.search.definition_file import read_sections, resolve_definition
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.stopping import SearchStopped, StopRequest
-from cvfp_opt.store.leases import LEASE
 from cvfp_opt.workers.process import _ignore_further_sigterm
 
 Invoke = Callable[..., Outcome]
@@ -67,17 +65,17 @@ def read_until(process: "Popen[str]", text: str) -> str:
 def wait_for_trial(process: "Popen[str]") -> int:
     """Wait until a trial is well under way; the process that runs it."""
     query = (
-        "SELECT value_json FROM trials JOIN trial_system_attributes USING (trial_id) "
+        "SELECT pid FROM trials JOIN cvfp_opt_leases USING (trial_id) "
         "JOIN trial_intermediate_values USING (trial_id) "
-        "WHERE state = 'RUNNING' AND key = ? AND step >= 1"
+        "WHERE state = 'RUNNING' AND step >= 1"
     )
     while process.poll() is None:
         with suppress(sqlite3.OperationalError):  # not created yet
             connection = sqlite3.connect(f"{DATABASE.absolute().as_uri()}?mode=ro", uri=True)
             with closing(connection):
-                row = connection.execute(query, (LEASE,)).fetchone()
+                row = connection.execute(query).fetchone()
                 if row is not None:
-                    return int(json.loads(row[0])["pid"])
+                    return int(row[0])
         time.sleep(0.005)  # asks again; leaves the processor to the search
     raise AssertionError("no trial was met")
 
@@ -98,7 +96,7 @@ def test_two_workers_do_exactly_the_total_and_what_one_would(start: Start) -> No
     assert [line.split("]")[0] for line in lines][-1] == "[8/8"
     found = trials()
     assert [t.state for t in found] == [TrialState.COMPLETE] * 8
-    assert len({t.system_attrs[LEASE]["pid"] for t in found}) == 2
+    assert len({t.user_attrs["environment"]["worker"] for t in found}) == 2
     definition = resolve_definition(read_sections("quick"), TINY, where="quick")
     solo = Objective(
         definition=definition, tokens=definition.load_tokens(), device=torch.device("cpu")
@@ -172,7 +170,7 @@ def test_nothing_is_lost_when_the_parent_and_then_a_worker_is_killed(start: Star
         rf"worker process {victim}, which ran trial \d, was killed by SIGKILL \(exit status -9\)"
     )
     assert re.search(told, out)
-    assert "was left by a dead process: it runs again" in out
+    assert "was left by a dead worker: it goes on here" in out
     assert states() == [TrialState.COMPLETE] * 5
 
 

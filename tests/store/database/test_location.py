@@ -1,35 +1,17 @@
-"""Which file is meant, and what is refused before anything is touched."""
+"""Which database is meant."""
 
-import hashlib
-import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from cvfp_opt.errors import StorageError
-from cvfp_opt.store.database.location import (
-    Location,
-    check_readable,
-    check_writable,
-    has_database,
-    resolve_location,
-)
-from cvfp_opt.store.database.storage import open_for_reading, open_for_search
-
-
-def snapshot(folder: Path) -> dict[str, str]:
-    """Every file below a folder, and its content's digest."""
-    return {
-        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in folder.rglob("*")
-        if p.is_file()
-    }
+from cvfp_opt.store.database.location import ENVIRONMENT, Location, resolve_location
 
 
 def test_path_and_url_mean_the_same_file() -> None:
     by_path, by_url = resolve_location("a/b.db"), resolve_location("sqlite:///a/b.db")
-    assert by_path == by_url == Location(Path.cwd() / "a" / "b.db")
+    assert by_path == by_url == Location.of_file(Path("a/b.db"))
+    assert by_path.path == Path.cwd() / "a" / "b.db"
     assert by_path.shown == "sqlite:///a/b.db"
     assert by_path.option == " --storage a/b.db"
 
@@ -40,97 +22,34 @@ def test_the_default_needs_no_option() -> None:
     assert location.option == ""
 
 
-@pytest.mark.parametrize("text", ["postgresql://host/db", "redis://x", "", "sqlite:///"])
-def test_what_is_no_sqlite_database_is_refused(text: str) -> None:
-    with pytest.raises(StorageError, match="a path or a sqlite:///PATH URL is required"):
+def test_what_the_environment_names_needs_no_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ENVIRONMENT, "postgresql://host/db")
+    assert resolve_location("postgresql://host/db").option == ""
+    assert resolve_location("postgresql://host/other").option == (
+        " --storage postgresql://host/other"
+    )
+
+
+@pytest.mark.parametrize(
+    ("typed", "kind", "shown"),
+    [
+        ("postgresql://me:secret@host:5433/db", "postgresql", "postgresql://me:***@host:5433/db"),
+        ("postgres://host/db", "postgresql", "postgresql://host/db"),
+        ("postgresql+psycopg2://host/db", "postgresql", "postgresql://host/db"),
+        ("mariadb://me:secret@host/db", "mysql", "mysql://me:***@host/db"),
+        ("mysql+pymysql://host/db", "mysql", "mysql://host/db"),
+    ],
+)
+def test_a_server_is_shown_without_its_password(typed: str, kind: str, shown: str) -> None:
+    location = resolve_location(typed)
+    assert (location.kind, location.shown, location.where) == (kind, shown, shown)
+    assert ("secret" in typed) == ("secret" in location.url)
+
+
+@pytest.mark.parametrize(
+    "text", ["redis://x", "", "sqlite:///", "postgresql://host", "mysql://me:secret@host:port/db"]
+)
+def test_what_is_no_database_is_refused(text: str) -> None:
+    with pytest.raises(StorageError, match="a path, sqlite:///PATH, postgresql:") as refused:
         resolve_location(text)
-
-
-def no_sqlite() -> str:
-    Path("x.db").write_text("just some text, longer than a header")
-    return "an SQLite file is required"
-
-
-def another_program() -> str:
-    with sqlite3.connect("x.db") as connection:
-        connection.execute("CREATE TABLE songs (name)")
-    return r"belongs to another program \(its tables: songs\)"
-
-
-def newer_schema() -> str:
-    with open_for_search(resolve_location("x.db")):
-        pass
-    Path("x.db.lock").unlink()
-    with sqlite3.connect("x.db") as connection:
-        connection.execute("PRAGMA journal_mode=DELETE")
-        connection.execute("UPDATE alembic_version SET version_num = 'v9.0.0.a'")
-    return r"written by a newer Optuna \(schema v9\.0\.0\.a\).*pip install -U"
-
-
-def damaged() -> str:
-    with open_for_search(resolve_location("x.db")):
-        pass
-    Path("x.db.lock").unlink()
-    content = bytearray(Path("x.db").read_bytes())
-    content[100:4096] = b"\xff" * 3996
-    Path("x.db").write_bytes(content)
-    return "damaged or unreadable"
-
-
-@pytest.mark.parametrize("make", [no_sqlite, another_program, newer_schema, damaged])
-@pytest.mark.parametrize("check", [check_readable, check_writable])
-def test_a_wrong_file_is_refused_and_left_as_it_was(
-    make: Callable[[], str], check: Callable[[Location], None], tmp_path: Path
-) -> None:
-    message = make()
-    before = snapshot(tmp_path)
-    with pytest.raises(StorageError, match=message):
-        check(resolve_location("x.db"))
-    assert snapshot(tmp_path) == before
-
-
-def test_reading_what_is_not_there_says_how_to_start(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="there is no study database; type `cvfp-opt run`"):
-        check_readable(resolve_location(None))
-    assert snapshot(tmp_path) == {}
-
-
-def test_a_missing_folder_is_refused_but_the_default_one_is_made(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="mkdir -p"):
-        check_writable(resolve_location("missing/x.db"))
-    assert not (tmp_path / "missing").exists()
-    with open_for_search(resolve_location(None)):
-        pass
-    assert (tmp_path / "storage" / "cvfp.db").stat().st_mode & 0o777 == 0o600
-
-
-@pytest.mark.parametrize("locked", ["x.db", "."])
-def test_a_read_only_file_or_folder_is_refused(locked: str, tmp_path: Path) -> None:
-    folder = tmp_path / "f"
-    folder.mkdir()
-    location = resolve_location(str(folder / "x.db"))
-    with open_for_search(location):
-        pass
-    path = folder / locked
-    mode = path.stat().st_mode
-    path.chmod(mode & ~0o222)
-    before = snapshot(folder)
-    try:
-        with pytest.raises(StorageError, match="is read-only"):
-            check_writable(location)
-        with open_for_reading(location) as store:  # looking is allowed
-            assert store.storage.get_all_studies() == []
-        assert snapshot(folder) == before
-    finally:
-        path.chmod(mode)
-
-
-def test_an_empty_file_is_no_database_yet() -> None:
-    Path("x.db").touch()
-    location = resolve_location("x.db")
-    assert not has_database(location)
-    with pytest.raises(StorageError, match="the database is empty"):
-        check_readable(location)
-    with open_for_search(location):
-        pass
-    assert has_database(location)
+    assert "secret" not in str(refused.value)

@@ -1,0 +1,317 @@
+"""Claiming trials: what a worker does next, decided and written in one transaction."""
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+import optuna
+import sqlalchemy
+from optuna.trial import TrialState
+from sqlalchemy import Connection, func, insert, select, update
+
+from cvfp_opt.store.births import BIRTH, Birth
+from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.leases import (
+    FORMER_LEASE,
+    LEASE_SECONDS,
+    LEASES,
+    Lease,
+    Worker,
+    former_is_dead,
+    read_leases,
+)
+from cvfp_opt.store.rows import (
+    SYSTEM_ATTRIBUTES,
+    TRIALS,
+    Reported,
+    change_state,
+    clear_reported,
+    insert_trial,
+    lock_study,
+    write_reported,
+)
+
+# Of workers that die while they hold a trial; then the trial is what kills them.
+MAX_RETRIES = 3
+
+
+class Nothing(Enum):
+    """Why there is no trial to run."""
+
+    DONE = "the total is reached"
+    WAIT = "others run the last trials"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """A trial that this worker has taken.
+
+    Attributes:
+        trial_id: Optuna's.
+        number: of the trial.
+        epoch: of the lease; what is written to the trial has to name it.
+        birth: the trial's identity.
+        attempts: how many workers have died with it.
+        new: whether it has never run before.
+    """
+
+    trial_id: int
+    number: int
+    epoch: int
+    birth: Birth
+    attempts: int
+    new: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Running:
+    """A running trial as the database has it; no lease if another program runs it."""
+
+    trial_id: int
+    number: int
+    lease: Lease | None
+
+
+@dataclass(kw_only=True)
+class Claims:
+    """What one worker takes of a study. Safe to use from several threads.
+
+    Attributes:
+        store, study: where the trials are.
+        seed: of the study, for the birth of new trials.
+        worker: who takes them.
+        seconds: how long a lease lasts.
+        max_retries: how often a trial is taken over before it counts as lost.
+        notify: told, in a line each, what was found.
+        held: trials that this worker runs now, by id.
+    """
+
+    store: Store
+    study: optuna.Study
+    seed: int
+    worker: Worker = field(default_factory=Worker.of_this_process)
+    seconds: float = LEASE_SECONDS
+    max_retries: int = MAX_RETRIES
+    notify: Callable[[str], None] = lambda text: None
+    held: dict[int, Held] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def claim(self, total: int) -> Held | Nothing:
+        """Take the next trial: one left by a dead worker, one that waits, or a new one.
+
+        All of it is one transaction, in which nobody else claims: so the study never has more
+        than ``total`` trials that are finished or running, however many workers ask.
+        """
+        notices: list[str] = []
+        with self._lock:
+            with self.store.engine.begin() as connection:
+                found = self._claim(connection, total, notices)
+            if isinstance(found, Held):
+                self.held[found.trial_id] = found
+        for notice in notices:
+            self.notify(notice)
+        return found
+
+    def release_dead(self) -> list[int]:
+        """Let the trials of dead workers wait; their numbers. For one who will not run them."""
+        notices: list[str] = []
+        numbers = []
+        with self.store.engine.begin() as connection:
+            lock_study(connection, self.study._study_id)
+            for running in self._dead(connection):
+                if not self._give_up(connection, running, notices):
+                    wait(connection, running.trial_id, _attempts(running.lease) + 1)
+                    numbers.append(running.number)
+        for notice in notices:
+            self.notify(notice)
+        return numbers
+
+    # within the transaction
+
+    def _claim(self, connection: Connection, total: int, notices: list[str]) -> Held | Nothing:
+        study_id = self.study._study_id
+        lock_study(connection, study_id)
+        running = self._running(connection)
+        for trial in running:  # we took it, but were not told that it was written
+            lease = trial.lease
+            if lease and lease.worker == self.worker.worker and trial.trial_id not in self.held:
+                return self._hold(connection, trial, lease.epoch, lease.attempts, new=False)
+        for trial in self._dead(connection, running):
+            if not self._give_up(connection, trial, notices):
+                notices.append(f"trial {trial.number} was left by a dead worker: it goes on here")
+                clear_reported(connection, trial.trial_id)
+                return self._take(connection, trial, _attempts(trial.lease) + 1)
+        counts = _counts(connection, study_id)
+        finished = sum(n for state, n in counts.items() if state.is_finished())
+        if finished + counts.get(TrialState.RUNNING, 0) >= total:
+            others = any(t.lease and t.lease.worker != self.worker.worker for t in running)
+            return Nothing.WAIT if others and finished < total else Nothing.DONE
+        return self._next(connection, study_id)
+
+    def _next(self, connection: Connection, study_id: int) -> Held:
+        """The first trial that waits, or a new one."""
+        waiting = (
+            select(TRIALS.c.trial_id, TRIALS.c.number)
+            .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.WAITING)
+            .order_by(TRIALS.c.number)
+        )
+        for row in connection.execute(waiting):
+            trial = _Running(trial_id=row.trial_id, number=row.number, lease=None)
+            before = read_leases(connection, [row.trial_id]).get(row.trial_id)
+            # another program may take one without our lock
+            if change_state(connection, row.trial_id, TrialState.WAITING, TrialState.RUNNING):
+                return self._take(connection, replace(trial, lease=before), _attempts(before))
+        trial_id, number = insert_trial(connection, study_id, TrialState.RUNNING, datetime.now())
+        return self._take(connection, _Running(trial_id=trial_id, number=number, lease=None), 0)
+
+    def _take(self, connection: Connection, trial: _Running, attempts: int) -> Held:
+        """Put our lease in the place of the one before."""
+        epoch = trial.lease.epoch + 1 if trial.lease else 1
+        connection.execute(sqlalchemy.delete(LEASES).where(LEASES.c.trial_id == trial.trial_id))
+        connection.execute(
+            insert(LEASES).values(
+                trial_id=trial.trial_id,
+                **vars(self.worker),
+                epoch=epoch,
+                expires=self.store.now() + self.seconds,
+                seconds=self.seconds,
+                attempts=attempts,
+            )
+        )
+        return self._hold(connection, trial, epoch, attempts, new=trial.lease is None)
+
+    def _hold(
+        self, connection: Connection, trial: _Running, epoch: int, attempts: int, *, new: bool
+    ) -> Held:
+        value = _system_attribute(connection, trial.trial_id, BIRTH)
+        birth = Birth(**value) if value else Birth.new(seed=self.seed, number=trial.number)
+        if not value:
+            born = Reported(system_attrs={BIRTH: birth.to_dict()})
+            write_reported(connection, trial.trial_id, born)
+        return Held(
+            trial_id=trial.trial_id,
+            number=trial.number,
+            epoch=epoch,
+            birth=birth,
+            attempts=attempts,
+            new=new,
+        )
+
+    def _running(self, connection: Connection) -> list[_Running]:
+        rows = connection.execute(
+            select(TRIALS.c.trial_id, TRIALS.c.number)
+            .where(TRIALS.c.study_id == self.study._study_id, TRIALS.c.state == TrialState.RUNNING)
+            .order_by(TRIALS.c.number)
+        ).all()
+        leases = read_leases(connection, [row.trial_id for row in rows]) if rows else {}
+        return [
+            _Running(trial_id=row.trial_id, number=row.number, lease=leases.get(row.trial_id))
+            for row in rows
+        ]
+
+    def _dead(
+        self, connection: Connection, running: list[_Running] | None = None
+    ) -> list[_Running]:
+        """Running trials that may be taken over."""
+        running = self._running(connection) if running is None else running
+        now = connection.scalars(select(self.store.now())).one()
+        one_host = self.store.kind.one_host
+        dead = []
+        for trial in running:
+            if trial.lease is None:
+                former = _system_attribute(connection, trial.trial_id, FORMER_LEASE)
+                if former is not None and former_is_dead(former):
+                    dead.append(trial)
+            elif trial.lease.is_dead(now, one_host=one_host):
+                dead.append(trial)
+            elif trial.lease.expires > now + 1.5 * trial.lease.seconds:
+                _shorten(connection, trial, now)
+        return [t for t in dead if t.trial_id not in self.held]
+
+    def _give_up(self, connection: Connection, trial: _Running, notices: list[str]) -> bool:
+        """Fail a trial that has outlived too many workers."""
+        deaths = _attempts(trial.lease) + 1
+        if deaths <= self.max_retries:
+            return False
+        reason = f"{deaths} workers died while they ran it"
+        end_by_force(connection, trial.trial_id, TrialState.RUNNING, "lost", reason)
+        notices.append(f"trial {trial.number} is given up: {reason}")
+        return True
+
+
+def wait(connection: Connection, trial_id: int, attempts: int) -> bool:
+    """Make a running trial wait, as if it had not run; whoever ran it may not write any more."""
+    if not change_state(connection, trial_id, TrialState.RUNNING, TrialState.WAITING):
+        return False
+    clear_reported(connection, trial_id)
+    _refuse_holder(connection, trial_id, attempts=attempts)
+    return True
+
+
+def fail_trial(store: Store, study: optuna.Study, number: int, reason: str) -> bool:
+    """End a trial that runs or waits as failed, whoever runs it; False if it has ended already.
+
+    Its worker is refused from here on, and drops the trial.
+    """
+    with store.engine.begin() as connection:
+        lock_study(connection, study._study_id)
+        row = connection.execute(
+            select(TRIALS.c.trial_id, TRIALS.c.state).where(
+                TRIALS.c.study_id == study._study_id, TRIALS.c.number == number
+            )
+        ).first()
+        if row is None or row.state.is_finished():
+            return False
+        end_by_force(connection, row.trial_id, row.state, "failed by hand", reason)
+    return True
+
+
+def end_by_force(
+    connection: Connection, trial_id: int, before: TrialState, status: str, reason: str
+) -> None:
+    """Fail a trial that somebody else may hold."""
+    if change_state(connection, trial_id, before, TrialState.FAIL):
+        told = Reported(user_attrs={"status": status, "reason": reason})
+        write_reported(connection, trial_id, told)
+        _refuse_holder(connection, trial_id)
+
+
+def _refuse_holder(connection: Connection, trial_id: int, **values: Any) -> None:
+    connection.execute(
+        update(LEASES)
+        .where(LEASES.c.trial_id == trial_id)
+        .values(epoch=LEASES.c.epoch + 1, expires=0.0, **values)
+    )
+
+
+def _shorten(connection: Connection, trial: _Running, now: float) -> None:
+    """A clock was set back: the lease must not outlive a holder that is gone by hours."""
+    assert trial.lease is not None
+    same = (LEASES.c.trial_id == trial.trial_id, LEASES.c.epoch == trial.lease.epoch)
+    connection.execute(update(LEASES).where(*same).values(expires=now + trial.lease.seconds))
+
+
+def _attempts(lease: Lease | None) -> int:
+    return lease.attempts if lease else 0
+
+
+def _counts(connection: Connection, study_id: int) -> dict[TrialState, int]:
+    rows = connection.execute(
+        select(TRIALS.c.state, func.count())
+        .where(TRIALS.c.study_id == study_id)
+        .group_by(TRIALS.c.state)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def _system_attribute(connection: Connection, trial_id: int, key: str) -> Any:
+    text = connection.scalar(
+        select(SYSTEM_ATTRIBUTES.c.value_json).where(
+            SYSTEM_ATTRIBUTES.c.trial_id == trial_id, SYSTEM_ATTRIBUTES.c.key == key
+        )
+    )
+    return None if text is None else json.loads(text)

@@ -1,0 +1,84 @@
+"""Waiting for a database that is away: a server that restarts, a lock that is long kept."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 600.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 15.0
+# Shorter outages are nobody's concern.
+_TOLD_AFTER = 2.0
+
+# SQLite says "operational" for all that goes wrong; these pass.
+_SQLITE_PASSES = ("locked", "busy", "disk is full", "disk i/o error")
+_SERVER_STAYS = ("does not exist", "Unknown database", "authentication failed", "Access denied")
+
+
+def passes(error: BaseException) -> bool:
+    """Whether what failed may succeed later, all else the same."""
+    if isinstance(error, StorageInternalError):
+        error = error.__cause__ or error
+    if isinstance(error, PoolTimeout):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    text = str(error.orig)
+    if type(error.orig).__module__.startswith("sqlite3"):
+        return any(word in text.lower() for word in _SQLITE_PASSES)
+    if any(word in text for word in _SERVER_STAYS):
+        return False
+    return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """Asks again, at growing intervals, for so many seconds.
+
+    Attributes:
+        seconds: then the last error is raised.
+        notify: told, in a line, that it waits, and that the database is back.
+        pause: waits for so many seconds; may raise to stop.
+    """
+
+    seconds: float = PATIENCE_SECONDS
+    notify: Callable[[str], None] = lambda text: None
+    pause: Callable[[float], None] = time.sleep
+
+    def __call__(self, work: Callable[[], T]) -> T:
+        """What ``work`` gives. It must be safe to repeat: an answer may have been lost.
+
+        Raises:
+            What ``work`` raised, if it does not pass, or not in time.
+        """
+        started, pause, told = time.monotonic(), _FIRST_PAUSE, False
+        while True:
+            try:
+                found = work()
+            except Exception as error:
+                waited = time.monotonic() - started
+                if not passes(error) or waited > self.seconds:
+                    raise
+                if not told and waited > min(_TOLD_AFTER, self.seconds / 2):
+                    told = True
+                    self.notify(f"{_words(error)}; waiting for up to {self.seconds:.0f} s")
+                # not all workers at once when it is back
+                self.pause(pause * random.uniform(0.5, 1.0))
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            else:
+                if told:
+                    self.notify(f"the database is back after {time.monotonic() - started:.0f} s")
+                return found
+
+
+def _words(error: Exception) -> str:
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    text = " ".join(str(getattr(cause, "orig", None) or cause).split())
+    return f"the database does not answer ({text})"

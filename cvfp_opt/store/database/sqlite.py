@@ -1,0 +1,218 @@
+"""SQLite files: what is refused before one is touched, and how one is opened."""
+
+import os
+import sqlite3
+import stat
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psutil
+import sqlalchemy
+from filelock import FileLock
+from sqlalchemy import ColumnElement, Engine
+
+from cvfp_opt.errors import StorageError
+from cvfp_opt.store.database.location import Location
+
+BUSY_SECONDS = 60
+_HEADER = b"SQLite format 3\0"
+
+# Their locks do not reach the other hosts, and WAL needs memory that all readers share.
+NETWORK_FILE_SYSTEMS = frozenset(
+    {"9p", "afpfs", "afs", "beegfs", "ceph", "cifs", "davfs", "glusterfs", "gpfs", "lustre", "nfs"}
+    | {"nfs4", "orangefs", "pvfs2", "smb2", "smb3", "smbfs", "webdav"}
+    | {"fuse.davfs", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs"}
+)
+
+
+def check_readable(location: Location) -> None:
+    """Refuse what is no study database, without creating or changing anything.
+
+    Raises:
+        StorageError: missing, no SQLite file, another program's, or of a newer Optuna.
+    """
+    path = location.file
+    if not path.exists():
+        raise StorageError(
+            f"{path}: there is no study database; "
+            "type `cvfp-opt run` to start one, or name another with --storage"
+        )
+    _check_sqlite(path)
+    with _ReadOnly(path) as connection:
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+        if not tables:
+            raise StorageError(f"{path}: the database is empty; type `cvfp-opt run` to fill it")
+        if not {"studies", "trials"} <= tables:
+            raise StorageError(
+                f"{path}: a study database is required, this SQLite file belongs to another "
+                f"program (its tables: {', '.join(sorted(tables)[:5])}); name another --storage"
+            )
+        if "alembic_version" in tables:
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+            check_schema(location, row[0] if row else None)
+
+
+def has_database(location: Location) -> bool:
+    """Whether there is an SQLite file with anything in it. Raises StorageError if damaged."""
+    if not location.file.exists():
+        return False
+    _check_sqlite(location.file)
+    with _ReadOnly(location.file) as connection:
+        return connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] > 0
+
+
+def check_writable(location: Location) -> None:
+    """Refuse a database that can't be written or, if it does not exist, can't be created.
+
+    Raises:
+        StorageError: as ``check_readable`` for an existing file; read-only file or folder;
+            missing folder (but for the default, whose folder is made); a network file system.
+    """
+    path, folder = location.file, location.file.parent
+    if path.exists():
+        if has_database(location):
+            check_readable(location)
+        if not _has_write_bit(path):
+            raise StorageError(
+                f"{path}: the database is read-only; type `chmod u+w {path}`, "
+                "or copy it and name the copy with --storage"
+            )
+    elif not folder.is_dir() and not location.default:
+        raise StorageError(
+            f"{path}: the folder {folder} does not exist; type `mkdir -p {folder}` first"
+        )
+    if folder.is_dir() and not _has_write_bit(folder):
+        raise StorageError(
+            f"{path}: the folder {folder} is read-only; name a database in another folder "
+            "with --storage"
+        )
+    _check_local(path)
+
+
+def _check_local(path: Path) -> None:
+    kind = file_system(path)
+    if kind in NETWORK_FILE_SYSTEMS:
+        raise StorageError(
+            f"{path}: lies on a network file system ({kind}), where SQLite's locks do not hold "
+            "and a study can be destroyed; for one machine name a file on a local disk with "
+            "--storage, for several a server: --storage postgresql://USER@HOST/DATABASE"
+        )
+
+
+def file_system(path: Path) -> str:
+    """Kind of the file system that a path lies on, or would; "" if it is not to be known."""
+    resolved = path.resolve()
+    parts = psutil.disk_partitions(all=True)
+    below = [part for part in parts if resolved.is_relative_to(part.mountpoint)]
+    # of several mounts at one point the last one counts
+    return max(reversed(below), key=lambda part: len(part.mountpoint)).fstype if below else ""
+
+
+def create(location: Location) -> None:
+    """Create the empty database file, for the user's eyes only, if it does not exist."""
+    path = location.file
+    try:
+        if location.default:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be created: {error.strerror}") from None
+
+
+def lock(location: Location, seconds: float) -> FileLock:
+    """The lock for what must happen once, a file beside the database."""
+    return FileLock(f"{location.file}.lock", timeout=seconds, mode=0o600)
+
+
+def engine_arguments(location: Location) -> dict[str, Any]:
+    """What SQLAlchemy's ``create_engine`` is given."""
+    return {"connect_args": {"timeout": BUSY_SECONDS}}
+
+
+def set_up(engine: Engine) -> None:
+    """Let readers and the writer not wait for each other; connections opened before are closed."""
+    sqlalchemy.event.listen(engine, "connect", _set_pragmas)
+    engine.dispose()
+
+
+def now() -> ColumnElement[float]:
+    """Epoch seconds: one host, one clock."""
+    return sqlalchemy.literal(time.time(), sqlalchemy.Double)
+
+
+def reading_url(location: Location) -> str:
+    """A URL that cannot write, and needs not, not even on a read-only disk."""
+    return f"sqlite:///{_read_only_uri(location.file)}&uri=true"
+
+
+def check_schema(location: Location, version: str | None) -> None:
+    """Refuse tables of an Optuna that is newer than the one installed.
+
+    Raises:
+        StorageError: they are.
+    """
+    if version is not None and version not in _known_schemas():
+        raise StorageError(
+            f"{location.where}: written by a newer Optuna (schema {version}) than the one "
+            "installed here; type `pip install -U optuna cvfp-opt`"
+        )
+
+
+def _set_pragmas(connection: Any, record: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.close()
+
+
+def _check_sqlite(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(_HEADER))
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read: {error.strerror}") from None
+    if head and head != _HEADER:
+        raise StorageError(
+            f"{path}: an SQLite file is required, this is something else; name another --storage"
+        )
+
+
+@cache
+def _known_schemas() -> frozenset[str]:
+    from optuna.storages import RDBStorage
+
+    return frozenset(RDBStorage("sqlite:///:memory:").get_all_versions())
+
+
+class _ReadOnly:
+    """A read-only connection for one ``with`` block; SQLite's errors become ours."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> sqlite3.Connection:
+        uri = _read_only_uri(self._path)
+        self._connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)
+        return self._connection
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._connection.close()
+        if isinstance(error, sqlite3.DatabaseError):
+            raise StorageError(f"{self._path}: damaged or unreadable: {error}") from None
+
+
+def _read_only_uri(path: Path) -> str:
+    # readers of a WAL database make files beside it, unless told that nobody can write
+    still = not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists()
+    return f"{path.as_uri()}?mode=ro{'&immutable=1' if still else ''}"
+
+
+def _has_write_bit(path: Path) -> bool:
+    # the bits themselves too: the superuser's os.access always says yes
+    mode = path.stat().st_mode
+    writable = mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)
+    return bool(writable) and os.access(path, os.W_OK)

@@ -1,0 +1,162 @@
+"""Writing to a trial that is held: refused as soon as somebody else has it."""
+
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from optuna.exceptions import StorageInternalError
+from optuna.trial import TrialState
+from sqlalchemy import Connection, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from cvfp_opt.store.claims import Claims, Held, wait
+from cvfp_opt.store.leases import LEASES, LeaseLost
+from cvfp_opt.store.rows import TRIALS, Reported, change_state, write_reported, write_values
+
+# The expiry of a lease whose holder ended the trial itself.
+_ENDED = 0.0
+
+
+@dataclass(kw_only=True)
+class Hold:
+    """This worker's hold on a trial, from its claim to its end.
+
+    Attributes:
+        claims: what it was taken by.
+        held: the trial.
+        reported: what it has to say and has not written yet.
+        lost: whether the renewing thread found that somebody else has it.
+    """
+
+    claims: Claims
+    held: Held
+    reported: Reported = field(default_factory=Reported)
+    lost: bool = False
+
+    def flush(self) -> None:
+        """Write what was reported; renews the lease.
+
+        Raises:
+            LeaseLost: somebody else has the trial; nothing was written.
+        """
+        if not self.reported:
+            return
+        with self.claims.store.engine.begin() as connection:
+            self._guard(connection)
+            write_reported(connection, self.held.trial_id, self.reported)
+        self.reported.clear()
+
+    def finish(self, state: TrialState, values: Sequence[float] | None) -> None:
+        """Write what was reported, the values, and the end of the trial.
+
+        May be repeated when it is not known whether it was written.
+
+        Raises:
+            LeaseLost: somebody else has the trial; nothing was written.
+        """
+        with self.claims.store.engine.begin() as connection:
+            if not self._is_ours_and_ended(connection):
+                self._guard(connection, last=True)
+                write_reported(connection, self.held.trial_id, self.reported)
+                write_values(connection, self.held.trial_id, values or ())
+                if not change_state(connection, self.held.trial_id, TrialState.RUNNING, state):
+                    raise LeaseLost
+        self.drop()
+
+    def give_back(self) -> bool:
+        """Let the trial wait for whoever claims it next; False if it was not ours any more."""
+        self.drop()
+        with self.claims.store.engine.begin() as connection:
+            try:
+                self._guard(connection)
+            except LeaseLost:
+                return False
+            return wait(connection, self.held.trial_id, self.held.attempts)
+
+    def renew(self) -> None:
+        """Move the lease's expiry on. Raises LeaseLost."""
+        with self.claims.store.engine.begin() as connection:
+            self._guard(connection)
+
+    def check(self) -> None:
+        """Raise LeaseLost if the lease is known to be lost; asks nobody."""
+        if self.lost:
+            raise LeaseLost
+
+    def drop(self) -> None:
+        """Hold it no longer, whatever the database says."""
+        self.claims.held.pop(self.held.trial_id, None)
+
+    def _guard(self, connection: Connection, *, last: bool = False) -> None:
+        """Renew the lease, or end it, if it is ours and the trial runs. Locks its row."""
+        running = select(TRIALS.c.trial_id).where(
+            TRIALS.c.trial_id == self.held.trial_id, TRIALS.c.state == TrialState.RUNNING
+        )
+        ours = (LEASES.c.trial_id == self.held.trial_id, LEASES.c.epoch == self.held.epoch)
+        renewed = connection.execute(
+            update(LEASES)
+            .where(*ours, running.exists())
+            .values(expires=_ENDED if last else self.claims.store.now() + self.claims.seconds)
+        )
+        if renewed.rowcount != 1:
+            raise LeaseLost
+
+    def _is_ours_and_ended(self, connection: Connection) -> bool:
+        """Whether a transaction of ours got through of which no answer came."""
+        found = connection.execute(
+            select(LEASES.c.epoch, LEASES.c.expires).where(LEASES.c.trial_id == self.held.trial_id)
+        ).first()
+        return found is not None and tuple(found) == (self.held.epoch, _ENDED)
+
+
+class Renewer:
+    """A thread that renews the leases of all that is held; a context manager.
+
+    A database that does not answer is asked again: as long as it is away, nobody else can take
+    the trials either.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._every = seconds / 3
+        self._holds: list[Hold] = []
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="leases", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def add(self, hold: Hold) -> None:
+        """Renew this one from here on."""
+        with self._lock:
+            self._holds.append(hold)
+
+    def remove(self, hold: Hold) -> None:
+        """No longer."""
+        with self._lock:
+            self._holds.remove(hold)
+
+    def _work(self) -> None:
+        while not self._ended.wait(self._every):
+            with self._lock:
+                holds = list(self._holds)
+            for hold in holds:
+                with suppress(SQLAlchemyError, StorageInternalError):
+                    try:
+                        hold.renew()
+                    except LeaseLost:
+                        # an ended trial is not renewed either, and is no loss
+                        hold.lost = hold.held.trial_id in hold.claims.held

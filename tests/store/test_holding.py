@@ -1,0 +1,104 @@
+"""Writing to a held trial: in one piece, only by its holder, and safe to repeat."""
+
+import math
+import threading
+
+import optuna
+import pytest
+from claiming import Workers, take
+from optuna.trial import TrialState
+
+from cvfp_opt.store.holding import Hold, Renewer
+from cvfp_opt.store.leases import LeaseLost, read_leases
+
+
+def test_what_was_reported_comes_back_to_the_bit(workers: Workers, study: optuna.Study) -> None:
+    hold = take(workers.add())
+    distribution = optuna.distributions.FloatDistribution(1e-4, 1e-1, log=True)
+    hold.reported.params["lr"] = (0.1 / 3, distribution)
+    hold.reported.intermediate |= {0: 1 / 3, 1: math.inf, 2: -math.inf}
+    hold.reported.user_attrs |= {"text": "<script>é\u4e2d\U0001f600", "list": [1, None, 0.1 + 0.2]}
+    hold.flush()
+    hold.reported.intermediate[0] = 2 / 3  # a later one counts
+    hold.finish(TrialState.COMPLETE, [0.1 + 0.2])
+    [trial] = study.trials
+    assert trial.params == {"lr": 0.1 / 3}
+    assert trial.distributions == {"lr": distribution}
+    assert trial.intermediate_values == {0: 2 / 3, 1: math.inf, 2: -math.inf}
+    assert trial.user_attrs == {"text": "<script>é\u4e2d\U0001f600", "list": [1, None, 0.1 + 0.2]}
+    assert trial.values == [0.1 + 0.2]
+    assert trial.datetime_complete is not None
+
+
+def test_an_end_may_be_told_twice(workers: Workers, study: optuna.Study) -> None:
+    hold = take(workers.add())
+    hold.finish(TrialState.COMPLETE, [1.0])
+    hold.finish(TrialState.COMPLETE, [1.0])
+    assert [t.value for t in study.trials] == [1.0]
+
+
+def test_the_late_holder_changes_nothing(workers: Workers, study: optuna.Study) -> None:
+    worker = workers.add()
+    late = take(worker)
+    late.give_back()
+    taken = take(workers.add())
+    late.reported.user_attrs["status"] = "late"
+    for write in (late.flush, late.renew, lambda: late.finish(TrialState.COMPLETE, [9.0])):
+        with pytest.raises(LeaseLost):
+            write()
+    assert not late.give_back()
+    taken.finish(TrialState.COMPLETE, [1.0])
+    [trial] = study.trials
+    assert (trial.value, trial.user_attrs) == (1.0, {})
+
+
+def lease_of(hold: Hold) -> float:
+    with hold.claims.store.engine.connect() as connection:
+        return read_leases(connection, [hold.held.trial_id])[hold.held.trial_id].expires
+
+
+def test_leases_are_renewed_until_they_are_lost(workers: Workers) -> None:
+    hold = take(workers.add(seconds=0.3))
+    first, looked = lease_of(hold), threading.Event()
+    renew = hold.renew
+
+    def renewed() -> None:
+        try:
+            renew()
+        finally:
+            looked.set()
+
+    hold.renew = renewed  # type: ignore[method-assign]
+    with Renewer(0.3) as renewer:
+        renewer.add(hold)
+        assert looked.wait(30)
+        assert lease_of(hold) > first
+        hold.check()
+        late = Hold(claims=hold.claims, held=hold.held)
+        late.give_back()
+        hold.claims.held[hold.held.trial_id] = hold.held
+        looked.clear()
+        while not hold.lost:
+            assert looked.wait(30)
+    with pytest.raises(LeaseLost):
+        hold.check()
+
+
+def test_an_ended_trial_is_no_loss(workers: Workers) -> None:
+    hold = take(workers.add(seconds=0.03))
+    looked = threading.Semaphore(0)
+    renew = hold.renew
+
+    def renewed() -> None:
+        try:
+            renew()
+        finally:
+            looked.release()
+
+    hold.renew = renewed  # type: ignore[method-assign]
+    with Renewer(0.03) as renewer:
+        renewer.add(hold)
+        assert looked.acquire(timeout=30)
+        hold.finish(TrialState.COMPLETE, [1.0])
+        assert all(looked.acquire(timeout=30) for _ in range(3))
+    assert not hold.lost
