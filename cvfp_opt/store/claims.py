@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -141,10 +141,13 @@ class Claims:
             if lease and lease.worker == self.worker.worker and trial.trial_id not in self.held:
                 return self._hold(connection, trial, lease.epoch, lease.attempts, new=False)
         for trial in self._dead(connection, running):
-            if not self._give_up(connection, trial, notices):
+            if self._give_up(connection, trial, notices):
+                continue
+            taken = self._take(connection, trial, _attempts(trial.lease) + 1)
+            if taken is not None:
                 notices.append(f"trial {trial.number} was left by a dead worker: it goes on here")
                 clear_reported(connection, trial.trial_id)
-                return self._take(connection, trial, _attempts(trial.lease) + 1)
+                return taken
         counts = _counts(connection, study_id)
         finished = sum(n for state, n in counts.items() if state.is_finished())
         if finished + counts.get(TrialState.RUNNING, 0) >= total:
@@ -159,30 +162,44 @@ class Claims:
             .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.WAITING)
             .order_by(TRIALS.c.number)
         )
-        for row in connection.execute(waiting):
-            trial = _Running(trial_id=row.trial_id, number=row.number, lease=None)
-            before = read_leases(connection, [row.trial_id]).get(row.trial_id)
+        for row in connection.execute(waiting).all():
+            lease = read_leases(connection, [row.trial_id]).get(row.trial_id)
+            trial = _Running(trial_id=row.trial_id, number=row.number, lease=lease)
             # another program may take one without our lock
             if change_state(connection, row.trial_id, TrialState.WAITING, TrialState.RUNNING):
-                return self._take(connection, replace(trial, lease=before), _attempts(before))
+                taken = self._take(connection, trial, _attempts(lease))
+                assert taken is not None, "nobody holds what waits"
+                return taken
         trial_id, number = insert_trial(connection, study_id, TrialState.RUNNING, datetime.now())
-        return self._take(connection, _Running(trial_id=trial_id, number=number, lease=None), 0)
+        # SQLite uses the id of a deleted trial again
+        connection.execute(sqlalchemy.delete(LEASES).where(LEASES.c.trial_id == trial_id))
+        new = self._take(connection, _Running(trial_id=trial_id, number=number, lease=None), 0)
+        assert new is not None
+        return new
 
-    def _take(self, connection: Connection, trial: _Running, attempts: int) -> Held:
-        """Put our lease in the place of the one before."""
-        epoch = trial.lease.epoch + 1 if trial.lease else 1
-        connection.execute(sqlalchemy.delete(LEASES).where(LEASES.c.trial_id == trial.trial_id))
-        connection.execute(
-            insert(LEASES).values(
-                trial_id=trial.trial_id,
-                **vars(self.worker),
-                epoch=epoch,
-                expires=self.store.now() + self.seconds,
-                seconds=self.seconds,
-                attempts=attempts,
+    def _take(self, connection: Connection, trial: _Running, attempts: int) -> Held | None:
+        """Put our lease in the place of the one before; None if its holder was quicker."""
+        before = trial.lease
+        epoch = before.epoch + 1 if before else 1
+        ours = {
+            **vars(self.worker),
+            "epoch": epoch,
+            "expires": self.store.now() + self.seconds,
+            "seconds": self.seconds,
+            "attempts": attempts,
+        }
+        if before is None:
+            connection.execute(insert(LEASES).values(trial_id=trial.trial_id, **ours))
+        else:
+            # it may have been renewed, or the trial ended, since we looked
+            same = (
+                LEASES.c.trial_id == trial.trial_id,
+                LEASES.c.epoch == before.epoch,
+                LEASES.c.expires <= before.expires,
             )
-        )
-        return self._hold(connection, trial, epoch, attempts, new=trial.lease is None)
+            if connection.execute(update(LEASES).where(*same).values(**ours)).rowcount != 1:
+                return None
+        return self._hold(connection, trial, epoch, attempts, new=before is None)
 
     def _hold(
         self, connection: Connection, trial: _Running, epoch: int, attempts: int, *, new: bool
@@ -202,15 +219,21 @@ class Claims:
         )
 
     def _running(self, connection: Connection) -> list[_Running]:
+        # one statement: between two, a trial may end and its lease with it
         rows = connection.execute(
-            select(TRIALS.c.trial_id, TRIALS.c.number)
+            select(TRIALS.c.trial_id.label("id"), TRIALS.c.number, LEASES)
+            .select_from(TRIALS)
+            .outerjoin(LEASES, TRIALS.c.trial_id == LEASES.c.trial_id)
             .where(TRIALS.c.study_id == self.study._study_id, TRIALS.c.state == TrialState.RUNNING)
             .order_by(TRIALS.c.number)
-        ).all()
-        leases = read_leases(connection, [row.trial_id for row in rows]) if rows else {}
+        )
         return [
-            _Running(trial_id=row.trial_id, number=row.number, lease=leases.get(row.trial_id))
-            for row in rows
+            _Running(
+                trial_id=row["id"],
+                number=row["number"],
+                lease=None if row["epoch"] is None else Lease.of_row(row),
+            )
+            for row in map(dict, rows.mappings())
         ]
 
     def _dead(
@@ -281,10 +304,11 @@ def end_by_force(
 
 
 def _refuse_holder(connection: Connection, trial_id: int, **values: Any) -> None:
+    """Nobody holds the trial from here on."""
     connection.execute(
         update(LEASES)
         .where(LEASES.c.trial_id == trial_id)
-        .values(epoch=LEASES.c.epoch + 1, expires=0.0, **values)
+        .values(epoch=LEASES.c.epoch + 1, expires=0.0, worker="", **values)
     )
 
 

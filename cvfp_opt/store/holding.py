@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
@@ -16,7 +16,7 @@ from cvfp_opt.store.claims import Claims, Held, wait
 from cvfp_opt.store.leases import LEASES, LeaseLost
 from cvfp_opt.store.rows import TRIALS, Reported, change_state, write_reported, write_values
 
-# The expiry of a lease whose holder ended the trial itself.
+# The expiry of a lease whose holder ended the trial itself; its epoch goes up once more.
 _ENDED = 0.0
 
 
@@ -96,20 +96,22 @@ class Hold:
             TRIALS.c.trial_id == self.held.trial_id, TRIALS.c.state == TrialState.RUNNING
         )
         ours = (LEASES.c.trial_id == self.held.trial_id, LEASES.c.epoch == self.held.epoch)
-        renewed = connection.execute(
-            update(LEASES)
-            .where(*ours, running.exists())
-            .values(expires=_ENDED if last else self.claims.store.now() + self.claims.seconds)
-        )
+        values: dict[str, Any] = {"expires": self.claims.store.now() + self.claims.seconds}
+        if last:
+            values = {"expires": _ENDED, "epoch": self.held.epoch + 1}
+        renewed = connection.execute(update(LEASES).where(*ours, running.exists()).values(values))
         if renewed.rowcount != 1:
             raise LeaseLost
 
     def _is_ours_and_ended(self, connection: Connection) -> bool:
         """Whether a transaction of ours got through of which no answer came."""
         found = connection.execute(
-            select(LEASES.c.epoch, LEASES.c.expires).where(LEASES.c.trial_id == self.held.trial_id)
+            select(LEASES.c.epoch, LEASES.c.expires, LEASES.c.worker).where(
+                LEASES.c.trial_id == self.held.trial_id
+            )
         ).first()
-        return found is not None and tuple(found) == (self.held.epoch, _ENDED)
+        ended = self.held.epoch + 1, _ENDED, self.claims.worker.worker
+        return found is not None and tuple(found) == ended
 
 
 class Renewer:

@@ -11,7 +11,7 @@ from cvfp_opt.search.lanes import search_in_lanes
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.plan import Plan
 from cvfp_opt.search.runner import Search, SearchObserver
-from cvfp_opt.search.stopping import StopRequest
+from cvfp_opt.search.stopping import Stop
 from cvfp_opt.store.claims import MAX_RETRIES, Claims
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.retry import PATIENCE_SECONDS
@@ -29,11 +29,13 @@ class Endurance:
         lease_seconds: after so long without a sign of life a worker's trial goes to another one.
         patience_seconds: so long a database that is away is waited for.
         max_retries: so often a trial is taken over from workers that died; then it counts as lost.
+        checkpoint_seconds: between two checkpoints of a trial; 0 for one after each iteration.
     """
 
     lease_seconds: float = LEASE_SECONDS
     patience_seconds: float = PATIENCE_SECONDS
     max_retries: int = MAX_RETRIES
+    checkpoint_seconds: float = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +62,19 @@ class Task:
     endurance: Endurance = Endurance()
 
     def search(
-        self, store: Store, study: optuna.Study, observer: SearchObserver, stop: StopRequest
+        self,
+        store: Store,
+        study: optuna.Study,
+        observer: SearchObserver,
+        stop: Stop,
+        objective: Objective | None = None,
     ) -> None:
-        """Run trials until the total or the deadline is reached; see ``Search.run``."""
-        objective = Objective(
+        """Run trials until the total or the deadline is reached; see ``Search.run``.
+
+        Args:
+            objective: in the place of the plan's.
+        """
+        objective = objective or Objective(
             definition=self.plan.definition,
             tokens=self.plan.tokens,
             device=resolve_device(self.environment["device"]),

@@ -94,7 +94,7 @@ def test_a_search_stopped_by_each_signal_equals_the_uninterrupted_one_and_stays(
     moved = tmp_path / "moved"
     moved.mkdir()
     (broken / "storage").rename(moved / "storage")
-    assert "trial 3 was left by a dead process: it runs again" in run_whole(start, moved)
+    assert "trial 3 was left by a dead worker: it goes on here" in run_whole(start, moved)
     assert trials_of(moved) == trials_of(tmp_path / "whole")
 
     again = run_whole(start, moved)

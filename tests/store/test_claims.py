@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
@@ -218,3 +219,25 @@ def test_a_process_that_ended_is_gone_even_if_nobody_asked_how() -> None:
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # a zombie from here on
     assert child.has_ended()
     process.communicate()
+
+
+def test_a_holder_that_ends_its_trial_while_it_is_being_taken_over_wins(
+    workers: Workers, study: optuna.Study, store: Store
+) -> None:
+    if store.kind.one_host:
+        pytest.skip("an SQLite file has one writer at a time")
+    hold = take(workers.add(**ELSEWHERE))
+    move_clock(store, hold.held.trial_id, 61.0)
+    claiming, ended = threading.get_ident(), threading.Event()
+
+    def end_it(connection: object, cursor: object, statement: str, *more: object) -> None:
+        taking = statement.startswith("UPDATE cvfp_opt_leases")
+        if taking and threading.get_ident() == claiming and not ended.is_set():
+            ended.set()
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(hold.finish, TrialState.COMPLETE, [0.5]).result()
+
+    sqlalchemy.event.listen(store.engine, "before_cursor_execute", end_it)
+    assert take(workers.add()).held.number == 1
+    assert (study.trials[0].state, study.trials[0].value) == (TrialState.COMPLETE, 0.5)
+    assert workers.notices == []

@@ -1,0 +1,86 @@
+"""Workers that are killed anywhere, stopped, many at once: the ledger and the database agree."""
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+from chaos.conftest import Aftermath
+from databases import KINDS
+
+Play = Callable[..., Aftermath]
+
+
+def kill_at_each_point(play: Play, kind: str, stride: int, offset: int) -> Aftermath:
+    found = play("kill_at_each_point", kind=kind, total=2, stride=stride, offset=offset)
+    found.check(2, "whole")
+    assert found.printed["studies"]
+    for name, died in found.printed["studies"].items():
+        assert (died["first"], died["second"]) == (-9, 0), died
+        found.check(2, name)
+    return found
+
+
+@pytest.mark.parametrize(("kind", "stride"), [("sqlite", 31), ("postgresql", 53), ("mysql", 71)])
+def test_a_worker_killed_at_a_write_loses_nothing(kind: str, stride: int, play: Play) -> None:
+    kill_at_each_point(play, kind, stride=stride, offset=5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_worker_killed_at_any_write_loses_nothing(kind: str, play: Play) -> None:
+    found = kill_at_each_point(play, kind, stride=1, offset=0)
+    points = Counter(found.printed["points"])
+    assert points["commit"] >= 10
+    for table in ("trials", "cvfp_opt_leases", "trial_params", "trial_intermediate_values"):
+        assert points[f"INSERT INTO {table}"]
+
+
+def test_workers_killed_at_random_finish_exactly_the_total(play: Play) -> None:
+    found = play("kill_at_random", total=20, workers=4, kills=8, seed=1, instant=False)
+    assert found.printed == {"kills": 8, "failures": 0}
+    found.check(20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_sixty_trials_under_constant_killing(kind: str, play: Play) -> None:
+    found = play("kill_at_random", kind=kind, total=60, workers=4, kills=60, seed=2, instant=False)
+    assert found.printed == {"kills": 60, "failures": 0}
+    found.check(60)
+
+
+def no_parameters_twice(found: Aftermath) -> None:
+    with found.study() as study:
+        points = [tuple(sorted(trial.params.items())) for trial in study.trials]
+    assert len(set(points)) == len(points)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_workers_share_instant_trials_exactly(kind: str, play: Play) -> None:
+    found = play("many", kind=kind, total=60, workers=6)
+    assert found.printed["codes"] == [0] * 6
+    found.check(60)
+    no_parameters_twice(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_sixteen_workers_and_a_thousand_trials(kind: str, play: Play) -> None:
+    found = play("many", kind=kind, total=1000, workers=16)
+    assert found.printed["codes"] == [0] * 16
+    found.check(1000)
+    no_parameters_twice(found)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_worker_that_sleeps_past_its_lease_drops_its_trial_and_goes_on(
+    kind: str, play: Play
+) -> None:
+    found = play("stop_past_the_lease", kind=kind, total=4, lease=1.0, instant=False)
+    assert (found.printed["other"], found.printed["sleeper"]) == (0, 0)
+    found.check(4)
+    [dropped] = found.lines("dropped")
+    assert dropped["pid"] == found.printed["pid"]
+    [notice] = [line for line in found.lines("notice") if line["pid"] == dropped["pid"]]
+    number = dropped["number"]
+    assert notice["text"] == f"trial {number} is another worker's now: it is dropped here"
