@@ -22,7 +22,7 @@ from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.holding import Hold, Renewer
 from cvfp_opt.store.leases import LeaseLost
 from cvfp_opt.store.mirrors import sync_mirrors
-from cvfp_opt.store.records import StudyRecord, TrialRecord, trial_records, write_attributes
+from cvfp_opt.store.records import TrialRecord, trial_records, write_attributes
 from cvfp_opt.store.unsent import keep_unsent, send_unsent
 from cvfp_opt.training.events import Event, IterationFinished
 from cvfp_opt.training.result import IterationMetrics, Status, TrainingResult
@@ -144,7 +144,7 @@ class Search:
             StorageError: the database stayed away; the text says what was kept, and where.
         """
         beginning = beginning or Beginning()
-        for line in self._patiently(lambda: list(send_unsent(self.claims, self._identity()))):
+        for line in self._patiently(lambda: list(send_unsent(self.claims))):
             self.observer.notice(line)
         self._mirror()
         waited = 0.0
@@ -237,7 +237,7 @@ class Search:
         except _DATABASE_ERRORS as error:
             if not passes(error):
                 raise
-            path = keep_unsent(self._identity(), hold, state, values)
+            path = keep_unsent(hold, state, values)
             raise StorageError(
                 f"{self.store.location.where}: the database did not answer for "
                 f"{self.patience:.0f} s. The result of trial {hold.held.number} is in {path}: "
@@ -285,10 +285,6 @@ class Search:
         """What the trial ran on."""
         worker = {"worker": self.claims.worker.worker, "deaths": hold.held.attempts}
         return self.environment | worker | {"finished": time.time()}
-
-    def _identity(self) -> str:
-        record = StudyRecord.of(self.study)
-        return record.identity if record else ""
 
     def _mirror(self) -> None:
         self._patiently(lambda: sync_mirrors(self.store, self.study))

@@ -83,6 +83,7 @@ class Claims:
     Attributes:
         store, study: where the trials are.
         seed: of the study, for the birth of new trials.
+        identity: of the study, see StudyRecord; known here too when the database is away.
         worker: who takes them.
         seconds: how long a lease lasts.
         max_retries: how often a trial is taken over before it counts as lost.
@@ -93,6 +94,7 @@ class Claims:
     store: Store
     study: optuna.Study
     seed: int
+    identity: str = ""
     worker: Worker = field(default_factory=Worker.of_this_process)
     seconds: float = LEASE_SECONDS
     max_retries: int = MAX_RETRIES

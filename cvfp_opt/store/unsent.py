@@ -47,7 +47,7 @@ class Unsent:
     format: int = FORMAT
 
 
-def keep_unsent(study: str, hold: Hold, state: TrialState, values: Sequence[float] | None) -> Path:
+def keep_unsent(hold: Hold, state: TrialState, values: Sequence[float] | None) -> Path:
     """Write the result of a trial to a file of its own, in the current folder's ``storage``.
 
     Raises:
@@ -55,7 +55,7 @@ def keep_unsent(study: str, hold: Hold, state: TrialState, values: Sequence[floa
     """
     held, reported = hold.held, hold.reported
     unsent = Unsent(
-        study=study,
+        study=hold.claims.identity,
         trial_id=held.trial_id,
         number=held.number,
         epoch=held.epoch,
@@ -78,7 +78,7 @@ def keep_unsent(study: str, hold: Hold, state: TrialState, values: Sequence[floa
     return path
 
 
-def send_unsent(claims: Claims, study: str) -> Iterator[str]:
+def send_unsent(claims: Claims) -> Iterator[str]:
     """Write to the database what it could not be told before; a line for each file.
 
     A trial that somebody else has taken meanwhile is left to them.
@@ -89,7 +89,7 @@ def send_unsent(claims: Claims, study: str) -> Iterator[str]:
         except (OSError, ValueError, TypeError) as error:
             yield f"{path}: not an unsent result, left alone: {error}"
             continue
-        if unsent.study != study or unsent.format != FORMAT:
+        if unsent.study != claims.identity or unsent.format != FORMAT:
             continue
         held = Held(
             trial_id=unsent.trial_id,
@@ -105,7 +105,7 @@ def send_unsent(claims: Claims, study: str) -> Iterator[str]:
         try:
             hold.finish(TrialState[unsent.state], unsent.values)
         except LeaseLost:
-            yield f"trial {unsent.number}: its kept result is dropped: another worker has it"
+            yield f"trial {unsent.number}: kept result dropped: it was taken or ended meanwhile"
         else:
-            yield f"trial {unsent.number}: its kept result is in the database now"
+            yield f"trial {unsent.number}: kept result written to the database"
         path.unlink(missing_ok=True)

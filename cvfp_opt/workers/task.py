@@ -18,6 +18,7 @@ from cvfp_opt.store.database.retry import PATIENCE_SECONDS
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.holding import Renewer
 from cvfp_opt.store.leases import LEASE_SECONDS
+from cvfp_opt.store.records import StudyRecord
 from cvfp_opt.training.device import resolve_device
 
 
@@ -97,8 +98,10 @@ class Task:
 
     def claims(self, store: Store, study: optuna.Study) -> Claims:
         """A new worker's hand on the study."""
+        record = StudyRecord.of(study)
         return Claims(
             store=store,
+            identity=record.identity if record else "",
             study=study,
             seed=self.plan.definition.search.seed,
             seconds=self.endurance.lease_seconds,

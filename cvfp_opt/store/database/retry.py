@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from optuna.exceptions import StorageInternalError
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 T = TypeVar("T")
@@ -26,7 +26,8 @@ def passes(error: BaseException) -> bool:
     """Whether what failed may succeed later, all else the same."""
     if isinstance(error, StorageInternalError):
         error = error.__cause__ or error
-    if isinstance(error, PoolTimeout):
+    # the second is Optuna's, who asks on after the connection broke
+    if isinstance(error, PoolTimeout | PendingRollbackError):
         return True
     if not isinstance(error, DBAPIError):
         return False

@@ -1,0 +1,60 @@
+"""A PostgreSQL server that is switched off in the middle of a search, and on again."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from chaos.conftest import Aftermath
+from chaos.postgres import own_server
+from chaos.workshop import read_ledger
+from support import REPOSITORY
+
+TOTAL = 30
+
+
+def wait_for_line(ledger: Path, process: "subprocess.Popen[str]", what: str, text: str) -> None:
+    """Until the witness has seen such a line."""
+
+    def seen(line: dict[str, Any]) -> bool:
+        return line["what"] == what and text in line.get("text", "")
+
+    while not (ledger.exists() and any(map(seen, read_ledger(ledger)))):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)  # asks again
+
+
+def test_workers_outlast_a_server_that_is_switched_off(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger.jsonl"
+    with own_server() as server:
+        plan = {
+            "plan": "many",
+            "url": server.location.url,
+            "ledger": str(ledger),
+            "total": TOTAL,
+            "workers": 2,
+            "instant": False,
+        }
+        (tmp_path / "plan.json").write_text(json.dumps(plan))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "chaos.workshop", str(tmp_path / "plan.json")],
+            env=os.environ | {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'tests'}"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        wait_for_line(ledger, process, "end", "")
+        server.stop()
+        wait_for_line(ledger, process, "notice", "the database does not answer")
+        server.start()
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+        printed = json.loads(out)
+        assert printed["codes"] == [0, 0], err
+        found = Aftermath(location=server.location, printed=printed, ledger=read_ledger(ledger))
+        found.check(TOTAL)
+        notices = [line["text"] for line in found.lines("notice")]
+        assert any("the database is back" in text for text in notices)
