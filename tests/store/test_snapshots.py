@@ -39,14 +39,14 @@ def test_a_damaged_one_is_refused(place: int) -> None:
     content = bytearray(file().path.read_bytes())
     content[place] ^= 255
     file().path.write_bytes(bytes(content))
-    with pytest.raises(StorageError, match=r"damaged|cannot be read"):
+    with pytest.raises(StorageError, match="damaged"):
         file().read()
 
 
 def test_a_truncated_one_is_refused() -> None:
     file().write(ARRAYS, VALUES)
     file().path.write_bytes(file().path.read_bytes()[:-4])
-    with pytest.raises(StorageError, match="cannot be read"):
+    with pytest.raises(StorageError, match="it ends too early"):
         file().read()
 
 
