@@ -48,7 +48,8 @@ class SnapshotFile:
     def remove(self) -> None:
         """The run has ended; nothing is left to go on from."""
         with suppress(OSError):
-            self.path.unlink(missing_ok=True)
+            for path in (self.path, *self._store.leftovers()):
+                path.unlink(missing_ok=True)
             self.path.parent.rmdir()  # if no other run is unfinished
 
     @property

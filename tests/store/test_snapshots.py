@@ -1,5 +1,6 @@
 """Snapshots on disk: whole or refused, one per run, never half written."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,15 @@ def test_what_is_written_is_read_back_and_replaced() -> None:
     file().remove()
     file().remove()
     assert file().read() is None
+
+
+def test_what_a_killed_writer_left_goes_with_the_run() -> None:
+    file().write(ARRAYS, VALUES)
+    left = file().path.with_name(f".{file().path.name}.{'a' * 32}.tmp")
+    left.write_bytes(b"half")
+    os.utime(left, (0, 0))
+    file().remove()
+    assert not left.parent.exists()
 
 
 @pytest.mark.parametrize("place", [10, -1])

@@ -148,6 +148,8 @@ def test_by_default_artifacts_lie_beside_the_database(tmp_path: Path) -> None:
     assert store == FolderStore(tmp_path / "artifacts")
     store = open_artifacts(resolve_location(None), None)
     assert store == FolderStore(tmp_path / "storage" / "artifacts")
+    store = open_artifacts(resolve_location("postgresql://me@host/studies"), None)
+    assert store == FolderStore(tmp_path / "storage" / "artifacts")
     assert os.listdir(tmp_path) == []  # made by the first write
 
 
