@@ -40,6 +40,17 @@ def storage_option(command: Command) -> Command:
     )(command)
 
 
+def artifacts_option(command: Command) -> Command:
+    """``--artifacts``."""
+    return click.option(
+        "--artifacts",
+        envvar="CVFP_OPT_ARTIFACTS",
+        metavar="PATH|s3://BUCKET/PREFIX",
+        help="Where checkpoints of running trials lie. [default: artifacts/ beside the SQLite "
+        "file, storage/artifacts for a server; environment: CVFP_OPT_ARTIFACTS]",
+    )(command)
+
+
 def study_name_option(command: Command) -> Command:
     """``--study-name``."""
     return click.option("--study-name", metavar="NAME", help="Name of the study.")(command)

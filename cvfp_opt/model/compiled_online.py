@@ -8,6 +8,11 @@ switched off have no gradient: they are left out of the backward product, and th
 moments is kept as two numbers a row until they have one again. The last layer's token rows, which
 nothing uses, have none ever: they are left alone.
 
+The same run gives the same bits where vectors have 256 bytes or more (D and E of 64 in float32).
+In a smaller net two of them may lie within one vector step of each other, for which the compiler
+sums in another order: 19 of 120 equal runs at D = 8, E = 6 in float64 differed in their last
+bits, none of 60 each at D = 16, 32, 64 and 96.
+
 It runs on one thread, for the reason that cvfp_opt.model.compiled gives. It is one module, and
 takes nothing from another: numba's cache would not notice that the other one was changed.
 """

@@ -16,6 +16,7 @@ from cvfp_opt.training.events import Observer, ignore
 from cvfp_opt.training.result import IterationMetrics, TrainingResult
 from cvfp_opt.training.run import TrainingRun
 from cvfp_opt.training.seeds import Purpose, torch_generator
+from cvfp_opt.training.snapshot import NOTHING, Keeper
 from cvfp_opt.training.trainers import TRAINERS
 
 
@@ -40,16 +41,20 @@ class Objective:
     device: torch.device
     place: Callable[[], AbstractContextManager[Compute]] = alone
 
-    def prepare(self, params: Mapping[str, Any], number: int) -> TrainingRun:
-        """Network, embeddings and generators of trial ``number``; drawn on the CPU.
+    def prepare(
+        self, params: Mapping[str, Any], number: int, *, seed: int | None = None
+    ) -> TrainingRun:
+        """Network, embeddings and generators of a trial; drawn on the CPU.
 
         Args:
             params: of the trial, by Optuna's names; empty where nothing is searched.
+            number, seed: of its birth (store.births); None for the definition's seed.
 
         Raises:
             DefinitionError: a parameter is missing.
         """
-        definition, seed = self.definition.at(params), self.definition.search.seed
+        definition = self.definition.at(params)
+        seed = self.definition.search.seed if seed is None else seed
         parameters = definition.hyperparameters()
         weights = torch_generator(seed, number, Purpose.WEIGHTS)
         network = ContextNetwork(
@@ -83,9 +88,12 @@ class Objective:
         number: int,
         observe: Observer = ignore,
         should_prune: Callable[[IterationMetrics], bool] = never,
+        keeper: Keeper = NOTHING,
+        *,
+        seed: int | None = None,
     ) -> TrainingResult:
-        """Train trial ``number``; the same arguments give the same bits."""
+        """Train a trial, see ``prepare`` and ``Trainer``; same arguments give the same bits."""
         trainer = TRAINERS[self.definition.training.trainer]
-        run = self.prepare(params, number)
+        run = self.prepare(params, number, seed=seed)
         with self.place() as compute:
-            return trainer(replace(run, compute=compute), observe, should_prune)
+            return trainer(replace(run, compute=compute), observe, should_prune, keeper)

@@ -13,6 +13,7 @@ import torch
 from cvfp_opt.errors import CheckpointError, StorageError
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.search.definition import StudyDefinition
+from cvfp_opt.search.keeping import BITS_DEPEND_ON, arrays_of, snapshot_of
 from cvfp_opt.search.objective import never
 from cvfp_opt.search.stopping import SearchStopped
 from cvfp_opt.store.checkpoints import Account, read_checkpoint, write_checkpoint
@@ -27,9 +28,6 @@ from cvfp_opt.training.trainers import TRAINERS
 
 # A run that is over sooner is not worth a file of hundreds of megabytes.
 MIN_SECONDS_KEPT = 30.0
-
-# Of search.environment.
-BITS_DEPEND_ON = ("versions", "processor", "reader", "bfloat16", "device", "threads", "code")
 
 
 class FileKeeper:
@@ -78,16 +76,14 @@ class FileKeeper:
         arrays, values = found
         self.kept, self._min_seconds = values["iteration"], 0.0
         self._notify(f"this run was stopped before: going on after {self.kept} iterations")
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        return Snapshot(tensors=tensors, values=values)
+        return snapshot_of(arrays, values)
 
     def save(self, snapshot: Snapshot) -> None:
         """Keep it, if the run is a long one; training goes on if the disk refuses."""
         if time.monotonic() - self._since < self._min_seconds:
             return
-        arrays = {n: t.detach().cpu().contiguous().numpy() for n, t in snapshot.tensors.items()}
         try:
-            self._file.write(arrays, snapshot.values)
+            self._file.write(arrays_of(snapshot), snapshot.values)
         except StorageError as error:
             self._notify(f"a stop would lose this run: {error}")
         else:

@@ -1,23 +1,16 @@
 """Runs that were stopped between two iterations: one file each, below ``storage/unfinished``."""
 
-import hashlib
-import json
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from optuna.artifacts.exceptions import ArtifactNotFound
 
-from cvfp_opt.errors import StorageError
+from cvfp_opt.store.artifacts.folder import FolderStore
+from cvfp_opt.store.snapshot_format import Arrays, encode, read_arrays, read_head
 
-FORMAT = "1"
 FOLDER = Path("storage") / "unfinished"
-
-Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +22,7 @@ class SnapshotFile:
     @property
     def path(self) -> Path:
         """In the current folder, as the default database is."""
-        return Path.cwd() / FOLDER / f"{self.key[:32]}.safetensors"
+        return self._store.path(self._name)
 
     def read(self) -> tuple[Arrays, dict[str, Any]] | None:
         """The snapshot; None if there is none.
@@ -37,19 +30,12 @@ class SnapshotFile:
         Raises:
             StorageError: there is one, but it is not what was written.
         """
-        if not self.path.exists():
-            return None
         try:
-            with safe_open(self.path, framework="np") as file:
-                metadata = file.metadata() or {}
-                names = list(file.keys())
-                arrays: Arrays = {name: file.get_tensor(name) for name in names}
-        except (OSError, SafetensorError) as error:
-            raise StorageError(f"{self.path}: cannot be read: {error}") from None
-        text = metadata.get("values", "")
-        if metadata.get("format") != FORMAT or metadata.get("sha256") != _digest(arrays, text):
-            raise StorageError(f"{self.path}: damaged, or of another format")
-        return arrays, json.loads(text)
+            with self._store.open_reader(self._name) as file:
+                head = read_head(file, str(self.path))
+                return read_arrays(file, head, str(self.path)), head.values
+        except ArtifactNotFound:
+            return None
 
     def write(self, arrays: Arrays, values: dict[str, Any]) -> None:
         """Put this snapshot in the place of the one before, in one move.
@@ -57,28 +43,19 @@ class SnapshotFile:
         Raises:
             StorageError: the disk refuses.
         """
-        text = json.dumps(values, allow_nan=False)
-        metadata = {"format": FORMAT, "values": text, "sha256": _digest(arrays, text)}
-        temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(arrays, temporary, metadata=metadata)
-            os.replace(temporary, self.path)
-        except (OSError, SafetensorError) as error:
-            with suppress(OSError):
-                temporary.unlink()
-            raise StorageError(f"{self.path}: cannot be written: {error}") from None
+        self._store.write(self._name, encode(arrays, values))
 
     def remove(self) -> None:
         """The run has ended; nothing is left to go on from."""
         with suppress(OSError):
-            self.path.unlink(missing_ok=True)
+            for path in (self.path, *self._store.leftovers()):
+                path.unlink(missing_ok=True)
             self.path.parent.rmdir()  # if no other run is unfinished
 
+    @property
+    def _store(self) -> FolderStore:
+        return FolderStore(Path.cwd() / FOLDER)
 
-def _digest(arrays: Arrays, text: str) -> str:
-    digest = hashlib.sha256(text.encode())
-    for name in sorted(arrays):
-        digest.update(name.encode())
-        digest.update(arrays[name].tobytes())
-    return digest.hexdigest()
+    @property
+    def _name(self) -> str:
+        return f"{self.key[:32]}.safetensors"

@@ -130,9 +130,7 @@ class Loop:
 
     def run_to_end(self) -> TrainingResult:
         """Train, audit, and say how it went; numbers that break are an outcome."""
-        snapshot = self.keeper.load()
-        if snapshot is not None:
-            self._restore(snapshot)
+        self._restore(self.keeper.load())
         try:
             outcome = self._iterate()
         except (ContextOverflow, NonFiniteLoss) as error:
@@ -293,6 +291,8 @@ class Loop:
 
     def _snapshot(self) -> Snapshot:
         """This run between two iterations."""
+        # old ones lie on disks: what changes here, or in _restore, changes the number of their
+        # format, store.snapshot_format.FORMAT
         state, run = self.state, self.run
         tensors = self.method.stepper.tensors() | {
             "generator.minibatch": run.minibatch_generator.get_state(),
@@ -321,8 +321,10 @@ class Loop:
         }
         return Snapshot(tensors=tensors, values=values)
 
-    def _restore(self, snapshot: Snapshot) -> None:
-        """Go on from a snapshot of the same run."""
+    def _restore(self, snapshot: Snapshot | None) -> None:
+        """Go on from a snapshot of the same run, if there is one; tell what happened before."""
+        if snapshot is None:
+            return
         state, run, values = self.state, self.run, snapshot.values
         device = run.train.device
         run.network.load_state_dict(snapshot.below("network"))

@@ -32,10 +32,13 @@ class Keeper(Protocol):
     """Where a trainer leaves snapshots, and finds the one to go on from."""
 
     def load(self) -> Snapshot | None:
-        """The snapshot to go on from; None to begin."""
+        """The snapshot to go on from; None to begin. Its tensors become the trainer's own."""
 
     def save(self, snapshot: Snapshot) -> None:
-        """Keep this one instead; called after each iteration that is not the last."""
+        """Keep this one instead; called after each iteration that is not the last.
+
+        Its tensors are the trainer's own, and change once this returns.
+        """
 
 
 class NoKeeper:

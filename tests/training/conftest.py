@@ -30,6 +30,7 @@ def make_run() -> Callable[..., TrainingRun]:
         schedule: str = "constant",
         parameters: dict[str, float] | None = None,
         dtype: torch.dtype = torch.float64,
+        sizes: tuple[int, int] = (D, E),
         **training: Any,
     ) -> TrainingRun:
         def generator(purpose: int) -> torch.Generator:
@@ -52,11 +53,13 @@ def make_run() -> Callable[..., TrainingRun]:
             "training_pass": "exact",
             "measuring_pass": "sequential",
         }
-        config = ModelConfig(context_size=D, embedding_size=E, num_layers=L)
+        width, embedding = sizes
+        config = ModelConfig(context_size=width, embedding_size=embedding, num_layers=L)
         network = ContextNetwork(
             config, layernorm_mix=chosen.layernorm_mix, generator=generator(1)
         )
-        text = F.layer_norm(torch.randn(T + V, E, generator=generator(2)), (E,)).to(dtype)
+        text = F.layer_norm(torch.randn(T + V, embedding, generator=generator(2)), (embedding,))
+        text = text.to(dtype)
         return TrainingRun(
             network=network.to(dtype),
             train=text[:T],

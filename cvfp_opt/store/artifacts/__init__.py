@@ -1,0 +1,1 @@
+"""Where artifacts lie, and the checkpoints of running trials among them."""
