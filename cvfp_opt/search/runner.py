@@ -2,30 +2,29 @@
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import optuna
-from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
-from sqlalchemy.exc import SQLAlchemyError
 
 from cvfp_opt.errors import CvfpOptError, SearchError, StorageError
 from cvfp_opt.search.claimed import open_trial
 from cvfp_opt.search.objective import Objective
+from cvfp_opt.search.observer import SearchObserver
+from cvfp_opt.search.reporting import Checkpointing, Reporter
 from cvfp_opt.search.stopping import SearchStopped, Stop
+from cvfp_opt.search.trial_keeper import TrialKeeper
 from cvfp_opt.store.claims import Claims, Nothing
-from cvfp_opt.store.database.retry import Patience, passes
+from cvfp_opt.store.database.retry import DATABASE_ERRORS, Patience, passes
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.holding import Hold, Renewer
 from cvfp_opt.store.leases import LeaseLost
 from cvfp_opt.store.mirrors import sync_mirrors
 from cvfp_opt.store.records import TrialRecord, trial_records, write_attributes
 from cvfp_opt.store.unsent import keep_unsent, send_unsent
-from cvfp_opt.training.events import Event, IterationFinished
-from cvfp_opt.training.result import IterationMetrics, Status, TrainingResult
+from cvfp_opt.training.result import Status, TrainingResult
 
 MAX_FIRST_FAILURES = 5
 # Mirrors are for people who look; trials may be quicker than that.
@@ -39,26 +38,6 @@ _STATES = {
     Status.PRUNED: TrialState.PRUNED,
     Status.DIVERGED: TrialState.FAIL,
 }
-_DATABASE_ERRORS = (SQLAlchemyError, StorageInternalError)
-
-
-class SearchObserver(Protocol):
-    """Told what the search does."""
-
-    def notice(self, text: str) -> None:
-        """One line for the user."""
-
-    def trial_started(self, number: int, params: dict[str, Any]) -> None:
-        """A trial begins."""
-
-    def trial_event(self, number: int, event: Event) -> None:
-        """Progress within a trial; several may run at once."""
-
-    def trial_finished(self, record: TrialRecord, records: list[TrialRecord]) -> None:
-        """A trial ended; ``records`` are all trials of the study."""
-
-    def trial_dropped(self, number: int) -> None:
-        """A trial is run by somebody else now."""
 
 
 class Beginning:
@@ -109,6 +88,7 @@ class Search:
         claims: what this process takes trials by.
         renewer: what keeps them.
         patience: seconds to wait for a database that is away.
+        checkpoints: of trials, while they run.
     """
 
     store: Store
@@ -120,6 +100,7 @@ class Search:
     claims: Claims
     renewer: Renewer
     patience: float
+    checkpoints: Checkpointing
     mirroring: _Mirroring = field(default_factory=_Mirroring)
 
     def run(
@@ -198,26 +179,35 @@ class Search:
     def _train(self, hold: Hold, asking_seconds: float) -> None:
         birth = hold.held.birth
         trial = self._patiently(lambda: open_trial(self.study, hold))
-        reporter = _Reporter(trial, hold, self)
+        definition = self.objective.definition
+        reporter = Reporter(trial, hold, definition, self.observer, self.stop)
+        keeper = self.checkpoints.keeper(hold, self.objective, reporter.register, self.observer)
         try:
             params = self._patiently(lambda: self._suggest(trial, hold))
             self.observer.trial_started(hold.held.number, params)
-            result = self.objective(params, birth.number, reporter.observe, reporter.should_prune)
+            result = self.objective(
+                params,
+                birth.number,
+                reporter.observe,
+                reporter.should_prune,
+                keeper,
+                seed=birth.seed,
+            )
             self._write(trial, hold, result, asking_seconds + reporter.seconds)
         except (SearchStopped, KeyboardInterrupt):
             self._give_back(hold)
             raise
         except LeaseLost:
             raise
-        except (CvfpOptError, *_DATABASE_ERRORS):  # nothing wrong with the trial
+        except (CvfpOptError, *DATABASE_ERRORS):  # nothing wrong with the trial
             self._give_back(hold)
             raise
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             write_attributes(trial, status="error", reason=reason, environment=self._told(hold))
-            self._finish(trial, hold, TrialState.FAIL, None)
+            self._finish(trial, hold, keeper, TrialState.FAIL, None)
         else:
-            self._finish(trial, hold, _STATES[result.status], self._values(result))
+            self._finish(trial, hold, keeper, _STATES[result.status], self._values(result))
 
     def _suggest(self, trial: optuna.Trial, hold: Hold) -> dict[str, Any]:
         params = self.objective.definition.space.suggest(trial)
@@ -225,7 +215,12 @@ class Search:
         return params
 
     def _finish(
-        self, trial: optuna.Trial, hold: Hold, state: TrialState, values: list[float] | None
+        self,
+        trial: optuna.Trial,
+        hold: Hold,
+        keeper: TrialKeeper,
+        state: TrialState,
+        values: list[float] | None,
     ) -> None:
         """Write the end of a trial: to the database, or if that stays away to a file."""
         frozen = trial._get_latest_trial()
@@ -233,8 +228,8 @@ class Search:
             values = [frozen.intermediate_values[frozen.last_step]]  # as Optuna's ``tell`` does
         self.study.sampler.after_trial(self.study, frozen, state, values)
         try:
-            self._patiently(lambda: hold.finish(state, values))
-        except _DATABASE_ERRORS as error:
+            self._patiently(lambda: hold.finish(state, values, keeper.attributes))
+        except DATABASE_ERRORS as error:
             if not passes(error):
                 raise
             path = keep_unsent(hold, state, values)
@@ -243,10 +238,11 @@ class Search:
                 f"{self.patience:.0f} s. The result of trial {hold.held.number} is in {path}: "
                 "the same command, typed here when the database is back, writes it there first"
             ) from error
+        keeper.remove()
 
     def _give_back(self, hold: Hold) -> None:
         # a database that is away learns it from the lease
-        with suppress(*_DATABASE_ERRORS):
+        with suppress(*DATABASE_ERRORS):
             hold.give_back()
 
     def _values(self, result: TrainingResult) -> list[float] | None:
@@ -299,67 +295,3 @@ class Search:
         while (left := end - time.monotonic()) > 0:
             self.stop.check()
             time.sleep(min(left, 0.1))
-
-
-class _Reporter:
-    """Between one trial's trainer and the study: reports values, asks the pruner, may stop."""
-
-    def __init__(self, trial: optuna.Trial, hold: Hold, search: Search) -> None:
-        self._trial = trial
-        self._hold = hold
-        self._objective = search.objective.definition.objective
-        self._search = search.objective.definition.search
-        self._observer = search.observer
-        self._stop = search.stop
-        self._iterations: list[dict[str, Any]] = []
-        self._away = False
-        self.seconds = 0.0
-
-    def observe(self, event: Event) -> None:
-        self._stop.check()
-        self._hold.check()
-        if isinstance(event, IterationFinished):
-            with self._timed():
-                self._report(event.metrics)
-        self._observer.trial_event(self._trial.number, event)
-
-    def _report(self, metrics: IterationMetrics) -> None:
-        """Tell the study how far the trial is, for its pruner and for whoever looks."""
-        self._iterations.append(asdict(metrics))
-        write_attributes(self._trial, iterations=self._iterations)
-        if self._objective.known_while_training:
-            self._trial.report(self._objective.value(metrics), metrics.iteration)
-        with self._outage_tolerated():
-            self._hold.flush()
-
-    def should_prune(self, metrics: IterationMetrics) -> bool:
-        if not self._objective.known_while_training or self._search.pruner == "none":
-            return False
-        if metrics.iteration == 0:
-            return metrics.effective_rank < self._search.min_untrained_rank
-        with self._timed(), self._outage_tolerated():
-            return self._trial.should_prune()
-        return False
-
-    @contextmanager
-    def _outage_tolerated(self) -> Iterator[None]:
-        """Training goes on while the database is away; what was reported is written later."""
-        try:
-            yield
-        except _DATABASE_ERRORS as error:
-            if not passes(error):
-                raise
-            if not self._away:
-                self._observer.notice(
-                    f"the database does not answer; trial {self._trial.number} is trained on, and "
-                    "what it reports is written when the database is back"
-                )
-            self._away = True
-        else:
-            self._away = False
-
-    @contextmanager
-    def _timed(self) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self.seconds += time.perf_counter() - started

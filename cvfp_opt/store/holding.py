@@ -14,7 +14,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cvfp_opt.store.claims import Claims, Held, wait
 from cvfp_opt.store.leases import LEASES, LeaseLost
-from cvfp_opt.store.rows import TRIALS, Reported, change_state, write_reported, write_values
+from cvfp_opt.store.rows import (
+    TRIALS,
+    Reported,
+    change_state,
+    forget_attributes,
+    write_reported,
+    write_values,
+)
 
 # The expiry of a lease whose holder ended the trial itself; its epoch goes up once more.
 _ENDED = 0.0
@@ -49,10 +56,19 @@ class Hold:
             write_reported(connection, self.held.trial_id, self.reported)
         self.reported.clear()
 
-    def finish(self, state: TrialState, values: Sequence[float] | None) -> None:
+    def finish(
+        self,
+        state: TrialState,
+        values: Sequence[float] | None,
+        forget: Sequence[str] = (),
+    ) -> None:
         """Write what was reported, the values, and the end of the trial.
 
         May be repeated when it is not known whether it was written.
+
+        Args:
+            state, values: as Optuna's ``tell`` takes them.
+            forget: keys of system attributes that are of use only while it runs.
 
         Raises:
             LeaseLost: somebody else has the trial; nothing was written.
@@ -61,6 +77,7 @@ class Hold:
             if not self._is_ours_and_ended(connection):
                 self._guard(connection, last=True)
                 write_reported(connection, self.held.trial_id, self.reported)
+                forget_attributes(connection, self.held.trial_id, forget)
                 write_values(connection, self.held.trial_id, values or ())
                 if not change_state(connection, self.held.trial_id, TrialState.RUNNING, state):
                     raise LeaseLost

@@ -113,6 +113,14 @@ def write_values(connection: Connection, trial_id: int, values: Sequence[float])
     _put(connection, VALUES, trial_id, "objective", rows)
 
 
+def forget_attributes(connection: Connection, trial_id: int, keys: Sequence[str]) -> None:
+    """Delete system attributes of a trial."""
+    if keys:
+        of_trial = SYSTEM_ATTRIBUTES.c.trial_id == trial_id
+        named = SYSTEM_ATTRIBUTES.c.key.in_(keys)
+        connection.execute(delete(SYSTEM_ATTRIBUTES).where(of_trial, named))
+
+
 def clear_reported(connection: Connection, trial_id: int) -> None:
     """Take back all that a broken-off run said; parameters and system attributes stay."""
     for table in (INTERMEDIATE, USER_ATTRIBUTES, VALUES):

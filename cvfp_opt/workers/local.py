@@ -12,7 +12,7 @@ from multiprocessing.context import SpawnProcess
 import optuna
 
 from cvfp_opt.errors import SearchError
-from cvfp_opt.search.runner import SearchObserver
+from cvfp_opt.search.observer import SearchObserver
 from cvfp_opt.search.stopping import StopRequest
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.records import count_finished, count_taken, trial_records

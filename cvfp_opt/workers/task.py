@@ -9,9 +9,13 @@ import torch
 from cvfp_opt.errors import DeviceError
 from cvfp_opt.search.lanes import search_in_lanes
 from cvfp_opt.search.objective import Objective
+from cvfp_opt.search.observer import SearchObserver
 from cvfp_opt.search.plan import Plan
-from cvfp_opt.search.runner import Search, SearchObserver
+from cvfp_opt.search.reporting import Checkpointing
+from cvfp_opt.search.runner import Search
 from cvfp_opt.search.stopping import Stop
+from cvfp_opt.search.trial_keeper import CHECKPOINT_SECONDS
+from cvfp_opt.store.artifacts.stores import open_artifacts
 from cvfp_opt.store.claims import MAX_RETRIES, Claims
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.retry import PATIENCE_SECONDS
@@ -31,12 +35,14 @@ class Endurance:
         patience_seconds: so long a database that is away is waited for.
         max_retries: so often a trial is taken over from workers that died; then it counts as lost.
         checkpoint_seconds: between two checkpoints of a trial; 0 for one after each iteration.
+        artifacts: where checkpoints lie, see store.artifacts.stores; None for the usual place.
     """
 
     lease_seconds: float = LEASE_SECONDS
     patience_seconds: float = PATIENCE_SECONDS
     max_retries: int = MAX_RETRIES
-    checkpoint_seconds: float = 60.0
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
+    artifacts: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +99,12 @@ class Task:
                 claims=claims,
                 renewer=renewer,
                 patience=self.endurance.patience_seconds,
+                checkpoints=Checkpointing(
+                    artifacts=open_artifacts(self.location, self.endurance.artifacts),
+                    code=self.plan.code,
+                    environment=self.environment,
+                    every=self.endurance.checkpoint_seconds,
+                ),
             )
             search_in_lanes(search, self.lanes, self.total, self.deadline)
 

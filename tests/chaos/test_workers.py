@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from chaos.conftest import Aftermath
@@ -11,13 +12,31 @@ Play = Callable[..., Aftermath]
 
 
 def kill_at_each_point(play: Play, kind: str, stride: int, offset: int) -> Aftermath:
-    found = play("kill_at_each_point", kind=kind, total=2, stride=stride, offset=offset)
+    words = {"total": 2, "stride": stride, "offset": offset, "instant": False}
+    found = play("kill_at_each_point", kind=kind, **words)
     found.check(2, "whole")
+    whole = results(found, "whole")
     assert found.printed["studies"]
     for name, died in found.printed["studies"].items():
         assert (died["first"], died["second"]) == (-9, 0), died
         found.check(2, name)
+        assert results(found, name) == whole, died  # to the bit, as if nobody had died
     return found
+
+
+def results(found: Aftermath, name: str) -> list[dict[str, Any]]:
+    """What must not depend on who died when."""
+    kept = ("metrics", "iterations", "scored", "status", "reason")
+    with found.study(name) as study:
+        return [
+            {
+                "params": trial.params,
+                "intermediate": trial.intermediate_values,
+                "weights": trial.user_attrs["environment"]["weights_digest"],
+                **{key: trial.user_attrs[key] for key in kept},
+            }
+            for trial in study.trials
+        ]
 
 
 @pytest.mark.parametrize(("kind", "stride"), [("sqlite", 31), ("postgresql", 53), ("mysql", 71)])
@@ -33,6 +52,7 @@ def test_a_worker_killed_at_any_write_loses_nothing(kind: str, play: Play) -> No
     assert points["commit"] >= 10
     for table in ("trials", "cvfp_opt_leases", "trial_params", "trial_intermediate_values"):
         assert points[f"INSERT INTO {table}"]
+    assert points["os.rename"] >= 4  # of checkpoints
 
 
 def test_workers_killed_at_random_finish_exactly_the_total(play: Play) -> None:

@@ -31,6 +31,7 @@ from cvfp_opt.store.records import TrialRecord
 from cvfp_opt.training.data import Tokens
 from cvfp_opt.training.events import Event, IterationFinished, Observer
 from cvfp_opt.training.result import IterationMetrics, TrainingResult
+from cvfp_opt.training.snapshot import NOTHING, Keeper
 from cvfp_opt.workers.task import Endurance, Task
 
 SETTINGS = [
@@ -74,11 +75,12 @@ class Witnessed(Objective):
         number: int,
         observe: Observer = lambda event: None,
         should_prune: Callable[[IterationMetrics], bool] = lambda metrics: False,
-        **more: Any,
+        keeper: Keeper = NOTHING,
+        seed: int | None = None,
     ) -> TrainingResult:
         self.ledger.write(what="begin", number=number, params=params)
         if self.sample is None:
-            result = super().__call__(params, number, observe, should_prune, **more)
+            result = super().__call__(params, number, observe, should_prune, keeper, seed=seed)
         else:
             for metrics in self.sample.iterations:
                 observe(IterationFinished(metrics=metrics))

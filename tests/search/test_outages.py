@@ -15,8 +15,10 @@ from support import TINY
 from cvfp_opt.errors import StorageError
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.plan import Request, make_plan
+from cvfp_opt.search.reporting import Checkpointing
 from cvfp_opt.search.runner import Search
 from cvfp_opt.search.stopping import SearchStopped
+from cvfp_opt.store.artifacts.stores import open_artifacts
 from cvfp_opt.store.claims import Claims, fail_trial
 from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.retry import Patience, passes
@@ -74,6 +76,9 @@ def make_search(store: Store, act: Any, patience: float = 0.3) -> Search:
         claims=Claims(store=store, study=study, seed=0, identity="this one"),
         renewer=Renewer(60),
         patience=patience,
+        checkpoints=Checkpointing(
+            artifacts=open_artifacts(store.location, None), code={}, environment={}, every=60.0
+        ),
     )
 
 

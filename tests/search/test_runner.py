@@ -13,8 +13,10 @@ from cvfp_opt.errors import SearchError
 from cvfp_opt.search.definition_file import read_sections, resolve_definition
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.plan import Request, make_plan
+from cvfp_opt.search.reporting import Checkpointing
 from cvfp_opt.search.runner import Search
 from cvfp_opt.search.stopping import SearchStopped, StopRequest
+from cvfp_opt.store.artifacts.stores import open_artifacts
 from cvfp_opt.store.claims import Claims
 from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.storage import Store, open_for_search
@@ -74,6 +76,9 @@ def make_search(store: Store, *settings: str, act: Any = None) -> Search:
         claims=Claims(store=store, study=study, seed=0),
         renewer=Renewer(60),
         patience=1.0,
+        checkpoints=Checkpointing(
+            artifacts=open_artifacts(store.location, None), code={}, environment={}, every=60.0
+        ),
     )
 
 

@@ -7,12 +7,22 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from optuna.exceptions import StorageInternalError
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
+from sqlalchemy.exc import (
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+    PendingRollbackError,
+    SQLAlchemyError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 600.0
+
+DATABASE_ERRORS = (SQLAlchemyError, StorageInternalError)
+"""All that the database itself raises."""
+
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 15.0
 # Shorter outages are nobody's concern.
 _TOLD_AFTER = 2.0

@@ -1,0 +1,25 @@
+"""Who is told what a search does."""
+
+from typing import Any, Protocol
+
+from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.training.events import Event
+
+
+class SearchObserver(Protocol):
+    """Told what the search does."""
+
+    def notice(self, text: str) -> None:
+        """One line for the user."""
+
+    def trial_started(self, number: int, params: dict[str, Any]) -> None:
+        """A trial begins."""
+
+    def trial_event(self, number: int, event: Event) -> None:
+        """Progress within a trial; several may run at once."""
+
+    def trial_finished(self, record: TrialRecord, records: list[TrialRecord]) -> None:
+        """A trial ended; ``records`` are all trials of the study."""
+
+    def trial_dropped(self, number: int) -> None:
+        """A trial is run by somebody else now."""
