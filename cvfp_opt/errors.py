@@ -36,6 +36,10 @@ class StudyError(CvfpOptError):
     """A study is missing, or differs from what was asked for."""
 
 
+class ArchiveError(CvfpOptError):
+    """An exported study is damaged, of another kind, or made to do harm."""
+
+
 class SearchError(CvfpOptError):
     """The search stopped itself and says why."""
 

@@ -46,8 +46,12 @@ class Birth:
         value = trial.system_attrs.get(BIRTH)
         if value is not None:
             return cls(**value)
-        derived = derived_uuid(f"{study}/{trial.number}")
-        return cls(uuid=derived, seed=seed, number=trial.number)
+        return cls.derived(study=study, seed=seed, number=trial.number)
+
+    @classmethod
+    def derived(cls, *, study: str, seed: int, number: int) -> Self:
+        """Of a trial that was given none; see ``of``."""
+        return cls(uuid=derived_uuid(f"{study}/{number}"), seed=seed, number=number)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""

@@ -91,12 +91,16 @@ class StudyRecord:
         Raises:
             StudyError: written by a newer version of this program.
         """
-        value = study.user_attrs.get(STUDY)
+        return cls.read(study.study_name, study.user_attrs.get(STUDY))
+
+    @classmethod
+    def read(cls, study: str, value: dict[str, Any] | None) -> Self | None:
+        """The record in a study's attribute STUDY; see ``of``."""
         if value is None:
             return None
         if value.get("format", FORMAT) > FORMAT:
             raise StudyError(
-                f"study {study.study_name!r}: written by a newer cvfp-opt (record format "
+                f"study {study!r}: written by a newer cvfp-opt (record format "
                 f"{value['format']}, this one reads up to {FORMAT}); "
                 "type `pip install -U cvfp-opt`"
             )

@@ -1,0 +1,133 @@
+"""Checks of the attributes that this program reads again and trusts then."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields
+
+from cvfp_opt.store.births import BIRTH
+from cvfp_opt.store.leases import FORMER_LEASE
+from cvfp_opt.store.mirrors import SOURCE_TRIAL
+from cvfp_opt.store.moving.dump import ARTIFACT
+from cvfp_opt.store.moving.schema import Value
+from cvfp_opt.store.records import FORMAT, MIRROR_OF, STUDY, StudyRecord
+
+Check = Callable[[Value], object]
+"""Raises ArchiveError for what does not fit."""
+
+_MAX_SEED = 2**63 - 1
+
+
+def _dict(value: Value) -> object:
+    return value.kind(dict)
+
+
+def _dicts(value: Value) -> object:
+    return [element.kind(dict) for element in value.elements()]
+
+
+def _texts(value: Value) -> object:
+    return [item.text() for _, item in value.items()]
+
+
+def _no_mirror(value: Value) -> object:
+    raise value.refuse("a study that is no mirror")
+
+
+def _no_lease(value: Value) -> object:
+    raise value.refuse("a trial that nobody holds")
+
+
+def _identity(value: Value) -> object:
+    return value.value == "" or value.hexadecimal(32)
+
+
+def _definition(value: Value) -> None:
+    """Only what the store itself reads of it: the search checks all of it before it begins."""
+    sections = dict(value.items())
+    for section in sections.values():
+        section.kind(dict)
+    needed = {
+        name: Value(keys.value.get(key), f"{keys.where}, {key}")
+        for name, key in (("search", "seed"), ("objective", "split"))
+        if (keys := sections.get(name))
+    }
+    if len(needed) < 2:
+        raise value.refuse("a study definition")
+    needed["search"].whole(0, _MAX_SEED)
+    needed["objective"].text()
+
+
+_RECORD: Mapping[str, Check] = {
+    "definition": _definition,
+    "definition_digest": lambda value: value.hexadecimal(64),
+    "data_digest": lambda value: value.hexadecimal(64),
+    "created": Value.finite,
+    "environment": _dict,
+    "sources": lambda value: [_texts(item) for _, item in value.items()],
+    "code": _texts,
+    "uuid": _identity,
+    "format": lambda value: value.whole(1, FORMAT),
+}
+
+
+def _record(value: Value) -> None:
+    """A study's record; of a newer format, only that it says so."""
+    found = value.kind(dict)
+    if isinstance(found.get("format"), int) and found["format"] > FORMAT:
+        return
+    required = {
+        field.name
+        for field in fields(StudyRecord)
+        if field.default is MISSING and field.default_factory is MISSING
+    }
+    if not required <= set(found) <= set(_RECORD):
+        raise value.refuse("the record of a study")
+    for key, item in value.items():
+        _RECORD[key](item)
+
+
+def _birth(value: Value) -> None:
+    uuid, seed, number, retry_of = value.members("uuid", "seed", "number", "retry_of")
+    uuid.hexadecimal(32)
+    seed.whole(0, _MAX_SEED)
+    number.whole(0)
+    _identity(retry_of)
+
+
+def _artifact(value: Value) -> None:
+    """Optuna's account of an artifact: JSON within JSON."""
+    try:
+        account = Value(json.loads(value.text()), value.where)
+    except (ValueError, RecursionError):
+        raise value.refuse("an account of an artifact") from None
+    _, name, mimetype, encoding = account.members(
+        "artifact_id", "filename", "mimetype", "encoding"
+    )
+    if set(name.name()) & set("/\\"):
+        raise name.refuse("a file's name without a folder")
+    mimetype.name()
+    encoding.optional(Value.name)
+
+
+STUDY_CHECKS: Mapping[str, Check] = {STUDY: _record, MIRROR_OF: _no_mirror}
+MIRROR_CHECKS: Mapping[str, Check] = {MIRROR_OF: Value.name}
+
+TRIAL_CHECKS: Mapping[str, Check] = {
+    "status": Value.text,
+    "reason": Value.text,
+    "scored": _dict,
+    "metrics": _dict,
+    "iterations": _dicts,
+    "audit": _dict,
+    "seconds": _dict,
+    "environment": _dict,
+    SOURCE_TRIAL: lambda value: value.whole(0),
+}
+
+# Of studies and trials; a key that ends in ":" is the beginning of one.
+SYSTEM_CHECKS: Mapping[str, Check] = {
+    BIRTH: _birth,
+    FORMER_LEASE: _no_lease,
+    ARTIFACT: _artifact,
+    "fixed_params": _dict,
+}

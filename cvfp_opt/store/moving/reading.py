@@ -1,0 +1,197 @@
+"""From a database to a dump, as of one moment, whoever writes to the study meanwhile."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from optuna.storages._rdb import models
+from optuna.trial import TrialState
+from sqlalchemy import Connection, Row, Table, select
+
+from cvfp_opt.errors import StudyError, nearest
+from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.leases import FORMER_LEASE
+from cvfp_opt.store.moving.dump import Dump, Param, StudyDump, Texts, TrialDump
+from cvfp_opt.store.moving.tables import (
+    DIRECTIONS,
+    STUDY_SYSTEM_ATTRIBUTES,
+    STUDY_USER_ATTRIBUTES,
+)
+from cvfp_opt.store.records import MIRROR_OF
+from cvfp_opt.store.rows import (
+    INTERMEDIATE,
+    PARAMS,
+    STUDIES,
+    SYSTEM_ATTRIBUTES,
+    TRIALS,
+    USER_ATTRIBUTES,
+    VALUES,
+)
+
+
+def read_dump(store: Store, name: str) -> Dump:
+    """A study with its mirrors; trials that run are given back in the dump.
+
+    Raises:
+        StudyError: there is none of that name, it is a mirror, or its trials are not numbered
+            from 0 without gaps.
+    """
+    with _snapshot(store) as connection:
+        rows = connection.execute(select(STUDIES.c.study_id, STUDIES.c.study_name))
+        ids = {row.study_name: row.study_id for row in rows}
+        mirror_of = _mirrors(connection)
+        if name not in ids:
+            names = [other for other in ids if ids[other] not in mirror_of]
+            known = nearest(name, names) if names else "it has none yet"
+            raise StudyError(f"{store.location.shown}: there is no study {name!r}; {known}")
+        if ids[name] in mirror_of:
+            raise StudyError(
+                f"study {name!r} is a mirror of {mirror_of[ids[name]]!r} and goes where that "
+                f"one goes; name {mirror_of[ids[name]]!r}"
+            )
+        mirrors = sorted(
+            other
+            for other in ids
+            if mirror_of.get(ids[other]) == name and other.startswith(f"{name}/")
+        )
+        running = connection.execute(
+            select(TRIALS.c.number)
+            .where(TRIALS.c.study_id == ids[name], TRIALS.c.state == TrialState.RUNNING)
+            .order_by(TRIALS.c.number)
+        )
+        return Dump(
+            study=read_study(connection, ids[name], name),
+            mirrors=tuple(read_study(connection, ids[mirror], mirror) for mirror in mirrors),
+            given_back=tuple(row.number for row in running),
+        )
+
+
+@contextmanager
+def _snapshot(store: Store) -> Iterator[Connection]:
+    """A transaction in which all that is read is of the same moment."""
+    with store.engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            # the driver begins a transaction for writes only
+            connection.exec_driver_sql("BEGIN")
+        else:
+            connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        yield connection
+
+
+def _mirrors(connection: Connection) -> dict[int, str]:
+    """By study id, the name of the study that a mirror is of."""
+    table = STUDY_USER_ATTRIBUTES
+    rows = connection.execute(
+        select(table.c.study_id, table.c.value_json).where(table.c.key == MIRROR_OF)
+    )
+    return {row.study_id: json.loads(row.value_json) for row in rows}
+
+
+def read_study(connection: Connection, study_id: int, name: str) -> StudyDump:
+    """A study or mirror. Call within a snapshot.
+
+    Raises:
+        StudyError: its trials are not numbered from 0 without gaps.
+    """
+    directions = connection.execute(
+        select(DIRECTIONS.c.direction)
+        .where(DIRECTIONS.c.study_id == study_id)
+        .order_by(DIRECTIONS.c.objective)
+    )
+    return StudyDump(
+        name=name,
+        directions=tuple(row.direction for row in directions),
+        user_attrs=_study_attributes(connection, STUDY_USER_ATTRIBUTES, study_id),
+        system_attrs=_study_attributes(connection, STUDY_SYSTEM_ATTRIBUTES, study_id),
+        trials=tuple(_trials(connection, study_id, name)),
+    )
+
+
+def _study_attributes(connection: Connection, table: Table, study_id: int) -> Texts:
+    rows = connection.execute(
+        select(table.c.key, table.c.value_json).where(table.c.study_id == study_id)
+    )
+    return dict(sorted(tuple(row) for row in rows))
+
+
+def _trials(connection: Connection, study_id: int, name: str) -> Iterator[TrialDump]:
+    parts = {
+        table: _by_trial(connection, table, study_id)
+        for table in (PARAMS, VALUES, INTERMEDIATE, USER_ATTRIBUTES, SYSTEM_ATTRIBUTES)
+    }
+    trials = connection.execute(
+        select(TRIALS).where(TRIALS.c.study_id == study_id).order_by(TRIALS.c.trial_id)
+    ).all()
+    for number, row in enumerate(trials):
+        if row.number != number:
+            raise StudyError(
+                f"study {name!r}: trials numbered from 0 without gaps are required, got number "
+                f"{row.number} in the place of {number}; see what wrote it"
+            )
+        found = {table: parts[table].pop(row.trial_id, []) for table in parts}
+        yield _trial(row, found)
+
+
+def _trial(row: Row[Any], found: dict[Table, list[Row[Any]]]) -> TrialDump:
+    runs = row.state is TrialState.RUNNING
+    user_attrs = {} if runs else _attributes(found[USER_ATTRIBUTES])
+    system_attrs = _attributes(found[SYSTEM_ATTRIBUTES])
+    return TrialDump(
+        number=row.number,
+        state=TrialState.WAITING if runs else row.state,
+        values=() if runs else _values(found[VALUES]),
+        params=tuple(_param(row) for row in found[PARAMS]),
+        intermediate={} if runs else _intermediate(found[INTERMEDIATE]),
+        user_attrs=user_attrs,
+        system_attrs={key: text for key, text in system_attrs.items() if key != FORMER_LEASE},
+        started=None if runs else row.datetime_start,
+        completed=row.datetime_complete,
+    )
+
+
+def _by_trial(connection: Connection, table: Table, study_id: int) -> dict[int, list[Row[Any]]]:
+    """A study's rows of one table, in the order in which they were written, by trial id."""
+    [key] = table.primary_key
+    rows = connection.execute(
+        select(table)
+        .join(TRIALS, TRIALS.c.trial_id == table.c.trial_id)
+        .where(TRIALS.c.study_id == study_id)
+        .order_by(key)
+    )
+    found: dict[int, list[Row[Any]]] = defaultdict(list)
+    for row in rows:
+        found[row.trial_id].append(row)
+    return found
+
+
+def _attributes(rows: list[Row[Any]]) -> Texts:
+    return dict(sorted((row.key, row.value_json) for row in rows))
+
+
+def _param(row: Row[Any]) -> Param:
+    return Param(
+        name=row.param_name,
+        value=_plain(row.param_value),
+        distribution=row.distribution_json,
+    )
+
+
+def _values(rows: list[Row[Any]]) -> tuple[float, ...]:
+    decode = models.TrialValueModel.stored_repr_to_value
+    ordered = sorted(rows, key=lambda row: row.objective)
+    return tuple(_plain(decode(row.value, row.value_type)) for row in ordered)
+
+
+def _intermediate(rows: list[Row[Any]]) -> dict[int, float]:
+    decode = models.TrialIntermediateValueModel.stored_repr_to_intermediate_value
+    return {
+        row.step: _plain(decode(row.intermediate_value, row.intermediate_value_type))
+        for row in sorted(rows, key=lambda row: row.step)
+    }
+
+
+def _plain(value: float) -> float:
+    """Without the sign of zero, which SQLite does not keep."""
+    return value + 0.0

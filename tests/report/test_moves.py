@@ -1,0 +1,51 @@
+"""What is said after a study has moved."""
+
+from dataclasses import replace
+
+from archives import Artifacts
+from dumps import own_study, own_trial
+
+from cvfp_opt.report.moves import exported_lines, loaded_lines, merged_lines
+from cvfp_opt.store.database.location import resolve_location
+from cvfp_opt.store.moving.manifest import Manifest
+from cvfp_opt.store.moving.merge import Joined, Merged
+from cvfp_opt.store.moving.moves import Exported, Loaded
+
+DUMP = own_study(own_trial(0), own_trial(1))
+
+
+def test_numbers_are_told_in_runs_without_gaps() -> None:
+    added = {2: 10, 3: 11, 5: 12, 6: 14}
+    first = Joined(label="a", added={0: 0}, known={})
+    merged = Merged(
+        dump=DUMP,
+        artifacts=Artifacts(),
+        joined=[first, Joined(label="b.zip", added=added, known={0: 4, 1: 3, 4: 0})],
+        conflicts=["trial 0 ..."],
+    )
+    assert merged_lines(merged) == [
+        "trials 2-3 of b.zip are trials 10-11 now",
+        "trial 5 of b.zip is trial 12 now",
+        "trial 6 of b.zip is trial 14 now",
+        "trials 0-1, 4 of b.zip: there already, as trials 0, 3-4",
+        "conflict: trial 0 ...",
+    ]
+
+
+def test_what_is_left_out_or_waits_is_told() -> None:
+    manifest = replace(Manifest.of(DUMP, "sqlite:///x.db", {}), missing=["a", "b", "c", "d"])
+    lines = exported_lines(Exported(manifest=manifest, given_back=(1,), size=1234), "my study.zip")
+    assert lines == [
+        "trial 1 is running: it waits in the copy",
+        "4 artifacts not to be had, left out: a, b, c, ...",
+        "study 's' is in my study.zip: 2 trials, 0 artifacts, 1,234 bytes",
+        "to use it elsewhere:  cvfp-opt study import 'my study.zip'",
+    ]
+
+
+def test_a_name_from_elsewhere_does_no_harm_on_a_terminal() -> None:
+    location = resolve_location("x.db")
+    quoted = loaded_lines(Loaded(dump=DUMP.renamed("$(rm x)"), missing=[]), location)
+    assert quoted[-1].endswith("run --study-name '$(rm x)' --storage x.db")
+    hidden = loaded_lines(Loaded(dump=DUMP.renamed("\x1b[2J"), missing=[]), location)
+    assert hidden == [r"study '\x1b[2J' is in sqlite:///x.db: 2 trials"]
