@@ -7,7 +7,7 @@ and cannot be part of a larger one.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy
@@ -66,11 +66,14 @@ def insert_trial(
     started: datetime | None,
     completed: datetime | None = None,
 ) -> tuple[int, int]:
-    """A new trial; its id and number. Call under ``lock_study``."""
+    """A new trial; its id and number. Call under ``lock_study``.
+
+    Times are naive local ones, as FrozenTrial has them.
+    """
     last = select(sqlalchemy.func.max(TRIALS.c.number)).where(TRIALS.c.study_id == study_id)
     found = connection.scalar(last)
     number = 0 if found is None else found + 1
-    times = {"datetime_start": started, "datetime_complete": completed}
+    times = {"datetime_start": _stored(started), "datetime_complete": _stored(completed)}
     row = {"study_id": study_id, "number": number, "state": state, **times}
     key = connection.execute(insert(TRIALS).values(row)).inserted_primary_key
     assert key is not None
@@ -83,17 +86,22 @@ def change_state(
     """Change it, if it is the one expected; start and end are noted."""
     times: dict[str, Any] = {}
     if after is TrialState.RUNNING:
-        times["datetime_start"] = datetime.now()  # naive local time, as Optuna writes it
+        times["datetime_start"] = _stored(datetime.now())
     elif after is TrialState.WAITING:
         times["datetime_start"] = None
     else:
-        times["datetime_complete"] = datetime.now()
+        times["datetime_complete"] = _stored(datetime.now())
     changed = connection.execute(
         update(TRIALS)
         .where(TRIALS.c.trial_id == trial_id, TRIALS.c.state == before)
         .values(state=after, **times)
     )
     return changed.rowcount == 1
+
+
+def _stored(local: datetime | None) -> datetime | None:
+    """As Optuna's columns have it: UTC, and no zone."""
+    return None if local is None else local.astimezone(UTC).replace(tzinfo=None)
 
 
 def write_reported(connection: Connection, trial_id: int, reported: Reported) -> None:

@@ -2,6 +2,8 @@
 
 import math
 import threading
+import time
+from datetime import datetime, timedelta
 
 import optuna
 import pytest
@@ -28,6 +30,27 @@ def test_what_was_reported_comes_back_to_the_bit(workers: Workers, study: optuna
     assert trial.user_attrs == {"text": "<script>é\u4e2d\U0001f600", "list": [1, None, 0.1 + 0.2]}
     assert trial.values == [0.1 + 0.2]
     assert trial.datetime_complete is not None
+
+
+def test_times_are_local_ones_wherever_the_machine_is(
+    workers: Workers, study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        before = datetime.now().replace(microsecond=0)  # MariaDB keeps whole seconds
+        take(workers.add()).finish(TrialState.COMPLETE, [1.0])
+        study.enqueue_trial({"x": 1.0})
+        take(workers.add()).finish(TrialState.COMPLETE, [1.0])
+        trials = study.trials
+        after = datetime.now() + timedelta(seconds=1)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    for trial in trials:
+        assert trial.datetime_start is not None
+        assert trial.datetime_complete is not None
+        assert before <= trial.datetime_start <= trial.datetime_complete <= after
 
 
 def test_an_end_may_be_told_twice(workers: Workers, study: optuna.Study) -> None:
