@@ -1,0 +1,45 @@
+"""``study doctor``: what is wrong in a database and beside it, and mending it."""
+
+import sys
+
+import click
+
+from cvfp_opt.cli.console import print_json, print_lines
+from cvfp_opt.cli.options import artifacts_option, json_option, storage_option, study_name_option
+
+
+@click.command(epilog="Example: cvfp-opt study doctor --storage storage/cvfp.db --repair")
+@storage_option
+@study_name_option
+@artifacts_option
+@click.option("--repair", is_flag=True, help="Mend what is safe to mend, and say so.")
+@json_option
+def doctor(
+    storage: str | None,
+    study_name: str | None,
+    artifacts: str | None,
+    repair: bool,
+    as_json: bool,
+) -> None:
+    """Look for what is wrong in a study database and beside it; exit 1 if anything is left.
+
+    Each line says what was found, its cause, and what --repair does about it or what to type.
+    Without --repair nothing is changed. docs/doctor.md explains each check.
+    """
+    from cvfp_opt.report.doctor import closing_lines, finding_lines, report_json
+    from cvfp_opt.store.database.location import resolve_location
+    from cvfp_opt.store.doctor.examination import Patient, examine, mend
+
+    patient = Patient(location=resolve_location(storage), artifacts=artifacts, study=study_name)
+    report = examine(patient)
+    mended: list[str] = []
+    tell = mended.append if as_json else click.echo
+    if repair and report.repairable:
+        if not as_json:
+            print_lines([*finding_lines(report), ""])
+        report = mend(patient, report, tell)
+    if as_json:
+        print_json(report_json(report, mended))
+    else:
+        print_lines([*finding_lines(report), *closing_lines(report, patient)])
+    sys.exit(1 if report.faults else 0)

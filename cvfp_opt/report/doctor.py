@@ -1,0 +1,53 @@
+"""What an examination found, in words and as JSON."""
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from cvfp_opt.store.doctor.examination import Patient, Report
+from cvfp_opt.store.doctor.finding import counted
+
+
+def finding_lines(report: Report) -> list[str]:
+    """A line for each finding, notes last."""
+    found = [finding for _, finding in report.findings]
+    return [finding.line for finding in sorted(found, key=lambda finding: finding.harmless)]
+
+
+def closing_lines(report: Report, patient: Patient) -> list[str]:
+    """What was looked at, how much is left, and what to type."""
+    studies = counted(report.num_studies, "study")
+    looked = f"{counted(len(report.made), 'check')} over {studies}"
+    looked += f", {counted(report.num_trials, 'trial')}"
+    lines = []
+    if report.faults:
+        lines.append(f"{counted(len(report.faults), 'finding')}: {looked}")
+    else:
+        lines.append(f"nothing found: {looked}")
+    if report.not_made:
+        lines.append(f"not made, for trials cannot be read: {', '.join(report.not_made)}")
+    elif report.num_studies and not report.num_ours:
+        lines.append("no study here is one of cvfp-opt: there was little to check")
+    if report.repairable:
+        command = f"cvfp-opt study doctor{_options(patient)} --repair"
+        lines.append(f"to mend {len(report.repairable)} of them, type `{command}`")
+    return lines
+
+
+def report_json(report: Report, mended: Sequence[str]) -> dict[str, Any]:
+    """As plain JSON values."""
+    return {
+        "findings": [{"check": name, **found.to_dict()} for name, found in report.findings],
+        "mended": list(mended),
+        "checks": list(report.made),
+        "checks_not_made": list(report.not_made),
+        "studies": report.num_studies,
+        "own_studies": report.num_ours,
+        "trials": report.num_trials,
+    }
+
+
+def _options(patient: Patient) -> str:
+    named = {"--study-name": patient.study, "--artifacts": patient.artifacts}
+    options = [f" {name} {shlex.quote(value)}" for name, value in named.items() if value]
+    return "".join([patient.location.option, *options])

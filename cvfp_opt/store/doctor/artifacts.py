@@ -1,0 +1,256 @@
+"""Artifacts that trials name and that are not there, or not whole; and those that nobody needs."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from contextlib import closing, suppress
+from pathlib import Path
+
+from optuna.artifacts.exceptions import ArtifactNotFound
+from optuna.trial import TrialState
+from sqlalchemy import Connection, delete, select
+
+from cvfp_opt.errors import StorageError
+from cvfp_opt.store.artifacts.checkpoints import ATTRIBUTE, TrialCheckpoints
+from cvfp_opt.store.artifacts.folder import FolderStore, checked_id
+from cvfp_opt.store.artifacts.stores import ArtifactStore
+from cvfp_opt.store.births import BIRTH
+from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.doctor.context import Context
+from cvfp_opt.store.doctor.finding import Finding, Repair, counted, of_trials, size
+from cvfp_opt.store.doctor.rows import STUDY_SYSTEM_ATTRIBUTES, TrialRow
+from cvfp_opt.store.rows import SYSTEM_ATTRIBUTES, TRIALS
+from cvfp_opt.store.snapshot_format import read_arrays, read_head
+
+
+def find_missing_artifacts(context: Context) -> list[Finding]:
+    """Artifacts that a study or a trial names, and that are not where artifacts are looked for."""
+    named = [
+        (study, trial, artifact_id)
+        for study in context.studies
+        for trial in (None, *study.trials)
+        for artifact_id in _named(trial.system_attrs if trial else study.system_keys)
+    ]
+    store = context.artifacts
+    if named and isinstance(store, FolderStore) and not store.folder.is_dir():
+        return [
+            Finding(
+                where=str(store.folder),
+                what=f"no such folder, and trials name {counted(len(named), 'artifact')} in it",
+                cause="they were kept elsewhere, or the folder was moved or deleted",
+                help="name their place with --artifacts",
+            )
+        ]
+    lost: dict[tuple[str, bool], list[tuple[TrialRow | None, str]]] = defaultdict(list)
+    for study, trial, artifact_id in named:
+        if not _exists(store, artifact_id):
+            own = trial is not None and artifact_id in _checkpoint_ids(store, trial)
+            lost[study.name, own].append((trial, artifact_id))
+    return [_missing(store, name, own, ones) for (name, own), ones in lost.items()]
+
+
+def _missing(
+    store: ArtifactStore, study: str, own: bool, lost: list[tuple[TrialRow | None, str]]
+) -> Finding:
+    numbers = sorted({trial.number for trial, _ in lost if trial is not None})
+    kind = "checkpoint" if own else "artifact"
+    return Finding(
+        where=of_trials(study, numbers) if numbers else f"study {study}",
+        what=f"{counted(len(lost), kind)} not there: {lost[0][1]}",
+        cause="deleted, or kept elsewhere: --artifacts",
+        help="forgets it: without one, a trial begins anew"
+        if own
+        else "restore it, or name its place with --artifacts",
+        repair=_forget(store, study, lost) if own else None,
+    )
+
+
+def _forget(store: ArtifactStore, study: str, lost: list[tuple[TrialRow | None, str]]) -> Repair:
+    """A checkpoint is looked for by the trial's identity, whether it is named or not."""
+
+    def repair(open_store: Callable[[], Store]) -> str:
+        with open_store().engine.begin() as connection:
+            for trial, artifact_id in lost:
+                if trial is not None and not _exists(store, artifact_id):
+                    _unname(connection, trial.trial_id, artifact_id)
+        return f"study {study}: {counted(len(lost), 'checkpoint')} forgotten"
+
+    return repair
+
+
+def find_damaged_checkpoints(context: Context) -> list[Finding]:
+    """Checkpoints of trials that would go on from them, and cannot."""
+    store = context.artifacts
+    found = []
+    for study in context.studies:
+        for trial in study.trials:
+            if trial.state.is_finished():
+                continue
+            for artifact_id in _checkpoint_ids(store, trial):
+                if f"{ATTRIBUTE}{artifact_id}" not in trial.system_attrs:
+                    continue
+                fault = _fault(store, artifact_id)
+                if fault:
+                    found.append(
+                        Finding(
+                            where=of_trials(study.name, [trial.number]),
+                            what=f"a checkpoint that cannot be used: {fault}",
+                            cause="a bad disk, or a copy that was cut off",
+                            help="removes it: the trial goes on from the one before, or begins "
+                            "anew",
+                            repair=_remove_damaged(store, trial, artifact_id),
+                        )
+                    )
+    return found
+
+
+def _fault(store: ArtifactStore, artifact_id: str) -> str:
+    """What is wrong with a checkpoint; "" for one that is whole, or not there."""
+    where = f"checkpoint {artifact_id}"
+    try:
+        with closing(store.open_reader(artifact_id)) as file:
+            read_arrays(file, read_head(file, where), where)
+    except ArtifactNotFound:
+        return ""
+    except StorageError as error:
+        return str(error)
+    return ""
+
+
+def _remove_damaged(store: ArtifactStore, trial: TrialRow, artifact_id: str) -> Repair:
+    def repair(open_store: Callable[[], Store]) -> str:
+        if _fault(store, artifact_id):  # a worker may have put a whole one in its place
+            _remove(store, artifact_id)
+            with open_store().engine.begin() as connection:
+                _unname(connection, trial.trial_id, artifact_id)
+        return f"trial {trial.number}: checkpoint {artifact_id} removed"
+
+    return repair
+
+
+def find_leftover_artifacts(context: Context) -> list[Finding]:
+    """Checkpoints of trials that have ended, and files that nothing in the database names."""
+    store, connection = context.artifacts, context.reader
+    present = _files(store.folder) if isinstance(store, FolderStore) else {}
+    owners, named = _owners(connection), _all_named(connection)
+    ended, unknown = set(), {}
+    for artifact_id in {*named, *present}:
+        uuid = artifact_id.rpartition("-")[0]
+        own = artifact_id in TrialCheckpoints(store, uuid).ids and uuid in owners
+        if own and all(state.is_finished() for state in owners[uuid]):
+            if artifact_id in present or _exists(store, artifact_id):
+                ended.add(artifact_id)
+        elif not own and artifact_id not in named:
+            unknown[artifact_id] = present[artifact_id]
+    found = []
+    if ended:
+        found.append(
+            Finding(
+                where=_place(context),
+                what=f"{counted(len(ended), 'checkpoint')} of trials that have ended",
+                cause="a worker was killed before it removed them, or another ended its trial",
+                help="removes them",
+                repair=_remove_ended(store, sorted(ended)),
+            )
+        )
+    if unknown:
+        found.append(
+            Finding(
+                where=_place(context),
+                what=f"{counted(len(unknown), 'file')}, {size(sum(unknown.values()))}, that no "
+                "trial of this database names",
+                cause="another database uses the folder, too, or the study was deleted: "
+                f"{min(unknown)}",
+                help="if no other database needs them, remove them",
+                harmless=True,
+            )
+        )
+    return found
+
+
+def _remove_ended(store: ArtifactStore, ids: list[str]) -> Repair:
+    def repair(open_store: Callable[[], Store]) -> str:
+        keys = [f"{ATTRIBUTE}{artifact_id}" for artifact_id in ids]
+        with open_store().engine.begin() as connection:
+            connection.execute(delete(SYSTEM_ATTRIBUTES).where(SYSTEM_ATTRIBUTES.c.key.in_(keys)))
+        for artifact_id in ids:
+            _remove(store, artifact_id)
+        return f"{counted(len(ids), 'checkpoint')} of trials that have ended removed"
+
+    return repair
+
+
+def _place(context: Context) -> str:
+    store = context.artifacts
+    return str(store.folder) if isinstance(store, FolderStore) else context.location.where
+
+
+def _named(keys: Iterable[str]) -> list[str]:
+    """The ids that system attributes name; what is no id names nothing."""
+    found = []
+    for key in keys:
+        with suppress(StorageError):
+            if key.startswith(ATTRIBUTE):
+                found.append(checked_id(key.removeprefix(ATTRIBUTE)))
+    return found
+
+
+def _checkpoint_ids(store: ArtifactStore, trial: TrialRow) -> tuple[str, ...]:
+    birth = trial.system_attrs.get(BIRTH)
+    uuid = birth.get("uuid") if isinstance(birth, dict) else None
+    return TrialCheckpoints(store, uuid).ids if isinstance(uuid, str) else ()
+
+
+def _exists(store: ArtifactStore, artifact_id: str) -> bool:
+    """Whether it is there. Raises StorageError where the store fails, or for what is no id."""
+    try:
+        with closing(store.open_reader(artifact_id)):
+            return True
+    except ArtifactNotFound:
+        return False
+
+
+def _remove(store: ArtifactStore, artifact_id: str) -> None:
+    with suppress(ArtifactNotFound):
+        store.remove(artifact_id)
+
+
+def _unname(connection: Connection, trial_id: int, artifact_id: str) -> None:
+    columns = SYSTEM_ATTRIBUTES.c
+    same = (columns.trial_id == trial_id, columns.key == f"{ATTRIBUTE}{artifact_id}")
+    connection.execute(delete(SYSTEM_ATTRIBUTES).where(*same))
+
+
+def _files(folder: Path) -> dict[str, int]:
+    """Names and sizes in bytes; without what is being written."""
+    found = {}
+    with suppress(FileNotFoundError):
+        for path in folder.iterdir():
+            with suppress(FileNotFoundError):
+                if path.is_file() and not path.name.startswith("."):
+                    found[path.name] = path.stat().st_size
+    return found
+
+
+def _owners(connection: Connection) -> dict[str, list[TrialState]]:
+    """States of the trials of each identity; copies of a study share them."""
+    rows = connection.execute(
+        select(SYSTEM_ATTRIBUTES.c.value_json, TRIALS.c.state)
+        .join(TRIALS, TRIALS.c.trial_id == SYSTEM_ATTRIBUTES.c.trial_id)
+        .where(SYSTEM_ATTRIBUTES.c.key == BIRTH)
+    )
+    found: dict[str, list[TrialState]] = defaultdict(list)
+    for row in rows:
+        with suppress(ValueError, TypeError, KeyError):
+            found[str(json.loads(row.value_json)["uuid"])].append(row.state)
+    return found
+
+
+def _all_named(connection: Connection) -> set[str]:
+    """The ids that anything in the database names."""
+    found: set[str] = set()
+    for table in (SYSTEM_ATTRIBUTES, STUDY_SYSTEM_ATTRIBUTES):
+        key = table.c.key
+        query = select(key).where(key.startswith(ATTRIBUTE, autoescape=True))
+        found.update(_named(tuple(connection.scalars(query))))
+    return found

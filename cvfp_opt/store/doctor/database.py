@@ -1,0 +1,90 @@
+"""The database itself: whether it is whole, and whether its tables are those that we know."""
+
+from sqlalchemy.exc import DatabaseError
+
+from cvfp_opt.store.doctor.context import LEASE_COLUMNS, Context, optuna_schemas
+from cvfp_opt.store.doctor.files import hot_journal
+from cvfp_opt.store.doctor.finding import Finding
+from cvfp_opt.store.leases import LEASES
+
+_MAX_FAULTS = 10
+
+
+def find_damage(context: Context) -> list[Finding]:
+    """Pages and indices of an SQLite file that contradict each other. A server sees to its own."""
+    location = context.location
+    if location.path is None or hot_journal(location) is not None:
+        return []
+    faults = [context.fault] if context.fault else []
+    if context.connection is not None:
+        try:
+            rows = context.connection.exec_driver_sql(f"PRAGMA integrity_check({_MAX_FAULTS})")
+            lines = [line for row in rows for line in str(row[0]).splitlines()]
+            faults += [line for line in lines if line != "ok" and not line.startswith("***")]
+        except DatabaseError as error:
+            faults.append(str(error.orig))
+    if not faults:
+        return []
+    more = f", and {len(faults) - 1} faults more" if len(faults) > 1 else ""
+    copy = location.path.with_suffix(".saved.db")
+    return [
+        Finding(
+            where=str(location.path),
+            what=f"damaged: {faults[0]}{more}",
+            cause="a bad disk, a copy made while somebody wrote, or another program",
+            help="stop all workers, keep a copy, and type "
+            f"`sqlite3 {location.path} .recover | sqlite3 {copy}` to save what can be read",
+        )
+    ]
+
+
+def find_foreign_schema(context: Context) -> list[Finding]:
+    """Tables of another Optuna, or of a newer version of this program."""
+    schema, where = context.schema, context.location.where
+    if schema is None:
+        return []
+    head, known = optuna_schemas()
+    made = f"Optuna {schema.creator}" if schema.creator else "an unknown Optuna"
+    if schema.version is None:
+        return [
+            Finding(
+                where=where,
+                what="tables without a version",
+                cause=f"{made} was killed while it made them, or they are another program's",
+                help="see what made them; an empty database is filled by `cvfp-opt run`",
+            )
+        ]
+    if schema.version not in known:
+        return [
+            Finding(
+                where=where,
+                what=f"tables of schema {schema.version}, this Optuna knows up to {head}",
+                cause=f"written by a newer Optuna ({made} made them)",
+                help="type `pip install -U optuna cvfp-opt`",
+            )
+        ]
+    if schema.version != head:
+        return [
+            Finding(
+                where=where,
+                what=f"tables of schema {schema.version}, this Optuna needs {head}",
+                cause=f"written by an older Optuna ({made} made them)",
+                help="make a copy, then type "
+                f"`optuna storage upgrade --storage {context.location.shown}`",
+            )
+        ]
+    return _lease_columns(schema.lease_columns, where)
+
+
+def _lease_columns(found: frozenset[str], where: str) -> list[Finding]:
+    if not found or found == LEASE_COLUMNS:
+        return []
+    other = ", ".join(sorted(found ^ LEASE_COLUMNS))
+    return [
+        Finding(
+            where=f"{where}, table {LEASES.name}",
+            what=f"columns that this version does not know, or misses: {other}",
+            cause="another version of cvfp-opt made it",
+            help="type `pip install -U cvfp-opt`",
+        )
+    ]

@@ -1,0 +1,258 @@
+"""What lies beside a database: logs and temporary files of the dead, results that were kept."""
+
+import json
+import sqlite3
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import optuna
+from filelock import FileLock, Timeout
+from sqlalchemy import select
+
+from cvfp_opt.errors import StorageError
+from cvfp_opt.store.artifacts.folder import LEFTOVER_SECONDS, FolderStore
+from cvfp_opt.store.claims import Claims
+from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.database.sqlite import BUSY_SECONDS
+from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.doctor.context import Context
+from cvfp_opt.store.doctor.finding import Finding, Repair, counted, size
+from cvfp_opt.store.doctor.rows import StudyRows
+from cvfp_opt.store.rows import TRIALS
+from cvfp_opt.store.snapshots import FOLDER as UNFINISHED
+from cvfp_opt.store.unsent import FOLDER as UNSENT
+from cvfp_opt.store.unsent import FORMAT, Unsent, send_unsent
+
+# What a rollback journal begins with as long as it has to be played back.
+_HOT = bytes.fromhex("d9d505f920a163d7")
+# Other programs have lock files, too, and mean something by them: uv.lock.
+_DATABASES = (".db", ".sqlite", ".sqlite3")
+
+
+def hot_journal(location: Location) -> Path | None:
+    """The journal of a write that was broken off; until it is undone nobody can read."""
+    path = Path(f"{location.path}-journal")
+    if location.path is None or not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return path if file.read(len(_HOT)) == _HOT else None
+
+
+def unmerged(location: Location) -> Path | None:
+    """What is not in the database file yet: a journal, or else a log that is not empty."""
+    log = Path(f"{location.path}-wal")
+    full = location.path is not None and log.is_file() and log.stat().st_size > 0
+    return hot_journal(location) or (log if full else None)
+
+
+def find_journals(context: Context) -> list[Finding]:
+    """What the last process to write left unmerged, because it was killed."""
+    found = unmerged(context.location)
+    if found is None or context.in_use:
+        return []
+    if found == hot_journal(context.location):
+        return [
+            Finding(
+                where=str(found),
+                what="a write that was broken off",
+                cause="a process was killed while it wrote; until this is undone, the database "
+                "cannot be read",
+                help="undoes it, as the next program that writes would",
+                repair=_settle(context.location, "the write that was broken off is undone"),
+            )
+        ]
+    return [
+        Finding(
+            where=str(found),
+            what=f"{size(found.stat().st_size)} that are not in the database file yet",
+            cause="the last process that wrote was killed; nothing is lost, but a copy of the "
+            "database file alone would lack them",
+            help="folds them in",
+            repair=_settle(context.location, f"{found.name} is folded into the database file"),
+        )
+    ]
+
+
+def _settle(location: Location, done: str) -> Repair:
+    """What SQLite does by itself when somebody opens a database to write, and closes it."""
+
+    def repair(open_store: Callable[[], Store]) -> str:
+        if hot_journal(location) is None:
+            open_store()  # refuses where nothing may be written
+        try:
+            connection = sqlite3.connect(location.file, timeout=BUSY_SECONDS)
+            with closing(connection):
+                connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.Error as error:
+            raise StorageError(f"{location.file}: cannot be written: {error}") from None
+        return done
+
+    return repair
+
+
+def find_temporary_files(context: Context) -> list[Finding]:
+    """Files that somebody began to write and did not finish."""
+    found = [path for folder in (UNSENT, UNFINISHED) for path in _temporary(Path.cwd() / folder)]
+    if isinstance(context.artifacts, FolderStore):
+        found += context.artifacts.leftovers()
+    return [
+        Finding(
+            where=str(path),
+            what=f"an unfinished file, {size(path.stat().st_size)}",
+            cause="its writer was killed: nobody has written to it for an hour",
+            help="removes it",
+            repair=_unlink(path),
+        )
+        for path in found
+    ]
+
+
+def _temporary(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.glob("*.tmp")):
+        if path.is_file() and _is_old(path):
+            yield path
+
+
+def _is_old(path: Path) -> bool:
+    return path.stat().st_mtime < time.time() - LEFTOVER_SECONDS
+
+
+def _unlink(path: Path) -> Repair:
+    def repair(open_store: Callable[[], Store]) -> str:
+        try:
+            if path.exists() and _is_old(path):
+                path.unlink()
+        except OSError as error:
+            raise StorageError(f"{path}: cannot be removed: {error.strerror}") from None
+        return f"{path} is removed"
+
+    return repair
+
+
+def find_lock_files(context: Context) -> list[Finding]:
+    """Locks of databases that are gone. That of one that is there stays, and means nothing."""
+    if context.location.path is None:
+        return []
+    found = []
+    for path in sorted(context.location.path.parent.glob("*.lock")):
+        database = path.with_suffix("")
+        if database.suffix not in _DATABASES or database.exists():
+            continue
+        if path.stat().st_size == 0 and _is_old(path):
+            found.append(
+                Finding(
+                    where=str(path),
+                    what="the lock of a database that is gone",
+                    cause=f"{database.name} was removed without it",
+                    help="removes it",
+                    repair=_unlink_lock(path),
+                )
+            )
+    return found
+
+
+def _unlink_lock(path: Path) -> Repair:
+    def repair(open_store: Callable[[], Store]) -> str:
+        try:
+            with FileLock(path, timeout=0):
+                return _unlink(path)(open_store)
+        except Timeout:
+            raise StorageError(f"{path}: somebody holds it; nothing was removed") from None
+
+    return repair
+
+
+def find_unsent(context: Context) -> list[Finding]:
+    """Results that a database which stayed away could not be told."""
+    waiting: dict[int, list[Path]] = defaultdict(list)
+    found = []
+    for path in sorted((Path.cwd() / UNSENT).glob("*.json")):
+        try:
+            unsent = Unsent(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            found.append(_no_result(path, str(error)))
+            continue
+        if unsent.format != FORMAT:
+            found.append(_no_result(path, f"format {unsent.format}, this version has {FORMAT}"))
+        elif (study := _study_of(context, unsent)) is None:
+            found.append(_elsewhere(path))
+        else:
+            waiting[study.study_id].append(path)
+    return [
+        *found,
+        *(_kept(s, waiting[s.study_id]) for s in context.every if s.study_id in waiting),
+    ]
+
+
+def _study_of(context: Context, unsent: Unsent) -> StudyRows | None:
+    """The study of a result; copies of a study share its identity."""
+    if not isinstance(unsent.trial_id, int):
+        return None
+    query = select(TRIALS.c.study_id).where(TRIALS.c.trial_id == unsent.trial_id)
+    study_id = context.reader.scalar(query)
+    for study in context.every:
+        if study.study_id == study_id and study.record is not None:
+            return study if study.record.identity == unsent.study else None
+    return None
+
+
+def _no_result(path: Path, why: str) -> Finding:
+    return Finding(
+        where=str(path),
+        what="no result that can be read",
+        cause=f"damaged, or written by another version: {why}",
+        help=f"if nobody misses it, type `rm {path}`",
+    )
+
+
+def _elsewhere(path: Path) -> Finding:
+    return Finding(
+        where=str(path),
+        what="a result that was not sent",
+        cause="its study is not in this database",
+        help="name that study's database with --storage",
+        harmless=True,
+    )
+
+
+def _kept(study: StudyRows, paths: list[Path]) -> Finding:
+    record = study.record
+    assert record is not None
+
+    def repair(open_store: Callable[[], Store]) -> str:
+        store = open_store()
+        loaded = optuna.load_study(study_name=study.name, storage=store.storage)
+        claims = Claims(store=store, study=loaded, seed=record.seed, identity=record.identity)
+        lines = [f"study {study.name}, {line}" for line in send_unsent(claims)]
+        return "; ".join(lines) or f"study {study.name}: another worker was quicker"
+
+    return Finding(
+        where=f"study {study.name}",
+        what=f"{counted(len(paths), 'result')} in {paths[0].parent} and not in the database",
+        cause="the database did not answer when the trial ended",
+        help="writes them, where no other worker has taken the trial since",
+        repair=repair,
+    )
+
+
+def find_unfinished(context: Context) -> list[Finding]:
+    """Runs without a study that were stopped."""
+    paths = sorted((Path.cwd() / UNFINISHED).glob("*.safetensors"))
+    if not paths:
+        return []
+    stats = [path.stat() for path in paths]
+    days = (time.time() - max(stat.st_mtime for stat in stats)) / 86400
+    return [
+        Finding(
+            where=str(paths[0].parent),
+            what=f"{counted(len(paths), 'unfinished run')}, "
+            f"{size(sum(stat.st_size for stat in stats))}, the last one {days:.0f} days old",
+            cause="`train` or `reproduce` was stopped",
+            help="the same command goes on from there; to give a run up, remove its file",
+            harmless=True,
+        )
+    ]

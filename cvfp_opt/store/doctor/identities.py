@@ -1,0 +1,223 @@
+"""Records, identities and numbers: what a study and its trials are known by."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from optuna.trial import TrialState
+from sqlalchemy import Connection, insert, select, update
+
+from cvfp_opt.store.births import BIRTH, Birth, derived_uuid
+from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.doctor.context import Context
+from cvfp_opt.store.doctor.finding import Finding, Repair, counted, of_trials
+from cvfp_opt.store.doctor.rows import StudyRows, TrialRow, newer_format
+from cvfp_opt.store.records import FORMAT, STUDY
+from cvfp_opt.store.rows import TRIALS, Reported, lock_study, write_reported
+
+_UPGRADE = "type `pip install -U cvfp-opt`"
+_RESTORE = "restore the study from an export or a copy: `cvfp-opt study import FILE.zip`"
+_BIRTH_KEYS = {field.name for field in fields(Birth)}
+
+
+def find_unreadable_records(context: Context) -> list[Finding]:
+    """Records of newer formats, and such as are no records."""
+    found = []
+    for study in context.studies:
+        where, value = f"study {study.name}", study.attributes.get(STUDY)
+        if newer := newer_format(value):
+            found.append(
+                Finding(
+                    where=where,
+                    what=f"record format {newer}, this version reads up to {FORMAT}",
+                    cause="written by a newer cvfp-opt",
+                    help=_UPGRADE,
+                )
+            )
+        elif value is not None and study.record is None:
+            found.append(
+                Finding(
+                    where=where,
+                    what=f"attribute {STUDY} is no record of a study",
+                    cause="written or changed by another program",
+                    help=_RESTORE,
+                )
+            )
+        for trial in study.trials:
+            if trial.unreadable:
+                found.append(
+                    Finding(
+                        where=of_trials(study.name, [trial.number]),
+                        what=f"attribute {trial.unreadable[0]} cannot be read: it is no JSON",
+                        cause="written or changed by another program, or cut off",
+                        help=_RESTORE,
+                    )
+                )
+    return found
+
+
+def find_births(context: Context) -> list[Finding]:
+    """Trials of ours without an identity, and two with one."""
+    return [found for study in context.ours for found in _births(study)]
+
+
+def _births(study: StudyRows) -> list[Finding]:
+    record = study.record
+    assert record is not None
+    found = []
+    # those of format 1 were given none
+    without = [t for t in study.trials if t.ours and BIRTH not in t.system_attrs]
+    if without and record.format > 1:
+        found.append(
+            Finding(
+                where=of_trials(study.name, [trial.number for trial in without]),
+                what="no identity, though run here",
+                cause="another program, or a copy made by one, left it out",
+                help="writes the one that follows from study and number",
+                repair=_give_births(study, without),
+            )
+        )
+    owners: dict[str, list[TrialRow]] = defaultdict(list)
+    for trial in study.trials:
+        birth = trial.system_attrs.get(BIRTH)
+        if birth is None:
+            continue
+        if _is_birth(birth):
+            owners[birth["uuid"]].append(trial)
+        else:
+            found.append(
+                Finding(
+                    where=of_trials(study.name, [trial.number]),
+                    what=f"attribute {BIRTH} is no identity that can be read",
+                    cause="written by a newer cvfp-opt, or changed by another program",
+                    help=_UPGRADE,
+                )
+            )
+    found += [_same(study, trials) for trials in owners.values() if len(trials) > 1]
+    return found
+
+
+def _is_birth(value: Any) -> bool:
+    return isinstance(value, dict) and {"uuid"} <= value.keys() <= _BIRTH_KEYS
+
+
+def _same(study: StudyRows, trials: list[TrialRow]) -> Finding:
+    copies = trials[1:]
+    runs = any(trial.state is TrialState.RUNNING for trial in copies)
+    return Finding(
+        where=of_trials(study.name, [trial.number for trial in trials]),
+        what="one and the same identity",
+        cause="another program copied a trial within the study",
+        help="wait until they have ended, then type the same again"
+        if runs  # its checkpoints go by its identity
+        else "gives all but the first one of their own",
+        repair=None if runs else _give_births(study, copies),
+    )
+
+
+def _give_births(study: StudyRows, trials: list[TrialRow]) -> Repair:
+    """Identities that follow from study and number, as for trials that never had one."""
+    record = study.record
+    assert record is not None
+
+    def repair(open_store: Callable[[], Store]) -> str:
+        with open_store().engine.begin() as connection:
+            lock_study(connection, study.study_id)
+            for trial in trials:
+                derived = derived_uuid(f"{record.identity}/{trial.number}")
+                former = trial.system_attrs.get(BIRTH, {"seed": record.seed})
+                birth = Birth(**{"number": trial.number, **former, "uuid": derived})
+                born = Reported(system_attrs={BIRTH: birth.to_dict()})
+                write_reported(connection, trial.trial_id, born)
+        return f"{of_trials(study.name, [t.number for t in trials])}: identity written"
+
+    return repair
+
+
+def find_numbering(context: Context) -> list[Finding]:
+    """Numbers that are missing or given twice."""
+    return [found for study in context.ours for found in _numbering(study)]
+
+
+def _numbering(study: StudyRows) -> list[Finding]:
+    counts = Counter(trial.number for trial in study.trials)
+    twice = sorted(number for number, count in counts.items() if count > 1)
+    missing = sorted(set(range(max(counts, default=-1))) - counts.keys())
+    found = []
+    if twice:
+        found.append(
+            Finding(
+                where=of_trials(study.name, twice),
+                what="there is more than one of that number",
+                cause="two programs added trials at one moment, without a lock; Optuna shows "
+                "one of them only",
+                help="gives all but the first the next free numbers",
+                repair=_renumber(study),
+            )
+        )
+    if missing:
+        found.append(
+            Finding(
+                where=of_trials(study.name, missing),
+                what="there is no trial of that number",
+                cause="another program deleted it",
+                help="puts a failed trial in its place",
+                repair=_fill(study),
+            )
+        )
+    return found
+
+
+def _renumber(study: StudyRows) -> Repair:
+    """Whoever runs one holds it by its id; what is random in it comes from its birth."""
+
+    def repair(open_store: Callable[[], Store]) -> str:
+        moved = []
+        with open_store().engine.begin() as connection:
+            lock_study(connection, study.study_id)
+            seen: set[int] = set()
+            rows = _numbers(connection, study.study_id)
+            free = max(number for _, number in rows) + 1
+            for trial_id, number in rows:
+                if number in seen:
+                    same = TRIALS.c.trial_id == trial_id
+                    connection.execute(update(TRIALS).where(same).values(number=free))
+                    moved.append(f"the second trial {number} is trial {free} now")
+                    free += 1
+                seen.add(number)
+        return f"study {study.name}: {', '.join(moved) or 'no number is there twice any more'}"
+
+    return repair
+
+
+def _fill(study: StudyRows) -> Repair:
+    def repair(open_store: Callable[[], Store]) -> str:
+        now = datetime.now()  # naive local time, as Optuna writes it
+        told = Reported(
+            user_attrs={"status": "lost", "reason": "deleted from the database by another program"}
+        )
+        with open_store().engine.begin() as connection:
+            lock_study(connection, study.study_id)
+            there = {number for _, number in _numbers(connection, study.study_id)}
+            missing = sorted(set(range(max(there, default=-1))) - there)
+            for number in missing:
+                row = {"study_id": study.study_id, "number": number, "state": TrialState.FAIL}
+                times = {"datetime_start": now, "datetime_complete": now}
+                key = connection.execute(insert(TRIALS).values(row | times)).inserted_primary_key
+                assert key is not None
+                write_reported(connection, int(key[0]), told)
+        return f"study {study.name}: {counted(len(missing), 'failed trial')} put in place"
+
+    return repair
+
+
+def _numbers(connection: Connection, study_id: int) -> list[tuple[int, int]]:
+    """Ids and numbers of a study's trials, in the order in which they were added."""
+    rows = connection.execute(
+        select(TRIALS.c.trial_id, TRIALS.c.number)
+        .where(TRIALS.c.study_id == study_id)
+        .order_by(TRIALS.c.trial_id)
+    )
+    return [(row.trial_id, row.number) for row in rows]
