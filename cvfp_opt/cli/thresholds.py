@@ -108,8 +108,9 @@ def _of_trial(
                 f"study {summary.name!r}: a trial from 0 to {last} is required, got {trial}"
             )
         if not record.audit:
+            named = "it has no residuals; name a complete trial with --trial"
             raise StudyError(
                 f"trial {record.number} of study {summary.name!r} was not audited "
-                f"({record.state}): it has no residuals; name a complete trial with --trial"
+                f"({record.state}): {summary.unread.sentence if summary.unread else named}"
             )
         return f"trial {record.number} of study {summary.name}", record.audit

@@ -30,7 +30,8 @@ def judge(summary: Summary) -> str:
 def judge_trial(best: TrialRecord, definition: dict[str, Any], *, subject: str) -> str:
     """The same for one trial, or one run without a study, which ``subject`` names."""
     if not best.audit:
-        return f"{subject} scores {best.value:.3f}, but carries no audit."
+        scores = f" scores {best.value:.3f}, but" if definition else ""
+        return f"{subject}{scores} carries no audit."
     parts = [
         _against_untrained(best, subject),
         _steps(best),
@@ -81,7 +82,7 @@ def _threshold(best: TrialRecord, definition: dict[str, Any]) -> str:
         return ""
     name = "phase1_convergence_threshold"
     own = best.params.get(name, definition.get("space", {}).get(name))
-    if own is None:
+    if own is None or not best.metrics:
         return ""
     rate, fixed = best.metrics["convergence_rate"], best.audit["absolute_convergence"]
     drop = objective.get("convergence_weight", 0.5) * (rate - fixed)

@@ -35,15 +35,16 @@ def number(value: float | None, digits: int = 3) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def parameter(value: float | str, digits: int = 4) -> str:
-    """A parameter's value: a word, or a number with some significant digits."""
-    return value if isinstance(value, str) else f"{value:.{digits}g}"
+def parameter(value: Any, digits: int = 4) -> str:
+    """A parameter's value: a number with some significant digits, or as it is."""
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
 def short_name(name: str) -> str:
     """A parameter's name for a column: ``schedule.stage_weights[0]`` is ``stage 1``."""
-    if name.startswith(STAGE):
-        return f"stage {int(name.removeprefix(STAGE).removesuffix(']')) + 1}"
+    place = name.removeprefix(STAGE).removesuffix("]")
+    if name.startswith(STAGE) and place.isdecimal():
+        return f"stage {int(place) + 1}"
     return SHORT_NAMES.get(name, name.rpartition(".")[2].replace("_", " "))
 
 
@@ -184,12 +185,24 @@ def studies_table(rows: list[StudySummary]) -> Table:
     table.columns[0].justify = "left"
     for row in rows:
         counts = [str(row.num_trials.get(s, 0)) for s in _COUNTED]
-        name = Text(row.name) if row.made_here else Text(f"{row.name} (another program's)")
-        table.add_row(name, *counts, number(row.best_value))
+        name = f"{row.name} ({row.note})" if row.note else row.name
+        table.add_row(Text(name), *counts, number(row.best_value))
     return table
 
 
 _COUNTED = ("complete", "pruned", "fail", "running", "waiting")
+
+
+def value_words(summary: Summary, trial: TrialRecord) -> str:
+    """What a trial is worth: its score, or what another program minimized or maximized."""
+    if trial.value is not None and summary.record is not None:
+        return f"score {trial.value:.4f}"
+    values = trial.values or ([] if trial.value is None else [trial.value])
+    words = [
+        f"{value:.6g} ({direction}d)"
+        for value, direction in zip(values, summary.directions, strict=False)
+    ]
+    return f"value{'s' if len(words) > 1 else ''} {', '.join(words)}"
 
 
 def status_lines(summary: Summary) -> list[str]:
@@ -199,17 +212,16 @@ def status_lines(summary: Summary) -> list[str]:
         f"study {summary.name} in {summary.url}",
         f"trials: {counts or 'none yet'}",
     ]
-    if summary.record is None:
-        lines.append("made by another program: no definition and no audit to show")
+    if summary.unread is not None:
+        lines.append(summary.unread.sentence)
     best = summary.best
     if summary.is_pareto:
         numbers = ", ".join(str(trial.number) for trial in summary.ranking)
-        lines.append(f"two objectives; on the Pareto front: trials {numbers or 'none yet'}")
-    if best is not None:
-        lines.append(
-            f"best: trial {best.number} with score {best.value:.4f} "
-            f"(untrained {number(untrained_score(best))})"
-        )
+        count = {2: "two"}.get(len(summary.directions), str(len(summary.directions)))
+        lines.append(f"{count} objectives; on the Pareto front: trials {numbers or 'none yet'}")
+    if best is not None and best.value is not None:
+        untrained = f" (untrained {number(untrained_score(best))})" if best.audit else ""
+        lines.append(f"best: trial {best.number} with {value_words(summary, best)}{untrained}")
     seconds = summary.seconds
     total = sum(seconds.values())
     if total > 0:
@@ -219,7 +231,8 @@ def status_lines(summary: Summary) -> list[str]:
             f"time: {duration(total)} in {count} trials, {duration(total / count)} each: {shares}"
         )
     lines += [
-        f"trial {trial.number} failed ({trial.status or 'no reason stored'}): {trial.reason}"
+        f"trial {trial.number} failed"
+        + (f" ({trial.status}): {trial.reason}" if trial.status else ": no reason is stored")
         for trial in summary.trials
         if trial.state == "fail"
     ][-5:]

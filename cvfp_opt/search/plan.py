@@ -26,7 +26,7 @@ from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import Store, open_for_reading
 from cvfp_opt.store.records import StudyRecord, completed, missing_keys
-from cvfp_opt.store.studies import create_study, has_study, load_study
+from cvfp_opt.store.studies import create_study, has_study, load_study, refuse_foreign
 from cvfp_opt.training.data import Tokens
 
 DEFAULT_DEFINITION = "recommended"
@@ -176,8 +176,16 @@ def make_plan(location: Location, request: Request) -> Plan:
 
 
 def _record(store: Store, name: str) -> StudyRecord | None:
-    """The record of a study; None if there is no such study (or one cut off at birth)."""
-    return StudyRecord.of(load_study(store, name)) if has_study(store, name) else None
+    """The record of a study; None if there is no such study (or one cut off at birth).
+
+    Raises:
+        StudyError: another program's, a newer version's, or a mirror.
+    """
+    if not has_study(store, name):
+        return None
+    study = load_study(store, name)
+    refuse_foreign(study, store)
+    return StudyRecord.of(study)
 
 
 def _compare(
