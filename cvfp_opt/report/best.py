@@ -7,7 +7,7 @@ import tomlkit
 from cvfp_opt.errors import StudyError
 from cvfp_opt.report.summary import Summary
 from cvfp_opt.report.tables import number, parameter, share, value_words
-from cvfp_opt.store.records import TrialRecord, Unread, completed, with_parameters
+from cvfp_opt.store.records import TrialRecord, Unread, definition_of, with_parameters
 
 TEXTS = {"train": "training text", "validation": "validation text", "held_out": "held-out text"}
 
@@ -34,7 +34,8 @@ def best_lines(summary: Summary) -> list[str]:
         StudyError: no trial is complete.
     """
     best = require_best(summary)
-    space = summary.record.definition["space"] if summary.record else {}
+    definition = definition_of(summary.record, best) if summary.record else {}
+    space = definition.get("space", {})
     fixed = {name: value for name, value in space.items() if not isinstance(value, dict | list)}
     ended = f", {best.status}: {best.reason}" if best.reason else ""
     lines = [f"trial {best.number}: {value_words(summary, best)}{ended}"]
@@ -43,8 +44,8 @@ def best_lines(summary: Summary) -> list[str]:
         lines.append(f"on the Pareto front{f', with trials {others}' if others else ''}")
     if summary.unread is not None:
         lines.append(summary.unread.sentence)
-    if best.scored and summary.record:
-        objective = summary.record.definition["objective"]
+    if best.scored and definition:
+        objective = definition["objective"]
         frozen = objective["convergence"] == "frozen"
         lines.append(
             f"scored between {'two frozen reads' if frozen else 'the last two passes of training'}"
@@ -135,8 +136,7 @@ def best_toml(summary: Summary) -> str:
     document.add(
         tomlkit.comment(f"Trial {best.number} of study {summary.name}, score {best.value:.4f}.")
     )
-    for name, section in with_parameters(
-        completed(summary.record.definition), best.params
-    ).items():
+    sections = with_parameters(definition_of(summary.record, best), best.params)
+    for name, section in sections.items():
         document[name] = section
     return tomlkit.dumps(document)

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from cvfp_opt.report.summary import Summary, untrained_score
-from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.store.records import TrialRecord, definition_of
 
 # The spread of the score over seeds is of this order: see docs/experiments.md.
 SCORE_NOISE = 0.01
@@ -23,7 +23,7 @@ def judge(summary: Summary) -> str:
     best = summary.best
     if best is None:
         return "No trial is complete yet: there is nothing to judge."
-    definition = summary.record.definition if summary.record else {}
+    definition = definition_of(summary.record, best) if summary.record else {}
     return judge_trial(best, definition, subject=f"Trial {best.number}")
 
 

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import optuna
 
+from cvfp_opt.store.drift import AllowedDrift, read_drift
 from cvfp_opt.store.records import StudyRecord, TrialRecord, Unread, trial_records
 
 STATES = ("complete", "pruned", "fail", "running", "waiting")
@@ -23,6 +24,7 @@ class Summary:
         trials: all of them, by number.
         directions: "maximize" or "minimize", of each objective.
         unread: why there is no record.
+        drift: what was allowed to differ, oldest first.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Summary:
     trials: list[TrialRecord]
     directions: tuple[str, ...] = ("maximize",)
     unread: Unread | None = None
+    drift: Sequence[AllowedDrift] = ()
 
     @classmethod
     def of(cls, study: optuna.Study, url: str) -> Self:
@@ -43,6 +46,7 @@ class Summary:
             trials=trial_records(study),
             directions=tuple(direction.name.lower() for direction in study.directions),
             unread=unread,
+            drift=read_drift(study),
         )
 
     @property
@@ -88,15 +92,14 @@ class Summary:
             "best": [trial.to_dict() for trial in self.ranking[:5]],
             "record": asdict(self.record) if self.record else None,
             "note": self.unread.sentence if self.unread else "",
+            "drift": [asdict(one) for one in self.drift],
         }
 
 
 def pareto_front(trials: list[TrialRecord], directions: Sequence[str]) -> list[TrialRecord]:
     """Those that no other trial beats in one objective without losing in another."""
     signs = [1.0 if direction == "maximize" else -1.0 for direction in directions]
-    gains = [
-        tuple(s * v for s, v in zip(signs, trial.values, strict=True)) for trial in trials
-    ]
+    gains = [tuple(s * v for s, v in zip(signs, trial.values, strict=True)) for trial in trials]
 
     def beaten(ours: tuple[float, ...]) -> bool:
         return any(

@@ -1,10 +1,12 @@
 """Tables for terminals and logs."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
+from cvfp_opt.report.segments import segments, segments_line
 from cvfp_opt.report.summary import Summary, untrained_score
 from cvfp_opt.store.records import TrialRecord
 from cvfp_opt.store.studies import StudySummary
@@ -61,6 +63,11 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest:02} s"
     return f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def moment(seconds: float) -> str:
+    """A time in epoch seconds, for people: in UTC, so that all machines say the same."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -205,6 +212,16 @@ def value_words(summary: Summary, trial: TrialRecord) -> str:
     return f"value{'s' if len(words) > 1 else ''} {', '.join(words)}"
 
 
+def drift_lines(summary: Summary) -> list[str]:
+    """What the trials ran on, if that changed, and what was allowed to; a line each."""
+    line = segments_line(segments(summary.trials))
+    lines = [line] if line else []
+    for one in summary.drift:
+        names = ", ".join(key.removeprefix("definition.") for key in one.what)
+        lines.append(f"drift allowed by {one.who} on {moment(one.when)}: {names}")
+    return lines
+
+
 def status_lines(summary: Summary) -> list[str]:
     """A study's state in a few lines."""
     counts = ", ".join(f"{n} {state}" for state, n in summary.counts.items() if n)
@@ -217,11 +234,13 @@ def status_lines(summary: Summary) -> list[str]:
     best = summary.best
     if summary.is_pareto:
         numbers = ", ".join(str(trial.number) for trial in summary.ranking)
-        count = {2: "two"}.get(len(summary.directions), str(len(summary.directions)))
-        lines.append(f"{count} objectives; on the Pareto front: trials {numbers or 'none yet'}")
+        objectives = {2: "two"}.get(len(summary.directions), str(len(summary.directions)))
+        front = f"on the Pareto front: trials {numbers or 'none yet'}"
+        lines.append(f"{objectives} objectives; {front}")
     if best is not None and best.value is not None:
         untrained = f" (untrained {number(untrained_score(best))})" if best.audit else ""
         lines.append(f"best: trial {best.number} with {value_words(summary, best)}{untrained}")
+    lines += drift_lines(summary)
     seconds = summary.seconds
     total = sum(seconds.values())
     if total > 0:

@@ -290,6 +290,24 @@ def with_parameters(
     return sections
 
 
+def definition_of(record: StudyRecord, trial: TrialRecord) -> Sections:
+    """What a trial was trained by: the study's definition, but for a drift that was allowed."""
+    sections = completed(record.definition)
+    drift = trial.environment.get("drift", {})
+    changed = {
+        key.removeprefix("definition."): value
+        for key, value in drift.get("keys", {}).items()
+        if key.startswith("definition.")
+    }
+    for name, value in (changed | drift.get("located", {})).items():
+        section, _, key = name.partition(".")
+        if value is None:  # a key of [space] that was left out
+            sections[section].pop(key, None)
+        else:
+            sections[section][key] = value
+    return sections
+
+
 def trial_records(study: optuna.Study) -> list[TrialRecord]:
     """All trials of a study, by number; bare ones where its record can't be read."""
     record, _ = StudyRecord.read(study)

@@ -45,6 +45,8 @@ def is_ours(key: str, value: Any) -> bool:
         return isinstance(value, list) and all(isinstance(one, dict) for one in value)
     if not isinstance(value, dict):
         return False
+    if key == "environment":
+        return isinstance(value.get("drift", {}), dict)
     if key == "seconds":
         return all(isinstance(spent, int | float) for spent in value.values())
     return not value or _has(value, _NEEDED.get(key, {}))
