@@ -22,7 +22,7 @@ def require_best(summary: Summary) -> TrialRecord:
         more = f"type `cvfp-opt run --study-name {summary.name}`"
         raise StudyError(
             f"study {summary.name!r}: at least one complete trial is required, it has none; "
-            + (summary.unread.sentence if summary.unread else more)
+            + (summary.note or more)
         )
     return summary.best
 
@@ -42,8 +42,8 @@ def best_lines(summary: Summary) -> list[str]:
     if best.value is None and summary.is_pareto:
         others = ", ".join(str(trial.number) for trial in summary.ranking[1:])
         lines.append(f"on the Pareto front{f', with trials {others}' if others else ''}")
-    if summary.unread is not None:
-        lines.append(summary.unread.sentence)
+    if summary.note:
+        lines.append(summary.note)
     if best.scored and definition:
         objective = definition["objective"]
         frozen = objective["convergence"] == "frozen"
@@ -130,7 +130,7 @@ def best_toml(summary: Summary) -> str:
     """
     best = require_best(summary)
     if summary.record is None:
-        why = (summary.unread or Unread.FOREIGN).sentence
+        why = summary.note or Unread.FOREIGN.sentence
         raise StudyError(f"study {summary.name!r} has no definition to print: {why}")
     document = tomlkit.document()
     document.add(

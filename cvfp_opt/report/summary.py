@@ -5,10 +5,17 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-import optuna
+from optuna import Study
 
+from cvfp_opt.errors import StudyError
 from cvfp_opt.store.drift import AllowedDrift, read_drift
-from cvfp_opt.store.records import StudyRecord, TrialRecord, Unread, trial_records
+from cvfp_opt.store.records import (
+    StudyRecord,
+    TrialRecord,
+    Unread,
+    count_artifacts,
+    trial_records,
+)
 
 STATES = ("complete", "pruned", "fail", "running", "waiting")
 
@@ -25,6 +32,8 @@ class Summary:
         directions: "maximize" or "minimize", of each objective.
         unread: why there is no record.
         drift: what was allowed to differ, oldest first.
+        num_artifacts: files that belong to its trials.
+        optuna: version that created the database; "" where nobody asked.
     """
 
     name: str
@@ -34,9 +43,11 @@ class Summary:
     directions: tuple[str, ...] = ("maximize",)
     unread: Unread | None = None
     drift: Sequence[AllowedDrift] = ()
+    num_artifacts: int = 0
+    optuna: str = ""
 
     @classmethod
-    def of(cls, study: optuna.Study, url: str) -> Self:
+    def of(cls, study: Study, url: str, optuna: str = "") -> Self:
         """Take the snapshot."""
         record, unread = StudyRecord.read(study)
         return cls(
@@ -47,7 +58,30 @@ class Summary:
             directions=tuple(direction.name.lower() for direction in study.directions),
             unread=unread,
             drift=read_drift(study),
+            num_artifacts=count_artifacts(study),
+            optuna=optuna,
         )
+
+    @property
+    def note(self) -> str:
+        """Why something is missing; empty if nothing is."""
+        if self.unread is None:
+            return ""
+        foreign = self.unread is Unread.FOREIGN and self.optuna
+        by = f" (the database is from Optuna {self.optuna})" if foreign else ""
+        return f"{self.unread.sentence}{by}"
+
+    def trial(self, number: int) -> TrialRecord:
+        """A trial by its number.
+
+        Raises:
+            StudyError: there is none.
+        """
+        if number < len(self.trials):
+            return self.trials[number]
+        last = len(self.trials) - 1
+        wanted = f"a trial from 0 to {last} is required" if last >= 0 else "it has no trial yet"
+        raise StudyError(f"study {self.name!r}: {wanted}, got {number}")
 
     @property
     def counts(self) -> dict[str, int]:
@@ -91,7 +125,7 @@ class Summary:
             "seconds": self.seconds,
             "best": [trial.to_dict() for trial in self.ranking[:5]],
             "record": asdict(self.record) if self.record else None,
-            "note": self.unread.sentence if self.unread else "",
+            "note": self.note,
             "drift": [asdict(one) for one in self.drift],
         }
 

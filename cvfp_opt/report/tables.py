@@ -229,8 +229,8 @@ def status_lines(summary: Summary) -> list[str]:
         f"study {summary.name} in {summary.url}",
         f"trials: {counts or 'none yet'}",
     ]
-    if summary.unread is not None:
-        lines.append(summary.unread.sentence)
+    if summary.note:
+        lines.append(summary.note)
     best = summary.best
     if summary.is_pareto:
         numbers = ", ".join(str(trial.number) for trial in summary.ranking)

@@ -35,6 +35,7 @@ from cvfp_opt.store.database.storage import Store, open_for_reading
 from cvfp_opt.store.drift import record_drift
 from cvfp_opt.store.environments import Difference, compare
 from cvfp_opt.store.records import StudyRecord, completed, missing_keys
+from cvfp_opt.store.shapes import is_ours
 from cvfp_opt.store.studies import create_study, has_study, load_study, refuse_foreign
 from cvfp_opt.training.data import Tokens
 
@@ -112,10 +113,12 @@ class Plan:
     def promise(self, trial: FrozenTrial, iteration: int) -> float | None:
         """What a trial of the study promised after an iteration; None if it did not come there."""
         iterations = trial.user_attrs.get("iterations", [])
-        residual = iterations[iteration]["residual"] if iteration < len(iterations) else None
-        if residual is None:
+        if not is_ours("iterations", iterations) or iteration >= len(iterations):
             return None
-        rank = iterations[iteration]["effective_rank"]
+        residual = iterations[iteration].get("residual")
+        rank = iterations[iteration].get("effective_rank")
+        if residual is None or rank is None:
+            return None
         try:
             threshold = self.definition.threshold(trial.params)
         except DefinitionError:  # of a trial by another definition: see search.drift

@@ -9,6 +9,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from cvfp_opt.errors import DefinitionError, StudyError
+from cvfp_opt.store.artifacts.checkpoints import ATTRIBUTE
 from cvfp_opt.store.births import BIRTH, derived_uuid
 from cvfp_opt.store.shapes import is_ours
 
@@ -313,6 +314,12 @@ def trial_records(study: optuna.Study) -> list[TrialRecord]:
     record, _ = StudyRecord.read(study)
     read = TrialRecord.bare if record is None else TrialRecord.of
     return [read(trial) for trial in study.get_trials(deepcopy=False)]
+
+
+def count_artifacts(study: optuna.Study) -> int:
+    """Files that belong to a study's trials, as Optuna has them written down."""
+    trials = study.get_trials(deepcopy=False)
+    return sum(key.startswith(ATTRIBUTE) for trial in trials for key in trial.system_attrs)
 
 
 def count_taken(study: optuna.Study) -> int:

@@ -8,7 +8,8 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
-from optuna.trial import TrialState
+from optuna.storages._rdb import models
+from sqlalchemy import select
 
 from cvfp_opt.errors import StudyError, nearest
 from cvfp_opt.store.database.storage import Store
@@ -109,6 +110,13 @@ def _made_elsewhere(study: optuna.Study, store: Store) -> str:
         f"study {study.study_name!r} in {store.location.where} {made}: to search here, name "
         "another study with --study-name"
     )
+
+
+def optuna_version(store: Store) -> str:
+    """The version of Optuna that created the database."""
+    versions = models.VersionInfoModel.__table__
+    with store.engine.connect() as connection:
+        return str(connection.scalar(select(versions.c.library_version)) or "")
 
 
 def name_metrics(study: optuna.Study, names: list[str]) -> None:
