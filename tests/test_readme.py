@@ -1,4 +1,4 @@
-"""Every command that README shows runs, in its order, in one folder."""
+"""Every command that README and the pages on studies show runs, in its order, in one folder."""
 
 import re
 import shlex
@@ -6,15 +6,28 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 import tomlkit
 from support import REPOSITORY, TINY, Outcome
 
+from cvfp_opt.cli import cli
 from cvfp_opt.search import definition_file
 
+README_COMMANDS = {
+    "run",
+    "train",
+    "verify",
+    "reproduce",
+    "list",
+    "status",
+    "best",
+    "thresholds",
+}
 
-def commands() -> list[str]:
-    text = (REPOSITORY / "README.md").read_text()
+
+def commands(page: str) -> list[str]:
+    text = (REPOSITORY / page).read_text()
     blocks = re.findall(r"^```console\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
     return [line for block in blocks for line in block.splitlines()]
 
@@ -32,12 +45,10 @@ def tiny_definitions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(definition_file, "builtin_definitions", lambda: tiny)
 
 
-def test_every_command_of_the_readme_runs(
-    invoke: Callable[..., Outcome], tiny_definitions: None
-) -> None:
-    Path("my-text.txt").write_text(" ".join(f"some words, number {i}." for i in range(200)))
-    ran = []
-    for line in commands():
+def run_page(page: str, invoke: Callable[..., Outcome]) -> set[str]:
+    """Type all commands of a page; the names of those that are ours."""
+    ran = set()
+    for line in commands(page):
         words = shlex.split(line.split("&&")[-1])
         if words[0] in ("pip", "pytest"):
             continue
@@ -56,19 +67,53 @@ def test_every_command_of_the_readme_runs(
         assert "Error" not in outcome.err
         if target is not None:
             Path(target).write_text(outcome.out)
-        ran.append(words[1])
-    assert set(ran) == {
-        "run",
-        "train",
-        "verify",
-        "reproduce",
-        "list",
-        "status",
-        "best",
-        "thresholds",
-    }
+        ran.add(words[1])
+    return ran
+
+
+def test_every_command_of_the_readme_runs(
+    invoke: Callable[..., Outcome], tiny_definitions: None
+) -> None:
+    Path("my-text.txt").write_text(" ".join(f"some words, number {i}." for i in range(200)))
+    assert run_page("README.md", invoke) == README_COMMANDS
     listed = invoke("list").out
     assert re.search(r"^recommended +\d+ +\d+ +0 +0 +0", listed, flags=re.MULTILINE)
+
+
+def test_every_command_of_the_page_on_studies_runs(
+    invoke: Callable[..., Outcome], tiny_definitions: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # one process, with one thread: README's runs have several
+    monkeypatch.setattr("cvfp_opt.training.device.available_threads", lambda: 1)
+    assert run_page("docs/studies.md", invoke) == {"run", "study", "trial"}
+    listed = invoke("list").out
+    assert re.search(r"^quick +\d+ +\d+ +1 +0 +0", listed, flags=re.MULTILINE)
+    assert "narrow" not in listed
+
+
+def test_every_command_of_the_page_on_drift_runs(
+    invoke: Callable[..., Outcome], tiny_definitions: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cvfp_opt.training.device.available_threads", lambda: 1)
+    assert run_page("docs/drift.md", invoke) == {"run", "status"}
+    status = invoke("status").out
+    assert "; 2-3: torch " in status
+    assert "drift allowed in training.num_epochs" in status
+
+
+def command_names(group: click.Group = cli, before: str = "") -> list[str]:
+    """All commands there are, as they are typed."""
+    names = []
+    for name, command in group.commands.items():
+        full = f"{before}{name}"
+        names += command_names(command, f"{full} ") if isinstance(command, click.Group) else [full]
+    return names
+
+
+def test_every_command_is_typed_in_some_page() -> None:
+    pages = [REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")]
+    typed = "\n".join(page.read_text() for page in pages)
+    assert [name for name in command_names() if f"cvfp-opt {name}" not in typed] == []
 
 
 def test_the_set_up_commands_are_the_promised_ones() -> None:

@@ -16,8 +16,10 @@ from cvfp_opt import __version__
 from cvfp_opt.cli.reproduce import reproduce
 from cvfp_opt.cli.run import run
 from cvfp_opt.cli.show import best, list_studies, status
+from cvfp_opt.cli.study import study
 from cvfp_opt.cli.thresholds import thresholds
 from cvfp_opt.cli.train import train
+from cvfp_opt.cli.trial import trial
 from cvfp_opt.cli.verify import verify
 from cvfp_opt.errors import CvfpOptError
 
@@ -36,7 +38,18 @@ def cli() -> None:
     """
 
 
-for command in (run, train, verify, reproduce, thresholds, status, best, list_studies):
+for command in (
+    run,
+    train,
+    verify,
+    reproduce,
+    thresholds,
+    status,
+    best,
+    list_studies,
+    study,
+    trial,
+):
     cli.add_command(command)
 
 

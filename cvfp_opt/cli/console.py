@@ -1,6 +1,7 @@
 """Consoles that read well on a terminal and in a log."""
 
 import json
+import math
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -42,5 +43,16 @@ def print_lines(lines: list[str]) -> None:
 
 
 def print_json(value: Any) -> None:
-    """One JSON value to standard output."""
-    click.echo(json.dumps(value, indent=2))
+    """One JSON value to standard output; what JSON has no number for becomes a word."""
+    click.echo(json.dumps(_finite(value), indent=2, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    """The same with ``"NaN"``, ``"Infinity"`` and ``"-Infinity"`` for such numbers."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return json.dumps(value)
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return value

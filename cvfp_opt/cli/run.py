@@ -67,6 +67,11 @@ class TrialCount(click.ParamType):
     is_flag=True,
     help="Run the losses and schedules that the study itself names as package.module:function.",
 )
+@click.option(
+    "--allow-drift",
+    is_flag=True,
+    help="Go on by another definition, text or code than the study's; it will tell so for ever.",
+)
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
 @click.option("--threads", type=int, help="Threads of torch. [default: all processors]")
 @click.option(
@@ -96,6 +101,7 @@ def run(
     data: str | None,
     settings: tuple[str, ...],
     allow_code: bool,
+    allow_drift: bool,
     device: str,
     threads: int | None,
     n_jobs: int | None,
@@ -136,6 +142,7 @@ def run(
         data=data,
         seed=seed,
         allow_code=allow_code,
+        allow_drift=allow_drift,
     )
     plan = make_plan(location, request)
     check_lanes(plan.definition, lanes, n_jobs)
@@ -158,6 +165,7 @@ def _search(
     from cvfp_opt.cli.console import compile_once
     from cvfp_opt.cli.progress import RunDisplay
     from cvfp_opt.report.summary import Summary
+    from cvfp_opt.search.drift import drift_lines, marked
     from cvfp_opt.search.stopping import SearchStopped
     from cvfp_opt.store.database.storage import open_for_search
     from cvfp_opt.store.records import count_finished
@@ -165,12 +173,16 @@ def _search(
 
     with open_for_search(location) as store:
         study, created = plan.enter(store, environment)
+        differences = plan.drift(study, environment)
+        environment = marked(environment, differences, plan.definition, plan.tokens)
         asked, relative = n_trials
         done = count_finished(study)
         total = asked + done if relative else asked
         processes, lanes = (min(count, max(1, total - done)) for count in at_once)
         display = RunDisplay(console, plan.definition, total, processes, lanes)
         display.header(plan, location, environment, None if created else done)
+        for line in drift_lines(differences):
+            display.notice(line)
         task = Task(
             location=location,
             plan=plan,

@@ -19,12 +19,12 @@ def open_summary(storage: str | None, study_name: str | None) -> "Iterator[Summa
     from cvfp_opt.report.summary import Summary
     from cvfp_opt.store.database.location import resolve_location
     from cvfp_opt.store.database.storage import open_for_reading
-    from cvfp_opt.store.studies import load_study, only_study_name
+    from cvfp_opt.store.studies import load_study, only_study_name, optuna_version
 
     location = resolve_location(storage)
     with open_for_reading(location) as store:
         name = study_name or only_study_name(store)
-        yield Summary.of(load_study(store, name), location.shown)
+        yield Summary.of(load_study(store, name), location.shown, optuna_version(store))
 
 
 @click.command(epilog="Example: cvfp-opt status --study-name quick")

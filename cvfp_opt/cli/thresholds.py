@@ -98,18 +98,11 @@ def _of_trial(
     from cvfp_opt.report.best import require_best
 
     with open_summary(storage, study_name) as summary:
-        if trial is None:
-            record = require_best(summary)
-        elif trial < len(summary.trials):
-            record = summary.trials[trial]
-        else:
-            last = len(summary.trials) - 1
-            raise StudyError(
-                f"study {summary.name!r}: a trial from 0 to {last} is required, got {trial}"
-            )
+        record = require_best(summary) if trial is None else summary.trial(trial)
         if not record.audit:
+            named = "it has no residuals; name a complete trial with --trial"
             raise StudyError(
                 f"trial {record.number} of study {summary.name!r} was not audited "
-                f"({record.state}): it has no residuals; name a complete trial with --trial"
+                f"({record.state}): {summary.note or named}"
             )
         return f"trial {record.number} of study {summary.name}", record.audit

@@ -6,8 +6,8 @@ import tomlkit
 
 from cvfp_opt.errors import StudyError
 from cvfp_opt.report.summary import Summary
-from cvfp_opt.report.tables import number, parameter, share
-from cvfp_opt.store.records import TrialRecord, completed, with_parameters
+from cvfp_opt.report.tables import number, parameter, share, value_words
+from cvfp_opt.store.records import TrialRecord, Unread, definition_of, with_parameters
 
 TEXTS = {"train": "training text", "validation": "validation text", "held_out": "held-out text"}
 
@@ -19,9 +19,10 @@ def require_best(summary: Summary) -> TrialRecord:
         StudyError: no trial is complete.
     """
     if summary.best is None:
+        more = f"type `cvfp-opt run --study-name {summary.name}`"
         raise StudyError(
             f"study {summary.name!r}: at least one complete trial is required, it has none; "
-            f"type `cvfp-opt run --study-name {summary.name}`"
+            + (summary.note or more)
         )
     return summary.best
 
@@ -33,12 +34,18 @@ def best_lines(summary: Summary) -> list[str]:
         StudyError: no trial is complete.
     """
     best = require_best(summary)
-    space = summary.record.definition["space"] if summary.record else {}
+    definition = definition_of(summary.record, best) if summary.record else {}
+    space = definition.get("space", {})
     fixed = {name: value for name, value in space.items() if not isinstance(value, dict | list)}
     ended = f", {best.status}: {best.reason}" if best.reason else ""
-    lines = [f"trial {best.number}: score {number(best.value, 4)}{ended}"]
-    if best.scored and summary.record:
-        objective = summary.record.definition["objective"]
+    lines = [f"trial {best.number}: {value_words(summary, best)}{ended}"]
+    if best.value is None and summary.is_pareto:
+        others = ", ".join(str(trial.number) for trial in summary.ranking[1:])
+        lines.append(f"on the Pareto front{f', with trials {others}' if others else ''}")
+    if summary.note:
+        lines.append(summary.note)
+    if best.scored and definition:
+        objective = definition["objective"]
         frozen = objective["convergence"] == "frozen"
         lines.append(
             f"scored between {'two frozen reads' if frozen else 'the last two passes of training'}"
@@ -123,15 +130,13 @@ def best_toml(summary: Summary) -> str:
     """
     best = require_best(summary)
     if summary.record is None:
-        raise StudyError(
-            f"study {summary.name!r} was made by another program: it has no definition to print"
-        )
+        why = summary.note or Unread.FOREIGN.sentence
+        raise StudyError(f"study {summary.name!r} has no definition to print: {why}")
     document = tomlkit.document()
     document.add(
         tomlkit.comment(f"Trial {best.number} of study {summary.name}, score {best.value:.4f}.")
     )
-    for name, section in with_parameters(
-        completed(summary.record.definition), best.params
-    ).items():
+    sections = with_parameters(definition_of(summary.record, best), best.params)
+    for name, section in sections.items():
         document[name] = section
     return tomlkit.dumps(document)

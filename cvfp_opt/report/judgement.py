@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from cvfp_opt.report.summary import Summary, untrained_score
-from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.store.records import TrialRecord, definition_of
 
 # The spread of the score over seeds is of this order: see docs/experiments.md.
 SCORE_NOISE = 0.01
@@ -23,14 +23,15 @@ def judge(summary: Summary) -> str:
     best = summary.best
     if best is None:
         return "No trial is complete yet: there is nothing to judge."
-    definition = summary.record.definition if summary.record else {}
+    definition = definition_of(summary.record, best) if summary.record else {}
     return judge_trial(best, definition, subject=f"Trial {best.number}")
 
 
 def judge_trial(best: TrialRecord, definition: dict[str, Any], *, subject: str) -> str:
     """The same for one trial, or one run without a study, which ``subject`` names."""
     if not best.audit:
-        return f"{subject} scores {best.value:.3f}, but carries no audit."
+        scores = f" scores {best.value:.3f}, but" if definition else ""
+        return f"{subject}{scores} carries no audit."
     parts = [
         _against_untrained(best, subject),
         _steps(best),
@@ -81,7 +82,7 @@ def _threshold(best: TrialRecord, definition: dict[str, Any]) -> str:
         return ""
     name = "phase1_convergence_threshold"
     own = best.params.get(name, definition.get("space", {}).get(name))
-    if own is None:
+    if own is None or not best.metrics:
         return ""
     rate, fixed = best.metrics["convergence_rate"], best.audit["absolute_convergence"]
     drop = objective.get("convergence_weight", 0.5) * (rate - fixed)

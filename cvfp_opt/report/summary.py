@@ -1,12 +1,21 @@
 """A study in figures: what every report starts from."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-import optuna
+from optuna import Study
 
-from cvfp_opt.store.records import StudyRecord, TrialRecord, trial_records
+from cvfp_opt.errors import StudyError
+from cvfp_opt.store.drift import AllowedDrift, read_drift
+from cvfp_opt.store.records import (
+    StudyRecord,
+    TrialRecord,
+    Unread,
+    count_artifacts,
+    trial_records,
+)
 
 STATES = ("complete", "pruned", "fail", "running", "waiting")
 
@@ -18,24 +27,61 @@ class Summary:
     Attributes:
         name: of the study.
         url: of its database.
-        record: what was fixed at creation; None if another program made the study.
+        record: what was fixed at creation; None if it can't be read.
         trials: all of them, by number.
+        directions: "maximize" or "minimize", of each objective.
+        unread: why there is no record.
+        drift: what was allowed to differ, oldest first.
+        num_artifacts: files that belong to its trials.
+        optuna: version that created the database; "" where nobody asked.
     """
 
     name: str
     url: str
     record: StudyRecord | None
     trials: list[TrialRecord]
+    directions: tuple[str, ...] = ("maximize",)
+    unread: Unread | None = None
+    drift: Sequence[AllowedDrift] = ()
+    num_artifacts: int = 0
+    optuna: str = ""
 
     @classmethod
-    def of(cls, study: optuna.Study, url: str) -> Self:
+    def of(cls, study: Study, url: str, optuna: str = "") -> Self:
         """Take the snapshot."""
+        record, unread = StudyRecord.look(study.user_attrs)
         return cls(
             name=study.study_name,
             url=url,
-            record=StudyRecord.of(study),
+            record=record,
             trials=trial_records(study),
+            directions=tuple(direction.name.lower() for direction in study.directions),
+            unread=unread,
+            drift=read_drift(study),
+            num_artifacts=count_artifacts(study),
+            optuna=optuna,
         )
+
+    @property
+    def note(self) -> str:
+        """Why something is missing; empty if nothing is."""
+        if self.unread is None:
+            return ""
+        foreign = self.unread is Unread.FOREIGN and self.optuna
+        by = f" (the database is from Optuna {self.optuna})" if foreign else ""
+        return f"{self.unread.sentence}{by}"
+
+    def trial(self, number: int) -> TrialRecord:
+        """A trial by its number.
+
+        Raises:
+            StudyError: there is none.
+        """
+        if number < len(self.trials):
+            return self.trials[number]
+        last = len(self.trials) - 1
+        wanted = f"a trial from 0 to {last} is required" if last >= 0 else "it has no trial yet"
+        raise StudyError(f"study {self.name!r}: {wanted}, got {number}")
 
     @property
     def counts(self) -> dict[str, int]:
@@ -45,17 +91,17 @@ class Summary:
 
     @property
     def is_pareto(self) -> bool:
-        """Whether the study has two objectives."""
-        objective = self.record.definition["objective"] if self.record else {}
-        return bool(objective.get("kind") == "pareto")
+        """Whether the study has several objectives."""
+        return len(self.directions) > 1
 
     @property
     def ranking(self) -> list[TrialRecord]:
-        """Complete trials, best score first; with two objectives, those on the Pareto front."""
-        complete = [t for t in self.trials if t.state == "complete" and t.value is not None]
+        """Complete trials, best score first; with several objectives, those on the front."""
+        complete = [t for t in self.trials if t.state == "complete"]
         if self.is_pareto:
-            complete = pareto_front(complete)
-        return sorted(complete, key=lambda t: (-(t.value or 0.0), t.number))
+            complete = pareto_front(complete, self.directions)
+        sign = -1.0 if self.is_pareto or self.directions[0] == "maximize" else 1.0
+        return sorted(complete, key=lambda t: (sign * (t.value or 0.0), t.number))
 
     @property
     def best(self) -> TrialRecord | None:
@@ -79,21 +125,23 @@ class Summary:
             "seconds": self.seconds,
             "best": [trial.to_dict() for trial in self.ranking[:5]],
             "record": asdict(self.record) if self.record else None,
+            "note": self.note,
+            "drift": [asdict(one) for one in self.drift],
         }
 
 
-def pareto_front(trials: list[TrialRecord]) -> list[TrialRecord]:
-    """Those that no other trial beats in one objective without losing in the other."""
+def pareto_front(trials: list[TrialRecord], directions: Sequence[str]) -> list[TrialRecord]:
+    """Those that no other trial beats in one objective without losing in another."""
+    signs = [1.0 if direction == "maximize" else -1.0 for direction in directions]
+    gains = [tuple(s * v for s, v in zip(signs, trial.values, strict=True)) for trial in trials]
 
-    def objectives(trial: TrialRecord) -> tuple[float, float]:
-        return trial.scored["convergence_rate"], trial.scored["effective_rank"]
+    def beaten(ours: tuple[float, ...]) -> bool:
+        return any(
+            theirs != ours and all(t >= o for t, o in zip(theirs, ours, strict=True))
+            for theirs in gains
+        )
 
-    def beaten(trial: TrialRecord) -> bool:
-        a, b = objectives(trial)
-        others = (objectives(other) for other in trials)
-        return any(c >= a and d >= b and (c, d) != (a, b) for c, d in others)
-
-    return [trial for trial in trials if not beaten(trial)]
+    return [trial for trial, gain in zip(trials, gains, strict=True) if not beaten(gain)]
 
 
 def untrained_score(trial: TrialRecord) -> float | None:

@@ -1,10 +1,12 @@
 """Tables for terminals and logs."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
+from cvfp_opt.report.segments import segments, segments_line
 from cvfp_opt.report.summary import Summary, untrained_score
 from cvfp_opt.store.records import TrialRecord
 from cvfp_opt.store.studies import StudySummary
@@ -35,15 +37,16 @@ def number(value: float | None, digits: int = 3) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def parameter(value: float | str, digits: int = 4) -> str:
-    """A parameter's value: a word, or a number with some significant digits."""
-    return value if isinstance(value, str) else f"{value:.{digits}g}"
+def parameter(value: Any, digits: int = 4) -> str:
+    """A parameter's value: a number with some significant digits, or as it is."""
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
 def short_name(name: str) -> str:
     """A parameter's name for a column: ``schedule.stage_weights[0]`` is ``stage 1``."""
-    if name.startswith(STAGE):
-        return f"stage {int(name.removeprefix(STAGE).removesuffix(']')) + 1}"
+    place = name.removeprefix(STAGE).removesuffix("]")
+    if name.startswith(STAGE) and place.isdecimal():
+        return f"stage {int(place) + 1}"
     return SHORT_NAMES.get(name, name.rpartition(".")[2].replace("_", " "))
 
 
@@ -60,6 +63,11 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest:02} s"
     return f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def moment(seconds: float) -> str:
+    """A time in epoch seconds, for people: in UTC, so that all machines say the same."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -184,12 +192,34 @@ def studies_table(rows: list[StudySummary]) -> Table:
     table.columns[0].justify = "left"
     for row in rows:
         counts = [str(row.num_trials.get(s, 0)) for s in _COUNTED]
-        name = Text(row.name) if row.made_here else Text(f"{row.name} (another program's)")
-        table.add_row(name, *counts, number(row.best_value))
+        name = f"{row.name} ({row.note})" if row.note else row.name
+        table.add_row(Text(name), *counts, number(row.best_value))
     return table
 
 
 _COUNTED = ("complete", "pruned", "fail", "running", "waiting")
+
+
+def value_words(summary: Summary, trial: TrialRecord) -> str:
+    """What a trial is worth: its score, or what another program minimized or maximized."""
+    if trial.value is not None and summary.record is not None:
+        return f"score {trial.value:.4f}"
+    values = trial.values or ([] if trial.value is None else [trial.value])
+    words = [
+        f"{value:.6g} ({direction}d)"
+        for value, direction in zip(values, summary.directions, strict=False)
+    ]
+    return f"value{'s' if len(words) > 1 else ''} {', '.join(words)}"
+
+
+def drift_lines(summary: Summary) -> list[str]:
+    """What the trials ran on, if that changed, and what was allowed to; a line each."""
+    line = segments_line(segments(summary.trials))
+    lines = [line] if line else []
+    for one in summary.drift:
+        names = ", ".join(key.removeprefix("definition.") for key in one.what)
+        lines.append(f"drift allowed by {one.who} on {moment(one.when)}: {names}")
+    return lines
 
 
 def status_lines(summary: Summary) -> list[str]:
@@ -199,17 +229,18 @@ def status_lines(summary: Summary) -> list[str]:
         f"study {summary.name} in {summary.url}",
         f"trials: {counts or 'none yet'}",
     ]
-    if summary.record is None:
-        lines.append("made by another program: no definition and no audit to show")
+    if summary.note:
+        lines.append(summary.note)
     best = summary.best
     if summary.is_pareto:
         numbers = ", ".join(str(trial.number) for trial in summary.ranking)
-        lines.append(f"two objectives; on the Pareto front: trials {numbers or 'none yet'}")
-    if best is not None:
-        lines.append(
-            f"best: trial {best.number} with score {best.value:.4f} "
-            f"(untrained {number(untrained_score(best))})"
-        )
+        objectives = {2: "two"}.get(len(summary.directions), str(len(summary.directions)))
+        front = f"on the Pareto front: trials {numbers or 'none yet'}"
+        lines.append(f"{objectives} objectives; {front}")
+    if best is not None and best.value is not None:
+        untrained = f" (untrained {number(untrained_score(best))})" if best.audit else ""
+        lines.append(f"best: trial {best.number} with {value_words(summary, best)}{untrained}")
+    lines += drift_lines(summary)
     seconds = summary.seconds
     total = sum(seconds.values())
     if total > 0:
@@ -219,7 +250,8 @@ def status_lines(summary: Summary) -> list[str]:
             f"time: {duration(total)} in {count} trials, {duration(total / count)} each: {shares}"
         )
     lines += [
-        f"trial {trial.number} failed ({trial.status or 'no reason stored'}): {trial.reason}"
+        f"trial {trial.number} failed"
+        + (f" ({trial.status}): {trial.reason}" if trial.status else ": no reason is stored")
         for trial in summary.trials
         if trial.state == "fail"
     ][-5:]

@@ -252,19 +252,10 @@ class StudyDefinition:
         return found
 
 
-def differences(frozen: StudyDefinition, asked: StudyDefinition) -> list[str]:
-    """One line for each key that differs, as ``key: the study has A, you asked for B``."""
-    theirs, ours = frozen.flat(), asked.flat()
-    return [
-        f"{key}: the study has {_shown(theirs.get(key))}, you asked for {_shown(ours.get(key))}"
-        for key in theirs | ours
-        if theirs.get(key) != ours.get(key)
-    ]
-
-
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value of ``flat`` as it is written in TOML, or nearly."""
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{k} = {_shown(v)}" for k, v in value.items()) + " }"
+        return "{ " + ", ".join(f"{k} = {shown(v)}" for k, v in value.items()) + " }"
     if value is None:  # a key of [space] that is not in the definition
         return "none"
     return json.dumps(value)

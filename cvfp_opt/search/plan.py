@@ -11,22 +11,32 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial
 
-from cvfp_opt.errors import DataError, StudyError
-from cvfp_opt.search.code import check_allowed, compare_code, load_code
-from cvfp_opt.search.definition import StudyDefinition, differences
+from cvfp_opt.errors import DataError, DefinitionError
+from cvfp_opt.search.code import check_allowed, load_code
+from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.definition_file import (
     Sections,
     data_settings,
     read_sections,
     resolve_definition,
 )
+from cvfp_opt.search.drift import (
+    facts,
+    facts_of_record,
+    refuse_drift,
+    refuse_unmixable,
+    refused,
+)
 from cvfp_opt.search.pruner import PRUNERS
 from cvfp_opt.search.sampler import SAMPLERS, PerTrialSampler
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import Store, open_for_reading
+from cvfp_opt.store.drift import record_drift
+from cvfp_opt.store.environments import Difference, compare
 from cvfp_opt.store.records import StudyRecord, completed, missing_keys
-from cvfp_opt.store.studies import create_study, has_study, load_study
+from cvfp_opt.store.shapes import is_ours
+from cvfp_opt.store.studies import create_study, has_study, load_study, refuse_foreign
 from cvfp_opt.training.data import Tokens
 
 DEFAULT_DEFINITION = "recommended"
@@ -43,6 +53,8 @@ class Request:
         data: path of the text; None for the definition's.
         seed: None for the definition's.
         allow_code: whether code that only the study's database names may be run.
+        allow_drift: whether trials may be added by another definition, text or code than the
+            study's.
     """
 
     definition: str | None = None
@@ -51,6 +63,7 @@ class Request:
     data: str | None = None
     seed: int | None = None
     allow_code: bool = False
+    allow_drift: bool = False
 
     @property
     def name(self) -> str:
@@ -100,11 +113,16 @@ class Plan:
     def promise(self, trial: FrozenTrial, iteration: int) -> float | None:
         """What a trial of the study promised after an iteration; None if it did not come there."""
         iterations = trial.user_attrs.get("iterations", [])
-        residual = iterations[iteration]["residual"] if iteration < len(iterations) else None
-        if residual is None:
+        if not is_ours("iterations", iterations) or iteration >= len(iterations):
             return None
-        rank = iterations[iteration]["effective_rank"]
-        threshold = self.definition.threshold(trial.params)
+        residual = iterations[iteration].get("residual")
+        rank = iterations[iteration].get("effective_rank")
+        if residual is None or rank is None:
+            return None
+        try:
+            threshold = self.definition.threshold(trial.params)
+        except DefinitionError:  # of a trial by another definition: see search.drift
+            return None
         return self.definition.objective.promise(residual, rank, threshold)
 
     def enter(self, store: Store, environment: dict[str, Any]) -> tuple[optuna.Study, bool]:
@@ -125,11 +143,30 @@ class Plan:
                 create_study(store, self.name, record)
                 created = True
             else:  # since the plan was made, another process may have created it differently
-                _compare(record, self.definition, self.request, store.location)
-                _compare_data(record, self.definition, self.tokens, self.name)
-                compare_code(self.name, record.code, self.code)
+                self._check_drift(store, record)
                 created = False
         return self.load(store), created
+
+    def drift(self, study: optuna.Study, environment: dict[str, Any]) -> list[Difference]:
+        """In what this worker differs from what the study was created with and on."""
+        record = StudyRecord.of(study)
+        if record is None:
+            return []
+        ours = facts(self.definition, self.tokens, self.code, environment)
+        return compare(facts_of_record(record), ours)
+
+    def _check_drift(self, store: Store, record: StudyRecord) -> None:
+        """Refuse what differs, or record that it was allowed. Call under the store's lock."""
+        study = load_study(store, self.name)
+        found = refused(self.drift(study, {}))
+        if not found:
+            return
+        option = store.location.option
+        if not self.request.allow_drift:
+            refuse_drift(self.name, found, self.definition, option)
+        trials = study.get_trials(deepcopy=False)
+        refuse_unmixable(self.name, record, self.definition, option, trials)
+        record_drift(study, found)
 
     def load(self, store: Store) -> optuna.Study:
         """Open the study that was entered, with its sampler and pruner."""
@@ -154,7 +191,12 @@ def make_plan(location: Location, request: Request) -> Plan:
             record = _record(store, request.name)
     definition = request.resolve(record)
     if record is not None:
-        _compare(record, definition, request, location)
+        if request.allow_drift:
+            refuse_unmixable(request.name, record, definition, location.option)
+        else:  # before the text is read: what was asked for may not be readable
+            theirs = {"definition": facts_of_record(record)["definition"]}
+            found = compare(theirs, {"definition": definition.flat()})
+            refuse_drift(request.name, found, definition, location.option)
         typed = request.definition is not None
         check_allowed(request.name, definition, allowed=typed or request.allow_code)
     code = load_code(definition)
@@ -167,49 +209,22 @@ def make_plan(location: Location, request: Request) -> Plan:
             f"{error} (the text of study {request.name!r}; if it lies elsewhere now, "
             "add --data PATH)"
         ) from None
-    if record is not None:
-        _compare_data(record, definition, tokens, request.name)
-        compare_code(request.name, record.code, code)
+    if record is not None and not request.allow_drift:
+        found = compare(facts_of_record(record), facts(definition, tokens, code, {}))
+        refuse_drift(request.name, found, definition, location.option)
     return Plan(
         name=request.name, definition=definition, tokens=tokens, code=code, request=request
     )
 
 
 def _record(store: Store, name: str) -> StudyRecord | None:
-    """The record of a study; None if there is no such study (or one cut off at birth)."""
-    return StudyRecord.of(load_study(store, name)) if has_study(store, name) else None
+    """The record of a study; None if there is no such study (or one cut off at birth).
 
-
-def _compare(
-    record: StudyRecord, definition: StudyDefinition, request: Request, location: Location
-) -> None:
-    found = differences(StudyDefinition.from_dict(completed(record.definition)), definition)
-    if found:
-        raise StudyError(
-            f"study {request.name!r} was created with another definition:\n  "
-            + "\n  ".join(found)
-            + f"\nEither start another study:  --study-name {request.name}-2\n"
-            "or go on with the study's own definition:  "
-            f"cvfp-opt run --study-name {request.name}{location.option}"
-        )
-
-
-def _compare_data(
-    record: StudyRecord, definition: StudyDefinition, tokens: Tokens, name: str
-) -> None:
-    if record.data_digest != tokens.digest:
-        raise StudyError(
-            f"study {name!r} was created with another text: its tokens have the digest "
-            f"{record.data_digest[:12]}, those of {definition.data.place} "
-            f"have {tokens.digest[:12]}; give the study's own text with --data PATH, or start "
-            f"another study with --study-name {name}-2"
-        )
-    theirs = record.sources.get("embedding", {}).get("digest")
-    ours = tokens.sources["embedding"].get("digest")
-    if theirs != ours:
-        raise StudyError(
-            f"study {name!r} was created with other embeddings: digest {(theirs or 'none')[:12]}, "
-            f"those of {definition.embedding.path or definition.embedding.hub} have "
-            f"{(ours or 'none')[:12]}; give its own with --set embedding.path=PATH, or start "
-            f"another study with --study-name {name}-2"
-        )
+    Raises:
+        StudyError: another program's, a newer version's, or a mirror.
+    """
+    if not has_study(store, name):
+        return None
+    study = load_study(store, name)
+    refuse_foreign(study, store)
+    return StudyRecord.of(study)

@@ -12,6 +12,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self, get_args, get_origin, get_type_hints
 
 import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 
 from cvfp_opt.errors import DefinitionError, nearest
 from cvfp_opt.model.diversity import DiversityConfig
@@ -143,6 +149,10 @@ class SearchSpace:
                 trial.suggest_categorical(name, dimension)
         return trial.params
 
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """What ``suggest`` draws from, by name."""
+        return {name: _distribution(one) for name, one in self.searched.items()}
+
     @classmethod
     def from_dict(cls, section: Mapping[str, Any]) -> Self:
         """From ``[space]`` as TOML or JSON give it, settings as ``section.key`` or nested.
@@ -249,6 +259,14 @@ def _read_number(name: str, kind: type, value: Any) -> Any:
     if kind is int:
         return IntRange(low=value["low"], high=value["high"], log=log)
     return FloatRange(low=float(value["low"]), high=float(value["high"]), log=log)
+
+
+def _distribution(dimension: Range | Choices) -> BaseDistribution:
+    if isinstance(dimension, FloatRange):
+        return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
+    if isinstance(dimension, IntRange):
+        return IntDistribution(dimension.low, dimension.high, log=dimension.log)
+    return CategoricalDistribution(dimension)
 
 
 def _is_number(kind: type, value: Any) -> bool:

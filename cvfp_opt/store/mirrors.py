@@ -24,6 +24,7 @@ from cvfp_opt.store.rows import (
     write_reported,
     write_values,
 )
+from cvfp_opt.store.shapes import is_ours
 from cvfp_opt.store.studies import name_metrics
 
 SOURCE_TRIAL = "source_trial"
@@ -74,7 +75,7 @@ def sync_mirrors(store: Store, study: optuna.Study) -> None:
     complete = [
         trial
         for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        if "audit" in trial.user_attrs  # another program's trial has none
+        if trial.user_attrs.get("audit")  # another program's trial has none
     ]
     for mirror in MIRRORS:
         if mirror.suffix == "pareto" and len(study.directions) > 1:
@@ -86,7 +87,9 @@ def sync_mirrors(store: Store, study: optuna.Study) -> None:
             lock_study(connection, study_id)
             there = set(connection.scalars(_sources_query(study_id)))
             for trial in complete:
-                if str(trial.number) not in there:
+                # another program's word may mean something else
+                ours = is_ours("audit", trial.user_attrs["audit"])
+                if ours and str(trial.number) not in there:
                     _add(connection, study_id, _copy(trial, mirror, split))
 
 

@@ -1,14 +1,17 @@
 """What a study and a trial leave behind in the database: the one place that knows the keys."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from enum import Enum
 from typing import Any, Self
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from cvfp_opt.errors import DefinitionError, StudyError
+from cvfp_opt.store.artifacts.checkpoints import ATTRIBUTE
 from cvfp_opt.store.births import BIRTH, derived_uuid
+from cvfp_opt.store.shapes import is_ours
 
 # Of what is written below. Raise it when old readers would misread, and keep reading the old.
 # 2: studies and trials have an identity (``uuid``, store.births); leases have a table.
@@ -46,6 +49,33 @@ def completed(definition: Mapping[str, Mapping[str, Any]]) -> Sections:
     """A recorded definition with the keys that it is older than."""
     missing = missing_keys(definition)
     return {name: {**keys, **missing.get(name, {})} for name, keys in definition.items()}
+
+
+class Unread(Enum):
+    """Why a study has no record that can be read: whose it is, and what is to be said of it."""
+
+    FOREIGN = (
+        "another program's",
+        "made by another program: no definition and no audit to show",
+    )
+    MIRROR = (
+        "a mirror",
+        "a mirror, for Pareto fronts: definition and audits are with the study that it copies",
+    )
+    NEWER = (
+        "a newer cvfp-opt's",
+        "written by a newer cvfp-opt: only parameters, values and states can be shown; "
+        "for the rest type `pip install -U cvfp-opt`",
+    )
+    DAMAGED = (
+        "record damaged",
+        "its record is damaged: only parameters, values and states can be shown; "
+        "for more type `cvfp-opt study doctor`",
+    )
+
+    def __init__(self, owner: str, sentence: str) -> None:
+        self.owner = owner
+        self.sentence = sentence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,22 +119,48 @@ class StudyRecord:
         """The record of a study; None if another program made it.
 
         Raises:
-            StudyError: written by a newer version of this program.
+            StudyError: written by a newer version of this program, or damaged.
         """
-        return cls.read(study.study_name, study.user_attrs.get(STUDY))
+        return cls.parse(study.study_name, study.user_attrs)
 
     @classmethod
-    def read(cls, study: str, value: dict[str, Any] | None) -> Self | None:
-        """The record in a study's attribute STUDY; see ``of``."""
-        if value is None:
-            return None
-        if value.get("format", FORMAT) > FORMAT:
+    def parse(cls, study: str, attributes: Mapping[str, Any]) -> Self | None:
+        """The record among the user attributes of a study of that name; see ``of``."""
+        record, unread = cls.look(attributes)
+        if unread is Unread.NEWER:
             raise StudyError(
                 f"study {study!r}: written by a newer cvfp-opt (record format "
-                f"{value['format']}, this one reads up to {FORMAT}); "
+                f"{attributes[STUDY]['format']}, this one reads up to {FORMAT}); "
                 "type `pip install -U cvfp-opt`"
             )
-        return cls(**value)
+        if unread is Unread.DAMAGED:
+            raise StudyError(
+                f"study {study!r}: its record (attribute {STUDY!r}) is damaged; "
+                "type `cvfp-opt study doctor`"
+            )
+        return record
+
+    @classmethod
+    def look(cls, attributes: Mapping[str, Any]) -> "tuple[Self | None, Unread | None]":
+        """The record among a study's user attributes, or why there is none; raises nothing."""
+        if MIRROR_OF in attributes:
+            return None, Unread.MIRROR
+        if STUDY not in attributes:
+            return None, Unread.FOREIGN
+        value = attributes[STUDY]
+        if not isinstance(value, dict) or not isinstance(value.get("format", FORMAT), int):
+            return None, Unread.DAMAGED
+        if value.get("format", FORMAT) > FORMAT:
+            return None, Unread.NEWER
+        try:
+            record = cls(**value)
+        except TypeError:
+            return None, Unread.DAMAGED
+        sections = record.definition
+        whole = isinstance(sections, dict) and all(isinstance(s, dict) for s in sections.values())
+        if not whole or not {"objective", "space", "search"} <= sections.keys():
+            return None, Unread.DAMAGED
+        return record, None
 
     def write(self, study: optuna.Study) -> None:
         """Fix it, in one write."""
@@ -118,7 +174,9 @@ class TrialRecord:
     Attributes:
         number: Optuna's, from 0.
         state: Optuna's state, lower case: "complete", "pruned", "fail", "running", "waiting".
-        value: the score; None unless complete or pruned.
+        value: the score, or another program's single value; None unless complete or pruned.
+        values: of each objective, as Optuna has them.
+        reported: the value after each iteration, by its number.
         scored: convergence rate, effective rank and score as the objective took them; empty
             unless complete.
         params: by Optuna's names.
@@ -135,6 +193,8 @@ class TrialRecord:
     number: int
     state: str
     value: float | None = None
+    values: list[float] = field(default_factory=list)
+    reported: dict[int, float] = field(default_factory=dict)
     params: dict[str, Any] = field(default_factory=dict)
     status: str = ""
     reason: str = ""
@@ -149,17 +209,27 @@ class TrialRecord:
     @classmethod
     def of(cls, trial: FrozenTrial) -> Self:
         """Read a trial; what another program wrote stays out."""
-        kept = {key: trial.user_attrs[key] for key in ATTRIBUTES if key in trial.user_attrs}
-        value = trial.values[0] if trial.values else None
-        if trial.values and len(trial.values) > 1:  # one score of a trial with two objectives
+        attributes = trial.user_attrs
+        kept = {key: attributes[key] for key in ATTRIBUTES if key in attributes}
+        kept = {key: value for key, value in kept.items() if is_ours(key, value)}
+        record = cls.bare(trial)
+        value = record.value
+        if len(record.values) > 1:  # one score of a trial with two objectives
             value = kept.get("scored", {}).get("score")
+        birth = trial.system_attrs.get(BIRTH, {})
+        return replace(record, value=value, birth=birth, **kept)
+
+    @classmethod
+    def bare(cls, trial: FrozenTrial) -> Self:
+        """What any program's trial has: state, values and parameters."""
+        values = trial.values or []
         return cls(
             number=trial.number,
             state=trial.state.name.lower(),
-            value=value,
+            value=values[0] if len(values) == 1 else None,
+            values=list(values),
+            reported=dict(trial.intermediate_values),
             params=dict(trial.params),
-            birth=trial.system_attrs.get(BIRTH, {}),
-            **kept,
         )
 
     @property
@@ -225,9 +295,35 @@ def with_parameters(
     return sections
 
 
+def definition_of(record: StudyRecord, trial: TrialRecord) -> Sections:
+    """What a trial was trained by: the study's definition, but for a drift that was allowed."""
+    sections = completed(record.definition)
+    drift = trial.environment.get("drift", {})
+    changed = {
+        key.removeprefix("definition."): value
+        for key, value in drift.get("keys", {}).items()
+        if key.startswith("definition.")
+    }
+    for name, value in (changed | drift.get("located", {})).items():
+        section, _, key = name.partition(".")
+        if value is None:  # a key of [space] that was left out
+            sections[section].pop(key, None)
+        else:
+            sections[section][key] = value
+    return sections
+
+
 def trial_records(study: optuna.Study) -> list[TrialRecord]:
-    """All trials of a study, by number."""
-    return [TrialRecord.of(trial) for trial in study.get_trials(deepcopy=False)]
+    """All trials of a study, by number; bare ones where its record can't be read."""
+    record, _ = StudyRecord.look(study.user_attrs)
+    read = TrialRecord.bare if record is None else TrialRecord.of
+    return [read(trial) for trial in study.get_trials(deepcopy=False)]
+
+
+def count_artifacts(study: optuna.Study) -> int:
+    """Files that belong to a study's trials, as Optuna has them written down."""
+    trials = study.get_trials(deepcopy=False)
+    return sum(key.startswith(ATTRIBUTE) for trial in trials for key in trial.system_attrs)
 
 
 def count_taken(study: optuna.Study) -> int:

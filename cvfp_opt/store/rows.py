@@ -16,6 +16,8 @@ from optuna.storages._rdb import models
 from optuna.trial import TrialState
 from sqlalchemy import Connection, Table, delete, insert, select, update
 
+from cvfp_opt.errors import StudyError
+
 STUDIES: Table = models.StudyModel.__table__
 TRIALS: Table = models.TrialModel.__table__
 PARAMS: Table = models.TrialParamModel.__table__
@@ -54,9 +56,14 @@ def lock_study(connection: Connection, study_id: int) -> None:
 
     A write, and the first statement: SQLite knows no other lock, and gives it to nobody who has
     read before. Optuna locks the same row when it numbers a new trial.
+
+    Raises:
+        StudyError: somebody deleted the study.
     """
     same = {STUDIES.c.study_name: STUDIES.c.study_name}
-    connection.execute(update(STUDIES).where(STUDIES.c.study_id == study_id).values(same))
+    found = connection.execute(update(STUDIES).where(STUDIES.c.study_id == study_id).values(same))
+    if found.rowcount == 0:
+        raise StudyError("the study is not there any more: somebody has deleted it")
 
 
 def insert_trial(

@@ -1,17 +1,19 @@
 """Finding, creating and listing studies in an open database."""
 
 import warnings
+from collections import Counter
 from dataclasses import dataclass
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
-from optuna.trial import TrialState
+from optuna.storages._rdb import models
+from sqlalchemy import select
 
 from cvfp_opt.errors import StudyError, nearest
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.records import MIRROR_OF, StudyRecord, TrialRecord
+from cvfp_opt.store.records import MIRROR_OF, StudyRecord, Unread, trial_records
 
 
 def study_names(store: Store) -> list[str]:
@@ -81,14 +83,40 @@ def create_study(store: Store, name: str, record: StudyRecord) -> optuna.Study:
     study = optuna.create_study(
         study_name=name, storage=store.storage, directions=directions, load_if_exists=True
     )
-    if study.get_trials(deepcopy=False) or study.directions != directions:
-        raise StudyError(
-            f"study {name!r} in {store.location.where} was made by another program; "
-            f"name another with --study-name"
-        )
+    refuse_foreign(study, store)
+    if study.directions != directions:
+        raise StudyError(_made_elsewhere(study, store))
     name_metrics(study, names)
     record.write(study)
     return study
+
+
+def refuse_foreign(study: optuna.Study, store: Store) -> None:
+    """Refuse to run a study that another program filled; an empty one may be ours, cut off.
+
+    Raises:
+        StudyError: it has no record, but trials or attributes.
+    """
+    _, unread = StudyRecord.look(study.user_attrs)
+    filled = bool(study.user_attrs or study.get_trials(deepcopy=False))
+    if unread is Unread.MIRROR or (unread is Unread.FOREIGN and filled):
+        raise StudyError(_made_elsewhere(study, store))
+
+
+def _made_elsewhere(study: optuna.Study, store: Store) -> str:
+    _, unread = StudyRecord.look(study.user_attrs)
+    made = "is a mirror of another" if unread is Unread.MIRROR else "was made by another program"
+    return (
+        f"study {study.study_name!r} in {store.location.where} {made}: to search here, name "
+        "another study with --study-name"
+    )
+
+
+def optuna_version(store: Store) -> str:
+    """The version of Optuna that created the database."""
+    versions = models.VersionInfoModel.__table__
+    with store.engine.connect() as connection:
+        return str(connection.scalar(select(versions.c.library_version)) or "")
 
 
 def name_metrics(study: optuna.Study, names: list[str]) -> None:
@@ -105,14 +133,16 @@ class StudySummary:
     Attributes:
         name: of the study.
         num_trials: per state, in lower case.
-        best_value: the best score; None if no trial is complete.
+        best_value: the best score, or another program's best value; None if no trial is complete.
         made_here: whether this program made it.
+        note: whose it is, where it has no record that can be read.
     """
 
     name: str
     num_trials: dict[str, int]
     best_value: float | None
     made_here: bool
+    note: str = ""
 
 
 def summarize(store: Store) -> list[StudySummary]:
@@ -120,20 +150,18 @@ def summarize(store: Store) -> list[StudySummary]:
     rows = []
     for name in study_names(store):
         study = optuna.load_study(study_name=name, storage=store.storage)
-        trials = study.get_trials(deepcopy=False)
-        counts: dict[str, int] = {}
-        for trial in trials:
-            counts[trial.state.name.lower()] = counts.get(trial.state.name.lower(), 0) + 1
-        complete = [TrialRecord.of(t) for t in trials if t.state is TrialState.COMPLETE]
-        values = [t.value for t in complete if t.value is not None]
-        sign = 1 if study.directions[0] is optuna.study.StudyDirection.MAXIMIZE else -1
-        best = max(values, key=lambda v: sign * v) if values else None
+        record, unread = StudyRecord.look(study.user_attrs)
+        trials = trial_records(study)
+        values = [t.value for t in trials if t.state == "complete" and t.value is not None]
+        maximized = study.directions[0] is optuna.study.StudyDirection.MAXIMIZE
+        best = max if len(study.directions) > 1 or maximized else min
         rows.append(
             StudySummary(
                 name=name,
-                num_trials=counts,
-                best_value=best,
-                made_here=StudyRecord.of(study) is not None,
+                num_trials=dict(Counter(trial.state for trial in trials)),
+                best_value=best(values, default=None),
+                made_here=record is not None,
+                note=unread.owner if unread else "",
             )
         )
     return rows

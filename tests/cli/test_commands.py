@@ -4,9 +4,10 @@ import json
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 from support import TINY_ARGUMENTS, Outcome
 
@@ -111,14 +112,26 @@ def test_a_timeout_starts_no_further_trial(run_tiny: Invoke) -> None:
     assert "no trials" in run_tiny("--timeout", "0").out
 
 
-@pytest.mark.parametrize("name", sorted(cli.commands))
-def test_every_help_ends_with_an_example(name: str, invoke: Invoke) -> None:
-    out = invoke(name, "--help").out
-    last_paragraph = out.rstrip().split("\n\n")[-1]
-    assert last_paragraph.strip().startswith(f"Example: cvfp-opt {name}")
+def commands_of(group: click.Group, *before: str) -> Iterator[tuple[str, ...]]:
+    """Every command and group there is, as it is typed."""
+    for name, command in group.commands.items():
+        yield (*before, name)
+        if isinstance(command, click.Group):
+            yield from commands_of(command, *before, name)
 
 
-@pytest.mark.parametrize("words", [[], ["run"], ["status"]])
+@pytest.mark.parametrize("words", sorted(commands_of(cli)), ids=" ".join)
+def test_every_help_ends_with_an_example(words: tuple[str, ...], invoke: Invoke) -> None:
+    out = invoke(*words, "--help").out
+    last_paragraph = out.rstrip().split("\n\n")[-1].strip()
+    assert last_paragraph.startswith(f"Example: cvfp-opt {words[0]}") or words[-1] == "list"
+    assert last_paragraph.startswith("Example: cvfp-opt ")
+    assert words[-1] in last_paragraph
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["run"], ["status"], ["study", "delete"], ["trial", "enqueue"]]
+)
 def test_help_imports_neither_torch_nor_optuna(words: list[str]) -> None:
     code = (
         "import sys; from cvfp_opt.cli import cli\n"

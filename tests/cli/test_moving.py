@@ -13,23 +13,12 @@ import optuna
 import pytest
 from support import REPOSITORY, Outcome
 
-from cvfp_opt.cli import cli
 from cvfp_opt.cli.moving import copy_study, export_study, import_study, merge_studies
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.records import trial_records
 
 Invoke = Callable[..., Outcome]
 COMMANDS = (export_study, import_study, copy_study, merge_studies)
-
-
-@pytest.fixture(autouse=True)
-def commands(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The commands in their group."""
-    group = cli.commands.get("study", click.Group("study"))
-    assert isinstance(group, click.Group)
-    monkeypatch.setitem(cli.commands, "study", group)
-    for command in COMMANDS:
-        monkeypatch.setitem(group.commands, str(command.name), command)
 
 
 @pytest.fixture

@@ -37,7 +37,12 @@ def test_tables_show_dashes_for_what_a_trial_lacks() -> None:
     assert "0.500" in drawn(best_table([bare]))
     assert drawn(audit_table([bare])).splitlines()[-1].split() == ["3"] + ["-"] * 8
     summary = Summary(name="s", url="u", record=None, trials=[bare])
-    assert best_lines(summary) == ["trial 3: score 0.5000", "", "parameters", f"  {'x':<34}1"]
+    assert best_lines(summary) == [
+        "trial 3: value 0.5 (maximized)",
+        "",
+        "parameters",
+        f"  {'x':<34}1",
+    ]
 
 
 def test_the_ranking_is_by_score_then_number() -> None:

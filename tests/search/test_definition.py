@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cvfp_opt.errors import DefinitionError
-from cvfp_opt.search.definition import StudyDefinition, differences
+from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.definition_file import (
     builtin_definitions,
     parse_setting,
@@ -165,16 +165,6 @@ def test_a_setting_is_toml_or_bare_text() -> None:
     assert parse_setting("a.b=1.5") == ("a", "b", 1.5)
     assert parse_setting("a.b=median") == ("a", "b", "median")
     assert parse_setting("a.b={low=1,high=2}") == ("a", "b", {"low": 1, "high": 2})
-
-
-def test_differences_name_each_key_once_and_ignore_where_the_text_lies() -> None:
-    ours = resolve("", "search.seed=3", "space.layernorm_mix=1", "data.source=text", "data.path=x")
-    assert differences(StudyDefinition(), ours) == [
-        "space.layernorm_mix: the study has { low = 0.5, high = 1.0, log = false }, "
-        "you asked for 1.0",
-        "search.seed: the study has 0, you asked for 3",
-    ]
-    assert differences(StudyDefinition(), StudyDefinition()) == []
 
 
 def test_notices_speak_of_reduced_size_and_of_the_cap_on_the_rank() -> None:

@@ -12,7 +12,7 @@ from cvfp_opt.store.doctor.context import Context
 from cvfp_opt.store.doctor.finding import Finding, of_trials
 from cvfp_opt.store.doctor.rows import StudyRows, TrialRow
 from cvfp_opt.store.quantiles import rate_at
-from cvfp_opt.store.records import Sections
+from cvfp_opt.store.records import Sections, TrialRecord, definition_of
 
 # Of sums that are made in another order.
 ROUNDING = 1e-9
@@ -118,7 +118,7 @@ def _found(
         found: dict[str, list[tuple[int, Contradiction]]] = defaultdict(list)
         for trial in study.trials:
             definition = _definition(study, trial)
-            if definition is None or not trial.ours:
+            if not trial.ours:
                 continue
             for one in contradictions(Judged(trial=trial, definition=definition)):
                 found[one.what].append((trial.number, one))
@@ -140,10 +140,12 @@ def _finding(
     )
 
 
-def _definition(study: StudyRows, trial: TrialRow) -> Sections | None:
-    """What a trial was trained by; None if that is not the study's own definition."""
+def _definition(study: StudyRows, trial: TrialRow) -> Sections:
+    """What a trial was trained by."""
     assert study.record is not None
-    return None if trial.table("environment").get("drift") else study.record.definition
+    environment = trial.table("environment")
+    record = TrialRecord(number=trial.number, state="", environment=environment)
+    return definition_of(study.record, record)
 
 
 def _scores(judged: Judged) -> Iterator[Contradiction]:

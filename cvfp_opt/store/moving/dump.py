@@ -95,7 +95,8 @@ class StudyDump:
         Raises:
             StudyError: written by a newer version of this program.
         """
-        return StudyRecord.read(self.name, _value(self.user_attrs, STUDY))
+        value = _value(self.user_attrs, STUDY)
+        return StudyRecord.parse(self.name, {} if value is None else {STUDY: value})
 
     def birth(self, trial: TrialDump) -> Birth | None:
         """Who a trial is; None for one that waits and never ran, or of another program."""

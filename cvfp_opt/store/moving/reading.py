@@ -122,7 +122,7 @@ def _trials(connection: Connection, study_id: int, name: str) -> Iterator[TrialD
         for table in (PARAMS, VALUES, INTERMEDIATE, USER_ATTRIBUTES, SYSTEM_ATTRIBUTES)
     }
     trials = connection.execute(
-        select(TRIALS).where(TRIALS.c.study_id == study_id).order_by(TRIALS.c.trial_id)
+        select(TRIALS).where(TRIALS.c.study_id == study_id).order_by(TRIALS.c.number)
     ).all()
     for number, row in enumerate(trials):
         if row.number != number:

@@ -21,7 +21,7 @@ from cvfp_opt.store.moving.tables import (
     STUDY_SYSTEM_ATTRIBUTES,
     STUDY_USER_ATTRIBUTES,
 )
-from cvfp_opt.store.records import STUDY, StudyRecord
+from cvfp_opt.store.records import StudyRecord
 from cvfp_opt.store.rows import (
     INTERMEDIATE,
     PARAMS,
@@ -69,7 +69,7 @@ def check_absent(store: Store, dump: Dump) -> None:
 
 def _identity(study: FrozenStudy) -> str | None:
     try:
-        record = StudyRecord.read(study.study_name, study.user_attrs.get(STUDY))
+        record = StudyRecord.parse(study.study_name, study.user_attrs)
     except StudyError:  # of a newer version, and none of our business here
         return None
     return record.identity if record else None

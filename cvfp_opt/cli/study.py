@@ -1,0 +1,84 @@
+"""``study``: look at a study as a whole, and change it as a whole."""
+
+import sys
+
+import click
+
+from cvfp_opt.cli.console import print_json, print_lines
+from cvfp_opt.cli.doctor import doctor
+from cvfp_opt.cli.moving import copy_study, export_study, import_study, merge_studies
+from cvfp_opt.cli.options import artifacts_option, json_option, storage_option
+from cvfp_opt.cli.show import list_studies, open_summary
+
+MOVES = (export_study, import_study, copy_study, merge_studies)
+
+
+@click.group(epilog="Example: cvfp-opt study show quick")
+def study() -> None:
+    """Look at studies, move, join, mend, rename and delete them."""
+
+
+@click.command(epilog="Example: cvfp-opt study show quick --json")
+@click.argument("name")
+@storage_option
+@json_option
+def show(name: str, storage: str | None, as_json: bool) -> None:
+    """Show a study: what it was created with, what ran it, how far it is, its definition."""
+    from cvfp_opt.report.study import study_json, study_lines
+
+    with open_summary(storage, name) as summary:
+        if as_json:
+            print_json(study_json(summary))
+        else:
+            print_lines(study_lines(summary))
+
+
+@click.command(epilog="Example: cvfp-opt study delete quick --yes")
+@click.argument("name")
+@storage_option
+@artifacts_option
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--force", is_flag=True, help="Even if workers run it; they stop with an error.")
+def delete(name: str, storage: str | None, artifacts: str | None, yes: bool, force: bool) -> None:
+    """Delete a study with all its trials, mirrors and checkpoints. There is no way back."""
+    from cvfp_opt.errors import StudyError
+    from cvfp_opt.store.artifacts.stores import open_artifacts
+    from cvfp_opt.store.database.location import resolve_location
+    from cvfp_opt.store.editing import delete_study, open_for_editing
+
+    location = resolve_location(storage)
+    files = open_artifacts(location, artifacts)
+    with open_summary(storage, name) as summary:
+        what = f"study {name} with {len(summary.trials)} trials in {location.shown}"
+    if not yes:
+        if not sys.stdin.isatty():
+            option = f"{location.option}{f' --artifacts {artifacts}' if artifacts else ''}"
+            option += " --force" if force else ""
+            raise StudyError(
+                f"{what}: nobody is there to be asked whether to delete it; to delete it, type "
+                f"`cvfp-opt study delete {name}{option} --yes`"
+            )
+        if not click.confirm(f"Delete {what}? There is no way back.", err=True):
+            click.echo("nothing was deleted")
+            sys.exit(1)
+    with open_for_editing(location) as store:
+        delete_study(store, name, files, force=force)
+    click.echo(f"deleted {what}")
+
+
+@click.command(epilog="Example: cvfp-opt study rename quick first-try")
+@click.argument("old")
+@click.argument("new")
+@storage_option
+def rename(old: str, new: str, storage: str | None) -> None:
+    """Give a study another name."""
+    from cvfp_opt.store.database.location import resolve_location
+    from cvfp_opt.store.editing import open_for_editing, rename_study
+
+    with open_for_editing(resolve_location(storage)) as store:
+        rename_study(store, old, new)
+    click.echo(f"study {old} is study {new} now")
+
+
+for command in (list_studies, show, delete, rename, *MOVES, doctor):
+    study.add_command(command)

@@ -1,0 +1,153 @@
+"""``trial``: look at one trial, ask for one, end one."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from cvfp_opt.cli.console import make_console, print_json, print_lines
+from cvfp_opt.cli.options import json_option, storage_option, study_name_option
+from cvfp_opt.cli.show import open_summary
+
+if TYPE_CHECKING:
+    from cvfp_opt.store.waiting import Enqueued
+
+number_argument = click.argument("number", type=click.IntRange(min=0), metavar="N")
+
+
+@click.group(epilog="Example: cvfp-opt trial show 3 --study-name quick")
+def trial() -> None:
+    """Look at one trial, ask for one, end one."""
+
+
+@click.command(epilog="Example: cvfp-opt trial show 3 --study-name quick")
+@number_argument
+@storage_option
+@study_name_option
+@json_option
+def show(number: int, storage: str | None, study_name: str | None, as_json: bool) -> None:
+    """Show trial N: parameters, every pass, metrics, audit, what it ran on, what it repeats."""
+    from cvfp_opt.report.trial import iterations_table, trial_json, trial_lines
+
+    with open_summary(storage, study_name) as summary:
+        found = summary.trial(number)
+        if as_json:
+            print_json(trial_json(summary, found))
+            return
+        print_lines(trial_lines(summary, found))
+        table = iterations_table(found)
+        if table is not None:
+            click.echo()
+            make_console().print(table)
+
+
+@click.command(
+    epilog="Example: cvfp-opt trial enqueue --study-name quick --set dist_reg_weight=0.85"
+)
+@storage_option
+@study_name_option
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter of the trial; repeatable. What is not set is left to the sampler.",
+)
+@click.option("--from-study", metavar="OTHER", help="Take the best points of another study.")
+@click.option(
+    "--from-storage",
+    metavar="URL|PATH",
+    help="Database of the other study. [default: the same as --storage]",
+)
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="How many of the other study's points.",
+)
+@click.option("--clip", is_flag=True, help="Move the other study's numbers into the ranges here.")
+@click.option("--ignore", is_flag=True, help="Leave out parameters that are unknown here.")
+@click.option(
+    "--retry",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Repeat the point of finished trial N, with other seeds; at most three times.",
+)
+def enqueue(
+    storage: str | None,
+    study_name: str | None,
+    settings: tuple[str, ...],
+    from_study: str | None,
+    from_storage: str | None,
+    top: int,
+    clip: bool,
+    ignore: bool,
+    retry: int | None,
+) -> None:
+    """Let a trial wait at a point of your choice; the next worker that is free runs it.
+
+    One of --set, --from-study and --retry. From another study, a parameter that is searched here
+    has to lie in its range, one that is fixed here has to be equal, one that is unknown here is
+    refused.
+    """
+    from cvfp_opt.search.enqueue import enqueue_best, enqueue_retry, enqueue_values
+    from cvfp_opt.store.database.location import resolve_location
+    from cvfp_opt.store.editing import open_for_editing
+    from cvfp_opt.store.studies import load_study, only_study_name
+
+    if (bool(settings), from_study is not None, retry is not None).count(True) != 1:
+        raise click.UsageError("one of --set, --from-study and --retry is required")
+    if from_study is None and (from_storage or clip or ignore):
+        raise click.UsageError("--from-storage, --clip and --ignore go with --from-study")
+    with open_for_editing(resolve_location(storage)) as store:
+        study = load_study(store, study_name or only_study_name(store))
+        if from_study is not None:
+            with open_summary(from_storage or storage, from_study) as source:
+                done, notes = enqueue_best(store, study, source, top, clip=clip, ignore=ignore)
+            print_lines(notes)
+        elif retry is not None:
+            done = [enqueue_retry(store, study, retry)]
+        else:
+            done = [enqueue_values(store, study, settings)]
+    _print_enqueued(done, study.study_name)
+
+
+def _print_enqueued(done: "list[Enqueued]", study: str) -> None:
+    from cvfp_opt.report.tables import parameters_line
+
+    for one in done:
+        waits = "waits" if one.new else "waits already, none was added"
+        click.echo(f"trial {one.number} {waits}: {parameters_line(one.params)}")
+    added = sum(one.new for one in done)
+    if added:
+        click.echo(f"to run what waits:  cvfp-opt run --study-name {study} --n-trials +{added}")
+
+
+@click.command(epilog="Example: cvfp-opt trial fail 3 --study-name quick --reason 'wrong disk'")
+@number_argument
+@storage_option
+@study_name_option
+@click.option("--reason", default="ended by hand", show_default=True, help="Kept with the trial.")
+def fail(number: int, storage: str | None, study_name: str | None, reason: str) -> None:
+    """End trial N, which runs or waits, as failed; a worker that runs it goes on to the next."""
+    from cvfp_opt.errors import StudyError
+    from cvfp_opt.report.summary import Summary
+    from cvfp_opt.store.claims import fail_trial
+    from cvfp_opt.store.database.location import resolve_location
+    from cvfp_opt.store.editing import open_for_editing
+    from cvfp_opt.store.studies import load_study, only_study_name
+
+    location = resolve_location(storage)
+    with open_for_editing(location) as store:
+        study = load_study(store, study_name or only_study_name(store))
+        found = Summary.of(study, location.shown).trial(number)
+        if not fail_trial(store, study, number, reason):
+            raise StudyError(
+                f"trial {number} of study {study.study_name!r} has ended already "
+                f"({found.state}): one that runs or waits is required"
+            )
+    click.echo(f"trial {number} of study {study.study_name} has failed: {reason}")
+
+
+for command in (show, enqueue, fail):
+    trial.add_command(command)

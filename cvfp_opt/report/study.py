@@ -1,0 +1,74 @@
+"""A study in full: what it was created with, what ran it, and how far it is."""
+
+from typing import Any
+
+import tomlkit
+
+from cvfp_opt.report.segments import segments
+from cvfp_opt.report.summary import Summary
+from cvfp_opt.report.tables import drift_lines, moment
+from cvfp_opt.store.records import StudyRecord, completed
+
+
+def study_lines(summary: Summary) -> list[str]:
+    """Record, trials, drift, and the definition as TOML, a line each."""
+    counts = ", ".join(f"{n} {state}" for state, n in summary.counts.items() if n)
+    lines = [f"study {summary.name} in {summary.url}"]
+    if summary.note:
+        lines += [summary.note, _row("directions", ", ".join(summary.directions))]
+    if summary.record is not None:
+        lines += _record_lines(summary.record)
+    lines.append(_row("trials", counts or "none yet"))
+    lines.append(_row("artifacts", str(summary.num_artifacts)))
+    lines += drift_lines(summary)
+    if summary.record is not None:
+        document = tomlkit.document()
+        for name, section in completed(summary.record.definition).items():
+            document[name] = section
+        lines += ["", *tomlkit.dumps(document).rstrip().splitlines()]
+    return lines
+
+
+def study_json(summary: Summary) -> dict[str, Any]:
+    """The same as plain JSON values."""
+    found = summary.to_dict()
+    del found["best"]
+    identity = summary.record.identity if summary.record else ""
+    return found | {
+        "uuid": identity,
+        "directions": list(summary.directions),
+        "num_artifacts": summary.num_artifacts,
+        "segments": [
+            {"trials": one.numbers, "environment": one.environment}
+            for one in segments(summary.trials)
+        ],
+    }
+
+
+def _record_lines(record: StudyRecord) -> list[str]:
+    at = record.environment
+    versions = at.get("versions", {})
+    packages = ", ".join(f"{name} {one}" for name, one in versions.items())
+    keys = ("device", "gpu", "processor", "reader")
+    ran = [str(at[key]) for key in keys if key in at]
+    ran += [f"threads {at['threads']}"] if "threads" in at else []
+    commit = [f"commit {at['commit'][:12]}"] if "commit" in at else []
+    commit += ["with uncommitted changes"] if at.get("uncommitted") else []
+    sources = [
+        f"{name}: " + ", ".join(f"{key} {value}" for key, value in source.items())
+        for name, source in record.sources.items()
+    ]
+    return [
+        _row("uuid", record.identity),
+        _row("created", f"{moment(record.created)} on {at.get('host', 'an unknown host')}"),
+        _row("versions", ", ".join([packages, *commit])),
+        _row("first ran on", ", ".join(ran)),
+        _row("definition", f"digest {record.definition_digest}"),
+        _row("text", f"digest {record.data_digest}"),
+        *(_row("", source) for source in sources),
+        *(_row("code", f"{name}: digest {digest}") for name, digest in record.code.items()),
+    ]
+
+
+def _row(label: str, text: str) -> str:
+    return f"{label:<14}{text}"

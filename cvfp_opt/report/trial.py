@@ -1,0 +1,110 @@
+"""A trial in full."""
+
+from typing import Any
+
+from rich.table import Table
+
+from cvfp_opt.report.best import account_lines
+from cvfp_opt.report.summary import Summary
+from cvfp_opt.report.tables import (
+    duration,
+    moment,
+    number,
+    parameter,
+    share,
+    value_words,
+)
+from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.store.retries import retry_chain, uuid_of
+
+
+def trial_lines(summary: Summary, trial: TrialRecord) -> list[str]:
+    """State, parameters, what ran it and who it is, then metrics and audit, a line each."""
+    worth = f", {value_words(summary, trial)}" if trial.values else ""
+    lines = [f"trial {trial.number} of study {summary.name}: {trial.state}{worth}"]
+    if summary.note:
+        lines.append(summary.note)
+    if trial.status:
+        lines.append(f"ended: {trial.status}{f': {trial.reason}' if trial.reason else ''}")
+    lines += ["", "parameters" if trial.params else "no parameters yet"]
+    lines += [f"  {name:<34}{parameter(value, 6)}" for name, value in trial.params.items()]
+    lines += ["", *_birth_lines(summary, trial)] if summary.record else []
+    lines += _environment_lines(trial.environment)
+    if trial.seconds:
+        total = sum(trial.seconds.values())
+        phases = ", ".join(f"{name} {duration(s)}" for name, s in trial.seconds.items())
+        lines.append(f"  {'time':<34}{duration(total)}: {phases}")
+    return [*lines, *account_lines(trial)]
+
+
+def trial_json(summary: Summary, trial: TrialRecord) -> dict[str, Any]:
+    """The same as plain JSON values."""
+    found: dict[str, Any] = {"study_name": summary.name, **trial.to_dict()}
+    found["note"] = summary.note
+    if summary.record is not None:
+        found["uuid"] = uuid_of(trial, summary.record.identity)
+        found["retries"] = retry_chain(summary.trials, summary.record.identity, trial.number)
+    return found
+
+
+def iterations_table(trial: TrialRecord) -> Table | None:
+    """A line for each pass: metrics, or only what was reported; None if there was none."""
+    table = Table(box=None, pad_edge=False)
+    for column in _COLUMNS if trial.iterations else ("step", "reported"):
+        table.add_column(column, justify="right")
+    for row in trial.iterations:
+        table.add_row(
+            str(row.get("iteration")),
+            number(row.get("score"), 4),
+            share(row.get("convergence_rate")),
+            share(row.get("effective_rank")),
+            number(row.get("residual"), 4),
+            number(row.get("weight")),
+            number(row.get("learning_rate"), 5),
+        )
+    if not trial.iterations:
+        for step, value in sorted(trial.reported.items()):
+            table.add_row(str(step), number(value, 4))
+    return table if table.row_count else None
+
+
+_COLUMNS = (
+    "iteration",
+    "score",
+    "convergence",
+    "rank",
+    "residual",
+    "weight",
+    "learning rate",
+)
+
+
+def _birth_lines(summary: Summary, trial: TrialRecord) -> list[str]:
+    assert summary.record is not None
+    identity = summary.record.identity
+    birth = trial.birth
+    lines = [
+        "identity",
+        f"  {'uuid':<34}{uuid_of(trial, identity)}",
+        f"  {'seed':<34}{birth.get('seed', summary.record.seed)}, "
+        f"number {birth.get('number', trial.number)}",
+    ]
+    chain = retry_chain(summary.trials, identity, trial.number)
+    if len(chain) > 1:
+        lines.append(f"  {'trials at this point':<34}{', '.join(map(str, chain))}")
+    return lines
+
+
+def _environment_lines(environment: dict[str, Any]) -> list[str]:
+    shown = {}
+    for key, value in environment.items():
+        if key == "versions" and isinstance(value, dict):
+            shown[key] = ", ".join(f"{name} {one}" for name, one in value.items())
+        elif key == "finished" and isinstance(value, int | float):
+            shown[key] = moment(value)
+        elif key == "drift" and isinstance(value, dict):
+            shown["drift allowed"] = ", ".join(value.get("keys", {}))
+        else:
+            shown[key] = str(value)
+    lines = [f"  {key.replace('_', ' '):<34}{value}" for key, value in shown.items()]
+    return ["", "environment", *lines] if lines else []

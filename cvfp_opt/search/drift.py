@@ -1,0 +1,207 @@
+"""The guard at a join: whether a worker would add to a study what does not belong in it.
+
+What differs falls into one of the levels of ``store.environments``: silent or recorded, said in a
+line, or refused unless ``--allow-drift`` is typed. docs/drift.md is the user's account.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optuna.distributions import check_distribution_compatibility
+from optuna.trial import FrozenTrial
+
+from cvfp_opt.errors import StudyError
+from cvfp_opt.search.definition import LOCATED, StudyDefinition, shown
+from cvfp_opt.store.environments import Difference, Level
+from cvfp_opt.store.records import StudyRecord, completed
+from cvfp_opt.training.data import Tokens
+
+
+def facts_of_record(record: StudyRecord) -> dict[str, Any]:
+    """What a study was created with, as ``compare`` takes it."""
+    definition = StudyDefinition.from_dict(completed(record.definition))
+    return {
+        **record.environment,
+        "definition": definition.flat(),
+        "data": record.data_digest,
+        "embedding": record.sources.get("embedding", {}).get("digest"),
+        "code": record.code,
+    }
+
+
+def facts(
+    definition: StudyDefinition,
+    tokens: Tokens,
+    code: Mapping[str, str],
+    environment: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What a worker brings, as ``compare`` takes it."""
+    return {
+        **environment,
+        "definition": definition.flat(),
+        "data": tokens.digest,
+        "embedding": tokens.sources["embedding"].get("digest"),
+        "code": dict(code),
+    }
+
+
+def refused(differences: Sequence[Difference]) -> list[Difference]:
+    """Those that need to be allowed."""
+    return [one for one in differences if one.level is Level.REFUSED]
+
+
+def drift_lines(differences: Sequence[Difference]) -> list[str]:
+    """What the user is told at a join: a line on numbers, a line on what was allowed."""
+    numbers = [one for one in differences if one.level is Level.NUMBERS]
+    allowed = refused(differences)
+    lines = []
+    if numbers:
+        words = ", ".join(f"{one.name} {one.ours} (was {one.theirs})" for one in numbers)
+        lines.append(f"numbers may differ from those of the study's first worker: {words}")
+    if allowed:
+        names = ", ".join(one.name for one in allowed)
+        lines.append(f"drift allowed, and recorded in the study for ever: {names}")
+    return lines
+
+
+def marked(
+    environment: Mapping[str, Any],
+    differences: Sequence[Difference],
+    definition: StudyDefinition,
+    tokens: Tokens,
+) -> dict[str, Any]:
+    """The environment of a worker's trials: with what it does differently, if that was allowed.
+
+    ``drift`` holds the digests, the differing keys with their values, and, where the text or the
+    embeddings differ, where these lie: enough to repeat the trial, see ``definition_of``.
+    """
+    allowed = refused(differences)
+    if not allowed:
+        return dict(environment)
+    drift: dict[str, Any] = {
+        "definition_digest": definition.digest(),
+        "data_digest": tokens.digest,
+        "keys": {one.key: one.ours for one in allowed},
+    }
+    if any(one.key in ("data", "embedding") for one in allowed):
+        sections = definition.to_dict()
+        places = (key.partition(".") for key in LOCATED)
+        drift["located"] = {f"{s}.{key}": sections[s][key] for s, _, key in places}
+    return {**environment, "drift": drift}
+
+
+def refuse_drift(
+    study: str, differences: Sequence[Difference], definition: StudyDefinition, option: str
+) -> None:
+    """Refuse what was not allowed.
+
+    Args:
+        study: its name.
+        differences: between the study and what is asked for.
+        definition: that is asked for.
+        option: ``Location.option`` of the database.
+
+    Raises:
+        StudyError: there is a difference of level REFUSED; says how to go on.
+    """
+    by_kind: dict[str, list[Difference]] = {}
+    for one in refused(differences):
+        by_kind.setdefault(one.key.partition(".")[0], []).append(one)
+    allow = "or go on all the same, which the study will tell for ever: --allow-drift"
+    if found := by_kind.get("definition"):
+        lines = "\n  ".join(
+            f"{one.name}: the study has {shown(one.theirs)}, you asked for {shown(one.ours)}"
+            for one in found
+        )
+        raise StudyError(
+            f"study {study!r} was created with another definition:\n  {lines}"
+            f"\nEither start another study:  --study-name {study}-2\n"
+            "or go on with the study's own definition:  "
+            f"cvfp-opt run --study-name {study}{option}\n{allow}"
+        )
+    for kind, own, mend in (
+        ("data", definition.data.place, "give the study's own text with --data PATH"),
+        (
+            "embedding",
+            definition.embedding.path or definition.embedding.hub,
+            "give its own with --set embedding.path=PATH",
+        ),
+    ):
+        for one in by_kind.get(kind, ()):
+            raise StudyError(
+                f"study {study!r} was created with {_KINDS[kind]} have the digest "
+                f"{_short(one.theirs)}, those of {own} have {_short(one.ours)}; {mend}, start "
+                f"another study with --study-name {study}-2, {allow}"
+            )
+    for one in by_kind.get("code", ()):
+        raise StudyError(
+            f"study {study!r}: the file of {one.name} has changed since the study was created "
+            f"(digest {_short(one.theirs)}, now {_short(one.ours)}); restore it, start another "
+            f"study with --study-name {study}-2, {allow}"
+        )
+
+
+_KINDS = {
+    "data": "another text: its tokens",
+    "embedding": "other embeddings: its own",
+}
+
+
+def refuse_unmixable(
+    study: str,
+    record: StudyRecord,
+    definition: StudyDefinition,
+    option: str,
+    trials: Sequence[FrozenTrial] = (),
+) -> None:
+    """Refuse what no study can hold side by side, allowed or not.
+
+    Args:
+        study, definition, option: see ``refuse_drift``.
+        record: of the study.
+        trials: of the study; an earlier drift may have given them other distributions.
+
+    Raises:
+        StudyError: two kinds of objective, two seeds, or a parameter with other choices or of
+            another kind, which Optuna cannot sample from together.
+    """
+    frozen = StudyDefinition.from_dict(completed(record.definition))
+    found = [
+        f"{name}: the study has {shown(theirs)}, you asked for {shown(ours)}; {why}"
+        for name, theirs, ours, why in (
+            (
+                "objective.kind",
+                frozen.objective.kind,
+                definition.objective.kind,
+                "one study has one number of objectives",
+            ),
+            (
+                "search.seed",
+                frozen.search.seed,
+                definition.search.seed,
+                "all that is random in a trial comes from the study's seed and its number",
+            ),
+        )
+        if theirs != ours
+    ]
+    ours = definition.space.distributions()
+    sampled = [frozen.space.distributions(), *(trial.distributions for trial in trials)]
+    for name, theirs in (item for distributions in sampled for item in distributions.items()):
+        try:
+            check_distribution_compatibility(theirs, ours.get(name, theirs))
+        except ValueError:
+            found.append(
+                f"space.{name}: the study has {theirs}, you asked for {ours[name]}; "
+                "Optuna cannot sample from both"
+            )
+    if found:
+        raise StudyError(
+            f"study {study!r}: --allow-drift cannot allow this:\n  "
+            + "\n  ".join(dict.fromkeys(found))
+            + f"\nStart another study:  --study-name {study}-2, and to begin it with this one's "
+            f"best:  cvfp-opt trial enqueue --study-name {study}-2 --from-study {study}{option}"
+        )
+
+
+def _short(digest: str | None) -> str:
+    return (digest or "none")[:12]
