@@ -1,3 +1,3 @@
 """cvfp-opt: hyperparameter optimization for the CVFP (Context Vector Fixed-Point) model."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

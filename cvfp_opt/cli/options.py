@@ -59,3 +59,46 @@ def study_name_option(command: Command) -> Command:
 def json_option(command: Command) -> Command:
     """``--json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def endurance_options(command: Command) -> Command:
+    """``--lease``, ``--wait-for-database``, ``--max-retries``, ``--checkpoint-every``."""
+    seconds = click.FloatRange(min=0)
+    for option in (
+        click.option(
+            "--checkpoint-every",
+            type=seconds,
+            default=60,
+            show_default=True,
+            metavar="SECONDS",
+            help="Between two checkpoints of a running trial; 0 for one after each iteration.",
+        ),
+        click.option(
+            "--max-retries",
+            type=click.IntRange(min=0),
+            default=3,
+            show_default=True,
+            metavar="N",
+            help="Workers that may die with one trial before it counts as lost.",
+        ),
+        click.option(
+            "--wait-for-database",
+            type=seconds,
+            default=600,
+            show_default=True,
+            envvar="CVFP_OPT_WAIT_FOR_DATABASE",
+            metavar="SECONDS",
+            help="How long to wait for a database that does not answer.",
+        ),
+        click.option(
+            "--lease",
+            type=click.FloatRange(min=1),
+            default=60,
+            show_default=True,
+            envvar="CVFP_OPT_LEASE",
+            metavar="SECONDS",
+            help="After so long without a sign of life, a worker's trial goes to another one.",
+        ),
+    ):
+        command = option(command)
+    return command
