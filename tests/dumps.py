@@ -115,6 +115,7 @@ def record(*, seed: int = 0, uuid: str = "a" * 32, **definition: Any) -> StudyRe
         definition={
             "objective": {"split": "train"},
             "search": {"seed": seed},
+            "space": {},
             **definition,
         },
         definition_digest="d" * 64,
