@@ -21,6 +21,7 @@ README_COMMANDS = {
     "reproduce",
     "list",
     "status",
+    "study",
     "best",
     "thresholds",
 }
