@@ -7,6 +7,7 @@ import optuna
 import torch
 
 from cvfp_opt.errors import DeviceError
+from cvfp_opt.search.code import compare_code, load_code
 from cvfp_opt.search.lanes import search_in_lanes
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.observer import SearchObserver
@@ -19,7 +20,7 @@ from cvfp_opt.store.artifacts.stores import open_artifacts
 from cvfp_opt.store.claims import MAX_RETRIES, Claims
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.retry import PATIENCE_SECONDS
-from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.holding import Renewer
 from cvfp_opt.store.leases import LEASE_SECONDS
 from cvfp_opt.store.records import StudyRecord
@@ -67,6 +68,17 @@ class Task:
     deadline: float | None = None
     lanes: int = 1
     endurance: Endurance = Endurance()
+
+    def join(self, observer: SearchObserver, stop: Stop) -> None:
+        """Search as a worker that may start hours after the study was entered.
+
+        Raises:
+            StudyError: code that the study names has changed since.
+        """
+        plan = self.plan
+        compare_code(plan.name, plan.code, load_code(plan.definition))
+        with open_for_search(self.location) as store:
+            self.search(store, plan.load(store), observer, stop)
 
     def search(
         self,

@@ -1,0 +1,329 @@
+"""A Dask cluster: reaching it or starting one here, and which of its workers may search."""
+
+import logging
+import warnings
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from cvfp_opt.errors import ClusterError
+from cvfp_opt.store.database.kinds import kind_of
+from cvfp_opt.store.database.location import Location
+from cvfp_opt.workers.dask_task import Assignment, Place, describe, is_leaving, search_here
+from cvfp_opt.workers.signals import sigint_blocked
+
+if TYPE_CHECKING:
+    from distributed import Client, Future, LocalCluster
+
+# For a call of a function that takes no time.
+ANSWER_SECONDS = 10.0
+
+# Compared between this process, the scheduler and every worker; torch and optuna are of no
+# matter to a scheduler.
+PACKAGES = ("cvfp-opt", "distributed", "torch", "optuna")
+_SCHEDULERS = ("python", "cvfp-opt", "distributed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A Dask worker that may search.
+
+    Attributes:
+        address: its own, gone for ever when its process ends.
+        name: for people.
+        num_threads: that Dask was told to use there.
+        place: where it runs.
+    """
+
+    address: str
+    name: str
+    num_threads: int
+    place: Place
+
+    @property
+    def neighbourhood(self) -> tuple[str, tuple[int, ...]]:
+        """The same for all members that share processors."""
+        return self.place.boot, self.place.processors
+
+
+def check_installed() -> None:
+    """Raises ClusterError where the extra is missing."""
+    if find_spec("distributed") is None:
+        raise ClusterError(
+            "--engine dask: the package distributed is required, which is not installed; "
+            "type `pip install -e '.[dask]'`"
+        )
+
+
+class Cluster:
+    """A connection to a Dask scheduler.
+
+    Args:
+        client: connected.
+        location: of the database, which every worker has to reach.
+        local: the cluster, if it is ours to end.
+
+    Attributes:
+        address: of the scheduler.
+    """
+
+    def __init__(
+        self, client: "Client", location: Location, local: "LocalCluster | None" = None
+    ) -> None:
+        self._client = client
+        self._local = local
+        self._one_host = kind_of(location).one_host
+        self._where = location.where
+        self._members: dict[str, Member | None] = {}  # None: refused
+        self._refusals: list[str] = []
+        assert client.scheduler is not None, "connected"
+        self.address = str(client.scheduler.address)
+
+    def members(self) -> list[Member]:
+        """The workers that may search and are ready to.
+
+        Raises:
+            ClusterError: the scheduler is gone.
+        """
+        workers = self._workers()
+        self._members = {a: m for a, m in self._members.items() if a in workers}
+        self._admit({a: w for a, w in workers.items() if a not in self._members})
+        found = [(member, workers[address]) for address, member in self._members.items()]
+        return [m for m, worker in found if m is not None and worker["status"] == "running"]
+
+    def present(self) -> set[str]:
+        """Addresses of all members at the last look, whether ready or not."""
+        return {address for address, member in self._members.items() if member is not None}
+
+    def take_refusals(self) -> list[str]:
+        """Why workers may not search that were found so since the last call."""
+        refusals, self._refusals = self._refusals, []
+        return refusals
+
+    def _workers(self) -> dict[str, Any]:
+        try:
+            return dict(self._client.scheduler_info(n_workers=-1)["workers"])
+        except (OSError, TimeoutError, RuntimeError, AttributeError) as error:
+            # while Dask connects anew, its client has no scheduler to ask: an AttributeError
+            raise ClusterError(_lost(self.address)) from error
+
+    def _admit(self, workers: dict[str, Any]) -> None:
+        """Compare and describe new workers."""
+        if not workers:
+            return
+        from distributed.versions import get_versions
+
+        ours = own_versions()
+        versions = self.ask(workers, get_versions, PACKAGES)
+        places = self.ask(workers, describe)
+        for address, worker in workers.items():
+            name = f"Dask worker {worker['name']}"
+            if str(worker["name"]) != address:
+                name += f" ({address})"
+            found, place = versions.get(address), places.get(address)
+            why = mismatch(found, ours) or self._unfit(place)
+            self._members[address] = None
+            if why is not None:
+                self._refusals.append(f"{name}: {why}")
+            elif isinstance(place, Place):
+                self._members[address] = Member(
+                    address=address, name=name, num_threads=worker["nthreads"], place=place
+                )
+
+    def _unfit(self, place: "Place | Exception | None") -> str | None:
+        if not isinstance(place, Place):
+            return f"cvfp_opt cannot be imported there: {place}; install it on every worker"
+        if self._one_host and place.boot != describe().boot:
+            return (
+                f"runs on {place.host}, but {self._where} is an SQLite database, which serves one "
+                "machine; for several use a server: --storage postgresql://USER@HOST/DATABASE"
+            )
+        return None
+
+    def check(self) -> None:
+        """Compare the scheduler, and the workers that are there.
+
+        Raises:
+            ClusterError: one of them is not fit.
+        """
+        from distributed.versions import get_versions
+
+        found = self._on_scheduler(get_versions, PACKAGES)
+        why = mismatch(found, own_versions(), _SCHEDULERS)
+        if why is None and isinstance(place := self._on_scheduler(is_leaving, ""), Exception):
+            why = f"cvfp_opt cannot be imported there: {place}; install it there too"
+        if why is not None:
+            raise ClusterError(f"Dask scheduler {self.address}: {why}")
+        self.members()
+        for refusal in self.take_refusals():
+            raise ClusterError(refusal)
+
+    def _on_scheduler(self, function: Callable[..., Any], *args: Any) -> Any:
+        async def ask() -> Any:
+            return await self._client.run_on_scheduler(function, *args)
+
+        try:
+            return self._client.sync(ask, callback_timeout=ANSWER_SECONDS)
+        except Exception as error:  # whatever the scheduler raised
+            return error
+
+    def ask(
+        self,
+        addresses: Iterable[str],
+        function: Callable[..., Any],
+        *args: Any,
+        seconds: float = ANSWER_SECONDS,
+    ) -> dict[str, Any]:
+        """Call a function on workers, beside their tasks: what each returned or raised."""
+
+        async def ask() -> dict[str, Any]:
+            workers = list(addresses)
+            return await self._client.run(function, *args, workers=workers, on_error="return")
+
+        try:
+            return self._client.sync(ask, callback_timeout=seconds)
+        except (OSError, TimeoutError, RuntimeError):  # the scheduler is gone, or busy
+            return {}
+
+    def tell(self, address: str, function: Callable[..., Any], *args: Any) -> None:
+        """Call a function on a worker, whenever that may be."""
+        loop = self._client.loop
+        assert loop is not None, "connected"
+        with suppress(RuntimeError):  # closed: nobody is left to be told
+            loop.add_callback(
+                self._client.run, function, *args, workers=[address], on_error="ignore"
+            )
+
+    def listen(self, topic: str, hear: Callable[[Any], None]) -> None:
+        """Have all that is told on a topic, from another thread."""
+        self._client.subscribe_topic(topic, lambda event: hear(event[1]))
+
+    def submit(self, member: Member, assignment: Assignment) -> "Future":
+        """Start a task there and nowhere else."""
+        return self._client.submit(
+            search_here,
+            assignment,
+            key=assignment.key,
+            workers=[member.address],
+            allow_other_workers=False,
+            pure=False,
+        )
+
+    def close(self) -> None:
+        """Disconnect, and end what we started. Tasks that still run give their trials back."""
+        with suppress(Exception):  # the user is told how the search went, not how Dask closed
+            self._client.close(timeout=5)
+        if self._local is not None:
+            with suppress(Exception):
+                self._local.close(timeout=5)
+
+
+def connect(address: str, location: Location) -> Cluster:
+    """Reach a scheduler, within Dask's own time for it: 30 s.
+
+    Raises:
+        ClusterError: it cannot be reached, or it or one of its workers is not fit.
+    """
+    check_installed()
+    _quieten()
+    from distributed import Client
+
+    try:
+        client = Client(address, set_as_default=False, name="cvfp-opt")
+    except Exception as error:  # no scheduler need be there: anything may answer
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ClusterError(
+            f"--scheduler {address}: no Dask scheduler can be reached there: {reason}; "
+            "start one with `dask scheduler`"
+        ) from None
+    cluster = Cluster(client, location)
+    try:
+        cluster.check()
+    except BaseException:
+        cluster.close()
+        raise
+    return cluster
+
+
+def start_local(count: int, threads: int, location: Location) -> Cluster:
+    """Start a scheduler and ``count`` workers on this machine, ended with us.
+
+    Raises:
+        ClusterError: it could not be started.
+    """
+    check_installed()
+    _quieten()
+    from distributed import Client, LocalCluster
+
+    try:
+        with sigint_blocked():
+            local = LocalCluster(
+                n_workers=count,
+                threads_per_worker=threads,
+                processes=True,
+                dashboard_address=None,
+                memory_limit=0,  # or Dask would end what it thinks too large
+                silence_logs=logging.CRITICAL,
+            )
+        client = Client(local, set_as_default=False, name="cvfp-opt")
+    except (OSError, RuntimeError, TimeoutError) as error:
+        raise ClusterError(f"--engine dask: no local cluster could be started: {error}") from None
+    return Cluster(client, location, local)
+
+
+def own_versions() -> dict[str, str | None]:
+    """Versions of what this process runs."""
+    from distributed.versions import get_versions
+
+    versions: dict[str, str | None] = get_versions(PACKAGES)["packages"]
+    return versions
+
+
+def mismatch(
+    theirs: "dict[str, Any] | Exception | None",
+    ours: dict[str, str | None],
+    packages: Iterable[str] = ("python", *PACKAGES),
+) -> str | None:
+    """What differs too much to work together; None if nothing does.
+
+    Args:
+        theirs: what ``distributed.versions.get_versions`` gave there.
+        ours: by package.
+        packages: that matter.
+    """
+    if not isinstance(theirs, dict):
+        return f"did not tell its versions: {theirs or 'no answer'}"
+    found = [
+        f"{package} {theirs['packages'].get(package) or 'is missing'} (here {ours[package]})"
+        for package in packages
+        if _release(package, theirs["packages"].get(package)) != _release(package, ours[package])
+    ]
+    if not found:
+        return None
+    return f"{', '.join(found)}: the same versions are required; install them on every machine"
+
+
+def _release(package: str, version: str | None) -> str | None:
+    """As far as it matters: ``2.13.0`` of ``2.13.0+cu126``, ``3.11`` of ``3.11.7.final.0``."""
+    if version is None:
+        return None
+    return ".".join(version.split(".")[:2]) if package == "python" else version.split("+")[0]
+
+
+def _lost(address: str) -> str:
+    return (
+        f"the Dask scheduler {address} is gone; its workers give their trials back. Start it and "
+        "them again, then type the same command again"
+    )
+
+
+def _quieten() -> None:
+    """Dask tells of every worker that comes and goes; here the engine does."""
+    import distributed
+    from distributed.versions import VersionMismatchWarning
+
+    for name in (distributed.__name__, "distributed.client", "tornado.application"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", category=VersionMismatchWarning)
