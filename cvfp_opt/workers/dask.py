@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 # How long a Dask worker that joins may wait to be seen.
 LOOK_SECONDS = 0.5
+# A worker that a nanny starts again takes a second or two.
+ALONE_SECONDS = 5.0
 # A table of embeddings is 150 MB; to four workers of one machine that took 5 s.
 SEND_SECONDS = 600.0
 
@@ -80,6 +82,7 @@ class DaskWorkers:
         self._num_started = 0
         self._stopping = self._released = False
         self._news = True
+        self._alone_since: float | None = None
 
     def stop(self) -> None:
         """Let every task give its trial back. May be called from a signal handler."""
@@ -98,7 +101,6 @@ class DaskWorkers:
             SearchStopped: the running trials were given back.
             ClusterError: the scheduler is gone, or at the start a worker is not fit.
             CvfpOptError: a worker met it, and none is left that did not.
-            SearchError: workers died too often, and trials are left undone.
             WorkerError: a worker met a bug.
         """
         stop.check()  # it may have come before there was anybody to call
@@ -110,6 +112,9 @@ class DaskWorkers:
         finally:
             for running in self._running.values():
                 self._cancel(running)
+
+    def check_undone(self) -> None:
+        """Raises SearchError if workers died too often, and trials are left undone."""
         left = self._task.total - count_taken(self._study)  # what others run is not undone
         self._deaths.check(left, self._task.total)
 
@@ -250,7 +255,8 @@ class DaskWorkers:
 
     def _ended(self, key: str, ending: Ending) -> None:
         member, trial = self._remove(key)
-        if ending is Ending.DONE:
+        self._news = ending is not Ending.DONE  # at the end all of them do that
+        if not self._news:
             self._idle.add(member.address)
         elif ending is not Ending.LEFT and not self._stopping:
             given = " and gave it back" if trial else ""
@@ -298,20 +304,25 @@ class DaskWorkers:
 
     def _show(self, num_members: int) -> None:
         """Say who searches, if that has changed."""
+        if num_members:
+            self._alone_since = None
+        elif self._alone_since is None:
+            self._alone_since = time.monotonic()
+        elif time.monotonic() - self._alone_since > ALONE_SECONDS:
+            self._alone_since = float("inf")  # said
+            self._observer.notice(
+                f"no Dask worker is there: waiting; `dask worker {self._cluster.address}` adds one"
+            )
         if not self._news:
             return
         self._news = False
         self._observer.workers_changed(len(self._running))
-        if not num_members:
-            self._observer.notice(
-                f"no Dask worker is there: waiting; `dask worker {self._cluster.address}` adds one"
-            )
-        elif self._running:
-            threads = Counter(running.threads for running in self._running.values())
-            each = ", ".join(
-                f"{count} with {n} thread{'s' if n > 1 else ''}"
-                for n, count in sorted(threads.items())
-            )
-            self._observer.notice(
-                f"{len(self._running)} of {num_members} Dask workers search: {each}"
-            )
+        if not self._running:
+            return
+        threads = Counter(running.threads for running in self._running.values())
+        each = ", ".join(
+            f"{count} with {n} thread{'s' if n > 1 else ''}"
+            for n, count in sorted(threads.items())
+        )
+        total = f"{len(self._running)} of {num_members} Dask workers"
+        self._observer.notice(f"{total} search: {each}")

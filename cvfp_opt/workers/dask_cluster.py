@@ -1,5 +1,6 @@
 """A Dask cluster: reaching it or starting one here, and which of its workers may search."""
 
+import asyncio
 import logging
 import warnings
 from collections.abc import Callable, Iterable
@@ -77,6 +78,7 @@ class Cluster:
         self._one_host = kind_of(location).one_host
         self._where = location.where
         self._members: dict[str, Member | None] = {}  # None: refused
+        self._last: dict[str, Any] = {}
         self._refusals: list[str] = []
         assert client.scheduler is not None, "connected"
         self.address = str(client.scheduler.address)
@@ -103,11 +105,20 @@ class Cluster:
         return refusals
 
     def _workers(self) -> dict[str, Any]:
-        try:
-            return dict(self._client.scheduler_info(n_workers=-1)["workers"])
-        except (OSError, TimeoutError, RuntimeError, AttributeError) as error:
-            # while Dask connects anew, its client has no scheduler to ask: an AttributeError
-            raise ClusterError(_lost(self.address)) from error
+        """What the scheduler says of its workers; the last it said if it is busy."""
+
+        async def ask() -> Any:
+            return await self._client.scheduler.identity(n_workers=-1)  # type: ignore[union-attr]
+
+        if self._client.status == "running":
+            with suppress(OSError, TimeoutError):
+                self._last = self._client.sync(ask, callback_timeout=ANSWER_SECONDS)["workers"]
+        if self._client.status != "running":  # it has lost all its tasks, though it tries again
+            raise ClusterError(
+                f"the Dask scheduler {self.address} is gone, and its workers give their trials "
+                "back; start them again, then type the same command again"
+            )
+        return self._last
 
     def _admit(self, workers: dict[str, Any]) -> None:
         """Compare and describe new workers."""
@@ -211,6 +222,19 @@ class Cluster:
             pure=False,
         )
 
+    def kill(self) -> None:
+        """End the worker processes that we started, whatever they do."""
+        local = self._local
+        if local is None:
+            return
+
+        async def end() -> None:
+            nannies = local.workers.values()
+            await asyncio.gather(*(nanny.close(timeout=0.1) for nanny in nannies))
+
+        with suppress(Exception):
+            local.sync(end, callback_timeout=ANSWER_SECONDS)
+
     def close(self) -> None:
         """Disconnect, and end what we started. Tasks that still run give their trials back."""
         with suppress(Exception):  # the user is told how the search went, not how Dask closed
@@ -228,15 +252,22 @@ def connect(address: str, location: Location) -> Cluster:
     """
     check_installed()
     _quieten()
+    import dask.config
+    from dask.utils import parse_timedelta
     from distributed import Client
 
+    seconds = parse_timedelta(dask.config.get("distributed.comm.timeouts.connect"))
     try:
+        # Dask's client would wait for ever for one who listens there but says nothing
+        kind = asyncio.run(asyncio.wait_for(_identity(address), seconds + 1))["type"]
+        if kind != "Scheduler":
+            raise ValueError(f"there is a Dask {kind.lower()} at this address")
         client = Client(address, set_as_default=False, name="cvfp-opt")
     except Exception as error:  # no scheduler need be there: anything may answer
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split()) or f"no answer within {seconds:.0f} s"
         raise ClusterError(
-            f"--scheduler {address}: no Dask scheduler can be reached there: {reason}; "
-            "start one with `dask scheduler`"
+            f"--scheduler {address}: no Dask scheduler can be reached: {reason}; "
+            "start one with `dask scheduler`, or correct the address"
         ) from None
     cluster = Cluster(client, location)
     try:
@@ -245,6 +276,16 @@ def connect(address: str, location: Location) -> Cluster:
         cluster.close()
         raise
     return cluster
+
+
+async def _identity(address: str) -> Any:
+    """Who is there."""
+    from distributed.core import rpc
+    from distributed.security import Security
+
+    arguments = Security().get_connection_args("client")
+    async with rpc(address, connection_args=arguments) as server:
+        return await server.identity()
 
 
 def start_local(count: int, threads: int, location: Location) -> Cluster:
@@ -310,13 +351,6 @@ def _release(package: str, version: str | None) -> str | None:
     if version is None:
         return None
     return ".".join(version.split(".")[:2]) if package == "python" else version.split("+")[0]
-
-
-def _lost(address: str) -> str:
-    return (
-        f"the Dask scheduler {address} is gone; its workers give their trials back. Start it and "
-        "them again, then type the same command again"
-    )
 
 
 def _quieten() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from cvfp_opt.errors import ClusterError, nearest
-from cvfp_opt.search.stopping import Stop
+from cvfp_opt.search.stopping import SearchStopped, Stop
 from cvfp_opt.store.records import count_finished
 from cvfp_opt.workers.dask import DaskWorkers
 from cvfp_opt.workers.dask_cluster import Cluster, check_installed, connect, start_local
@@ -58,23 +58,27 @@ class Dask:
         if count_finished(job.study) >= job.task.total:  # no cluster is needed to see that
             job.task.search(job.store, job.study, job.observer, stop)
         elif self._cluster is not None:
-            self._run(self._cluster, job, stop)
+            self._run(self._cluster, job, stop).check_undone()
         else:
-            self._run_here(job, stop)
+            self._run_here(job, stop).check_undone()
 
-    def _run_here(self, job: Job, stop: Stop) -> None:
+    def _run_here(self, job: Job, stop: Stop) -> DaskWorkers:
         assert job.count is not None, "of processes there is always a number"
         assert self._crew.threads is not None, "and they divide the threads"
         self._cluster = start_local(job.count, self._crew.threads, self._crew.location)
         try:
-            self._run(self._cluster, job, stop)
+            return self._run(self._cluster, job, stop)
+        except SearchStopped:  # nothing runs any more, or was to end at once
+            self._cluster.kill()
+            raise
         finally:
             self._cluster.close()
             job.task.claims(job.store, job.study).release_dead()
 
-    def _run(self, cluster: Cluster, job: Job, stop: Stop) -> None:
+    def _run(self, cluster: Cluster, job: Job, stop: Stop) -> DaskWorkers:
         self._workers = DaskWorkers(cluster, job, self._crew.device, self._crew.threads)
         self._workers.run(stop)
+        return self._workers
 
     def stop(self) -> None:
         if self._workers is not None:
