@@ -14,19 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from cvfp_opt.errors import CvfpOptError, SearchError
 from cvfp_opt.search.stopping import Stop
+from cvfp_opt.store.database.retry import Patience
 from cvfp_opt.store.records import count_finished, count_taken
 from cvfp_opt.workers.dask_cluster import Cluster, Member
 from cvfp_opt.workers.dask_task import TOPIC, Assignment, forget, leave, receive
 from cvfp_opt.workers.engine import Job
 from cvfp_opt.workers.listening import MAX_RESTARTS, Deaths, Listener, WorkerError
-from cvfp_opt.workers.messages import (
-    Began,
-    Ended,
-    Ending,
-    Message,
-    Refused,
-    TrialFinished,
-)
+from cvfp_opt.workers.messages import Began, Ended, Ending, Message, Refused, TrialFinished
 
 if TYPE_CHECKING:
     from distributed import Future
@@ -38,6 +32,9 @@ ALONE_SECONDS = 5.0
 # A table of embeddings is 150 MB; to four workers of one machine that took 5 s.
 SEND_SECONDS = 600.0
 
+# What Dask says of a task whose worker it has lost, with some settings.
+_ENDED_BY_DEATH = ("KilledWorker", "NoValidWorkerError")
+
 
 @dataclass(eq=False)
 class _Running:
@@ -46,6 +43,7 @@ class _Running:
     Attributes:
         began: whether it is known to run.
         leaving: whether it was told to end between two trials.
+        gone: ``time.monotonic()`` at which its worker was first missed.
     """
 
     member: Member
@@ -53,6 +51,7 @@ class _Running:
     threads: int
     began: bool = False
     leaving: bool = False
+    gone: float | None = None
 
 
 class DaskWorkers:
@@ -70,14 +69,17 @@ class DaskWorkers:
         self._task, self._limit, self._study = job.task, job.count, job.study
         self._device, self._threads = device, threads
         self._observer = job.observer
-        self._listener = Listener(job.study, job.observer)
+        patience = Patience(
+            seconds=job.task.endurance.patience_seconds, notify=job.observer.notice
+        )
+        self._listener = Listener(job.study, job.observer, patience)
         self._deaths = Deaths()
         self._run = uuid.uuid4().hex
         self._payload = pickle.dumps(replace(job.task, deadline=None))
         self._inbox: SimpleQueue[tuple[str, bytes | BaseException] | None] = SimpleQueue()
         self._running: dict[str, _Running] = {}  # by key
-        self._idle: set[str] = set()  # addresses of members whose task found nothing to do
-        self._left_out: set[str] = set()  # of those that cannot search
+        self._left_out: set[str] = set()  # addresses of members that cannot search
+        self._done = False  # a task found no trial left to take
         self._situation: object = None  # in which tasks were started last
         self._num_started = 0
         self._stopping = self._released = False
@@ -115,32 +117,40 @@ class DaskWorkers:
 
     def check_undone(self) -> None:
         """Raises SearchError if workers died too often, and trials are left undone."""
-        left = self._task.total - count_taken(self._study)  # what others run is not undone
-        self._deaths.check(left, self._task.total)
+        # what others run is not undone
+        taken = self._listener.patiently(lambda: count_taken(self._study))
+        self._deaths.check(self._task.total - taken, self._task.total)
 
     def _look(self) -> bool:
         """See who is there, and start what is due; whether there is anything to wait for."""
         members = self._cluster.members()
         for refusal in self._cluster.take_refusals():
             self._observer.notice(f"left out: {refusal}")
-        present = self._cluster.present()
-        for key in [k for k, r in self._running.items() if r.member.address not in present]:
-            self._died(key)
+        self._bury()
         if self._stopping:
             self._give_back()
         else:
             self._start(members)
-            self._divide(members)
+            self._divide()
             self._show(len(members))
-        return bool(self._running) or self._expects(members)
+        return bool(self._running) or self._expects()
 
-    def _expects(self, members: list[Member]) -> bool:
+    def _bury(self) -> None:
+        """Note the tasks whose workers are gone."""
+        present, now = self._cluster.present(), time.monotonic()
+        for key, running in list(self._running.items()):
+            if running.member.address in present:
+                running.gone = None
+            elif running.gone is None:
+                running.gone = now  # its last words may still be on their way
+            elif now - running.gone >= LOOK_SECONDS:
+                self._died(key)
+
+    def _expects(self) -> bool:
         """Whether a task may yet be started, while none runs."""
-        if self._stopping or self._late() or self._deaths.too_many:
+        if self._stopping or self._late() or self._deaths.too_many or self._done:
             return False
-        if members and all(m.address in self._idle for m in members):
-            return False  # others run what is left
-        return count_finished(self._study) < self._task.total
+        return self._left() > 0
 
     def _late(self) -> bool:
         deadline = self._task.deadline
@@ -151,24 +161,35 @@ class DaskWorkers:
     def _start(self, members: list[Member]) -> None:
         """Give a task to each member that has none, as far as there is something to do."""
         busy = {running.member.address for running in self._running.values()}
-        free = [m for m in members if m.address not in busy | self._idle | self._left_out]
+        free = [m for m in members if m.address not in busy | self._left_out]
         situation = (frozenset(m.address for m in free), frozenset(self._running))
-        if not free or situation == self._situation or self._late() or self._deaths.too_many:
+        if not free or situation == self._situation:
             return
-        self._situation = situation
-        room = self._task.total - count_finished(self._study)
+        if self._done or self._late() or self._deaths.too_many:
+            return
+        self._situation = situation  # in the same one there is nothing new to be found
+        room = self._left()
         room = min(room, self._limit or room) - len(self._running)
-        chosen = free[: max(0, room)]
-        if not chosen:
-            return
-        got = self._cluster.ask(
-            [m.address for m in chosen], receive, self._run, self._payload, seconds=SEND_SECONDS
-        )
-        chosen = [m for m in chosen if m.address in got and got[m.address] is None]
-        neighbours = self._neighbours(chosen)
-        for member in chosen:
+        ready = self._send(free[: max(0, room)])
+        neighbours = self._neighbours(ready)
+        for member in ready:
             self._submit(member, self._share(member, neighbours))
         self._deaths.allowed = max(self._deaths.allowed, MAX_RESTARTS + len(self._running) - 1)
+
+    def _send(self, members: list[Member]) -> list[Member]:
+        """Send them what a task needs; those that have it now."""
+        if not members:
+            return []
+        addresses = [member.address for member in members]
+        got = self._cluster.ask(addresses, receive, self._run, self._payload, seconds=SEND_SECONDS)
+        ready = [m for m in members if m.address in got and got[m.address] is None]
+        if len(ready) < len(members):
+            self._situation = None  # try again
+        return ready
+
+    def _left(self) -> int:
+        """Trials that are not finished."""
+        return self._task.total - self._listener.patiently(lambda: count_finished(self._study))
 
     def _submit(self, member: Member, threads: int) -> None:
         self._num_started += 1
@@ -182,7 +203,6 @@ class DaskWorkers:
         future = self._cluster.submit(member, assignment)
         future.add_done_callback(self._note_error)
         self._running[key] = _Running(member=member, future=future, threads=threads)
-        self._news = True
 
     def _neighbours(self, chosen: list[Member]) -> Counter[tuple[str, tuple[int, ...]]]:
         """How many tasks share the processors of a neighbourhood."""
@@ -196,7 +216,7 @@ class DaskWorkers:
         fair = member.place.threads // neighbours[member.neighbourhood]
         return max(1, min(member.num_threads, fair))
 
-    def _divide(self, members: list[Member]) -> None:
+    def _divide(self) -> None:
         """Start tasks anew, between two trials, that have more threads than is fair by now."""
         if self._task.lanes > 1:
             return  # between two trials of one lane others are amid theirs
@@ -237,11 +257,14 @@ class DaskWorkers:
         if running is None:
             return  # it ended, or is gone: what comes late is about the past
         if isinstance(told, BaseException):
-            raise WorkerError(f"{type(told).__name__}: {told} (in Dask)") from told
+            if type(told).__name__ not in _ENDED_BY_DEATH:
+                raise WorkerError(f"{type(told).__name__}: {told} (in Dask)") from told
+            self._died(key)
+            return
         message: Message = pickle.loads(told)
         match message:
             case Began():
-                running.began = True
+                running.began = self._news = True
             case Ended(ending):
                 self._ended(key, ending)
             case Refused(error):
@@ -255,13 +278,12 @@ class DaskWorkers:
 
     def _ended(self, key: str, ending: Ending) -> None:
         member, trial = self._remove(key)
-        self._news = ending is not Ending.DONE  # at the end all of them do that
-        if not self._news:
-            self._idle.add(member.address)
+        if ending is Ending.DONE:
+            self._done = True
         elif ending is not Ending.LEFT and not self._stopping:
             given = " and gave it back" if trial else ""
             self._observer.notice(f"{member.name}{trial} {ending}{given}")
-            self._idle.clear()
+            self._done, self._news = False, True
 
     def _died(self, key: str) -> None:
         member, trial = self._remove(key)
@@ -269,7 +291,7 @@ class DaskWorkers:
             return
         self._deaths.note()
         self._observer.notice(f"{member.name}{trial} died")
-        self._idle.clear()
+        self._done, self._news = False, True
 
     def _refused(self, key: str, error: CvfpOptError) -> None:
         """Leave one worker out that cannot search where others can."""
@@ -283,7 +305,6 @@ class DaskWorkers:
         """Forget a task: its member, and what it ran in words."""
         running = self._running.pop(key)
         running.future.release()
-        self._news = True
         return running.member, self._listener.forget(key)
 
     def _give_back(self) -> None:
@@ -316,13 +337,12 @@ class DaskWorkers:
         if not self._news:
             return
         self._news = False
-        self._observer.workers_changed(len(self._running))
-        if not self._running:
+        began = [running.threads for running in self._running.values() if running.began]
+        self._observer.workers_changed(len(began))
+        if not began:
             return
-        threads = Counter(running.threads for running in self._running.values())
         each = ", ".join(
-            f"{count} with {n} thread{'s' if n > 1 else ''}"
-            for n, count in sorted(threads.items())
+            f"{count} with {threads} thread{'s' if threads > 1 else ''}"
+            for threads, count in sorted(Counter(began).items())
         )
-        total = f"{len(self._running)} of {num_members} Dask workers"
-        self._observer.notice(f"{total} search: {each}")
+        self._observer.notice(f"{len(began)} of {num_members} Dask workers search: {each}")

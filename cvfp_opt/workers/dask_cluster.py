@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cvfp_opt.errors import ClusterError
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.leases import this_boot
 from cvfp_opt.workers.dask_task import Assignment, Place, describe, is_leaving, search_here
 from cvfp_opt.workers.signals import sigint_blocked
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 # For a call of a function that takes no time.
 ANSWER_SECONDS = 10.0
+
+# Times that a worker is asked who it is, before it is left out.
+MAX_ASKED = 3
 
 # Compared between this process, the scheduler and every worker; torch and optuna are of no
 # matter to a scheduler.
@@ -79,6 +84,7 @@ class Cluster:
         self._where = location.where
         self._members: dict[str, Member | None] = {}  # None: refused
         self._last: dict[str, Any] = {}
+        self._asked: Counter[str] = Counter()  # in vain
         self._refusals: list[str] = []
         assert client.scheduler is not None, "connected"
         self.address = str(client.scheduler.address)
@@ -134,6 +140,10 @@ class Cluster:
             if str(worker["name"]) != address:
                 name += f" ({address})"
             found, place = versions.get(address), places.get(address)
+            if _silent(found) or _silent(place):  # busy, or gone again: asked at the next look
+                self._asked[address] += 1
+                if self._asked[address] < MAX_ASKED:
+                    continue
             why = mismatch(found, ours) or self._unfit(place)
             self._members[address] = None
             if why is not None:
@@ -145,8 +155,9 @@ class Cluster:
 
     def _unfit(self, place: "Place | Exception | None") -> str | None:
         if not isinstance(place, Place):
-            return f"cvfp_opt cannot be imported there: {place}; install it on every worker"
-        if self._one_host and place.boot != describe().boot:
+            found = place or "no answer"
+            return f"cvfp_opt cannot be imported there: {found}; install it on every worker"
+        if self._one_host and place.boot != this_boot():
             return (
                 f"runs on {place.host}, but {self._where} is an SQLite database, which serves one "
                 "machine; for several use a server: --storage postgresql://USER@HOST/DATABASE"
@@ -304,7 +315,7 @@ def start_local(count: int, threads: int, location: Location) -> Cluster:
                 n_workers=count,
                 threads_per_worker=threads,
                 processes=True,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
                 memory_limit=0,  # or Dask would end what it thinks too large
                 silence_logs=logging.CRITICAL,
             )
@@ -344,6 +355,10 @@ def mismatch(
     if not found:
         return None
     return f"{', '.join(found)}: the same versions are required; install them on every machine"
+
+
+def _silent(answer: object) -> bool:
+    return answer is None or isinstance(answer, OSError | TimeoutError)
 
 
 def _release(package: str, version: str | None) -> str | None:

@@ -6,6 +6,7 @@ import optuna
 
 from cvfp_opt.errors import SearchError
 from cvfp_opt.search.runner import SearchObserver
+from cvfp_opt.store.database.retry import Patience
 from cvfp_opt.store.records import trial_records
 from cvfp_opt.workers.messages import (
     Broken,
@@ -31,11 +32,13 @@ class Listener:
     Args:
         study: being searched.
         observer: told what all of them do.
+        patiently: how to read a database that may be away for a while.
     """
 
-    def __init__(self, study: optuna.Study, observer: SearchObserver) -> None:
+    def __init__(self, study: optuna.Study, observer: SearchObserver, patiently: Patience) -> None:
         self._study = study
         self._observer = observer
+        self.patiently = patiently
         self._running: dict[Hashable, set[int]] = {}
         self._told: set[str] = set()
 
@@ -62,8 +65,9 @@ class Listener:
                 self._end(record.number)
                 # what another worker finished is counted when its own message comes
                 untold = set().union(*self._running.values())
-                records = [r for r in trial_records(self._study) if r.number not in untold]
-                self._observer.trial_finished(record, records)
+                records = self.patiently(lambda: trial_records(self._study))
+                told = [r for r in records if r.number not in untold]
+                self._observer.trial_finished(record, told)
             case TrialDropped(number):
                 if number in self._running.get(worker, ()):  # or it is shown as another's already
                     self._end(number)

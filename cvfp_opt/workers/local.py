@@ -12,6 +12,7 @@ import optuna
 
 from cvfp_opt.search.observer import SearchObserver
 from cvfp_opt.search.stopping import Stop
+from cvfp_opt.store.database.retry import Patience
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.records import count_finished, count_taken
 from cvfp_opt.workers.listening import Deaths, Listener
@@ -49,7 +50,8 @@ class LocalWorkers:
         self._observer = observer
         self._workers: list[_Worker] = []
         self._stopping = False
-        self._listener = Listener(study, observer)
+        patience = Patience(seconds=task.endurance.patience_seconds, notify=observer.notice)
+        self._listener = Listener(study, observer, patience)
         self._deaths = Deaths()
         # Plain pickle: multiprocessing's own would move tensors to shared memory, of which a
         # container may have too little for a table of embeddings.
@@ -130,7 +132,8 @@ class LocalWorkers:
             return
         self._deaths.note()
         self._observer.notice(f"worker process {worker.process.pid}{trial} {_how(status)}")
-        if not self._deaths.too_many and count_finished(self._study) < self._task.total:
+        finished = self._listener.patiently(lambda: count_finished(self._study))
+        if not self._deaths.too_many and finished < self._task.total:
             self._start(1)
 
 
