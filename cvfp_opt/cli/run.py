@@ -166,10 +166,10 @@ def run(
     )
     plan = make_plan(location, request)
     check_lanes(plan.definition, lanes, 1 if remote else n_jobs or 1)
-    environment = describe_environment(where, threads or available)
     crew = Crew(location=location, device=device, threads=threads, scheduler=scheduler)
     at_once = n_jobs, lanes
     with closing(make_engine(engine, crew)) as workers:
+        environment = workers.environment() or describe_environment(where, threads or available)
         code = _search(
             plan, location, environment, n_trials, at_once, deadline, workers, console, as_json
         )

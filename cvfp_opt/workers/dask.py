@@ -16,7 +16,8 @@ from cvfp_opt.errors import CvfpOptError, SearchError
 from cvfp_opt.search.stopping import Stop
 from cvfp_opt.store.database.retry import Patience
 from cvfp_opt.store.records import count_finished, count_taken
-from cvfp_opt.workers.dask_cluster import Cluster, Member
+from cvfp_opt.workers.dask_cluster import Cluster
+from cvfp_opt.workers.dask_members import Member, fair_share, neighbours_of
 from cvfp_opt.workers.dask_task import TOPIC, Assignment, forget, leave, receive
 from cvfp_opt.workers.engine import Job
 from cvfp_opt.workers.listening import MAX_RESTARTS, Deaths, Listener, WorkerError
@@ -171,9 +172,9 @@ class DaskWorkers:
         room = self._left()
         room = min(room, self._limit or room) - len(self._running)
         ready = self._send(free[: max(0, room)])
-        neighbours = self._neighbours(ready)
+        neighbours = neighbours_of([r.member for r in self._running.values()] + ready)
         for member in ready:
-            self._submit(member, self._share(member, neighbours))
+            self._submit(member, fair_share(member, neighbours, self._threads))
         self._deaths.allowed = max(self._deaths.allowed, MAX_RESTARTS + len(self._running) - 1)
 
     def _send(self, members: list[Member]) -> list[Member]:
@@ -204,25 +205,14 @@ class DaskWorkers:
         future.add_done_callback(self._note_error)
         self._running[key] = _Running(member=member, future=future, threads=threads)
 
-    def _neighbours(self, chosen: list[Member]) -> Counter[tuple[str, tuple[int, ...]]]:
-        """How many tasks share the processors of a neighbourhood."""
-        members = [running.member for running in self._running.values()] + chosen
-        return Counter(member.neighbourhood for member in members)
-
-    def _share(self, member: Member, neighbours: Counter[tuple[str, tuple[int, ...]]]) -> int:
-        """Threads for a task there: what Dask was given, but never more than there is."""
-        if self._threads is not None:
-            return self._threads
-        fair = member.place.threads // neighbours[member.neighbourhood]
-        return max(1, min(member.num_threads, fair))
-
     def _divide(self) -> None:
         """Start tasks anew, between two trials, that have more threads than is fair by now."""
         if self._task.lanes > 1:
             return  # between two trials of one lane others are amid theirs
-        neighbours = self._neighbours([])
+        neighbours = neighbours_of(running.member for running in self._running.values())
         for key, running in self._running.items():
-            if not running.leaving and running.threads > self._share(running.member, neighbours):
+            fair = fair_share(running.member, neighbours, self._threads)
+            if not running.leaving and running.threads > fair:
                 running.leaving = True
                 self._cluster.tell(running.member.address, leave, key)
 

@@ -6,15 +6,30 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from cvfp_opt.errors import ClusterError
+from cvfp_opt.errors import ClusterError, CvfpOptError
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.leases import this_boot
-from cvfp_opt.workers.dask_task import Assignment, Place, describe, is_leaving, search_here
+from cvfp_opt.workers.dask_members import (
+    PACKAGES,
+    SCHEDULER_PACKAGES,
+    Member,
+    fair_share,
+    mismatch,
+    neighbours_of,
+    own_versions,
+)
+from cvfp_opt.workers.dask_task import (
+    Assignment,
+    Place,
+    describe,
+    environment_here,
+    is_leaving,
+    search_here,
+)
 from cvfp_opt.workers.signals import sigint_blocked
 
 if TYPE_CHECKING:
@@ -22,36 +37,11 @@ if TYPE_CHECKING:
 
 # For a call of a function that takes no time.
 ANSWER_SECONDS = 10.0
+# For one that imports torch first.
+IMPORT_SECONDS = 60.0
 
 # Times that a worker is asked who it is, before it is left out.
 MAX_ASKED = 3
-
-# Compared between this process, the scheduler and every worker; torch and optuna are of no
-# matter to a scheduler.
-PACKAGES = ("cvfp-opt", "distributed", "torch", "optuna")
-_SCHEDULERS = ("python", "cvfp-opt", "distributed")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Member:
-    """A Dask worker that may search.
-
-    Attributes:
-        address: its own, gone for ever when its process ends.
-        name: for people.
-        num_threads: that Dask was told to use there.
-        place: where it runs.
-    """
-
-    address: str
-    name: str
-    num_threads: int
-    place: Place
-
-    @property
-    def neighbourhood(self) -> tuple[str, tuple[int, ...]]:
-        """The same for all members that share processors."""
-        return self.place.boot, self.place.processors
 
 
 def check_installed() -> None:
@@ -173,7 +163,7 @@ class Cluster:
         from distributed.versions import get_versions
 
         found = self._on_scheduler(get_versions, PACKAGES)
-        why = mismatch(found, own_versions(), _SCHEDULERS)
+        why = mismatch(found, own_versions(), SCHEDULER_PACKAGES)
         if why is None and isinstance(place := self._on_scheduler(is_leaving, ""), Exception):
             why = f"cvfp_opt cannot be imported there: {place}; install it there too"
         if why is not None:
@@ -181,6 +171,28 @@ class Cluster:
         self.members()
         for refusal in self.take_refusals():
             raise ClusterError(refusal)
+
+    def environment(self, device: str, threads: int | None) -> dict[str, Any] | None:
+        """What trials will run on; None while there is no worker.
+
+        Args:
+            device, threads: as typed.
+
+        Raises:
+            ClusterError: a worker has no such device.
+        """
+        members = self.members()
+        for member in members:
+            share = fair_share(member, neighbours_of(members), threads)
+            answers = self.ask(
+                [member.address], environment_here, device, share, seconds=IMPORT_SECONDS
+            )
+            found = answers.get(member.address)
+            if isinstance(found, CvfpOptError):
+                raise ClusterError(f"{member.name}: {found}")
+            if isinstance(found, dict):
+                return found
+        return None
 
     def _on_scheduler(self, function: Callable[..., Any], *args: Any) -> Any:
         async def ask() -> Any:
@@ -325,47 +337,8 @@ def start_local(count: int, threads: int, location: Location) -> Cluster:
     return Cluster(client, location, local)
 
 
-def own_versions() -> dict[str, str | None]:
-    """Versions of what this process runs."""
-    from distributed.versions import get_versions
-
-    versions: dict[str, str | None] = get_versions(PACKAGES)["packages"]
-    return versions
-
-
-def mismatch(
-    theirs: "dict[str, Any] | Exception | None",
-    ours: dict[str, str | None],
-    packages: Iterable[str] = ("python", *PACKAGES),
-) -> str | None:
-    """What differs too much to work together; None if nothing does.
-
-    Args:
-        theirs: what ``distributed.versions.get_versions`` gave there.
-        ours: by package.
-        packages: that matter.
-    """
-    if not isinstance(theirs, dict):
-        return f"did not tell its versions: {theirs or 'no answer'}"
-    found = [
-        f"{package} {theirs['packages'].get(package) or 'is missing'} (here {ours[package]})"
-        for package in packages
-        if _release(package, theirs["packages"].get(package)) != _release(package, ours[package])
-    ]
-    if not found:
-        return None
-    return f"{', '.join(found)}: the same versions are required; install them on every machine"
-
-
 def _silent(answer: object) -> bool:
     return answer is None or isinstance(answer, OSError | TimeoutError)
-
-
-def _release(package: str, version: str | None) -> str | None:
-    """As far as it matters: ``2.13.0`` of ``2.13.0+cu126``, ``3.11`` of ``3.11.7.final.0``."""
-    if version is None:
-        return None
-    return ".".join(version.split(".")[:2]) if package == "python" else version.split("+")[0]
 
 
 def _quieten() -> None:

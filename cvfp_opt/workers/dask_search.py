@@ -129,7 +129,7 @@ def _search(payload: bytes, assignment: Assignment, line: _Line, stop: _TaskStop
             deadline = time.monotonic() + assignment.seconds
         environment = describe_environment(device, threads)
         task = replace(task, environment=environment, deadline=deadline)
-        task.join(Sender(line.tell, PROGRESS_SECONDS), stop)
+        task.join(Sender(line.tell, PROGRESS_SECONDS), stop, elsewhere=True)
     except SearchStopped:
         return Ended(stop.ending)
     except CvfpOptError as error:

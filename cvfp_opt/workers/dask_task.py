@@ -7,7 +7,7 @@ on: whatever needs torch or optuna is imported when the task runs.
 import os
 import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cvfp_opt.workers.messages import Message
@@ -71,6 +71,14 @@ def describe() -> Place:
         processors=tuple(sorted(processors)),
         threads=cpu_count(),
     )
+
+
+def environment_here(device: str, threads: int) -> dict[str, Any]:
+    """What a task would run on. Raises DeviceError if there is no such device."""
+    from cvfp_opt.search.environment import describe_environment
+    from cvfp_opt.training.device import resolve_device
+
+    return describe_environment(resolve_device(device), threads)
 
 
 def receive(run: str, payload: bytes) -> None:

@@ -1,11 +1,11 @@
 """What an engine is: it starts and restarts the workers of a search, and decides nothing."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import optuna
 
-from cvfp_opt.search.runner import SearchObserver
+from cvfp_opt.search.observer import SearchObserver
 from cvfp_opt.search.stopping import Stop
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import Store
@@ -62,6 +62,9 @@ class Engine(Protocol):
     """
 
     place: str
+
+    def environment(self) -> dict[str, Any] | None:
+        """What trials will run on, if that is another than this process and known."""
 
     def run(self, job: Job, stop: Stop) -> None:
         """Search until the total is reached.

@@ -1,6 +1,7 @@
 """The engines, by name."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from cvfp_opt.errors import ClusterError, nearest
 from cvfp_opt.search.stopping import SearchStopped, Stop
@@ -20,6 +21,9 @@ class Processes:
         if crew.scheduler is not None:
             raise ClusterError("--scheduler: --engine dask is required with it")
         self._workers: LocalWorkers | None = None
+
+    def environment(self) -> None:
+        return None
 
     def run(self, job: Job, stop: Stop) -> None:
         if job.count == 1:
@@ -53,6 +57,11 @@ class Dask:
         if crew.scheduler is not None:
             self._cluster = connect(crew.scheduler, crew.location)
             self.place = f"on Dask workers of {self._cluster.address}"
+
+    def environment(self) -> dict[str, Any] | None:
+        if self._cluster is None:
+            return None
+        return self._cluster.environment(self._crew.device, self._crew.threads)
 
     def run(self, job: Job, stop: Stop) -> None:
         if count_finished(job.study) >= job.task.total:  # no cluster is needed to see that

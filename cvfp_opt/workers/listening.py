@@ -5,7 +5,7 @@ from collections.abc import Hashable
 import optuna
 
 from cvfp_opt.errors import SearchError
-from cvfp_opt.search.runner import SearchObserver
+from cvfp_opt.search.observer import SearchObserver
 from cvfp_opt.store.database.retry import Patience
 from cvfp_opt.store.records import trial_records
 from cvfp_opt.workers.messages import (

@@ -1,6 +1,6 @@
 """What a worker is to do, the same in this process and in another one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
@@ -8,6 +8,7 @@ import torch
 
 from cvfp_opt.errors import DeviceError
 from cvfp_opt.search.code import compare_code, load_code
+from cvfp_opt.search.drift import drift_lines, marked
 from cvfp_opt.search.lanes import search_in_lanes
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.observer import SearchObserver
@@ -69,16 +70,26 @@ class Task:
     lanes: int = 1
     endurance: Endurance = Endurance()
 
-    def join(self, observer: SearchObserver, stop: Stop) -> None:
+    def join(self, observer: SearchObserver, stop: Stop, *, elsewhere: bool = False) -> None:
         """Search as a worker that may start hours after the study was entered.
+
+        Args:
+            observer, stop: see ``Search``.
+            elsewhere: the environment is another one than that which entered the study.
 
         Raises:
             StudyError: code that the study names has changed since.
         """
-        plan = self.plan
+        plan, environment = self.plan, self.environment
         compare_code(plan.name, plan.code, load_code(plan.definition))
         with open_for_search(self.location) as store:
-            self.search(store, plan.load(store), observer, stop)
+            study = plan.load(store)
+            if elsewhere:
+                differences = plan.drift(study, environment)
+                for line in drift_lines(differences):
+                    observer.notice(f"{environment['host']}: {line}")
+                environment = marked(environment, differences, plan.definition, plan.tokens)
+            replace(self, environment=environment).search(store, study, observer, stop)
 
     def search(
         self,

@@ -13,7 +13,7 @@ import dask.config
 from distributed import LocalCluster
 
 from cvfp_opt.workers import dask_cluster
-from cvfp_opt.workers.dask_cluster import mismatch, own_versions
+from cvfp_opt.workers.dask_members import own_versions
 
 Invoke = Callable[..., Outcome]
 RUN = ["run", "quick", *TINY_ARGUMENTS, "--n-trials", "1", "--engine", "dask"]
@@ -77,21 +77,6 @@ def test_other_versions_are_refused(
     monkeypatch.setattr(dask_cluster, "own_versions", lambda: ours | {"distributed": "1.0"})
     line = refusal(invoke(*RUN, "--scheduler", address))
     assert line.startswith(f"Error: Dask scheduler {address}: distributed ")
-
-
-def test_versions_are_compared_as_far_as_they_matter() -> None:
-    ours = {"python": "3.11.7.final.0", "torch": "2.13.0+cpu", "optuna": "5.0.0"}
-
-    def compare(**theirs: str | None) -> str | None:
-        return mismatch({"packages": ours | theirs}, ours, ours)
-
-    assert compare(python="3.11.9.final.0", torch="2.13.0+cu128") is None
-    assert compare(python="3.12.1.final.0", optuna=None) == (
-        "python 3.12.1.final.0 (here 3.11.7.final.0), optuna is missing (here 5.0.0): the same "
-        "versions are required; install them on every machine"
-    )
-    assert compare(torch="2.12.1") is not None
-    assert "no answer" in str(mismatch(None, ours, ours))
 
 
 def test_sqlite_is_refused_to_workers_of_other_machines(
