@@ -141,19 +141,14 @@ def run(
     from cvfp_opt.search.lanes import check_lanes
     from cvfp_opt.search.plan import Request, make_plan
     from cvfp_opt.store.database.location import resolve_location
-    from cvfp_opt.training.device import resolve_device, set_threads
+    from cvfp_opt.training.device import available_threads, resolve_device
     from cvfp_opt.workers.engine import Crew
     from cvfp_opt.workers.engines import make_engine
-    from cvfp_opt.workers.task import default_jobs, threads_each
+    from cvfp_opt.workers.task import share_out
 
     remote = scheduler is not None  # then who computes is not this machine
     where = resolve_device("auto" if remote and device == "cuda" else device)
-    available = set_threads(threads)
-    if n_jobs is None and not remote:
-        n_jobs = 1 if lanes > 1 else default_jobs(where, available)
-    if n_jobs is not None:
-        each = threads_each(available, n_jobs)
-        threads = threads if remote else set_threads(each)
+    n_jobs, threads = share_out(where, n_jobs, threads, lanes=lanes, remote=remote)
     location = resolve_location(storage)
     request = Request(
         definition=definition,
@@ -169,7 +164,8 @@ def run(
     crew = Crew(location=location, device=device, threads=threads, scheduler=scheduler)
     at_once = n_jobs, lanes
     with closing(make_engine(engine, crew)) as workers:
-        environment = workers.environment() or describe_environment(where, threads or available)
+        environment = workers.environment()
+        environment = environment or describe_environment(where, threads or available_threads())
         code = _search(
             plan, location, environment, n_trials, at_once, deadline, workers, console, as_json
         )

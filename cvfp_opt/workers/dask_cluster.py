@@ -15,7 +15,7 @@ from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.leases import this_boot
 from cvfp_opt.workers.dask_members import (
     PACKAGES,
-    SCHEDULER_PACKAGES,
+    SCHEDULER_COMPARED,
     Member,
     fair_share,
     mismatch,
@@ -25,9 +25,9 @@ from cvfp_opt.workers.dask_members import (
 from cvfp_opt.workers.dask_task import (
     Assignment,
     Place,
+    code_version,
     describe,
     environment_here,
-    is_leaving,
     search_here,
 )
 from cvfp_opt.workers.signals import sigint_blocked
@@ -134,7 +134,7 @@ class Cluster:
                 self._asked[address] += 1
                 if self._asked[address] < MAX_ASKED:
                     continue
-            why = mismatch(found, ours) or self._unfit(place)
+            why = self._unfit(place, found, ours)
             self._members[address] = None
             if why is not None:
                 self._refusals.append(f"{name}: {why}")
@@ -143,7 +143,13 @@ class Cluster:
                     address=address, name=name, num_threads=worker["nthreads"], place=place
                 )
 
-    def _unfit(self, place: "Place | Exception | None") -> str | None:
+    def _unfit(
+        self,
+        place: "Place | Exception | None",
+        versions: "dict[str, Any] | Exception | None",
+        ours: dict[str, str | None],
+    ) -> str | None:
+        """Why a worker may not search; None if it may."""
         if not isinstance(place, Place):
             found = place or "no answer"
             return f"cvfp_opt cannot be imported there: {found}; install it on every worker"
@@ -152,7 +158,7 @@ class Cluster:
                 f"runs on {place.host}, but {self._where} is an SQLite database, which serves one "
                 "machine; for several use a server: --storage postgresql://USER@HOST/DATABASE"
             )
-        return None
+        return mismatch(versions, place.version, ours)
 
     def check(self) -> None:
         """Compare the scheduler, and the workers that are there.
@@ -162,10 +168,12 @@ class Cluster:
         """
         from distributed.versions import get_versions
 
-        found = self._on_scheduler(get_versions, PACKAGES)
-        why = mismatch(found, own_versions(), SCHEDULER_PACKAGES)
-        if why is None and isinstance(place := self._on_scheduler(is_leaving, ""), Exception):
-            why = f"cvfp_opt cannot be imported there: {place}; install it there too"
+        version = self._on_scheduler(code_version)
+        if isinstance(version, Exception):
+            why: str | None = f"cvfp_opt cannot be imported there: {version}; install it there too"
+        else:
+            found = self._on_scheduler(get_versions, PACKAGES)
+            why = mismatch(found, version, own_versions(), SCHEDULER_COMPARED)
         if why is not None:
             raise ClusterError(f"Dask scheduler {self.address}: {why}")
         self.members()

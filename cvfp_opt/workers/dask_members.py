@@ -5,12 +5,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from cvfp_opt import __version__
 from cvfp_opt.workers.dask_task import Place
 
 # Compared between this process, the scheduler and every worker; torch and optuna are of no
 # matter to a scheduler.
-PACKAGES = ("cvfp-opt", "distributed", "torch", "optuna")
-SCHEDULER_PACKAGES = ("python", "cvfp-opt", "distributed")
+PACKAGES = ("distributed", "torch", "optuna")
+COMPARED = ("python", "cvfp-opt", *PACKAGES)
+SCHEDULER_COMPARED = ("python", "cvfp-opt", "distributed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,28 +64,30 @@ def own_versions() -> dict[str, str | None]:
     """Versions of what this process runs."""
     from distributed.versions import get_versions
 
-    versions: dict[str, str | None] = get_versions(PACKAGES)["packages"]
-    return versions
+    return get_versions(PACKAGES)["packages"] | {"cvfp-opt": __version__}
 
 
 def mismatch(
-    theirs: "dict[str, Any] | Exception | None",
+    answer: "dict[str, Any] | Exception | None",
+    version: str,
     ours: dict[str, str | None],
-    packages: Iterable[str] = ("python", *PACKAGES),
+    packages: Iterable[str] = COMPARED,
 ) -> str | None:
     """What differs too much to work together; None if nothing does.
 
     Args:
-        theirs: what ``distributed.versions.get_versions`` gave there.
+        answer: what ``distributed.versions.get_versions`` gave there.
+        version: of cvfp-opt there.
         ours: by package.
         packages: that matter.
     """
-    if not isinstance(theirs, dict):
-        return f"did not tell its versions: {theirs or 'no answer'}"
+    if not isinstance(answer, dict):
+        return f"did not tell its versions: {answer or 'no answer'}"
+    theirs = answer["packages"] | {"cvfp-opt": version}
     found = [
-        f"{package} {theirs['packages'].get(package) or 'is missing'} (here {ours[package]})"
+        f"{package} {theirs.get(package) or 'is missing'} (here {ours[package]})"
         for package in packages
-        if _release(package, theirs["packages"].get(package)) != _release(package, ours[package])
+        if _release(package, theirs.get(package)) != _release(package, ours[package])
     ]
     if not found:
         return None

@@ -9,6 +9,8 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cvfp_opt import __version__
+
 if TYPE_CHECKING:
     from cvfp_opt.workers.messages import Message
 
@@ -21,12 +23,14 @@ class Place:
     """Where a Dask worker runs.
 
     Attributes:
+        version: of cvfp-opt; what an installation says of itself may be older than its code.
         host: name of the machine, or of the container.
         boot: of the machine, the same in all its containers.
         processors: that it may use; workers of a machine with the same ones share them.
         threads: that may run at once on them: a container may be allowed less than it sees.
     """
 
+    version: str
     host: str
     boot: str
     processors: tuple[int, ...]
@@ -58,14 +62,20 @@ _payloads: dict[str, bytes] = {}
 _leaving: set[str] = set()
 
 
+def code_version() -> str:
+    """Of cvfp-opt here. Whoever can call it can import us."""
+    return __version__
+
+
 def describe() -> Place:
-    """Where this process runs. Whoever can call it can import us."""
+    """Where this process runs."""
     from dask.system import cpu_count
 
     from cvfp_opt.store.leases import this_boot
 
     processors = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
     return Place(
+        version=__version__,
         host=socket.gethostname(),
         boot=this_boot(),
         processors=tuple(sorted(processors)),

@@ -25,7 +25,7 @@ from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.holding import Renewer
 from cvfp_opt.store.leases import LEASE_SECONDS
 from cvfp_opt.store.records import StudyRecord
-from cvfp_opt.training.device import resolve_device
+from cvfp_opt.training.device import resolve_device, set_threads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,3 +166,24 @@ def threads_each(threads: int, n_jobs: int) -> int:
     if n_jobs < 1:
         raise DeviceError(f"--n-jobs: at least 1 is required, got {n_jobs}")
     return max(1, threads // n_jobs)
+
+
+def share_out(
+    device: torch.device, n_jobs: int | None, threads: int | None, *, lanes: int, remote: bool
+) -> tuple[int | None, int | None]:
+    """Workers at once, and threads of torch for each, which on this machine are set here.
+
+    Args:
+        device: of this machine.
+        n_jobs, threads: as typed.
+        lanes: trials at once in each worker.
+        remote: whether the workers are a Dask cluster's; then None stays, for the cluster to say.
+
+    Raises:
+        DeviceError: fewer than one of either.
+    """
+    available = set_threads(threads)
+    if n_jobs is None and not remote:
+        n_jobs = 1 if lanes > 1 else default_jobs(device, available)
+    each = threads_each(available, 1 if n_jobs is None else n_jobs)
+    return (n_jobs, threads) if remote else (n_jobs, set_threads(each))

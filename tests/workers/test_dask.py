@@ -227,7 +227,7 @@ class FakeCluster:
 
 
 def member(name: str, *, host: str = "", num_threads: int = 1, threads: int = 8) -> Member:
-    place = Place(host=host or name, boot=host or name, processors=(), threads=threads)
+    place = Place(version="", host=host or name, boot=host or name, processors=(), threads=threads)
     return Member(
         address=f"tcp://{name}:1", name=f"Dask worker {name}", num_threads=num_threads, place=place
     )

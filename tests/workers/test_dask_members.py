@@ -7,10 +7,16 @@ from cvfp_opt.workers.dask_task import Place
 
 
 def test_versions_are_compared_as_far_as_they_matter() -> None:
-    ours = {"python": "3.11.7.final.0", "torch": "2.13.0+cpu", "optuna": "5.0.0"}
+    ours = {
+        "python": "3.11.7.final.0",
+        "cvfp-opt": "1.0",
+        "distributed": "2026.8.0",
+        "torch": "2.13.0+cpu",
+        "optuna": "5.0.0",
+    }
 
-    def compare(**theirs: str | None) -> str | None:
-        return mismatch({"packages": ours | theirs}, ours, ours)
+    def compare(version: str = "1.0", **theirs: str | None) -> str | None:
+        return mismatch({"packages": ours | theirs}, version, ours)
 
     assert compare(python="3.11.9.final.0", torch="2.13.0+cu128") is None
     assert compare(python="3.12.1.final.0", optuna=None) == (
@@ -18,14 +24,15 @@ def test_versions_are_compared_as_far_as_they_matter() -> None:
         "versions are required; install them on every machine"
     )
     assert compare(torch="2.12.1") is not None
-    assert "no answer" in str(mismatch(None, ours, ours))
+    assert str(compare("0.9")).startswith("cvfp-opt 0.9 (here 1.0): ")
+    assert "no answer" in str(mismatch(None, "1.0", ours))
 
 
 def member(
     host: str, *, boot: str = "b", seen: int = 8, allowed: int = 8, given: int = 8
 ) -> Member:
     processors = tuple(range(seen))
-    place = Place(host=host, boot=boot, processors=processors, threads=allowed)
+    place = Place(version="", host=host, boot=boot, processors=processors, threads=allowed)
     return Member(address="tcp://x:1", name="x", num_threads=given, place=place)
 
 
