@@ -40,6 +40,10 @@ class ArchiveError(CvfpOptError):
     """An exported study is damaged, of another kind, or made to do harm."""
 
 
+class ClusterError(CvfpOptError):
+    """A Dask cluster cannot be reached, or is not fit for the search."""
+
+
 class SearchError(CvfpOptError):
     """The search stopped itself and says why."""
 

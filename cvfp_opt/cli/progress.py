@@ -89,14 +89,23 @@ class RunDisplay:
         location: Location,
         environment: dict[str, Any],
         done: int | None,
+        place: str = "",
     ) -> None:
-        """Say what is about to happen. ``done``: finished trials; None for a new study."""
+        """Say what is about to happen.
+
+        Args:
+            plan, location: the study, and where it lies.
+            environment: of this process.
+            done: finished trials; None for a new study.
+            place: where trials run, if not in this process and others like it.
+        """
         data = plan.definition.data
+        shares = _shares(self._processes, self._lanes, environment["threads"])
+        computed = f"{environment['device']}{shares}"
         action = "new study" if done is None else "going on with study"
         self._line(
             f"{action} {plan.name} in {location.shown}: {self._total} trials in all, "
-            f"seed {plan.definition.search.seed}, {environment['device']}"
-            f"{_shares(self._processes, self._lanes, environment['threads'])}"
+            f"seed {plan.definition.search.seed}, {place or computed}"
         )
         self._line(
             f"text: {data.place}, {data.train_tokens} tokens to train on, "
@@ -157,6 +166,10 @@ class RunDisplay:
         if best is not None:
             text += f"  best {_value(best):.3f} (untrained {untrained_score(best) or 0.0:.3f})"
         self._bars.update(self._study_task, completed=done, text=f"{text}  {duration(left)} left")
+
+    def workers_changed(self, count: int) -> None:
+        """So many workers run trials from here on."""
+        self._processes = max(1, count)
 
     def trial_dropped(self, number: int) -> None:
         """Remove the trial's bar."""

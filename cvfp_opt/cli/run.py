@@ -2,6 +2,7 @@
 
 import sys
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,14 +10,12 @@ import click
 from cvfp_opt.cli.options import json_option, storage_option, study_name_option
 
 if TYPE_CHECKING:
-    import optuna
     from rich.console import Console
 
     from cvfp_opt.cli.progress import RunDisplay
     from cvfp_opt.search.plan import Plan
     from cvfp_opt.store.database.location import Location
-    from cvfp_opt.store.database.storage import Store
-    from cvfp_opt.workers.task import Task
+    from cvfp_opt.workers.engine import Engine, Job
 
 
 class TrialCount(click.ParamType):
@@ -90,6 +89,20 @@ class TrialCount(click.ParamType):
     metavar="N",
     help="Trials computed together in one process: for a GPU, which one trial leaves idle.",
 )
+@click.option(
+    "--engine",
+    default="processes",
+    show_default=True,
+    metavar="processes|dask",
+    help="Who runs the trials: processes of this machine, or the workers of a Dask cluster.",
+)
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Of the Dask cluster, as tcp://HOST:8786; all of its workers run trials, or --n-jobs of "
+    "them, with the threads that Dask gave each, or --threads. [default: a cluster of our own on "
+    "this machine]",
+)
 @json_option
 def run(
     definition: str | None,
@@ -106,6 +119,8 @@ def run(
     threads: int | None,
     n_jobs: int | None,
     lanes: int,
+    engine: str,
+    scheduler: str | None,
     as_json: bool,
 ) -> None:
     """Search, or go on with a search that was stopped.
@@ -126,14 +141,14 @@ def run(
     from cvfp_opt.search.lanes import check_lanes
     from cvfp_opt.search.plan import Request, make_plan
     from cvfp_opt.store.database.location import resolve_location
-    from cvfp_opt.training.device import resolve_device, set_threads
-    from cvfp_opt.workers.task import default_jobs, threads_each
+    from cvfp_opt.training.device import available_threads, resolve_device
+    from cvfp_opt.workers.engine import Crew
+    from cvfp_opt.workers.engines import make_engine
+    from cvfp_opt.workers.task import share_out
 
-    where = resolve_device(device)
-    available = set_threads(threads)
-    if n_jobs is None:
-        n_jobs = 1 if lanes > 1 else default_jobs(where, available)
-    count = set_threads(threads_each(available, n_jobs))
+    remote = scheduler is not None  # then who computes is not this machine
+    where = resolve_device("auto" if remote and device == "cuda" else device)
+    n_jobs, threads = share_out(where, n_jobs, threads, lanes=lanes, remote=remote)
     location = resolve_location(storage)
     request = Request(
         definition=definition,
@@ -145,10 +160,16 @@ def run(
         allow_drift=allow_drift,
     )
     plan = make_plan(location, request)
-    check_lanes(plan.definition, lanes, n_jobs)
-    environment = describe_environment(where, count)
+    check_lanes(plan.definition, lanes, 1 if remote else n_jobs or 1)
+    crew = Crew(location=location, device=device, threads=threads, scheduler=scheduler)
     at_once = n_jobs, lanes
-    sys.exit(_search(plan, location, environment, n_trials, at_once, deadline, console, as_json))
+    with closing(make_engine(engine, crew)) as workers:
+        environment = workers.environment()
+        environment = environment or describe_environment(where, threads or available_threads())
+        code = _search(
+            plan, location, environment, n_trials, at_once, deadline, workers, console, as_json
+        )
+    sys.exit(code)
 
 
 def _search(
@@ -156,8 +177,9 @@ def _search(
     location: "Location",
     environment: dict[str, Any],
     n_trials: tuple[int, bool],
-    at_once: tuple[int, int],
+    at_once: tuple[int | None, int],
     deadline: float | None,
+    engine: "Engine",
     console: "Console",
     as_json: bool,
 ) -> int:
@@ -169,6 +191,7 @@ def _search(
     from cvfp_opt.search.stopping import SearchStopped
     from cvfp_opt.store.database.storage import open_for_search
     from cvfp_opt.store.records import count_finished
+    from cvfp_opt.workers.engine import Job
     from cvfp_opt.workers.task import Task
 
     with open_for_search(location) as store:
@@ -178,9 +201,10 @@ def _search(
         asked, relative = n_trials
         done = count_finished(study)
         total = asked + done if relative else asked
-        processes, lanes = (min(count, max(1, total - done)) for count in at_once)
-        display = RunDisplay(console, plan.definition, total, processes, lanes)
-        display.header(plan, location, environment, None if created else done)
+        count, lanes = (n and min(n, max(1, total - done)) for n in at_once)
+        assert lanes, "of lanes there is always a number"
+        display = RunDisplay(console, plan.definition, total, count or 1, lanes)
+        display.header(plan, location, environment, None if created else done, engine.place)
         for line in drift_lines(differences):
             display.notice(line)
         task = Task(
@@ -191,11 +215,12 @@ def _search(
             deadline=deadline,
             lanes=lanes,
         )
-        if done < total:
+        if done < total and count is not None:  # or it is others who compile it
             compile_once(console, plan.definition, environment["device"])
         code = 0
         try:
-            _run_trials(task, processes, store, study, display)
+            job = Job(task=task, count=count, store=store, study=study, observer=display)
+            _run_trials(engine, job, display)
         except SearchStopped as stopped:
             code = stopped.exit_code
         summary = Summary.of(study, location.shown)
@@ -203,26 +228,15 @@ def _search(
     return code
 
 
-def _run_trials(
-    task: "Task", processes: int, store: "Store", study: "optuna.Study", display: "RunDisplay"
-) -> None:
+def _run_trials(engine: "Engine", job: "Job", display: "RunDisplay") -> None:
     from cvfp_opt.search.stopping import StopRequest
 
-    if processes == 1:
-        with StopRequest(display.stopping) as stop, display:
-            task.search(store, study, display, stop)
-        return
-
-    from cvfp_opt.workers.local import LocalWorkers
-
-    workers = LocalWorkers(task, processes, store, study, display)
-
     def stopping() -> None:
-        workers.stop()
+        engine.stop()
         display.stopping()
 
     with StopRequest(stopping) as stop, display:
-        workers.run(stop)
+        engine.run(job, stop)
 
 
 def _finish(

@@ -120,7 +120,7 @@ class Lease(Worker):
         if self.machine == this_machine():
             return self.has_ended()
         # the one host was restarted, or the file was copied from another
-        return one_host and _boot(self.machine) != _boot(this_machine())
+        return one_host and _boot(self.machine) != this_boot()
 
 
 def read_leases(connection: Connection, trial_ids: list[int]) -> dict[int, Lease]:
@@ -155,6 +155,11 @@ def this_machine() -> str:
     except OSError:  # not Linux: no containers of its own, either
         boot, space = f"{socket.gethostname()} {psutil.boot_time():.0f}", "pid"
     return f"{boot}/{space}"
+
+
+def this_boot() -> str:
+    """This start of this machine, the same in all its containers."""
+    return _boot(this_machine())
 
 
 def _boot(machine: str) -> str:

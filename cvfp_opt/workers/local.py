@@ -3,46 +3,31 @@
 import multiprocessing
 import pickle
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import connection, resource_tracker
+from multiprocessing import connection
 from multiprocessing.context import SpawnProcess
 
 import optuna
 
-from cvfp_opt.errors import SearchError
 from cvfp_opt.search.observer import SearchObserver
-from cvfp_opt.search.stopping import StopRequest
+from cvfp_opt.search.stopping import Stop
+from cvfp_opt.store.database.retry import Patience
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.records import count_finished, count_taken, trial_records
-from cvfp_opt.workers.messages import (
-    Broken,
-    Message,
-    Notice,
-    Refused,
-    TrialDropped,
-    TrialEvent,
-    TrialFinished,
-    TrialStarted,
-)
+from cvfp_opt.store.records import count_finished, count_taken
+from cvfp_opt.workers.listening import Deaths, Listener
+from cvfp_opt.workers.messages import Message, TrialFinished
 from cvfp_opt.workers.process import work
+from cvfp_opt.workers.signals import sigint_blocked
 from cvfp_opt.workers.task import Task
-
-MAX_RESTARTS = 3
-
-
-class WorkerError(Exception):
-    """A bug that a worker met; its traceback is a note. No user can mend it: no CvfpOptError."""
 
 
 @dataclass(eq=False)
 class _Worker:
-    """A process and its line to us; ``number`` is the trial it runs."""
+    """A process and its line to us."""
 
     process: SpawnProcess
     connection: "connection.Connection"
-    number: int | None = None
 
 
 class LocalWorkers:
@@ -65,8 +50,9 @@ class LocalWorkers:
         self._observer = observer
         self._workers: list[_Worker] = []
         self._stopping = False
-        self._num_deaths = 0
-        self._told: set[str] = set()
+        patience = Patience(seconds=task.endurance.patience_seconds, notify=observer.notice)
+        self._listener = Listener(study, observer, patience)
+        self._deaths = Deaths()
         # Plain pickle: multiprocessing's own would move tensors to shared memory, of which a
         # container may have too little for a table of embeddings.
         self._payload = pickle.dumps(task)
@@ -77,13 +63,13 @@ class LocalWorkers:
         for worker in self._workers:
             worker.process.terminate()
 
-    def run(self, stop: StopRequest) -> None:
+    def run(self, stop: Stop) -> None:
         """Start the workers and listen until all have ended.
 
         Whatever ends this, no process is left, and no trial of one is left running.
 
         Args:
-            stop: its ``notify`` must call ``self.stop``.
+            stop: whoever learns first that the user wants to stop must call ``self.stop``.
 
         Raises:
             SearchStopped: the running trials were given back.
@@ -91,6 +77,7 @@ class LocalWorkers:
             SearchError: workers died too often, and trials are left undone.
             WorkerError: a worker met a bug.
         """
+        stop.check()  # it may have come before there was anybody to call
         try:
             self._start(self._count)
             while self._workers:
@@ -103,7 +90,8 @@ class LocalWorkers:
                 worker.process.kill()
                 worker.process.join()
             self._task.claims(self._store, self._study).release_dead()
-        self._check_undone()
+        left = self._task.total - count_taken(self._study)  # what others run is not undone
+        self._deaths.check(left, self._task.total)
 
     def _start(self, count: int) -> None:
         context = multiprocessing.get_context("spawn")
@@ -113,7 +101,7 @@ class LocalWorkers:
                 break
             ours, theirs = context.Pipe()
             process = context.Process(target=work, args=(theirs,), daemon=True)
-            with _sigint_blocked():
+            with sigint_blocked():
                 process.start()
             theirs.close()  # or its end would never be seen
             started.append(_Worker(process, ours))
@@ -130,68 +118,26 @@ class LocalWorkers:
         except (EOFError, OSError):  # ended; a killed one may have left half a message
             self._ended(worker)
             return
-        match message:
-            case Notice(text):
-                if text not in self._told:  # workers often meet the same thing
-                    self._observer.notice(text)
-                self._told.add(text)
-            case TrialStarted(number, params):
-                worker.number = number
-                self._observer.trial_started(number, params)
-            case TrialEvent(number, event):
-                self._observer.trial_event(number, event)
-            case TrialFinished(record):
-                worker.number = None
-                # what another worker finished is counted when its own message comes
-                untold = {other.number for other in self._workers}
-                records = [r for r in trial_records(self._study) if r.number not in untold]
-                self._observer.trial_finished(record, records)
-            case TrialDropped(number):
-                worker.number = None
-                self._observer.trial_dropped(number)
-            case Refused(error):
-                raise error
-            case Broken(text, trace):
-                bug = WorkerError(f"{text} (in a worker process)")
-                bug.add_note(trace)
-                raise bug
+        if isinstance(message, TrialFinished):
+            self._deaths.forget()
+        self._listener.hear(worker, message)
 
     def _ended(self, worker: _Worker) -> None:
         worker.process.join()  # also makes it known as dead: a zombie would still have its pid
         worker.connection.close()
         self._workers.remove(worker)
         status = worker.process.exitcode
+        trial = self._listener.forget(worker)
         if status == 0 or self._stopping:
             return
-        self._num_deaths += 1
-        self._observer.notice(_death(worker, status))
-        if self._num_deaths <= MAX_RESTARTS and count_finished(self._study) < self._task.total:
+        self._deaths.note()
+        self._observer.notice(f"worker process {worker.process.pid}{trial} {_how(status)}")
+        finished = self._listener.patiently(lambda: count_finished(self._study))
+        if not self._deaths.too_many and finished < self._task.total:
             self._start(1)
 
-    def _check_undone(self) -> None:
-        left = self._task.total - count_taken(self._study)  # what others run is not undone
-        if self._num_deaths > MAX_RESTARTS and left > 0:
-            raise SearchError(
-                f"{left} of {self._task.total} trials are left undone: {self._num_deaths} worker "
-                "processes died; find out why (too little memory?), then type the same command "
-                "again, perhaps with a smaller --n-jobs"
-            )
 
-
-def _death(worker: _Worker, status: int | None) -> str:
-    how = f"ended with exit status {status}"
+def _how(status: int | None) -> str:
     if status is not None and status < 0:
-        how = f"was killed by {signal.Signals(-status).name} (exit status {status})"
-    trial = f", which ran trial {worker.number}," if worker.number is not None else ""
-    return f"worker process {worker.process.pid}{trial} {how}"
-
-
-@contextmanager
-def _sigint_blocked() -> Iterator[None]:
-    """A process started meanwhile never sees ^C; to us it comes a moment later."""
-    resource_tracker.ensure_running()  # starting it would unblock the signal
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return f"was killed by {signal.Signals(-status).name} (exit status {status})"
+    return f"ended with exit status {status}"

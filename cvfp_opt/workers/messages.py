@@ -1,8 +1,9 @@
-"""What a worker process tells its parent: all that a SearchObserver is told, and how it failed."""
+"""What a worker tells the one who started it: all a SearchObserver is told, and how it failed."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from enum import StrEnum
 from signal import SIGTERM
 from typing import Any
 
@@ -67,25 +68,66 @@ class Broken:
     trace: str
 
 
-Message = Notice | TrialStarted | TrialEvent | TrialFinished | TrialDropped | Refused | Broken
+class Ending(StrEnum):
+    """Why a task of the Dask engine ended; the values are the user's words."""
+
+    DONE = "found no trial left to take"
+    UNWANTED = "was stopped"
+    RETIRED = "retires"
+    LEFT = "divides its threads anew"
+
+
+@dataclass(frozen=True)
+class Began:
+    """A task of the Dask engine runs, with so many threads."""
+
+    threads: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A task of the Dask engine ended, and what it ran was given back."""
+
+    ending: Ending
+
+
+Message = (
+    Notice
+    | TrialStarted
+    | TrialEvent
+    | TrialFinished
+    | TrialDropped
+    | Refused
+    | Broken
+    | Began
+    | Ended
+)
 
 
 class Sender:
-    """A SearchObserver that tells the parent process."""
+    """A SearchObserver that tells whoever started the worker.
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    Args:
+        convey: gets a message there.
+        progress_seconds: progress is told no more often.
+    """
+
+    def __init__(
+        self, convey: Callable[[Message], None], progress_seconds: float = PROGRESS_SECONDS
+    ) -> None:
+        self._convey = convey
+        self._progress_seconds = progress_seconds
         self._last_progress = 0.0
 
     def send(self, message: Message) -> None:
-        """Tell the parent.
+        """Tell it.
 
         Raises:
-            SearchStopped: it is gone, or listens no more. An OSError would be taken for the
-                trial's own and fail it.
+            SearchStopped: who started us is gone, or listens no more. An OSError would be taken
+                for the trial's own and fail it.
         """
         try:
-            self._connection.send(message)
+            self._convey(message)
         except OSError:
             raise SearchStopped(SIGTERM) from None
 
@@ -98,7 +140,7 @@ class Sender:
     def trial_event(self, number: int, event: Event) -> None:
         if isinstance(event, Progress):
             now = time.monotonic()
-            if now - self._last_progress < PROGRESS_SECONDS:
+            if now - self._last_progress < self._progress_seconds:
                 return
             self._last_progress = now
         self.send(TrialEvent(number, event))

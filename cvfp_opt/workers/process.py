@@ -8,9 +8,7 @@ import traceback
 from multiprocessing import connection, parent_process
 
 from cvfp_opt.errors import CvfpOptError
-from cvfp_opt.search.code import compare_code, load_code
 from cvfp_opt.search.stopping import SearchStopped, StopRequest
-from cvfp_opt.store.database.storage import open_for_search
 from cvfp_opt.training.device import set_threads
 from cvfp_opt.workers.messages import Broken, Refused, Sender
 from cvfp_opt.workers.task import Task
@@ -22,7 +20,7 @@ def work(to_parent: connection.Connection) -> None:
     SIGTERM gives the running trial back. ^C reaches the whole process group, but the parent
     alone heeds it: it blocked SIGINT for its workers from their birth.
     """
-    sender = Sender(to_parent)
+    sender = Sender(to_parent.send)
     try:
         with StopRequest(_ignore_further_sigterm) as stop:
             _stop_when_orphaned()
@@ -43,11 +41,7 @@ def _search(to_parent: connection.Connection, sender: Sender, stop: StopRequest)
         raise SearchStopped(signal.SIGTERM) from None
     stop.check()
     set_threads(task.environment["threads"])
-    plan = task.plan
-    # a worker that replaces a dead one may start hours after the study was entered
-    compare_code(plan.name, plan.code, load_code(plan.definition))
-    with open_for_search(task.location) as store:
-        task.search(store, plan.load(store), sender, stop)
+    task.join(sender, stop)
 
 
 def _ignore_further_sigterm() -> None:

@@ -1,12 +1,14 @@
 """What a worker is to do, the same in this process and in another one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
 import torch
 
 from cvfp_opt.errors import DeviceError
+from cvfp_opt.search.code import compare_code, load_code
+from cvfp_opt.search.drift import drift_lines, marked
 from cvfp_opt.search.lanes import search_in_lanes
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.observer import SearchObserver
@@ -19,11 +21,11 @@ from cvfp_opt.store.artifacts.stores import open_artifacts
 from cvfp_opt.store.claims import MAX_RETRIES, Claims
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.retry import PATIENCE_SECONDS
-from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.holding import Renewer
 from cvfp_opt.store.leases import LEASE_SECONDS
 from cvfp_opt.store.records import StudyRecord
-from cvfp_opt.training.device import resolve_device
+from cvfp_opt.training.device import resolve_device, set_threads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +69,27 @@ class Task:
     deadline: float | None = None
     lanes: int = 1
     endurance: Endurance = Endurance()
+
+    def join(self, observer: SearchObserver, stop: Stop, *, elsewhere: bool = False) -> None:
+        """Search as a worker that may start hours after the study was entered.
+
+        Args:
+            observer, stop: see ``Search``.
+            elsewhere: the environment is another one than that which entered the study.
+
+        Raises:
+            StudyError: code that the study names has changed since.
+        """
+        plan, environment = self.plan, self.environment
+        compare_code(plan.name, plan.code, load_code(plan.definition))
+        with open_for_search(self.location) as store:
+            study = plan.load(store)
+            if elsewhere:
+                differences = plan.drift(study, environment)
+                for line in drift_lines(differences):
+                    observer.notice(f"{environment['host']}: {line}")
+                environment = marked(environment, differences, plan.definition, plan.tokens)
+            replace(self, environment=environment).search(store, study, observer, stop)
 
     def search(
         self,
@@ -143,3 +166,24 @@ def threads_each(threads: int, n_jobs: int) -> int:
     if n_jobs < 1:
         raise DeviceError(f"--n-jobs: at least 1 is required, got {n_jobs}")
     return max(1, threads // n_jobs)
+
+
+def share_out(
+    device: torch.device, n_jobs: int | None, threads: int | None, *, lanes: int, remote: bool
+) -> tuple[int | None, int | None]:
+    """Workers at once, and threads of torch for each, which on this machine are set here.
+
+    Args:
+        device: of this machine.
+        n_jobs, threads: as typed.
+        lanes: trials at once in each worker.
+        remote: whether the workers are a Dask cluster's; then None stays, for the cluster to say.
+
+    Raises:
+        DeviceError: fewer than one of either.
+    """
+    available = set_threads(threads)
+    if n_jobs is None and not remote:
+        n_jobs = 1 if lanes > 1 else default_jobs(device, available)
+    each = threads_each(available, 1 if n_jobs is None else n_jobs)
+    return (n_jobs, threads) if remote else (n_jobs, set_threads(each))

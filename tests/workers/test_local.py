@@ -3,10 +3,7 @@
 import os
 import re
 import signal
-import sqlite3
-import time
 from collections.abc import Callable
-from contextlib import closing, suppress
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from subprocess import Popen
@@ -16,7 +13,17 @@ import psutil
 import pytest
 import torch
 from optuna.trial import TrialState
-from support import TINY, TINY_ARGUMENTS, Outcome, Start
+from running import (
+    SLOW_JOBS,
+    TWO_JOBS,
+    end_of,
+    finished_lines,
+    read_until,
+    states,
+    trials,
+    wait_for_trial,
+)
+from support import TINY, Outcome, Start
 
 from cvfp_opt.search.definition_file import read_sections, resolve_definition
 from cvfp_opt.search.objective import Objective
@@ -24,67 +31,6 @@ from cvfp_opt.search.stopping import SearchStopped, StopRequest
 from cvfp_opt.workers.process import _ignore_further_sigterm
 
 Invoke = Callable[..., Outcome]
-
-DATABASE = Path("storage") / "cvfp.db"
-TWO_JOBS = ["run", "quick", *TINY_ARGUMENTS, "--threads", "2", "--n-jobs", "2"]
-# Long enough that a signal sent while a trial reports still meets that trial.
-SLOWER = [
-    "training.num_iterations=30",
-    "data.train_tokens=256",
-    "model.num_layers=3",
-    "training.min_converged_ratio=1.0",
-    "search.pruner=none",
-]
-SLOWER_ARGUMENTS = [word for setting in SLOWER for word in ("--set", setting)]
-SLOW_JOBS = [*TWO_JOBS, *SLOWER_ARGUMENTS, "--n-trials", "5"]
-
-
-def trials() -> list[optuna.trial.FrozenTrial]:
-    return optuna.load_study(study_name="quick", storage=f"sqlite:///{DATABASE}").trials
-
-
-def states() -> list[TrialState]:
-    return [trial.state for trial in trials()]
-
-
-def finished_lines(out: str) -> list[str]:
-    return [line for line in out.splitlines() if line.startswith("[")]
-
-
-def read_until(process: "Popen[str]", text: str) -> str:
-    """What it prints, up to the first line that has ``text``."""
-    assert process.stdout is not None
-    read = ""
-    for line in process.stdout:
-        read += line
-        if text in line:
-            return read
-    raise AssertionError(f"ended without {text!r}:\n{read}")
-
-
-def wait_for_trial(process: "Popen[str]") -> int:
-    """Wait until a trial is well under way; the process that runs it."""
-    query = (
-        "SELECT pid FROM trials JOIN cvfp_opt_leases USING (trial_id) "
-        "JOIN trial_intermediate_values USING (trial_id) "
-        "WHERE state = 'RUNNING' AND step >= 1"
-    )
-    while process.poll() is None:
-        with suppress(sqlite3.OperationalError):  # not created yet
-            connection = sqlite3.connect(f"{DATABASE.absolute().as_uri()}?mode=ro", uri=True)
-            with closing(connection):
-                row = connection.execute(query).fetchone()
-                if row is not None:
-                    return int(row[0])
-        time.sleep(0.005)  # asks again; leaves the processor to the search
-    raise AssertionError("no trial was met")
-
-
-def end_of(process: "Popen[str]") -> tuple[int, str]:
-    """Exit code and the rest of the output."""
-    out, _ = process.communicate(timeout=120)
-    assert "Traceback" not in out
-    return process.returncode, out
 
 
 def test_two_workers_do_exactly_the_total_and_what_one_would(start: Start) -> None:
@@ -205,7 +151,7 @@ def test_workers_that_keep_dying_are_given_up(start: Start) -> None:
     assert code == 1
     assert out.count("ended with exit status 7") == 5  # two, and three replacements
     [error] = [line for line in out.splitlines() if line.startswith("Error")]
-    assert error.startswith("Error: 50 of 50 trials are left undone: 5 worker processes died")
+    assert error.startswith("Error: 50 of 50 trials are left undone: 5 workers died")
     assert set(states()) == {TrialState.WAITING}
 
 

@@ -17,7 +17,6 @@ from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.location import Location
 
 BUSY_SECONDS = 60
-_HEADER = b"SQLite format 3\0"
 
 # Their locks do not reach the other hosts, and WAL needs memory that all readers share.
 NETWORK_FILE_SYSTEMS = frozenset(
@@ -170,15 +169,19 @@ def _set_pragmas(connection: Any, record: object) -> None:
 
 
 def _check_sqlite(path: Path) -> None:
-    try:
-        with path.open("rb") as file:
-            head = file.read(len(_HEADER))
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be read: {error.strerror}") from None
-    if head and head != _HEADER:
-        raise StorageError(
-            f"{path}: an SQLite file is required, this is something else; name another --storage"
-        )
+    # SQLite itself has to look: if we opened and closed the file, the system would drop all
+    # locks that connections of this process hold on it, and another process, last to close as it
+    # thinks, would take their WAL away
+    with _ReadOnly(path) as connection:
+        try:
+            connection.execute("PRAGMA schema_version")
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorname != "SQLITE_NOTADB":
+                raise
+            raise StorageError(
+                f"{path}: an SQLite file is required, this is something else; name another "
+                "--storage"
+            ) from None
 
 
 @cache

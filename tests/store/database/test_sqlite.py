@@ -154,3 +154,12 @@ def test_many_first_opens_at_once_make_one_database() -> None:
         process.stdin.write("go\n")
         process.stdin.flush()
     assert [process.communicate()[0] for process in processes] == ["[]\n"] * 6
+
+
+def test_looking_at_a_database_keeps_the_locks_of_this_process_on_it(tmp_path: Path) -> None:
+    location = Location.of_file(tmp_path / "x.db")
+    with open_for_search(location):
+        check_writable(location)
+        visit = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT * FROM trials')"
+        subprocess.run([sys.executable, "-c", visit, str(location.file)], check=True)
+        assert (tmp_path / "x.db-wal").exists(), "the visitor took itself for the last to close"

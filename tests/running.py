@@ -1,0 +1,72 @@
+"""A search that runs in another process, seen from outside: its output and its database."""
+
+import sqlite3
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+from subprocess import Popen
+
+import optuna
+from optuna.trial import TrialState
+from support import TINY_ARGUMENTS
+
+DATABASE = Path("storage") / "cvfp.db"
+TWO_JOBS = ["run", "quick", *TINY_ARGUMENTS, "--threads", "2", "--n-jobs", "2"]
+# Long enough that a signal sent while a trial reports still meets that trial.
+SLOWER = [
+    "training.num_iterations=30",
+    "data.train_tokens=256",
+    "model.num_layers=3",
+    "training.min_converged_ratio=1.0",
+    "search.pruner=none",
+]
+SLOWER_ARGUMENTS = [word for setting in SLOWER for word in ("--set", setting)]
+SLOW_JOBS = [*TWO_JOBS, *SLOWER_ARGUMENTS, "--n-trials", "5"]
+
+
+def trials() -> list[optuna.trial.FrozenTrial]:
+    return optuna.load_study(study_name="quick", storage=f"sqlite:///{DATABASE}").trials
+
+
+def states() -> list[TrialState]:
+    return [trial.state for trial in trials()]
+
+
+def finished_lines(out: str) -> list[str]:
+    return [line for line in out.splitlines() if line.startswith("[")]
+
+
+def read_until(process: "Popen[str]", text: str) -> str:
+    """What it prints, up to the first line that has ``text``."""
+    assert process.stdout is not None
+    read = ""
+    for line in process.stdout:
+        read += line
+        if text in line:
+            return read
+    raise AssertionError(f"ended without {text!r}:\n{read}")
+
+
+def wait_for_trial(process: "Popen[str]") -> int:
+    """Wait until a trial is well under way; the process that runs it."""
+    query = (
+        "SELECT pid FROM trials JOIN cvfp_opt_leases USING (trial_id) "
+        "JOIN trial_intermediate_values USING (trial_id) "
+        "WHERE state = 'RUNNING' AND step >= 1"
+    )
+    while process.poll() is None:
+        with suppress(sqlite3.OperationalError):  # not created yet
+            connection = sqlite3.connect(f"{DATABASE.absolute().as_uri()}?mode=ro", uri=True)
+            with closing(connection):
+                row = connection.execute(query).fetchone()
+                if row is not None:
+                    return int(row[0])
+        time.sleep(0.005)  # asks again; leaves the processor to the search
+    raise AssertionError("no trial was met")
+
+
+def end_of(process: "Popen[str]") -> tuple[int, str]:
+    """Exit code and the rest of the output."""
+    out, _ = process.communicate(timeout=120)
+    assert "Traceback" not in out
+    return process.returncode, out
