@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cvfp_opt import __version__
 from cvfp_opt.model.network import ContextNetwork, ModelConfig
 from cvfp_opt.model.products import has_bfloat16
+from cvfp_opt.version import __version__
 
 STANDARD = ModelConfig()
 NUM_TOKENS = 6400

@@ -102,6 +102,14 @@ def test_every_command_of_the_page_on_drift_runs(
     assert "drift allowed in training.num_epochs" in status
 
 
+def test_every_command_of_the_page_on_handing_on_runs(
+    invoke: Callable[..., Outcome], tiny_definitions: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cvfp_opt.training.device.available_threads", lambda: 1)
+    assert run_page("docs/handing-on.md", invoke) == {"run", "best", "study", "status"}
+    assert {path.name for path in Path().iterdir()} == {"storage", "winner", "second"}
+
+
 def command_names(group: click.Group = cli, before: str = "") -> list[str]:
     """All commands there are, as they are typed."""
     names = []

@@ -12,7 +12,6 @@ from typing import NoReturn
 
 import click
 
-from cvfp_opt import __version__
 from cvfp_opt.cli.reproduce import reproduce
 from cvfp_opt.cli.run import run
 from cvfp_opt.cli.show import best, list_studies, status
@@ -22,6 +21,7 @@ from cvfp_opt.cli.train import train
 from cvfp_opt.cli.trial import trial
 from cvfp_opt.cli.verify import verify
 from cvfp_opt.errors import CvfpOptError
+from cvfp_opt.version import __version__
 
 USER_ERROR, USAGE_ERROR, BUG, INTERRUPTED = 1, 2, 3, 130
 

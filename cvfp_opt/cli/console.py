@@ -36,6 +36,17 @@ def compile_once(console: Console, definition: "StudyDefinition", device: str) -
         console.print(f"kernels compiled in {seconds:.0f} s, once after an installation")
 
 
+def blocks_for(encoding: str | None) -> str:
+    """What a sparkline is made of where text has this encoding."""
+    from cvfp_opt.report.history import ASCII, BLOCKS
+
+    try:
+        BLOCKS.encode(encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return ASCII
+    return BLOCKS
+
+
 def print_lines(lines: list[str]) -> None:
     """Plain lines to standard output; never wrapped."""
     for line in lines:

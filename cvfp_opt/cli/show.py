@@ -1,12 +1,14 @@
 """``status``, ``best``, ``list``: look at a database without changing it."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from cvfp_opt.cli.console import make_console, print_json, print_lines
+from cvfp_opt.cli.console import blocks_for, make_console, print_json, print_lines
 from cvfp_opt.cli.options import json_option, storage_option, study_name_option
 
 if TYPE_CHECKING:
@@ -14,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_summary(storage: str | None, study_name: str | None) -> "Iterator[Summary]":
-    """The summary of a study; of the only one there is if none is named."""
+def open_study(storage: str | None, study_name: str | None) -> "Iterator[Callable[[], Summary]]":
+    """What takes a summary of a study, as often as wanted; of the only one if none is named."""
     from cvfp_opt.report.summary import Summary
     from cvfp_opt.store.database.location import resolve_location
     from cvfp_opt.store.database.storage import open_for_reading
@@ -24,24 +26,52 @@ def open_summary(storage: str | None, study_name: str | None) -> "Iterator[Summa
     location = resolve_location(storage)
     with open_for_reading(location) as store:
         name = study_name or only_study_name(store)
-        yield Summary.of(load_study(store, name), location.shown, optuna_version(store))
+        optuna = optuna_version(store)
+        yield lambda: Summary.of(load_study(store, name), location.shown, optuna)
 
 
-@click.command(epilog="Example: cvfp-opt status --study-name quick")
+@contextmanager
+def open_summary(storage: str | None, study_name: str | None) -> "Iterator[Summary]":
+    """The summary of a study; of the only one there is if none is named."""
+    with open_study(storage, study_name) as look:
+        yield look()
+
+
+@click.command(epilog="Example: cvfp-opt status --study-name quick --watch")
 @storage_option
 @study_name_option
 @json_option
-def status(storage: str | None, study_name: str | None, as_json: bool) -> None:
+@click.option(
+    "--watch",
+    "seconds",
+    is_flag=False,
+    flag_value=2.0,
+    type=click.FloatRange(min=0.1),
+    metavar="[SECONDS]",
+    help="Look again every 2 seconds, or so many, until no trial runs or waits; ^C ends it.",
+)
+def status(
+    storage: str | None, study_name: str | None, as_json: bool, seconds: float | None
+) -> None:
     """Show how far a study is, and where its time went."""
+    from cvfp_opt.cli.watch import watch
+    from cvfp_opt.report.history import history_line
     from cvfp_opt.report.judgement import judge
     from cvfp_opt.report.tables import status_lines
 
-    with open_summary(storage, study_name) as summary:
-        if as_json:
-            print_json(summary.to_dict() | {"judgement": judge(summary)})
+    if seconds is not None and as_json:
+        raise click.UsageError("--watch and --json exclude each other; give one of them")
+    with open_study(storage, study_name) as look:
+        if seconds is not None:
+            watch(look, seconds, make_console())
             return
-        print_lines(status_lines(summary))
-        make_console().print(judge(summary))
+        summary = look()
+    if as_json:
+        print_json(summary.to_dict() | {"judgement": judge(summary)})
+        return
+    history = history_line(summary, blocks=blocks_for(sys.stdout.encoding))
+    print_lines(status_lines(summary, history))
+    make_console().print(judge(summary))
 
 
 @click.command(epilog="Example: cvfp-opt best --toml > winner.toml && cvfp-opt run winner.toml")
@@ -49,21 +79,47 @@ def status(storage: str | None, study_name: str | None, as_json: bool) -> None:
 @study_name_option
 @json_option
 @click.option("--toml", is_flag=True, help="Print a study definition with the parameters fixed.")
-def best(storage: str | None, study_name: str | None, as_json: bool, toml: bool) -> None:
+@click.option("--combiners", is_flag=True, help="Who wins if the score were combined otherwise.")
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Train it again, and write weights and model card here; as `study publish`.",
+)
+def best(
+    storage: str | None,
+    study_name: str | None,
+    as_json: bool,
+    toml: bool,
+    combiners: bool,
+    save: Path | None,
+) -> None:
     """Show the best trial: parameters, metrics, audit."""
+    from cvfp_opt.cli.publish import save_trial
     from cvfp_opt.report.best import best_lines, best_toml, require_best
+    from cvfp_opt.report.combiners import audit_combiners, combiners_table
     from cvfp_opt.report.judgement import judge
 
-    if toml and as_json:
-        raise click.UsageError("--toml and --json exclude each other; give one of them")
+    if [toml, as_json, combiners].count(True) > 1:
+        raise click.UsageError("--toml, --json and --combiners exclude each other; give one")
     with open_summary(storage, study_name) as summary:
-        if toml:
-            click.echo(best_toml(summary), nl=False)
-        elif as_json:
-            print_json(require_best(summary).to_dict() | {"judgement": judge(summary)})
-        else:
-            print_lines([*best_lines(summary), ""])
-            make_console().print(judge(summary))
+        winner = require_best(summary)
+    combined = audit_combiners(summary.trials, winner)
+    if toml:
+        click.echo(best_toml(summary), nl=False)
+    elif as_json:
+        found = {"judgement": judge(summary), "combiners": combined and combined.to_dict()}
+        print_json(winner.to_dict() | found)
+    elif combiners:
+        if combined is not None:
+            make_console().print(combiners_table(combined))
+    else:
+        print_lines([*best_lines(summary), ""])
+        make_console().print(judge(summary))
+    if combined is not None and not (toml or as_json):
+        make_console().print(f"{combined.sentence}.")
+    if save is not None:
+        save_trial(summary, save, stderr=toml or as_json)
 
 
 @click.command("list", epilog="Example: cvfp-opt list --storage sqlite:///storage/cvfp.db")

@@ -8,6 +8,7 @@ from cvfp_opt.cli.console import print_json, print_lines
 from cvfp_opt.cli.doctor import doctor
 from cvfp_opt.cli.moving import copy_study, export_study, import_study, merge_studies
 from cvfp_opt.cli.options import artifacts_option, json_option, storage_option
+from cvfp_opt.cli.publish import publish
 from cvfp_opt.cli.show import list_studies, open_summary
 
 MOVES = (export_study, import_study, copy_study, merge_studies)
@@ -15,7 +16,7 @@ MOVES = (export_study, import_study, copy_study, merge_studies)
 
 @click.group(epilog="Example: cvfp-opt study show quick")
 def study() -> None:
-    """Look at studies, move, join, mend, rename and delete them."""
+    """Look at studies, hand on, move, join, mend, rename and delete them."""
 
 
 @click.command(epilog="Example: cvfp-opt study show quick --json")
@@ -80,5 +81,5 @@ def rename(old: str, new: str, storage: str | None) -> None:
     click.echo(f"study {old} is study {new} now")
 
 
-for command in (list_studies, show, delete, rename, *MOVES, doctor):
+for command in (list_studies, show, delete, rename, publish, *MOVES, doctor):
     study.add_command(command)

@@ -84,7 +84,7 @@ def _of_checkpoint(checkpoint: Path) -> dict[str, Any]:
     from cvfp_opt.errors import CheckpointError
     from cvfp_opt.store.checkpoints import read_checkpoint
 
-    audit: dict[str, Any] | None = read_checkpoint(checkpoint)[1].result.get("audit")
+    audit: dict[str, Any] | None = read_checkpoint(checkpoint).account.result.get("audit")
     if not audit:
         raise CheckpointError(f"{checkpoint}: its run was not audited: it has no residuals")
     return audit

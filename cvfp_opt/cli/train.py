@@ -83,7 +83,7 @@ def _train(
     from cvfp_opt.cli.console import compile_once
     from cvfp_opt.cli.training_table import resumable
     from cvfp_opt.search.objective import Objective
-    from cvfp_opt.search.single import FileKeeper, run_resumable, save_network
+    from cvfp_opt.search.single import FileKeeper, Trained, run_resumable, save_network
 
     tokens = definition.load_tokens()
     objective = Objective(
@@ -95,7 +95,14 @@ def _train(
         keeper = FileKeeper(definition, tokens, environment, table.notice)
         result = run_resumable(run, table.observe, keeper)
     if save is not None:
-        save_network(save, run.network, definition, result, environment)
+        trained = Trained(
+            objective=objective,
+            network=run.network,
+            result=result,
+            environment=environment,
+            seed=definition.search.seed,
+        )
+        save_network(save, trained)
     keeper.finished()
     return result
 

@@ -222,8 +222,8 @@ def drift_lines(summary: Summary) -> list[str]:
     return lines
 
 
-def status_lines(summary: Summary) -> list[str]:
-    """A study's state in a few lines."""
+def status_lines(summary: Summary, history: str = "") -> list[str]:
+    """A study's state in a few lines; ``history`` is one of them, see report.history."""
     counts = ", ".join(f"{n} {state}" for state, n in summary.counts.items() if n)
     lines = [
         f"study {summary.name} in {summary.url}",
@@ -240,6 +240,7 @@ def status_lines(summary: Summary) -> list[str]:
     if best is not None and best.value is not None:
         untrained = f" (untrained {number(untrained_score(best))})" if best.audit else ""
         lines.append(f"best: trial {best.number} with {value_words(summary, best)}{untrained}")
+    lines += [history] if history else []
     lines += drift_lines(summary)
     seconds = summary.seconds
     total = sum(seconds.values())

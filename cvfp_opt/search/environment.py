@@ -12,9 +12,9 @@ from typing import Any
 import torch
 
 import cvfp_opt
-from cvfp_opt import __version__
 from cvfp_opt.model.passes import default_reader
 from cvfp_opt.model.products import has_bfloat16
+from cvfp_opt.version import __version__
 
 _PACKAGES = ("torch", "optuna", "numpy", "numba", "tokenizers")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.search.definition import StudyDefinition
@@ -60,13 +61,7 @@ class Objective:
         network = ContextNetwork(
             definition.model, layernorm_mix=parameters.layernorm_mix, generator=weights
         )
-        table = self.tokens.table
-        if table is None:
-            table = random_embeddings(
-                self.tokens.vocabulary_size,
-                definition.model.embedding_size,
-                torch_generator(seed, number, Purpose.EMBEDDINGS),
-            )
+        table = self.embeddings(number, seed=seed)
         return TrainingRun(
             network=network.to(self.device),
             train=table[self.tokens.train].to(self.device),  # (T, E)
@@ -80,6 +75,16 @@ class Objective:
             objective=definition.objective,
             minibatch_generator=torch_generator(seed, number, Purpose.MINIBATCHES),
             audit_generator=torch_generator(seed, number, Purpose.AUDIT),
+        )
+
+    def embeddings(self, number: int, *, seed: int) -> Tensor:
+        """The (vocabulary, E) layer-normalised table of a trial: the text's, or drawn for it."""
+        if self.tokens.table is not None:
+            return self.tokens.table
+        return random_embeddings(
+            self.tokens.vocabulary_size,
+            self.definition.model.embedding_size,
+            torch_generator(seed, number, Purpose.EMBEDDINGS),
         )
 
     def __call__(

@@ -3,20 +3,22 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from cvfp_opt.errors import CheckpointError, StorageError
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.keeping import BITS_DEPEND_ON, arrays_of, snapshot_of
-from cvfp_opt.search.objective import never
+from cvfp_opt.search.objective import Objective, never
 from cvfp_opt.search.stopping import SearchStopped
-from cvfp_opt.store.checkpoints import Account, read_checkpoint, write_checkpoint
+from cvfp_opt.store.checkpoints import Account, Checkpoint, read_checkpoint, write_checkpoint
 from cvfp_opt.store.records import completed
 from cvfp_opt.store.snapshots import SnapshotFile
 from cvfp_opt.training.data import Tokens
@@ -24,7 +26,9 @@ from cvfp_opt.training.events import Observer
 from cvfp_opt.training.result import TrainingResult
 from cvfp_opt.training.run import TrainingRun
 from cvfp_opt.training.snapshot import Snapshot
+from cvfp_opt.training.tokenizer import is_shipped, shipped_digest
 from cvfp_opt.training.trainers import TRAINERS
+from cvfp_opt.version import __version__
 
 # A run that is over sooner is not worth a file of hundreds of megabytes.
 MIN_SECONDS_KEPT = 30.0
@@ -117,42 +121,107 @@ def run_resumable(run: TrainingRun, observe: Observer, keeper: FileKeeper) -> Tr
         raise
 
 
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A run that came to its end, with what it began from.
+
+    Attributes:
+        objective: its definition searches nothing.
+        network: trained.
+        result: of the run.
+        environment: it ran on.
+        seed, number: what all that is random came from, see store.births.
+    """
+
+    objective: Objective
+    network: ContextNetwork
+    result: TrainingResult
+    environment: dict[str, Any]
+    seed: int
+    number: int = 0
+
+
 def save_network(
-    folder: Path,
-    network: ContextNetwork,
-    definition: StudyDefinition,
-    result: TrainingResult,
-    environment: dict[str, Any],
+    folder: Path, trained: Trained, *, origin: Mapping[str, Any] | None = None, card: str = ""
 ) -> None:
-    """Write a trained network as a checkpoint. Raises CheckpointError."""
-    weights = {k: v.detach().cpu().contiguous().numpy() for k, v in network.state_dict().items()}
+    """Write a trained network, and what it takes to use it, as a checkpoint.
+
+    Args:
+        folder: a new one.
+        trained: what to write.
+        origin: to add to the account's.
+        card: Markdown.
+
+    Raises:
+        CheckpointError: the folder can't be written.
+    """
+    definition, tokens = trained.objective.definition, trained.objective.tokens
+    tokenizer = "" if is_shipped(tokens.tokenizer) else tokens.tokenizer.to_str()
+    known = {"version": __version__, "sha256": shipped_digest()}
+    if tokenizer:
+        known = {"sha256": hashlib.sha256(tokenizer.encode()).hexdigest()}
+    table = trained.objective.embeddings(trained.number, seed=trained.seed)
     account = Account(
         definition=definition.to_dict(),
         parameters=asdict(definition.hyperparameters()),
-        result=result.to_dict(),
-        environment=environment,
+        result=trained.result.to_dict(),
+        environment=trained.environment,
+        tokenizer=known,
+        origin={
+            "seed": trained.seed,
+            "number": trained.number,
+            "data_digest": tokens.digest,
+            "sources": tokens.sources,
+            **(origin or {}),
+        },
     )
-    write_checkpoint(folder, weights, account)
+    state = trained.network.state_dict()
+    checkpoint = Checkpoint(
+        account=account,
+        weights={name: _array(value) for name, value in state.items()},
+        embeddings=_array(table),
+        tokenizer=tokenizer,
+        card=card,
+    )
+    write_checkpoint(folder, checkpoint)
 
 
-def load_network(folder: Path) -> tuple[ContextNetwork, StudyDefinition, Account]:
-    """A network back from a checkpoint.
+def load_network(folder: Path) -> tuple[ContextNetwork, StudyDefinition, Checkpoint]:
+    """A network back from a checkpoint, of any format.
 
     Raises:
         CheckpointError: unreadable, or the weights do not fit the definition's sizes.
+        DefinitionError: its definition is none.
     """
-    weights, account = read_checkpoint(folder)
-    definition = StudyDefinition.from_dict(completed(account.definition))
+    checkpoint = read_checkpoint(folder)
+    definition = StudyDefinition.from_dict(completed(checkpoint.account.definition))
+    model = definition.model
+    width = model.context_size + model.embedding_size
+    # before any memory is taken for it: the definition is as untrusted as the rest
+    expected = model.num_layers * (width * width + 3 * width)
+    found = sum(array.size for array in checkpoint.weights.values())
+    if found != expected:
+        raise CheckpointError(
+            f"{folder}: weights of another size or architecture than its definition: "
+            f"{expected} numbers are required, there are {found}"
+        )
     network = ContextNetwork(
-        definition.model,
+        model,
         layernorm_mix=definition.hyperparameters().layernorm_mix,
         generator=torch.Generator().manual_seed(0),
     )
     try:
-        network.load_state_dict({name: torch.from_numpy(a) for name, a in weights.items()})
+        network.load_state_dict(
+            {name: torch.from_numpy(array) for name, array in checkpoint.weights.items()}
+        )
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(
             f"{folder}: weights of another size or architecture than its definition: {reason}"
         ) from None
-    return network, definition, account
+    return network, definition, checkpoint
+
+
+def _array(tensor: Tensor) -> NDArray[Any]:
+    array: NDArray[Any] = tensor.detach().cpu().contiguous().numpy()
+    return array

@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from cvfp_opt.errors import DataError, DefinitionError, nearest
@@ -96,6 +97,7 @@ class Tokens:
         held_out: (V,) int64 ids of the text that follows.
         num_validation: V if the validation split is the tail of ``train``; 0 if it is
             ``held_out``.
+        tokenizer: that made them.
         vocabulary_size: ids lie below it.
         table: (vocabulary, E) layer-normalised embeddings; None if each trial draws its own.
         digest: SHA-256 over all ids, hexadecimal.
@@ -105,6 +107,7 @@ class Tokens:
     train: Tensor
     held_out: Tensor
     num_validation: int
+    tokenizer: Tokenizer
     vocabulary_size: int
     table: Tensor | None
     digest: str
@@ -151,6 +154,7 @@ def load_tokens(
         train=chosen[: config.train_tokens],
         held_out=chosen[config.train_tokens :],
         num_validation=config.num_validation if config.validation == "train_tail" else 0,
+        tokenizer=vocabulary.tokenizer,
         vocabulary_size=vocabulary.size,
         table=vocabulary.table,
         sources={"data": {"source": config.source} | origin, "embedding": vocabulary.identity},

@@ -1,5 +1,6 @@
 """The byte-level BPE tokenizer shipped with the package: any text, no unknown tokens."""
 
+import hashlib
 from functools import cache
 from pathlib import Path
 
@@ -15,3 +16,13 @@ MAX_TOKEN_LENGTH = 24
 def load_tokenizer() -> Tokenizer:
     """The shipped tokenizer."""
     return Tokenizer.from_file(str(TOKENIZER))
+
+
+def shipped_digest() -> str:
+    """SHA-256 of the shipped tokenizer's file, hexadecimal."""
+    return hashlib.sha256(TOKENIZER.read_bytes()).hexdigest()
+
+
+def is_shipped(tokenizer: Tokenizer) -> bool:
+    """Whether a tokenizer is the shipped one, wherever it came from."""
+    return tokenizer.to_str() == load_tokenizer().to_str()

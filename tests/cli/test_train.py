@@ -14,7 +14,7 @@ from support import TINY_ARGUMENTS, Outcome
 
 from cvfp_opt.errors import CheckpointError
 from cvfp_opt.search.single import load_network
-from cvfp_opt.store.checkpoints import ACCOUNT
+from cvfp_opt.store.checkpoints import ACCOUNT, read_checkpoint, write_checkpoint
 from cvfp_opt.training.run import weights_digest
 
 Invoke = Callable[..., Outcome]
@@ -61,10 +61,10 @@ def test_a_parameter_that_is_not_fixed_is_asked_for(invoke: Invoke) -> None:
 
 def test_a_checkpoint_holds_the_very_network(invoke: Invoke) -> None:
     saved = json.loads(invoke(*WORDS, "--json", "--save", "net").out)
-    network, definition, account = load_network(Path("net"))
+    network, definition, checkpoint = load_network(Path("net"))
     assert weights_digest(network) == saved["weights_digest"]
     assert definition.to_dict()["space"] == POINT
-    assert account.result["iterations"] == saved["iterations"]
+    assert checkpoint.account.result["iterations"] == saved["iterations"]
     with torch.no_grad():
         assert network(torch.zeros(8), torch.zeros(6)).shape == (8,)
 
@@ -84,12 +84,11 @@ def test_a_run_that_diverges_says_where_and_ends_with_1(invoke: Invoke) -> None:
 
 def test_weights_of_another_size_are_refused(invoke: Invoke) -> None:
     invoke(*WORDS, "--save", "net")
-    path = Path("net") / ACCOUNT
-    value = json.loads(path.read_text())
-    value["definition"]["model"]["context_size"] = 9
-    path.write_text(json.dumps(value))
+    found = read_checkpoint(Path("net"))
+    found.account.definition["model"]["context_size"] = 1 << 40
+    write_checkpoint(Path("huge"), found)
     with pytest.raises(CheckpointError, match="another size or architecture"):
-        load_network(Path("net"))
+        load_network(Path("huge"))
 
 
 def test_verify_checks_a_checkpoint_and_a_definition(invoke: Invoke) -> None:
@@ -176,7 +175,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
     ours, theirs = (
         json.loads((Path(name) / ACCOUNT).read_text()) for name in ("resumed", "undisturbed")
     )
-    assert ours["weights_sha256"] == theirs["weights_sha256"]
+    assert ours["files"] == theirs["files"]
     assert ours["result"]["iterations"] == theirs["result"]["iterations"]
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Self
 
-from cvfp_opt import __version__
 from cvfp_opt.errors import ArchiveError
 from cvfp_opt.store.moving.dump import Dump
 from cvfp_opt.store.moving.safe_zip import ARTIFACTS
 from cvfp_opt.store.moving.schema import Value
+from cvfp_opt.version import __version__
 
 # Of the file. Raise it when old readers would misread, and keep reading the old.
 FORMAT = 1

@@ -1,0 +1,85 @@
+"""``study publish``, and ``best --save``: a winner as a folder that others can use."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cvfp_opt.cli.options import storage_option
+from cvfp_opt.cli.show import open_summary
+
+if TYPE_CHECKING:
+    from cvfp_opt.report.summary import Summary
+    from cvfp_opt.search.repeat import Conditions
+
+
+@click.command(epilog="Example: cvfp-opt study publish quick winner")
+@click.argument("name")
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@storage_option
+@click.option(
+    "--trial", type=click.IntRange(min=0), metavar="N", help="Another trial than the best."
+)
+@click.option("--data", type=click.Path(), help="Where its text lies now, if not where it lay.")
+@click.option("--device", metavar="cpu|cuda", help="[default: the trial's own]")
+@click.option("--threads", type=click.IntRange(min=1), help="[default: the trial's own]")
+@click.option("--allow-code", is_flag=True, help="Run losses and schedules that the study names.")
+@click.option(
+    "--allow-drift",
+    is_flag=True,
+    help="Hand on what comes out even if it has other weights; its card says so.",
+)
+def publish(
+    name: str,
+    folder: Path,
+    storage: str | None,
+    trial: int | None,
+    data: str | None,
+    device: str | None,
+    threads: int | None,
+    allow_code: bool,
+    allow_drift: bool,
+) -> None:
+    """Hand a study's best trial on: weights, configuration, metrics, model card.
+
+    The database keeps no weights of finished trials: the trial is trained again from its record,
+    and has to end with the same weights to the bit. `cvfp_opt.load(DIR)` opens the folder.
+    """
+    from cvfp_opt.search.repeat import Conditions
+
+    conditions = Conditions(data=data, device=device, threads=threads, allow_code=allow_code)
+    with open_summary(storage, name) as summary:
+        pass  # a snapshot: training needs no database
+    save_trial(summary, folder, trial, conditions, allow_drift=allow_drift)
+
+
+def save_trial(
+    summary: "Summary",
+    folder: Path,
+    number: int | None = None,
+    conditions: "Conditions | None" = None,
+    *,
+    allow_drift: bool = False,
+    stderr: bool = False,
+) -> None:
+    """Train a trial again, the best one by default, and write it. ``stderr``: say so there."""
+    from cvfp_opt.cli.console import compile_once, make_console
+    from cvfp_opt.cli.training_table import resumable
+    from cvfp_opt.report.best import require_best
+    from cvfp_opt.search.publish import plan_publication
+
+    console = make_console(stderr=stderr)
+    trial = require_best(summary) if number is None else summary.trial(number)
+    plan = plan_publication(
+        summary, trial, folder, conditions, console.print, allow_drift=allow_drift
+    )
+    definition = plan.repetition.objective.definition
+    compile_once(console, definition, str(plan.repetition.objective.device))
+    console.print(
+        f"training trial {trial.number} of study {summary.name} again: no weights are kept",
+        markup=False,
+    )
+    with resumable(console, definition, notices=False) as table:
+        identical = plan.write(table.observe)
+    same = "the same weights, to the bit" if identical else "NOT identical, and marked so"
+    console.print(f"{same}: {folder}", markup=False, soft_wrap=True)

@@ -1,0 +1,86 @@
+"""``status --watch``: look at a study again and again, until nothing runs or waits in it."""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.live import Live
+
+from cvfp_opt.cli.console import blocks_for
+
+if TYPE_CHECKING:
+    from cvfp_opt.report.summary import Summary
+
+# Looks that find nothing running: between two trials of one worker there is a moment as well.
+LOOKS_AT_REST = 2
+
+
+def watch(look: "Callable[[], Summary]", seconds: float, console: Console) -> None:
+    """Draw on a terminal, print lines in a log; ends with the study, or with ^C and its code.
+
+    Args:
+        look: takes a snapshot of the study.
+        seconds: between two.
+        console: standard output.
+    """
+    from cvfp_opt.search.stopping import SearchStopped, StopRequest
+
+    try:
+        with StopRequest(lambda: None) as stop:
+
+            def pause() -> None:
+                end = time.monotonic() + seconds
+                while (left := end - time.monotonic()) > 0:
+                    stop.check()
+                    time.sleep(min(left, 0.1))
+
+            if console.is_terminal:
+                _draw(look, pause, console)
+            else:
+                _print(look, pause, console)
+    except SearchStopped as stopped:
+        sys.exit(stopped.exit_code)
+
+
+def _draw(look: "Callable[[], Summary]", pause: Callable[[], None], console: Console) -> None:
+    from cvfp_opt.report.watching import WatchView
+
+    view = WatchView(look(), blocks_for(console.encoding))
+    with Live(view, console=console, refresh_per_second=4):
+        follow(look, view.show, pause)
+
+
+def _print(look: "Callable[[], Summary]", pause: Callable[[], None], console: Console) -> None:
+    """A line for each change."""
+    from cvfp_opt.report.watching import watch_line
+
+    told: list[object] = []
+
+    def show(summary: "Summary") -> None:
+        state = [summary.counts, summary.best and summary.best.number]
+        if state != told:
+            told[:] = state
+            line = watch_line(summary, time.time(), blocks_for(console.encoding))
+            console.print(line, markup=False, soft_wrap=True)
+
+    follow(look, show, pause)
+
+
+def follow(
+    look: "Callable[[], Summary]",
+    show: "Callable[[Summary], None]",
+    pause: Callable[[], None],
+) -> None:
+    """Look, show, pause, until a study with trials was at rest in LOOKS_AT_REST looks."""
+    at_rest = 0
+    while True:
+        summary = look()
+        show(summary)
+        counts = summary.counts
+        resting = summary.trials and not counts["running"] and not counts["waiting"]
+        at_rest = at_rest + 1 if resting else 0
+        if at_rest == LOOKS_AT_REST:
+            return
+        pause()

@@ -1,0 +1,127 @@
+"""The model card: what it says in which case, and that it shows a user's text as text."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cvfp_opt.report.card import CardFacts, code, escaped, model_card
+from cvfp_opt.search.definition import StudyDefinition
+from cvfp_opt.store.records import TrialRecord
+
+
+def read(convergence: float, rank: float) -> dict[str, float]:
+    return {"convergence": convergence, "convergence_strict": 0.5, "effective_rank": rank}
+
+
+AUDIT = {
+    "baseline": {"score": 0.45},
+    "frozen_train": read(0.991, 0.80),
+    "frozen_validation": read(0.97, 0.75),
+    "frozen_held_out": read(0.62, 0.70),
+    "lyapunov_exponent": -0.15,
+    "global_attractor": False,
+    "near_zero": False,
+    "identity_map": False,
+}
+METRICS = {"convergence_rate": 0.97, "effective_rank": 0.8, "score": 0.885}
+TRIAL = TrialRecord(
+    number=7,
+    state="complete",
+    value=0.885,
+    params={"dist_reg_weight": 0.55},
+    scored=METRICS,
+    metrics=METRICS | {f"validation_{key}": 0.5 for key in METRICS},
+    audit=AUDIT,
+    environment={
+        "versions": {"torch": "2.13.0"},
+        "device": "cpu",
+        "threads": 2,
+        "weights_digest": "abc123",
+    },
+)
+
+
+def facts(**fields: Any) -> CardFacts:
+    whole: dict[str, Any] = {
+        "study": "quick",
+        "trial": TRIAL,
+        "recorded_score": 0.9,
+        "judgement": "It scores 0.885.",
+        "definition": StudyDefinition().to_dict(),
+        "birth": {"uuid": "u" * 32, "seed": 3, "number": 5},
+        "sources": {"data": {"source": "embedded"}, "embedding": {"source": "random"}},
+        "data_digest": "def456",
+        "num_parameters": 1_234_567,
+        "folder": "winner",
+    }
+    return CardFacts(**(whole | fields))
+
+
+def card(**fields: Any) -> str:
+    return model_card(facts(**fields))
+
+
+def test_it_holds_figures_parameters_origin_and_how_to_use_it() -> None:
+    text = card(trials={"complete": 9, "pruned": 2, "fail": 0})
+    for line in (
+        "# A CVFP network: trial 7 of study quick",
+        "**It scores 0.885.**",
+        'model = cvfp_opt.load("winner")',
+        "| convergence rate | 97.0% | 50.0% |",
+        "| it never saw | 62.0% | 50.0% | 70.0% |",
+        "| `dist_reg_weight` | 0.55 |",
+        "- text: embedded, the first 6400 tokens",
+        "- digest of the tokens: `def456`",
+        "- seed 3, number 5: all that is random",
+        f"- trial `{'u' * 32}`, one of 9 complete, 2 pruned",
+        "- digest of the weights: `abc123`, the one in the study's record",
+    ):
+        assert f"\n{line}\n" in f"\n{text}", line
+    assert "1,234,567 parameters" in text
+    assert "Not identical" not in text
+
+
+def test_the_audit_is_said_in_words() -> None:
+    text = card()
+    assert "On text it was trained on it has a fixed point: 99.1% of tokens" in text
+    assert "On text it never saw it has no fixed point: 62.0% of tokens" in text
+    assert "The rank on unseen text is 10.0 points lower" in text
+    assert "It forgets where it started (Lyapunov exponent -0.150 per token)" in text
+    assert "It is not degenerate" in text
+
+
+@pytest.mark.parametrize(
+    ("audit", "words"),
+    [
+        ({"lyapunov_exponent": 0.3}, "It does not forget where it started"),
+        ({"lyapunov_exponent": None}, "It forgets where it started (Lyapunov exponent - per"),
+        ({"near_zero": True}, "**Degenerate: all contexts are practically zero.**"),
+    ],
+)
+def test_what_the_audit_found_wrong_is_said(audit: dict[str, Any], words: str) -> None:
+    assert words in card(trial=replace(TRIAL, audit=AUDIT | audit))
+
+
+def test_other_weights_than_the_records_come_first() -> None:
+    text = card(difference="torch 2.14.0 (was 2.13.0)")
+    assert text.splitlines()[2].startswith("> **Not identical.**")
+    assert "torch 2.14.0 (was 2.13.0)" in text
+    assert "the trial's own score was 0.900" in text
+    assert "the one in the study's record" not in text
+
+
+def test_a_users_text_is_shown_as_it_is() -> None:
+    name = "<script>alert(1)</script>\n# [x](http://y) *z* `q`"
+    text = card(study=name, sources={"data": {"source": name}}, folder='a"b')
+    assert "<script>" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; \\# \\[x\\](http://y) \\*z\\* \\`q\\`" in text
+    assert len([line for line in text.splitlines() if line.startswith("# ")]) == 1
+    assert 'cvfp_opt.load("a\\"b")' in text
+    assert escaped("a|b") == "a\\|b"
+    assert code("a`b|\nc") == "`a'b/ c`"
+
+
+def test_where_a_text_lies_on_a_disk_is_nobodys_business() -> None:
+    sources = {"data": {"source": "text", "path": "/home/me/secret.txt"}}
+    assert "secret" not in card(sources=sources)
