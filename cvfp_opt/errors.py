@@ -40,6 +40,10 @@ class ArchiveError(CvfpOptError):
     """An exported study is damaged, of another kind, or made to do harm."""
 
 
+class ReportError(CvfpOptError):
+    """A report or picture cannot be made or written."""
+
+
 class SearchError(CvfpOptError):
     """The search stopped itself and says why."""
 

@@ -135,7 +135,9 @@ def draw(info: Curves) -> go.Figure:
                 col=1,
             )
         if rate:
-            figure.update_yaxes(tickformat=".0%", rangemode="tozero", row=row, col=1)
+            figure.update_yaxes(tickformat=".0%", range=[-0.05, 1.07], row=row, col=1)
+    if max(len(curve.passes) for curve in info.curves) <= 20:
+        figure.update_xaxes(dtick=1)  # there is no half a pass
     figure.update_xaxes(title="pass", row=count, col=1)
     figure.update_layout(legend={"y": 1 + 0.14 / count}, margin={"t": 64})
     return figure

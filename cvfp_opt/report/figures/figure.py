@@ -95,6 +95,7 @@ def style(figure: go.Figure, *, height: int) -> None:
         hovermode="closest",
     )
     figure.update_xaxes(automargin=True, gridcolor="rgba(125,131,140,0.22)", zeroline=False)
+    figure.update_xaxes(title_standoff=8)
     figure.update_yaxes(automargin=True, gridcolor="rgba(125,131,140,0.22)", zeroline=False)
 
 

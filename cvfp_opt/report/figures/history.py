@@ -137,6 +137,7 @@ def draw(info: History) -> go.Figure:
             line={"shape": "hv", "color": GREEN, "width": 2},
             hovertemplate="best up to trial %{x}: %{y:.4f}<extra></extra>",
         )
-    figure.update_xaxes(title="trial", rangemode="nonnegative")
+    last = info.attempts[-1].number
+    figure.update_xaxes(title="trial", range=[-0.5 - 0.01 * last, last + 0.5 + 0.01 * last])
     figure.update_yaxes(title=info.name)
     return figure

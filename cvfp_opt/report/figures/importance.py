@@ -42,7 +42,7 @@ class Importance:
             return ""
         name, share = self.shares[0]
         words = f"Of what told the best tenth of {self.num_trials} complete trials from the rest, "
-        words += f"{share:.0%} is {short_name(name)} (PED-ANOVA; the shares sum to 100%)."
+        words += f"{share:.0%} is {name} (PED-ANOVA; the shares sum to 100%)."
         return f"{self.caution} {words}".strip()
 
     def rows(self) -> Rows:

@@ -35,7 +35,7 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "pareto": Kind(title="Convergence against rank", info=tradeoff.trade_off, draw=tradeoff.draw),
+    "pareto": Kind(title="The trade-off", info=tradeoff.trade_off, draw=tradeoff.draw),
     "history": Kind(title="Score of each trial", info=history.history, draw=history.draw),
     "thresholds": Kind(
         title="Convergence at any threshold", info=thresholds.thresholds, draw=thresholds.draw

@@ -54,10 +54,10 @@ class Parallel:
                 continue
             if dimension.choices:
                 kinds = dict.fromkeys(str(value) for value in values)
-                words.append(f"{dimension.label} {' or '.join(kinds)}")
+                words.append(f"{dimension.name} {' or '.join(kinds)}")
             else:
                 low, high = parameter(min(values), 3), parameter(max(values), 3)
-                words.append(f"{dimension.label} {low}" + (f" to {high}" if high != low else ""))
+                words.append(f"{dimension.name} {low}" + (f" to {high}" if high != low else ""))
         part = f"best {len(best)} of {len(self.trials)} complete trials have"
         if len(best) == 1:
             part = f"best of {len(self.trials)} complete trials has"

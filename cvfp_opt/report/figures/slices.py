@@ -1,5 +1,6 @@
 """The value of each trial over one parameter at a time."""
 
+import math
 from typing import Any
 
 import plotly.graph_objects as go
@@ -20,7 +21,7 @@ def draw(info: Parallel) -> go.Figure:
     count = len(info.dimensions)
     rows = -(-count // COLUMNS)
     figure = make_subplots(
-        rows=rows, cols=min(count, COLUMNS), vertical_spacing=0.22 / rows, horizontal_spacing=0.12
+        rows=rows, cols=min(count, COLUMNS), vertical_spacing=0.3 / rows, horizontal_spacing=0.12
     )
     style(figure, height=PANEL_HEIGHT * rows + 40)
     for place, dimension in enumerate(info.dimensions):
@@ -66,5 +67,14 @@ def add_slice(figure: go.Figure, info: Parallel, dimension: Dimension, **cell: A
         order = [plain(choice) for choice in dimension.choices]
         figure.update_xaxes(type="category", categoryorder="array", categoryarray=order, **cell)
     elif dimension.log:
-        figure.update_xaxes(type="log", dtick="D2", **cell)
+        ticks = _ticks(dimension.low, dimension.high)
+        words = [f"{tick:g}" for tick in ticks]
+        figure.update_xaxes(type="log", tickvals=ticks, ticktext=words, **cell)
     figure.update_yaxes(title=info.name, **cell)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times the powers of ten within bounds, with some air."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
+    return [tick for tick in ticks if 0.9 * low <= tick <= 1.1 * high]

@@ -49,7 +49,7 @@ def test_trade_off_knows_front_winner_and_what_to_compare() -> None:
     assert found.untrained == (0.1, 0.88)
     assert found.reported == REPORTED
     last = [row[0] for row in found.rows().rows[-3:]]
-    assert last == ["untrained net", "the report's test 1", "the report's test 2"]
+    assert last == ["untrained net", "original test 1", "original test 2"]
 
 
 def test_trade_off_of_the_validation_text_has_its_untrained_net() -> None:
@@ -83,8 +83,8 @@ def test_the_picture_has_all_trials_the_winner_and_the_comparisons() -> None:
     assert sizes == {
         "trials": 1,
         "front": 2,
-        "the report's test 1": 1,
-        "the report's test 2": 1,
+        "original test 1": 1,
+        "original test 2": 1,
         "untrained net": 1,
         "winner: trial 1": 1,
     }
