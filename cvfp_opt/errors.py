@@ -44,6 +44,10 @@ class ClusterError(CvfpOptError):
     """A Dask cluster cannot be reached, or is not fit for the search."""
 
 
+class ReportError(CvfpOptError):
+    """A report or picture cannot be made or written."""
+
+
 class SearchError(CvfpOptError):
     """The search stopped itself and says why."""
 

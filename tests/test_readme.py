@@ -12,6 +12,7 @@ import tomlkit
 from support import REPOSITORY, TINY, Outcome
 
 from cvfp_opt.cli import cli
+from cvfp_opt.report.figures.kinds import KINDS
 from cvfp_opt.search import definition_file
 
 README_COMMANDS = {
@@ -108,6 +109,17 @@ def test_every_command_of_the_page_on_handing_on_runs(
     monkeypatch.setattr("cvfp_opt.training.device.available_threads", lambda: 1)
     assert run_page("docs/handing-on.md", invoke) == {"run", "best", "study", "status"}
     assert {path.name for path in Path().iterdir()} == {"storage", "winner", "second"}
+
+
+def test_every_command_of_the_page_on_reports_runs(
+    invoke: Callable[..., Outcome], tiny_definitions: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cvfp_opt.training.device.available_threads", lambda: 1)
+    assert run_page("docs/report.md", invoke) == {"run", "report", "plot", "compare"}
+    for name in ("report.html", "both.html", "pareto.html", "history.html"):
+        assert Path(name).stat().st_size < 6 * 2**20
+    text = (REPOSITORY / "docs" / "report.md").read_text()
+    assert all(f"| `{kind}` |" in text for kind in KINDS)
 
 
 def command_names(group: click.Group = cli, before: str = "") -> list[str]:

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import click
 
+from cvfp_opt.cli.report import compare, plot, report
 from cvfp_opt.cli.reproduce import reproduce
 from cvfp_opt.cli.run import run
 from cvfp_opt.cli.show import best, list_studies, status
@@ -46,6 +47,9 @@ for command in (
     thresholds,
     status,
     best,
+    report,
+    plot,
+    compare,
     list_studies,
     study,
     trial,

@@ -1,9 +1,12 @@
 """One sentence on whether to believe the winner, from its audit alone."""
 
 import math
+from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from cvfp_opt.report.summary import Summary, untrained_score
+from cvfp_opt.report.tables import number
 from cvfp_opt.store.records import TrialRecord, definition_of
 
 # The spread of the score over seeds is of this order: see docs/experiments.md.
@@ -11,6 +14,23 @@ SCORE_NOISE = 0.01
 # Of a fixed point, practically all tokens agree between two reads.
 FIXED_POINT = 0.95
 NEAR_BOUND = 0.03
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that the audit says.
+
+    Attributes:
+        text: a clause, with its figures.
+        good: whether it speaks for the score; None where it settles nothing.
+        decides: whether a score is not to be believed at all where this is not good.
+        short: the clause in a few words, where it speaks against the score.
+    """
+
+    text: str
+    good: bool | None
+    decides: bool = False
+    short: str = ""
 
 
 def judge(summary: Summary) -> str:
@@ -23,27 +43,78 @@ def judge(summary: Summary) -> str:
     best = summary.best
     if best is None:
         return "No trial is complete yet: there is nothing to judge."
-    definition = definition_of(summary.record, best) if summary.record else {}
-    return judge_trial(best, definition, subject=f"Trial {best.number}")
+    return judge_trial(best, _definition(summary, best), subject=f"Trial {best.number}")
 
 
 def judge_trial(best: TrialRecord, definition: dict[str, Any], *, subject: str) -> str:
     """The same for one trial, or one run without a study, which ``subject`` names."""
+    found = findings(best, definition, subject=subject)
+    return "; ".join(finding.text for finding in found) + "."
+
+
+def findings(best: TrialRecord, definition: dict[str, Any], *, subject: str) -> list[Finding]:
+    """What the judgement is made of, in its order."""
     if not best.audit:
         scores = f" scores {best.value:.3f}, but" if definition else ""
-        return f"{subject}{scores} carries no audit."
-    parts = [
+        text = f"{subject}{scores} carries no audit"
+        return [Finding(text=text, good=None)]
+    return [
         _against_untrained(best, subject),
-        _steps(best),
+        *_steps(best),
         _fixed_point(best.audit),
-        _threshold(best, definition),
+        *_threshold(best, definition),
         *_degenerate(best.audit),
         *_bounds(best, definition.get("space", {})),
     ]
-    return "; ".join(part for part in parts if part) + "."
 
 
-def _against_untrained(best: TrialRecord, subject: str) -> str:
+class Verdict(Enum):
+    """Whether to believe a winner."""
+
+    YES = "yes"
+    CARE = "with care"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A verdict, and the sentence that says it."""
+
+    verdict: Verdict
+    text: str
+
+
+def answer(summary: Summary) -> Answer:
+    """Whether to believe the study's best trial, in one sentence."""
+    best = summary.best
+    if best is None:
+        nothing = "No trial is complete yet: there is nothing to believe or doubt."
+        return Answer(verdict=Verdict.UNKNOWN, text=nothing)
+    name = f"trial {best.number}"
+    if not best.audit:
+        text = f"Nobody can tell: {name} was not audited."
+        return Answer(verdict=Verdict.UNKNOWN, text=text)
+    found = findings(best, _definition(summary, best), subject=name)
+    against = [one.short for one in found if one.short]
+    reasons = " and ".join([", ".join(against[:-1]), against[-1]] if against[1:] else against)
+    score = number(best.value)
+    untrained = f"the untrained net's {number(untrained_score(best))}"
+    if any(one.decides and not one.good for one in found):
+        text = f"No: {name} has {score} against {untrained}, and {reasons}."
+        return Answer(verdict=Verdict.NO, text=text)
+    won = f"{name} beats {untrained} with {score}"
+    if against:
+        return Answer(verdict=Verdict.CARE, text=f"With care: {won}, but {reasons}.")
+    text = f"Yes, as far as an audit goes: {won}, and nothing in its audit speaks against it."
+    return Answer(verdict=Verdict.YES, text=text)
+
+
+def _definition(summary: Summary, best: TrialRecord) -> dict[str, Any]:
+    return definition_of(summary.record, best) if summary.record else {}
+
+
+def _against_untrained(best: TrialRecord, subject: str) -> Finding:
     score, untrained = best.value or 0.0, untrained_score(best) or 0.0
     gain = score - untrained
     if gain > SCORE_NOISE:
@@ -52,63 +123,87 @@ def _against_untrained(best: TrialRecord, subject: str) -> str:
         verdict = "no better than"
     else:
         verdict = "worse than"
-    return f"{subject} scores {score:.3f}, {verdict} the untrained net ({untrained:.3f})"
+    good = verdict == "better than"
+    return Finding(
+        text=f"{subject} scores {score:.3f}, {verdict} the untrained net ({untrained:.3f})",
+        good=good,
+        decides=True,
+        short="" if good else f"that is {verdict} a net that was never trained",
+    )
 
 
-def _steps(best: TrialRecord) -> str:
-    untouched = best.environment.get("optimizer_steps") == 0
-    return "0 optimizer steps: this is the untrained network" if untouched else ""
+def _steps(best: TrialRecord) -> list[Finding]:
+    if best.environment.get("optimizer_steps") != 0:
+        return []
+    text = "0 optimizer steps: this is the untrained network"
+    return [Finding(text=text, good=False, decides=True, short="it was never trained")]
 
 
-def _fixed_point(audit: dict[str, Any]) -> str:
+def _fixed_point(audit: dict[str, Any]) -> Finding:
     saw = audit["frozen_train"]["convergence"]
     unseen = audit["frozen_held_out"]["convergence"]
+    short = "its final net has no fixed point"
     if saw >= FIXED_POINT and unseen >= FIXED_POINT:
-        verdict = "its final net has a fixed point on text it saw and on text it did not"
+        verdict, short = (
+            "its final net has a fixed point on text it saw and on text it did not",
+            "",
+        )
     elif saw >= FIXED_POINT:
         verdict = "its final net has a fixed point on text it saw, but not on text it did not see"
+        short = "its fixed point does not hold on text it did not see"
     elif unseen >= FIXED_POINT:
         verdict = "its final net has a fixed point on unseen text, but not on the text it saw"
+        short = "its fixed point does not hold on the text it saw"
     else:
         verdict = "its final net has no fixed point"
-    return f"{verdict} ({saw:.1%} and {unseen:.1%} of tokens agree between two frozen reads)"
+    return Finding(
+        text=f"{verdict} ({saw:.1%} and {unseen:.1%} of tokens agree between two frozen reads)",
+        good=not short,
+        short=short,
+    )
 
 
-def _threshold(best: TrialRecord, definition: dict[str, Any]) -> str:
+def _threshold(best: TrialRecord, definition: dict[str, Any]) -> list[Finding]:
     objective = definition.get("objective", {})
     if objective.get("convergence") == "frozen":
-        return ""
+        return []
     if objective.get("threshold", "trial") != "trial" or objective.get("split") == "validation":
-        return ""
+        return []
     name = "phase1_convergence_threshold"
     own = best.params.get(name, definition.get("space", {}).get(name))
     if own is None or not best.metrics:
-        return ""
+        return []
     rate, fixed = best.metrics["convergence_rate"], best.audit["absolute_convergence"]
     drop = objective.get("convergence_weight", 0.5) * (rate - fixed)
     figures = f"{rate:.1%} converged at its own {own:.3f}, {fixed:.1%} at the fixed 0.1"
     if drop > SCORE_NOISE:
-        return f"the score rests on its threshold ({figures})"
-    return f"the score does not rest on its threshold ({figures})"
+        text = f"the score rests on its threshold ({figures})"
+        return [Finding(text=text, good=False, short="the score rests on its threshold")]
+    return [Finding(text=f"the score does not rest on its threshold ({figures})", good=True)]
 
 
-def _degenerate(audit: dict[str, Any]) -> list[str]:
+def _degenerate(audit: dict[str, Any]) -> list[Finding]:
     words = {
         "global_attractor": "all contexts are the same",
         "near_zero": "all contexts are near zero",
         "identity_map": "contexts copy their tokens' embeddings",
     }
-    return [f"DEGENERATE: {text}" for flag, text in words.items() if audit[flag]]
+    return [
+        Finding(text=f"DEGENERATE: {text}", good=False, decides=True, short=text)
+        for flag, text in words.items()
+        if audit[flag]
+    ]
 
 
-def _bounds(best: TrialRecord, space: dict[str, Any]) -> list[str]:
+def _bounds(best: TrialRecord, space: dict[str, Any]) -> list[Finding]:
     found = []
     for name, value in best.params.items():
         if not isinstance(space.get(name), dict):
             continue
         side = _near(value, space[name])
         if side:
-            found.append(f"{name} = {value:.4g} lies at the {side} bound of its range")
+            text = f"{name} = {value:.4g} lies at the {side} bound of its range"
+            found.append(Finding(text=text, good=None))
     return found
 
 

@@ -1,8 +1,10 @@
 """Tables for terminals and logs."""
 
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -183,6 +185,18 @@ def reproduction_lines(name: str, experiment: dict[str, Any], standard: int) -> 
             )
         lines.append(f"    ended:      {row['outcome']}")
     return [*lines, f"  why: {experiment['explanation']}"]
+
+
+def rows_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    """Words in columns, the first one to the left; they are never markup."""
+    table = _table("", *map(escape, columns))
+    table.title = None
+    table.columns[0].justify = "left"
+    for column in table.columns[1:]:
+        column.no_wrap, column.overflow = False, "fold"
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    return table
 
 
 def studies_table(rows: list[StudySummary]) -> Table:

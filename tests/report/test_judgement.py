@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cvfp_opt.report.judgement import judge
+from cvfp_opt.report.judgement import answer, judge
 from cvfp_opt.report.summary import Summary
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.store.records import StudyRecord, TrialRecord
@@ -43,7 +43,7 @@ def trial(**audit: Any) -> TrialRecord:
     )
 
 
-def judged(record: TrialRecord, **space: Any) -> str:
+def summarized(record: TrialRecord, **space: Any) -> Summary:
     definition = StudyDefinition().to_dict()
     definition["space"] |= space
     study = StudyRecord(
@@ -53,7 +53,11 @@ def judged(record: TrialRecord, **space: Any) -> str:
         created=0.0,
         environment={},
     )
-    return judge(Summary(name="s", url="", record=study, trials=[record]))
+    return Summary(name="s", url="", record=study, trials=[record])
+
+
+def judged(record: TrialRecord, **space: Any) -> str:
+    return judge(summarized(record, **space))
 
 
 def test_a_sound_winner() -> None:
@@ -130,3 +134,37 @@ def test_a_parameter_inside_its_range_is_not() -> None:
 def test_nothing_to_judge() -> None:
     summary = Summary(name="s", url="", record=None, trials=[TrialRecord(number=0, state="fail")])
     assert judge(summary).startswith("No trial is complete yet")
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        (
+            trial(),
+            "Yes, as far as an audit goes: trial 4 beats the untrained net's 0.450 with 0.930, "
+            "and nothing in its audit speaks against it.",
+        ),
+        (
+            trial(absolute_convergence=0.1, frozen_held_out=frozen(0.3)),
+            "With care: trial 4 beats the untrained net's 0.450 with 0.930, but its fixed point "
+            "does not hold on text it did not see and the score rests on its threshold.",
+        ),
+        (
+            trial(baseline={"score": 0.93}),
+            "No: trial 4 has 0.930 against the untrained net's 0.930, and that is no better than "
+            "a net that was never trained.",
+        ),
+        (
+            trial(near_zero=True),
+            "No: trial 4 has 0.930 against the untrained net's 0.450, and all contexts are near "
+            "zero.",
+        ),
+        (replace(trial(), audit={}), "Nobody can tell: trial 4 was not audited."),
+        (
+            TrialRecord(number=0, state="fail"),
+            "No trial is complete yet: there is nothing to believe or doubt.",
+        ),
+    ],
+)
+def test_the_answer_in_one_sentence(record: TrialRecord, words: str) -> None:
+    assert answer(summarized(record)).text == words

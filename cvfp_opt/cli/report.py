@@ -1,0 +1,101 @@
+"""``report``, ``plot``, ``compare``: a study as a page, as one picture, beside another."""
+
+from pathlib import Path
+
+import click
+
+from cvfp_opt.cli.console import make_console, print_json
+from cvfp_opt.cli.options import Name, json_option, storage_option
+from cvfp_opt.cli.show import open_summary
+
+# Of report.figures.kinds: named here, so that --help is quick; a test compares them.
+KINDS = ("pareto", "history", "thresholds", "curves", "importance", "parallel", "slices")
+
+
+@click.command(epilog="Example: cvfp-opt report quick -o report.html")
+@click.argument("study", required=False, metavar="[STUDY]")
+@click.option(
+    "-o",
+    "--output",
+    default="report.html",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE.html",
+    help="File to write.",
+)
+@click.option("--compare", "other", metavar="STUDY", help="Also a section beside another study.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Also write the numbers of every figure there, as CSV and as report.json.",
+)
+@storage_option
+def report(
+    study: str | None, output: Path, other: str | None, data: Path | None, storage: str | None
+) -> None:
+    """Write a study's report: one HTML file that needs no network, to be read or sent on.
+
+    It begins with whether to believe the winner, and why.
+    """
+    from cvfp_opt.report.compare import compare_studies
+    from cvfp_opt.report.page.write import write_data, write_report
+    from cvfp_opt.store.database.location import resolve_location
+
+    with open_summary(storage, study) as summary:
+        comparison = None
+        if other is not None:
+            with open_summary(storage, other) as second:
+                comparison = compare_studies(summary, second)
+        write_report(summary, output, resolve_location(storage).option, comparison)
+        click.echo(f"the report is in {output}")
+        if data is not None:
+            write_data(summary, data)
+            click.echo(f"its numbers are in {data}")
+
+
+@click.command(epilog="Example: cvfp-opt plot quick --kind pareto -o pareto.svg")
+@click.argument("name", required=False, metavar="[STUDY]")
+@click.option("--kind", type=Name(KINDS), required=True, help="Which figure.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="File to write, *.html, *.svg or *.png; the latter two need Chromium installed.",
+)
+@storage_option
+def plot(name: str | None, kind: str, output: Path, storage: str | None) -> None:
+    """Draw one figure of a study to a file."""
+    from cvfp_opt.report.figures.kinds import KINDS as kinds
+    from cvfp_opt.report.page.write import require_format, write_figure
+
+    require_format(output)
+    with open_summary(storage, name) as summary:
+        info = kinds[kind].info(summary)
+        write_figure(kinds[kind].draw(info), output)
+        click.echo(f"{info.missing or info.caption}\nthe picture is in {output}")
+
+
+@click.command(epilog="Example: cvfp-opt compare quick wide")
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
+@storage_option
+@json_option
+def compare(first: str, second: str, storage: str | None, as_json: bool) -> None:
+    """Show two studies side by side: winners, audits, what they took, where they differ."""
+    from cvfp_opt.report.compare import compare_studies
+    from cvfp_opt.report.tables import rows_table
+
+    with open_summary(storage, first) as one, open_summary(storage, second) as two:
+        comparison = compare_studies(one, two)
+    if as_json:
+        print_json(comparison.to_dict())
+        return
+    console = make_console()
+    for rows in (comparison.figures, comparison.parameters, comparison.differences):
+        if rows.rows:
+            console.print(rows_table(rows.columns, rows.rows))
+            click.echo()
+    click.echo(comparison.sentence)

@@ -1,0 +1,150 @@
+"""Two studies side by side."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cvfp_opt.report.figures.figure import Cell, Rows, listed
+from cvfp_opt.report.judgement import SCORE_NOISE
+from cvfp_opt.report.summary import Summary, untrained_score
+from cvfp_opt.report.tables import duration, number, parameter, scored, share
+from cvfp_opt.store.records import TrialRecord, completed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What two studies have in common and what not.
+
+    Attributes:
+        names: of the studies.
+        sentence: which winner is better, if that can be said.
+        figures: a row for each figure.
+        parameters: of both winners.
+        differences: keys of the definitions that differ.
+    """
+
+    names: tuple[str, str]
+    sentence: str
+    figures: Rows
+    parameters: Rows
+    differences: Rows
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        tables = {"figures": self.figures, "parameters": self.parameters}
+        tables["definition"] = self.differences
+        return {
+            "studies": list(self.names),
+            "sentence": self.sentence,
+            **{key: [list(row) for row in rows.rows] for key, rows in tables.items()},
+        }
+
+
+def compare_studies(first: Summary, second: Summary) -> Comparison:
+    """Both winners, their audits, what they took, and where the definitions differ."""
+    pair = (first, second)
+    names = (first.name, second.name)
+    sides = tuple(_definition(one) for one in pair)
+    changed = [
+        key
+        for key in dict.fromkeys([*sides[0], *sides[1]])
+        if sides[0].get(key) != sides[1].get(key)
+    ]
+    return Comparison(
+        names=names,
+        sentence=_sentence(first, second, changed),
+        figures=Rows(
+            columns=("figure", *names),
+            rows=tuple((label, *(take(one) for one in pair)) for label, take in _FIGURES),
+        ),
+        parameters=Rows(columns=("parameter", *names), rows=tuple(_parameters(pair))),
+        differences=Rows(
+            columns=("key", *names),
+            rows=tuple((key, *(_shown(side.get(key)) for side in sides)) for key in changed),
+        ),
+    )
+
+
+def _definition(summary: Summary) -> dict[str, Any]:
+    """The definition, flat; with the digest of the text, which is as much a part of it."""
+    if summary.record is None:
+        return {}
+    sections = completed(summary.record.definition)
+    flat = {f"{name}.{key}": v for name, keys in sections.items() for key, v in keys.items()}
+    return flat | {"text": summary.record.data_digest[:12]}
+
+
+def _sentence(first: Summary, second: Summary, changed: list[str]) -> str:
+    if first.record is None or second.record is None:
+        return "At least one of the two has no record: their values cannot be compared."
+    winners = first.best, second.best
+    if winners[0] is None or winners[1] is None:
+        return "At least one of the two has no complete trial: there is nothing to compare yet."
+    apart = {
+        "are scored differently": any(key.startswith("objective.") for key in changed),
+        "read different texts": "text" in changed,
+        "have nets of different size": any(key.startswith("model.") for key in changed),
+    }
+    reasons = [reason for reason, holds in apart.items() if holds]
+    if reasons:
+        return f"Scores of the two cannot be compared: they {listed(reasons)}."
+    scores = [one.value if one is not None and one.value is not None else 0.0 for one in winners]
+    ahead = scores[1] - scores[0]
+    better = second.name if ahead > 0 else first.name
+    if abs(ahead) <= SCORE_NOISE:
+        return (
+            f"The winners are level: {scores[0]:.3f} and {scores[1]:.3f} differ by no more than "
+            f"the spread over seeds, {SCORE_NOISE:g}."
+        )
+    return f"The winner of {better} scores {abs(ahead):.3f} more than the other's."
+
+
+def _parameters(pair: tuple[Summary, Summary]) -> list[tuple[Cell, ...]]:
+    taken = [one.best.params if one.best else {} for one in pair]
+    names = dict.fromkeys([*taken[0], *taken[1]])
+    return [(name, *(_shown(one.get(name)) for one in taken)) for name in names]
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, Mapping) and {"low", "high"} <= value.keys():
+        scale = ", log" if value.get("log") else ""
+        return f"{parameter(value['low'])} to {parameter(value['high'])}{scale}"
+    return parameter(value, 6)
+
+
+def _of_best(take: Callable[[TrialRecord], str]) -> Callable[[Summary], str]:
+    return lambda summary: take(summary.best) if summary.best else "-"
+
+
+def _audited(*keys: str) -> Callable[[Summary], str]:
+    def take(trial: TrialRecord) -> str:
+        value: Any = trial.audit
+        for key in keys:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return share(value)
+
+    return _of_best(take)
+
+
+def _time(summary: Summary) -> str:
+    return duration(sum(summary.seconds.values()))
+
+
+_FIGURES: tuple[tuple[str, Callable[[Summary], str]], ...] = (
+    ("complete trials", lambda s: str(s.counts["complete"])),
+    ("pruned", lambda s: str(s.counts["pruned"])),
+    ("failed", lambda s: str(s.counts["fail"])),
+    ("computing time", _time),
+    ("winner", _of_best(lambda t: f"trial {t.number}")),
+    ("its score", _of_best(lambda t: number(t.value, 4))),
+    ("its untrained net's score", _of_best(lambda t: number(untrained_score(t), 4))),
+    ("convergence, as scored", _of_best(lambda t: share(scored(t).get("convergence_rate")))),
+    ("effective rank / D, as scored", _of_best(lambda t: share(scored(t).get("effective_rank")))),
+    ("converged at the fixed 0.1", _audited("absolute_convergence")),
+    ("converged at 0.1, scale-free", _audited("scale_free_convergence")),
+    ("fixed point: text it saw", _audited("frozen_train", "convergence")),
+    ("fixed point: unseen text", _audited("frozen_held_out", "convergence")),
+    ("rank / D on unseen text", _audited("frozen_held_out", "effective_rank")),
+)

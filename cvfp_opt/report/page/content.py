@@ -1,0 +1,245 @@
+"""What a report holds, before it is a page."""
+
+import json
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+import tomlkit
+
+from cvfp_opt.report.compare import Comparison
+from cvfp_opt.report.endings import costs, costs_sentence, endings, endings_sentence
+from cvfp_opt.report.figures.figure import Info, Rows
+from cvfp_opt.report.figures.kinds import KINDS
+from cvfp_opt.report.figures.parallel import Parallel
+from cvfp_opt.report.figures.slices import draw_one
+from cvfp_opt.report.judgement import Answer, Finding, answer, findings
+from cvfp_opt.report.page.tables import HtmlTable, html_table
+from cvfp_opt.report.summary import Summary, untrained_score
+from cvfp_opt.report.tables import drift_lines, number, parameter, scored, share, value_words
+from cvfp_opt.store.records import TrialRecord, completed, definition_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A figure on the page: in words, as pictures, as a table.
+
+    Attributes:
+        kind: its name in KINDS.
+        title, caption: see there.
+        missing: why there is none; the rest is empty then.
+        pictures: of each its label, height in pixels, and plotly's JSON.
+        table: the same as a table; None where another figure's table holds it.
+    """
+
+    kind: str
+    title: str
+    caption: str
+    missing: str
+    pictures: tuple[tuple[str, int, str], ...]
+    table: HtmlTable | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Winner:
+    """The best trial.
+
+    Attributes:
+        number: of the trial.
+        worth: its score or value in words.
+        figures: label, figure and what it means, the most telling ones.
+        findings: of its audit: "for", "against" or "note", and a sentence.
+        parameters: name and value.
+    """
+
+    number: int
+    worth: str
+    figures: tuple[tuple[str, str, str], ...]
+    findings: tuple[tuple[str, str], ...]
+    parameters: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """All of a report."""
+
+    name: str
+    url: str
+    note: str
+    counts: str
+    answer: Answer
+    winner: Winner | None
+    parts: Mapping[str, Part]
+    endings: str
+    endings_table: HtmlTable
+    costs: str
+    costs_table: HtmlTable
+    drift: tuple[str, ...]
+    record: tuple[tuple[str, str], ...]
+    definition: str
+    commands: tuple[tuple[str, str], ...]
+    comparison: Comparison | None
+    comparison_tables: tuple[HtmlTable, ...]
+
+
+def content(summary: Summary, option: str = "", other: Comparison | None = None) -> Content:
+    """Everything that the report of a study says.
+
+    Args:
+        option: what to add to commands to name the database, see ``Location.option``.
+        other: a comparison with another study, to be shown too.
+    """
+    best = summary.best
+    counts = ", ".join(f"{n} {state}" for state, n in summary.counts.items() if n)
+    record = summary.record
+    definition = tomlkit.dumps(completed(record.definition)) if record else ""
+    return Content(
+        name=summary.name,
+        url=summary.url,
+        note=_sentence(summary.note) if summary.note else "",
+        counts=counts or "none yet",
+        answer=answer(summary),
+        winner=_winner(summary, best) if best else None,
+        parts={kind: _part(kind, summary) for kind in KINDS},
+        endings=endings_sentence(summary),
+        endings_table=html_table(endings(summary), "Trials that were pruned or failed"),
+        costs=costs_sentence(summary),
+        costs_table=html_table(costs(summary), "Computing time by phase, all trials together"),
+        drift=tuple(drift_lines(summary)),
+        record=_record(summary),
+        definition=definition,
+        commands=_commands(summary, option),
+        comparison=other,
+        comparison_tables=_comparison_tables(other) if other else (),
+    )
+
+
+def data_tables(summary: Summary) -> dict[str, Rows]:
+    """The numbers behind a report, by the names of files for them."""
+    tables = {name: kind.info(summary).rows() for name, kind in KINDS.items() if name != "slices"}
+    return tables | {"endings": endings(summary), "costs": costs(summary)}
+
+
+_SLICES = "The best trial is the star. The table above holds the numbers."
+
+
+def _part(kind: str, summary: Summary) -> Part:
+    one = KINDS[kind]
+    info = one.info(summary)
+    rows = info.rows()
+    return Part(
+        kind=kind,
+        title=one.title,
+        caption=_SLICES if kind == "slices" and info.caption else info.caption,
+        missing=info.missing,
+        pictures=() if info.missing else tuple(_pictures(kind, info, one.draw)),
+        table=html_table(rows, one.title) if rows.rows and kind != "slices" else None,
+    )
+
+
+def _pictures(
+    kind: str, info: Info, draw: Callable[[Any], go.Figure]
+) -> list[tuple[str, int, str]]:
+    drawn = [(KINDS[kind].title, draw(info))]
+    if kind == "slices" and isinstance(info, Parallel):
+        drawn = [(f"{info.name} over {d.name}", draw_one(info, d)) for d in info.dimensions]
+    return [(label, int(figure.layout.height), _json(figure)) for label, figure in drawn]
+
+
+def _json(figure: go.Figure) -> str:
+    """JSON that may stand in a script element: no ``</script>`` can be read in it."""
+    plain = json.loads(figure.to_json())
+    return json.dumps(plain, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _winner(summary: Summary, best: TrialRecord) -> Winner:
+    definition = definition_of(summary.record, best) if summary.record else {}
+    figures: list[tuple[str, str, str]] = []
+    if scored(best):
+        figures += [
+            (
+                "score",
+                number(best.value),
+                "half convergence, half rank, unless weighted otherwise",
+            ),
+            ("untrained net", number(untrained_score(best)), "the same net before training"),
+            ("convergence", share(scored(best).get("convergence_rate")), "as it was scored"),
+            ("effective rank / D", share(scored(best).get("effective_rank")), "as it was scored"),
+        ]
+    fixed = {
+        k: v for k, v in definition.get("space", {}).items() if not isinstance(v, dict | list)
+    }
+    fixed = {name: value for name, value in fixed.items() if name not in best.params}
+    return Winner(
+        number=best.number,
+        worth=value_words(summary, best),
+        figures=tuple(figures),
+        findings=tuple(
+            (_side(one), _sentence(one.text))
+            for one in findings(best, definition, subject=f"Trial {best.number}")
+        ),
+        parameters=tuple(
+            [(name, parameter(value, 5)) for name, value in best.params.items()]
+            + [(name, f"{parameter(value, 5)} (fixed)") for name, value in fixed.items()]
+        ),
+    )
+
+
+def _side(finding: Finding) -> str:
+    if finding.good is None:
+        return "note"
+    return "for" if finding.good else "against"
+
+
+def _sentence(clause: str) -> str:
+    """With a capital, unless it begins with the name of a parameter."""
+    first = clause.split(" ", 1)[0]
+    is_name = "_" in first or "." in first
+    return f"{clause if is_name else clause[0].upper() + clause[1:]}."
+
+
+def _record(summary: Summary) -> tuple[tuple[str, str], ...]:
+    record = summary.record
+    if record is None:
+        return ()
+    at = record.environment
+    versions = at.get("versions", {})
+    packages = ", ".join(f"{name} {one}" for name, one in versions.items())
+    rows = [
+        ("identity", record.identity),
+        ("definition", f"SHA-256 {record.definition_digest}"),
+        ("text", f"SHA-256 {record.data_digest}"),
+        ("created on", str(at.get("host", "an unknown host"))),
+        ("versions", packages),
+    ]
+    return tuple((label, text) for label, text in rows if text)
+
+
+def _commands(summary: Summary, option: str) -> tuple[tuple[str, str], ...]:
+    if summary.record is None:
+        return ()
+    name = f"--study-name {shlex.quote(summary.name)}{option}"
+    commands = [("ten trials more", f"cvfp-opt run {name} --n-trials +10")]
+    best = summary.best
+    if best is not None:
+        commands += [
+            ("the winner again, from its record", f"cvfp-opt trial replay {best.number} {name}"),
+            ("the winner's definition", f"cvfp-opt best {name} --toml > winner.toml"),
+            ("a study of the winner alone", "cvfp-opt run winner.toml --n-trials 1"),
+            (
+                "this report",
+                f"cvfp-opt report {name.removeprefix('--study-name ')} -o report.html",
+            ),
+        ]
+    return tuple(commands)
+
+
+def _comparison_tables(other: Comparison) -> tuple[HtmlTable, ...]:
+    tables = (
+        (other.figures, "Figures"),
+        (other.parameters, "Parameters of the winners"),
+        (other.differences, "Where the definitions differ"),
+    )
+    return tuple(html_table(rows, caption) for rows, caption in tables if rows.rows)

@@ -1,0 +1,78 @@
+"""Reports, figures and their numbers as files."""
+
+import json
+import time
+from pathlib import Path
+
+import plotly.graph_objects as go
+
+from cvfp_opt.errors import ReportError
+from cvfp_opt.report.browser import picture
+from cvfp_opt.report.compare import Comparison
+from cvfp_opt.report.figures.write import to_csv, to_records
+from cvfp_opt.report.files import make_folder, write_file
+from cvfp_opt.report.judgement import answer, judge
+from cvfp_opt.report.page.content import content, data_tables
+from cvfp_opt.report.page.render import render
+from cvfp_opt.report.summary import Summary
+from cvfp_opt.report.tables import moment
+
+FORMATS = (".html", ".svg", ".png")
+# Of the JSON that ``--data`` writes.
+FORMAT = 1
+
+
+def write_report(
+    summary: Summary, path: Path, option: str, comparison: Comparison | None = None
+) -> None:
+    """Write a study's report.
+
+    Raises:
+        ReportError: the disk refuses.
+    """
+    page = render(content(summary, option, comparison), moment(time.time()))
+    write_file(path, page)
+
+
+def write_data(summary: Summary, folder: Path) -> None:
+    """Write the numbers of a report: a CSV for each table, and all of them as ``report.json``.
+
+    Raises:
+        ReportError: the disk refuses.
+    """
+    make_folder(folder)
+    tables = data_tables(summary)
+    for name, rows in tables.items():
+        write_file(folder / f"{name}.csv", to_csv(rows))
+    found = {
+        "format": FORMAT,
+        "study_name": summary.name,
+        "answer": answer(summary).text,
+        "judgement": judge(summary),
+        "counts": summary.counts,
+        "tables": {name: to_records(rows) for name, rows in tables.items()},
+    }
+    write_file(folder / "report.json", json.dumps(found, indent=2, allow_nan=False) + "\n")
+
+
+def require_format(path: Path) -> None:
+    """See that a figure can be written to a file of that name.
+
+    Raises:
+        ReportError: its ending says another format.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise ReportError(f"{path}: a file name that ends in {', '.join(FORMATS)} is required")
+
+
+def write_figure(figure: go.Figure, path: Path) -> None:
+    """Write a figure in the format that the file's name says.
+
+    Raises:
+        ReportError: there is no Chromium to draw it, or the disk refuses.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".html":
+        write_file(path, figure.to_html(include_plotlyjs=True, config={"responsive": True}))
+    else:
+        write_file(path, picture(figure, path, suffix.removeprefix(".")))

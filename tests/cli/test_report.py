@@ -1,0 +1,68 @@
+"""``report``, ``plot`` and ``compare`` as they are typed."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support import Outcome
+
+from cvfp_opt.cli.report import KINDS
+from cvfp_opt.report import browser
+from cvfp_opt.report.figures import kinds
+
+Invoke = Callable[..., Outcome]
+
+
+def test_the_names_of_figures_are_all_of_them() -> None:
+    assert tuple(kinds.KINDS) == KINDS
+
+
+def test_a_finished_study_in_one_command(run_tiny: Invoke, invoke: Invoke) -> None:
+    run_tiny("--n-trials", "3")
+    run_tiny("--n-trials", "1", "--study-name", "other", "--seed", "1")
+    outcome = invoke("report", "quick", "--compare", "other", "--data", "data")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out == "the report is in report.html\nits numbers are in data\n"
+    page = Path("report.html").read_text()
+    assert "quick beside other" in page
+    assert "cvfp-opt run --study-name quick --n-trials +10" in page
+    assert json.loads(Path("data/report.json").read_text())["study_name"] == "quick"
+    assert "add --study-name" in invoke("report").err
+
+    outcome = invoke("plot", "quick", "--kind", "history", "-o", "x.html")
+    assert outcome.code == 0
+    assert "the picture is in x.html" in outcome.out
+    assert "best so far" in Path("x.html").read_text()
+
+    outcome = invoke("compare", "quick", "other")
+    assert outcome.code == 0
+    assert "search.seed" in outcome.out
+    found = json.loads(invoke("compare", "quick", "other", "--json").out)
+    assert found["sentence"] == outcome.out.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["plot", "--kind", "pie", "-o", "x.html"], 2, "unknown name 'pie'"),
+        (["plot", "--kind", "pareto", "-o", "x.pdf"], 1, "ends in .html, .svg, .png"),
+        (["plot", "--kind", "pareto", "-o", "x.svg"], 1, "apt-get install chromium"),
+        (["report", "-o", "nowhere/x.html"], 1, "nowhere/x.html: cannot be written"),
+        (["report", "gone"], 1, "there is no study 'gone'"),
+        (["compare", "quick", "gone"], 1, "there is no study 'gone'"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    words: list[str],
+    code: int,
+    message: str,
+    run_tiny: Invoke,
+    invoke: Invoke,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run_tiny("--n-trials", "1")
+    monkeypatch.setattr(browser, "find_chromium", lambda: None)
+    outcome = invoke(*words)
+    assert (outcome.code, outcome.out) == (code, "")
+    assert message in outcome.err
