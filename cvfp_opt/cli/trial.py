@@ -1,4 +1,4 @@
-"""``trial``: look at one trial, ask for one, end one."""
+"""``trial``: look at one trial, run it again, ask for one, end one."""
 
 from typing import TYPE_CHECKING
 
@@ -6,6 +6,7 @@ import click
 
 from cvfp_opt.cli.console import make_console, print_json, print_lines
 from cvfp_opt.cli.options import json_option, storage_option, study_name_option
+from cvfp_opt.cli.replay import replay
 from cvfp_opt.cli.show import open_summary
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ number_argument = click.argument("number", type=click.IntRange(min=0), metavar="
 
 @click.group(epilog="Example: cvfp-opt trial show 3 --study-name quick")
 def trial() -> None:
-    """Look at one trial, ask for one, end one."""
+    """Look at one trial, run it again, ask for one, end one."""
 
 
 @click.command(epilog="Example: cvfp-opt trial show 3 --study-name quick")
@@ -149,5 +150,5 @@ def fail(number: int, storage: str | None, study_name: str | None, reason: str) 
     click.echo(f"trial {number} of study {study.study_name} has failed: {reason}")
 
 
-for command in (show, enqueue, fail):
+for command in (show, replay, enqueue, fail):
     trial.add_command(command)

@@ -1,0 +1,80 @@
+"""``trial replay``: a trial run again from its record, and compared with it."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from cvfp_opt.cli.options import json_option, storage_option, study_name_option
+
+if TYPE_CHECKING:
+    import torch
+
+    from cvfp_opt.store.records import TrialRecord
+
+
+@click.command(epilog="Example: cvfp-opt trial replay 3 --study-name quick")
+@click.argument("number", type=click.IntRange(min=0), metavar="N")
+@storage_option
+@study_name_option
+@click.option("--data", type=click.Path(), help="Where the study's text lies now.")
+@click.option("--threads", type=int, help="Threads of torch. [default: as many as it ran with]")
+@click.option(
+    "--device",
+    metavar="auto|cpu|cuda",
+    help="Where to compute. [default: where it ran, if that is here]",
+)
+@click.option(
+    "--allow-code",
+    is_flag=True,
+    help="Run the losses and schedules that the study itself names as package.module:function.",
+)
+@json_option
+def replay(
+    number: int,
+    storage: str | None,
+    study_name: str | None,
+    data: str | None,
+    threads: int | None,
+    device: str | None,
+    allow_code: bool,
+    as_json: bool,
+) -> None:
+    """Run trial N again from its record alone, and compare all of its figures and its weights.
+
+    A trial that was pruned or broken off is run as far as its record goes. Nothing is written.
+    Exit code 0 if all is identical, 1 if not.
+    """
+    from cvfp_opt.cli.console import make_console, print_json, print_lines
+    from cvfp_opt.cli.show import open_summary
+    from cvfp_opt.cli.training_table import resumable
+    from cvfp_opt.report.replay import replay_lines
+    from cvfp_opt.search.environment import describe_environment
+    from cvfp_opt.search.replay import find_repeatable
+    from cvfp_opt.training.device import set_threads
+
+    with open_summary(storage, study_name) as summary:
+        found = find_repeatable(summary, number, data=data, allow_code=allow_code)
+    count = set_threads(threads or found.trial.environment.get("threads"))
+    environment = describe_environment(_device(device, found.trial), count)
+    shown = found.definition.at(found.trial.params)
+    with resumable(make_console(stderr=as_json), shown, notices=False) as table:
+        done = found.replay(environment, table.observe).to_dict()
+    if as_json:
+        print_json(done)
+    else:
+        print_lines(["", *replay_lines(done)])
+    sys.exit(0 if done["identical"] else 1)
+
+
+def _device(asked: str | None, trial: "TrialRecord") -> "torch.device":
+    """The device asked for, or that of the trial, or what there is."""
+    from cvfp_opt.errors import DeviceError
+    from cvfp_opt.training.device import resolve_device
+
+    if asked is not None:
+        return resolve_device(asked)
+    try:
+        return resolve_device(str(trial.environment.get("device", "cpu")).partition(":")[0])
+    except DeviceError:
+        return resolve_device("auto")
