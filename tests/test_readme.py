@@ -122,6 +122,14 @@ def test_every_command_of_the_page_on_reports_runs(
     assert all(f"| `{kind}` |" in text for kind in KINDS)
 
 
+def test_every_command_of_the_page_on_belief_runs(
+    invoke: Callable[..., Outcome], tiny_definitions: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cvfp_opt.training.device.available_threads", lambda: 1)
+    assert run_page("docs/belief.md", invoke) == {"run", "trial", "confirm", "best"}
+    assert invoke("best").out.startswith("on 5 fresh seeds: trial ")
+
+
 def command_names(group: click.Group = cli, before: str = "") -> list[str]:
     """All commands there are, as they are typed."""
     names = []

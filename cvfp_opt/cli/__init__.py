@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import click
 
+from cvfp_opt.cli.confirm import confirm
 from cvfp_opt.cli.report import compare, plot, report
 from cvfp_opt.cli.reproduce import reproduce
 from cvfp_opt.cli.run import run
@@ -44,6 +45,7 @@ for command in (
     train,
     verify,
     reproduce,
+    confirm,
     thresholds,
     status,
     best,

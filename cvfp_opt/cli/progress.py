@@ -251,7 +251,8 @@ def position(event: PhaseProgress) -> float:
 def _trial_line(
     record: TrialRecord, spent: float, done: int, total: int, best: TrialRecord | None
 ) -> str:
-    parts = [f"[{done}/{total}] trial {record.number}"]
+    arm = f": {record.arm['label']}, seed {record.arm['seed']}" if record.arm else ""
+    parts = [f"[{done}/{total}] trial {record.number}{arm}"]
     if record.state == "complete":
         parts.append(f"score {_value(record):.3f}")
     ended = record.status if record.state != "fail" else f"{record.status}: {record.reason}"
@@ -264,6 +265,6 @@ def _trial_line(
         parts.append(f"convergence {share(figures['convergence_rate'])}")
         parts.append(f"rank {share(figures['effective_rank'])}")
     parts += [parameters_line(record.params), ended, duration(spent)]
-    if best is not None and best.number == record.number:
+    if best is not None and best.number == record.number and not record.arm:
         parts.append("best so far")
     return "  ".join(part for part in parts if part)

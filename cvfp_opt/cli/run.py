@@ -220,7 +220,7 @@ def _search(
         code = 0
         try:
             job = Job(task=task, count=count, store=store, study=study, observer=display)
-            _run_trials(engine, job, display)
+            run_trials(engine, job, display)
         except SearchStopped as stopped:
             code = stopped.exit_code
         summary = Summary.of(study, location.shown)
@@ -228,7 +228,8 @@ def _search(
     return code
 
 
-def _run_trials(engine: "Engine", job: "Job", display: "RunDisplay") -> None:
+def run_trials(engine: "Engine", job: "Job", display: "RunDisplay") -> None:
+    """Run trials by an engine until ^C or their end. Raises SearchStopped."""
     from cvfp_opt.search.stopping import StopRequest
 
     def stopping() -> None:

@@ -55,6 +55,7 @@ def status(
 ) -> None:
     """Show how far a study is, and where its time went."""
     from cvfp_opt.cli.watch import watch
+    from cvfp_opt.report.confirmation import confirmation_json, confirmation_line
     from cvfp_opt.report.history import history_line
     from cvfp_opt.report.judgement import judge
     from cvfp_opt.report.tables import status_lines
@@ -67,10 +68,11 @@ def status(
             return
         summary = look()
     if as_json:
-        print_json(summary.to_dict() | {"judgement": judge(summary)})
+        more = {"judgement": judge(summary), "confirmation": confirmation_json(summary)}
+        print_json(summary.to_dict() | more)
         return
     history = history_line(summary, blocks=blocks_for(sys.stdout.encoding))
-    print_lines(status_lines(summary, history))
+    print_lines([*status_lines(summary, history), *filter(None, [confirmation_line(summary)])])
     make_console().print(judge(summary))
 
 
@@ -98,6 +100,7 @@ def best(
     from cvfp_opt.cli.publish import save_trial
     from cvfp_opt.report.best import best_lines, best_toml, require_best
     from cvfp_opt.report.combiners import audit_combiners, combiners_table
+    from cvfp_opt.report.confirmation import confirmation_json
     from cvfp_opt.report.judgement import judge
 
     if [toml, as_json, combiners].count(True) > 1:
@@ -108,7 +111,11 @@ def best(
     if toml:
         click.echo(best_toml(summary), nl=False)
     elif as_json:
-        found = {"judgement": judge(summary), "combiners": combined and combined.to_dict()}
+        found = {
+            "judgement": judge(summary),
+            "combiners": combined and combined.to_dict(),
+            "confirmation": confirmation_json(summary),
+        }
         print_json(winner.to_dict() | found)
     elif combiners:
         if combined is not None:

@@ -5,6 +5,7 @@ from typing import Any
 import tomlkit
 
 from cvfp_opt.errors import StudyError
+from cvfp_opt.report.confirmation import confirmation_line
 from cvfp_opt.report.summary import Summary
 from cvfp_opt.report.tables import number, parameter, share, value_words
 from cvfp_opt.store.records import TrialRecord, Unread, definition_of, with_parameters
@@ -28,7 +29,7 @@ def require_best(summary: Summary) -> TrialRecord:
 
 
 def best_lines(summary: Summary) -> list[str]:
-    """Score, parameters, metrics and audit of the best trial, a line each.
+    """Confirmed figures, score, parameters, metrics and audit of the best trial, a line each.
 
     Raises:
         StudyError: no trial is complete.
@@ -38,7 +39,9 @@ def best_lines(summary: Summary) -> list[str]:
     space = definition.get("space", {})
     fixed = {name: value for name, value in space.items() if not isinstance(value, dict | list)}
     ended = f", {best.status}: {best.reason}" if best.reason else ""
-    lines = [f"trial {best.number}: {value_words(summary, best)}{ended}"]
+    confirmed = confirmation_line(summary)
+    lines = [confirmed] if confirmed else []
+    lines.append(f"trial {best.number}: {value_words(summary, best)}{ended}")
     if best.value is None and summary.is_pareto:
         others = ", ".join(str(trial.number) for trial in summary.ranking[1:])
         lines.append(f"on the Pareto front{f', with trials {others}' if others else ''}")

@@ -9,6 +9,7 @@ from optuna import Study
 from optuna.distributions import BaseDistribution
 
 from cvfp_opt.errors import StudyError
+from cvfp_opt.store.confirming import Runs, read_runs
 from cvfp_opt.store.drift import AllowedDrift, read_drift
 from cvfp_opt.store.records import (
     StudyRecord,
@@ -36,6 +37,8 @@ class Summary:
         num_artifacts: files that belong to its trials.
         optuna: version that created the database; "" where nobody asked.
         distributions: of each parameter, as the newest trial that has it drew it.
+        confirmation: its best points on fresh seeds, see report.confirmation; None if there is
+            none.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Summary:
     num_artifacts: int = 0
     optuna: str = ""
     distributions: Mapping[str, BaseDistribution] = field(default_factory=dict)
+    confirmation: Runs | None = None
 
     @classmethod
     def of(cls, study: Study, url: str, optuna: str = "") -> Self:
@@ -68,6 +72,7 @@ class Summary:
                 for trial in study.get_trials(deepcopy=False)
                 for name, distribution in trial.distributions.items()
             },
+            confirmation=read_runs(study, record),
         )
 
     @property

@@ -11,9 +11,10 @@ from optuna.distributions import check_distribution_compatibility
 from optuna.trial import FrozenTrial
 
 from cvfp_opt.errors import StudyError
+from cvfp_opt.search.code import foreign_names
 from cvfp_opt.search.definition import LOCATED, StudyDefinition, shown
 from cvfp_opt.store.environments import Difference, Level
-from cvfp_opt.store.records import StudyRecord, completed
+from cvfp_opt.store.records import StudyRecord, completed, with_changes
 from cvfp_opt.training.data import Tokens
 
 
@@ -88,6 +89,36 @@ def marked(
         places = (key.partition(".") for key in LOCATED)
         drift["located"] = {f"{s}.{key}": sections[s][key] for s, _, key in places}
     return {**environment, "drift": drift}
+
+
+def changed(
+    definition: StudyDefinition,
+    tokens: Tokens,
+    environment: Mapping[str, Any],
+    changes: Mapping[str, Any],
+) -> tuple[StudyDefinition, dict[str, Any]]:
+    """A definition with some keys changed, and the environment of a trial by it.
+
+    Args:
+        definition, tokens, environment: of the worker.
+        changes: see ``with_changes``; the trial says so, as ``marked`` does.
+
+    Raises:
+        StudyError: they name code that the definition does not, and that nobody has allowed.
+    """
+    other = StudyDefinition.from_dict(with_changes(definition.to_dict(), changes))
+    known, named = foreign_names(definition), foreign_names(other)
+    added = [n for key, names in named.items() for n in names if n not in known.get(key, ())]
+    if added:
+        raise StudyError(
+            f"a trial names code that its study does not: {', '.join(added)}; it is not run"
+        )
+    drift = {
+        "definition_digest": other.digest(),
+        "data_digest": tokens.digest,
+        "keys": {f"definition.{key}": value for key, value in changes.items()},
+    }
+    return other, {**environment, "drift": drift}
 
 
 def refuse_drift(

@@ -2,8 +2,9 @@
 
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import optuna
@@ -11,6 +12,7 @@ from optuna.trial import TrialState
 
 from cvfp_opt.errors import CvfpOptError, SearchError, StorageError
 from cvfp_opt.search.claimed import open_trial
+from cvfp_opt.search.drift import changed
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.observer import SearchObserver
 from cvfp_opt.search.reporting import Checkpointing, Reporter
@@ -162,7 +164,7 @@ class Search:
         number = hold.held.number
         self.renewer.add(hold)
         try:
-            self._train(hold, asking_seconds)
+            self._at(hold.held.arm)._train(hold, asking_seconds)
         except LeaseLost:
             self.observer.notice(f"trial {number} is another worker's now: it is dropped here")
             self.observer.trial_dropped(number)
@@ -175,6 +177,17 @@ class Search:
         records = self._patiently(lambda: trial_records(self.study))
         self.observer.trial_finished(records[number], records)
         return records[number]
+
+    def _at(self, arm: Mapping[str, Any]) -> "Search":
+        """This search by the definition of an arm of a confirmation; itself for other trials."""
+        changes = arm.get("changes")
+        if not changes:
+            return self
+        definition, environment = changed(
+            self.objective.definition, self.objective.tokens, self.environment, changes
+        )
+        objective = replace(self.objective, definition=definition)
+        return replace(self, objective=objective, environment=environment)
 
     def _train(self, hold: Hold, asking_seconds: float) -> None:
         birth = hold.held.birth

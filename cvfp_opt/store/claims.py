@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -24,6 +24,7 @@ from cvfp_opt.store.leases import (
     former_is_dead,
     read_leases,
 )
+from cvfp_opt.store.records import ARM
 from cvfp_opt.store.rows import (
     SYSTEM_ATTRIBUTES,
     TRIALS,
@@ -57,6 +58,7 @@ class Held:
         birth: the trial's identity.
         attempts: how many workers have died with it.
         new: whether it has never run before.
+        arm: of a confirmation, see store.confirming; empty for all others.
     """
 
     trial_id: int
@@ -65,6 +67,7 @@ class Held:
     birth: Birth
     attempts: int
     new: bool
+    arm: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,6 +221,7 @@ class Claims:
             birth=birth,
             attempts=attempts,
             new=new,
+            arm=_system_attribute(connection, trial.trial_id, ARM) or {},
         )
 
     def _running(self, connection: Connection) -> list[_Running]:

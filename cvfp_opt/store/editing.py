@@ -13,12 +13,13 @@ from sqlalchemy import Connection, delete, select, update
 from cvfp_opt.errors import StudyError
 from cvfp_opt.store.artifacts.checkpoints import ATTRIBUTE
 from cvfp_opt.store.artifacts.stores import ArtifactStore
+from cvfp_opt.store.confirming import SUFFIX
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.leases import LEASES, Lease, read_leases
 from cvfp_opt.store.mirrors import MIRRORS
-from cvfp_opt.store.records import MIRROR_OF
+from cvfp_opt.store.records import CONFIRMS, MIRROR_OF
 from cvfp_opt.store.rows import STUDIES, SYSTEM_ATTRIBUTES, TRIALS, lock_study
 from cvfp_opt.store.studies import has_study, load_study
 
@@ -35,19 +36,19 @@ def open_for_editing(location: Location) -> Iterator[Store]:
         yield store
 
 
-def mirror_names(store: Store, name: str) -> list[str]:
-    """The names of a study's mirrors that exist."""
+def linked_names(store: Store, name: str, *keys: str) -> list[str]:
+    """The names of the studies that an attribute among ``keys`` links to a study."""
     return [
         study.study_name
         for study in store.storage.get_all_studies()
-        if study.user_attrs.get(MIRROR_OF) == name
+        if any(study.user_attrs.get(key) == name for key in keys)
     ]
 
 
 def delete_study(
     store: Store, name: str, artifacts: ArtifactStore, *, force: bool = False
 ) -> None:
-    """Delete a study with its mirrors and leases, all or nothing; then its artifacts.
+    """Delete a study with what is linked to it and leases, all or nothing; then its artifacts.
 
     Args:
         artifacts: of the database; those that another study names too are kept.
@@ -59,11 +60,11 @@ def delete_study(
     """
     study = _editable(store, name)
     with store.lock():
-        names = [name, *mirror_names(store, name)]
+        names = [name, *linked_names(store, name, MIRROR_OF, CONFIRMS)]
         with store.engine.begin() as connection:
             lock_study(connection, study._study_id)
-            if not force:
-                _refuse_live(store, connection, study, "delete", " or add --force")
+            for one in [] if force else [study, *_confirmations(store, name)]:
+                _refuse_live(store, connection, one, "delete", " or add --force")
             before = _artifacts(connection)
             _delete_rows(connection, names)
             left = before - _artifacts(connection)
@@ -96,17 +97,24 @@ def _delete_rows(connection: Connection, names: Sequence[str]) -> None:
 
 
 def rename_study(store: Store, old: str, new: str) -> None:
-    """Give a study another name, and its mirrors theirs, all or nothing.
+    """Give a study another name, and what is linked to it theirs, all or nothing.
 
     Raises:
         StudyError: no study ``old``, or a mirror; ``new`` is taken or would be; workers run it.
     """
     study = _editable(store, old)
+    source = study.user_attrs.get(CONFIRMS)
+    if source is not None:
+        raise StudyError(
+            f"study {old!r} is the confirmation of study {source!r} and named after it: rename "
+            "that one"
+        )
     with store.lock():
         _check_name(store, new)
         with store.engine.begin() as connection:
             lock_study(connection, study._study_id)
-            _refuse_live(store, connection, study, "rename", "")
+            for one in [study, *_confirmations(store, old)]:
+                _refuse_live(store, connection, one, "rename", "")
             _rename_rows(connection, old, new)
 
 
@@ -118,13 +126,20 @@ def _rename_rows(connection: Connection, old: str, new: str) -> None:
         )
     connection.execute(
         update(attributes)
-        .where(attributes.c.key == MIRROR_OF, attributes.c.value_json == json.dumps(old))
+        .where(
+            attributes.c.key.in_((MIRROR_OF, CONFIRMS)),
+            attributes.c.value_json == json.dumps(old),
+        )
         .values(value_json=json.dumps(new))
     )
 
 
+def _confirmations(store: Store, name: str) -> list[optuna.Study]:
+    return [load_study(store, linked) for linked in linked_names(store, name, CONFIRMS)]
+
+
 def _names(old: str, new: str) -> dict[str, str]:
-    suffixes = ["", *(f"/{mirror.suffix}" for mirror in MIRRORS)]
+    suffixes = ["", f"/{SUFFIX}", *(f"/{mirror.suffix}" for mirror in MIRRORS)]
     return {f"{old}{suffix}": f"{new}{suffix}" for suffix in suffixes}
 
 
@@ -134,6 +149,8 @@ def _check_name(store: Store, name: str) -> None:
     for mirror in MIRRORS:
         if name.endswith(f"/{mirror.suffix}"):
             raise StudyError(f"{name!r}: names that end in /{mirror.suffix} are for mirrors")
+    if name.endswith(f"/{SUFFIX}"):
+        raise StudyError(f"{name!r}: names that end in /{SUFFIX} are for confirmations")
     for taken in _names(name, name):
         if has_study(store, taken):
             raise StudyError(

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import Connection, Select, select
 
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.records import MIRROR_OF, StudyRecord, TrialRecord
+from cvfp_opt.store.records import CONFIRMS, MIRROR_OF, StudyRecord, TrialRecord
 from cvfp_opt.store.rows import (
     TRIALS,
     USER_ATTRIBUTES,
@@ -69,7 +69,12 @@ MIRRORS = (
 
 
 def sync_mirrors(store: Store, study: optuna.Study) -> None:
-    """Copy to the mirrors what they lack; safe to repeat, and after any crash."""
+    """Copy to the mirrors what they lack; safe to repeat, and after any crash.
+
+    A confirmation has none: on a front, the runs of one point would be so many points.
+    """
+    if CONFIRMS in study.user_attrs:
+        return
     record = StudyRecord.of(study)
     split = record.definition["objective"]["split"] if record else "train"
     complete = [

@@ -20,6 +20,10 @@ FORMAT = 2
 # Study user attributes.
 STUDY = "cvfp_opt:study"
 MIRROR_OF = "cvfp_opt:mirror_of"
+CONFIRMS = "cvfp_opt:confirms"
+
+# Trial system attribute: of a confirmation, see store.confirming, what is run on which seed.
+ARM = "cvfp_opt:arm"
 
 
 Sections = dict[str, dict[str, Any]]
@@ -188,6 +192,7 @@ class TrialRecord:
         seconds: wall time per phase.
         environment: versions, host, device, threads, seeds, optimizer steps, digests.
         birth: see store.births.Birth; empty in trials of format 1 and of other programs.
+        arm: see store.confirming; empty but in a confirmation.
     """
 
     number: int
@@ -205,6 +210,7 @@ class TrialRecord:
     seconds: dict[str, float] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
     birth: dict[str, Any] = field(default_factory=dict)
+    arm: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, trial: FrozenTrial) -> Self:
@@ -217,7 +223,8 @@ class TrialRecord:
         if len(record.values) > 1:  # one score of a trial with two objectives
             value = kept.get("scored", {}).get("score")
         birth = trial.system_attrs.get(BIRTH, {})
-        return replace(record, value=value, birth=birth, **kept)
+        arm = trial.system_attrs.get(ARM, {})
+        return replace(record, value=value, birth=birth, arm=arm, **kept)
 
     @classmethod
     def bare(cls, trial: FrozenTrial) -> Self:
@@ -297,20 +304,30 @@ def with_parameters(
 
 def definition_of(record: StudyRecord, trial: TrialRecord) -> Sections:
     """What a trial was trained by: the study's definition, but for a drift that was allowed."""
-    sections = completed(record.definition)
     drift = trial.environment.get("drift", {})
     changed = {
         key.removeprefix("definition."): value
         for key, value in drift.get("keys", {}).items()
         if key.startswith("definition.")
     }
-    for name, value in (changed | drift.get("located", {})).items():
+    return with_changes(completed(record.definition), changed | drift.get("located", {}))
+
+
+def with_changes(
+    sections: Mapping[str, Mapping[str, Any]], changes: Mapping[str, Any]
+) -> Sections:
+    """A definition's sections with other values of some keys, as ``section.key``.
+
+    None for a key of [space] that is left out.
+    """
+    changed = {name: dict(section) for name, section in sections.items()}
+    for name, value in changes.items():
         section, _, key = name.partition(".")
-        if value is None:  # a key of [space] that was left out
-            sections[section].pop(key, None)
+        if value is None:
+            changed[section].pop(key, None)
         else:
-            sections[section][key] = value
-    return sections
+            changed[section][key] = value
+    return changed
 
 
 def trial_records(study: optuna.Study) -> list[TrialRecord]:

@@ -13,13 +13,13 @@ from sqlalchemy import select
 
 from cvfp_opt.errors import StudyError, nearest
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.records import MIRROR_OF, StudyRecord, Unread, trial_records
+from cvfp_opt.store.records import CONFIRMS, MIRROR_OF, StudyRecord, Unread, trial_records
 
 
 def study_names(store: Store) -> list[str]:
-    """Names of all studies but mirrors, in order of creation."""
+    """Names of all studies but mirrors and confirmations, in order of creation."""
     studies = store.storage.get_all_studies()
-    return [s.study_name for s in studies if MIRROR_OF not in s.user_attrs]
+    return [s.study_name for s in studies if not {MIRROR_OF, CONFIRMS} & s.user_attrs.keys()]
 
 
 def only_study_name(store: Store) -> str:
@@ -95,8 +95,14 @@ def refuse_foreign(study: optuna.Study, store: Store) -> None:
     """Refuse to run a study that another program filled; an empty one may be ours, cut off.
 
     Raises:
-        StudyError: it has no record, but trials or attributes.
+        StudyError: it has no record, but trials or attributes; or it is a confirmation.
     """
+    if CONFIRMS in study.user_attrs:
+        source = study.user_attrs[CONFIRMS]
+        raise StudyError(
+            f"study {study.study_name!r} is the confirmation of study {source!r}, which nobody "
+            f"searches: type `cvfp-opt confirm --study-name {source}{store.location.option}`"
+        )
     _, unread = StudyRecord.look(study.user_attrs)
     filled = bool(study.user_attrs or study.get_trials(deepcopy=False))
     if unread is Unread.MIRROR or (unread is Unread.FOREIGN and filled):
@@ -146,7 +152,7 @@ class StudySummary:
 
 
 def summarize(store: Store) -> list[StudySummary]:
-    """All studies but mirrors."""
+    """All studies but mirrors and confirmations."""
     rows = []
     for name in study_names(store):
         study = optuna.load_study(study_name=name, storage=store.storage)

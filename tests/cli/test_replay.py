@@ -23,7 +23,8 @@ def replayed(invoke: Invoke, number: int, *words: str) -> dict[str, Any]:
 def change(number: int, key: str, edit: Callable[[Any], Any]) -> None:
     """Edit an attribute of a trial of the first study, whatever its state."""
     with sqlite3.connect("storage/cvfp.db") as connection:
-        where = "key = ? AND trial_id = (SELECT trial_id FROM trials WHERE study_id = 1 AND number = ?)"
+        trial = "SELECT trial_id FROM trials WHERE study_id = 1 AND number = ?"
+        where = f"key = ? AND trial_id = ({trial})"
         query = f"SELECT value_json FROM trial_user_attributes WHERE {where}"
         (text,) = connection.execute(query, (key, number)).fetchone()
         connection.execute(

@@ -12,7 +12,7 @@ from cvfp_opt.store.doctor.context import Context
 from cvfp_opt.store.doctor.finding import Finding, Repair, counted
 from cvfp_opt.store.doctor.rows import StudyRows, TrialRow
 from cvfp_opt.store.mirrors import MIRRORS, SOURCE_TRIAL, Mirror, sync_mirrors
-from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.store.records import CONFIRMS, TrialRecord
 from cvfp_opt.store.rows import TRIALS, lock_study
 
 Copies = dict[int, list[TrialRow]]
@@ -23,6 +23,8 @@ def find_mirrors_out_of_step(context: Context) -> list[Finding]:
     found = []
     mirrors = {mirror.name: mirror for mirror in context.mirrors}
     for study in context.ours:
+        if CONFIRMS in study.attributes:
+            continue
         for mirror in MIRRORS:
             if mirror.suffix == "pareto" and study.directions > 1:
                 continue  # it is one itself

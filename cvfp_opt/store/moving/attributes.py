@@ -9,12 +9,14 @@ from cvfp_opt.store.leases import FORMER_LEASE
 from cvfp_opt.store.mirrors import SOURCE_TRIAL
 from cvfp_opt.store.moving.dump import ARTIFACT
 from cvfp_opt.store.moving.schema import Value
-from cvfp_opt.store.records import FORMAT, MIRROR_OF, STUDY, StudyRecord
+from cvfp_opt.store.records import ARM, CONFIRMS, FORMAT, MIRROR_OF, STUDY, StudyRecord
 
 Check = Callable[[Value], object]
 """Raises ArchiveError for what does not fit."""
 
 _MAX_SEED = 2**63 - 1
+# Half of it for trials' own numbers, half for seeds of confirmations: store.confirming.
+_MAX_NUMBER = 2**32 - 1
 
 
 def _dict(value: Value) -> object:
@@ -90,8 +92,16 @@ def _birth(value: Value) -> None:
     uuid, seed, number, retry_of = value.members("uuid", "seed", "number", "retry_of")
     uuid.hexadecimal(32)
     seed.whole(0, _MAX_SEED)
-    number.whole(0)
+    number.whole(0, _MAX_NUMBER)
     _identity(retry_of)
+
+
+def _arm(value: Value) -> None:
+    key, label, seed, changes = value.members("arm", "label", "seed", "changes")
+    key.name()
+    label.name()
+    seed.whole(0)
+    changes.kind(dict)
 
 
 def _artifact(value: Value) -> None:
@@ -109,7 +119,7 @@ def _artifact(value: Value) -> None:
     encoding.optional(Value.name)
 
 
-STUDY_CHECKS: Mapping[str, Check] = {STUDY: _record, MIRROR_OF: _no_mirror}
+STUDY_CHECKS: Mapping[str, Check] = {STUDY: _record, MIRROR_OF: _no_mirror, CONFIRMS: Value.name}
 MIRROR_CHECKS: Mapping[str, Check] = {MIRROR_OF: Value.name}
 
 TRIAL_CHECKS: Mapping[str, Check] = {
@@ -129,5 +139,6 @@ SYSTEM_CHECKS: Mapping[str, Check] = {
     BIRTH: _birth,
     FORMER_LEASE: _no_lease,
     ARTIFACT: _artifact,
+    ARM: _arm,
     "fixed_params": _dict,
 }

@@ -1,0 +1,153 @@
+"""``confirm``: the best trials again, on seeds that the search never used."""
+
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import click
+
+from cvfp_opt.cli.options import json_option, storage_option, study_name_option
+
+if TYPE_CHECKING:
+    import torch
+    from rich.console import Console
+
+    from cvfp_opt.report.summary import Summary
+    from cvfp_opt.search.plan import Plan
+    from cvfp_opt.store.database.location import Location
+
+
+@click.command(epilog="Example: cvfp-opt confirm --study-name quick --top 5 --seeds 5")
+@storage_option
+@study_name_option
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="How many of the best trials.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=2),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="Fresh seeds for each point; more may be added later.",
+)
+@click.option("--data", type=click.Path(), help="Where the study's text lies now.")
+@click.option(
+    "--allow-code",
+    is_flag=True,
+    help="Run the losses and schedules that the study itself names as package.module:function.",
+)
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
+@click.option("--threads", type=int, help="Threads of torch. [default: all processors]")
+@click.option(
+    "--n-jobs",
+    type=int,
+    metavar="N",
+    help="Processes that share the threads. [default: one a thread, up to 4; 1 on a GPU]",
+)
+@json_option
+def confirm(
+    storage: str | None,
+    study_name: str | None,
+    top: int,
+    seeds: int,
+    data: str | None,
+    allow_code: bool,
+    device: str,
+    threads: int | None,
+    n_jobs: int | None,
+    as_json: bool,
+) -> None:
+    """Run the best trials, the default point and the untrained net on fresh seeds.
+
+    Tells the mean of each with its 95 % interval, how it compares with the default point seed by
+    seed, and whether the winner is what it was reported to be. The runs are kept in the database
+    as study NAME/confirm. Stopped, or killed, the same command goes on; typed on several machines,
+    they share the runs.
+    """
+    from cvfp_opt.cli.console import make_console, print_json, print_lines
+    from cvfp_opt.cli.show import open_summary
+    from cvfp_opt.report.confirmation import (
+        confirmation_lines,
+        confirmation_of,
+        confirmation_table,
+    )
+    from cvfp_opt.search.plan import Request, make_plan
+    from cvfp_opt.store.database.location import resolve_location
+    from cvfp_opt.training.device import resolve_device
+
+    location = resolve_location(storage)
+    with open_summary(storage, study_name) as summary:
+        name = summary.name
+    request = Request(study_name=name, data=data, allow_code=allow_code)
+    plan = make_plan(location, request)
+    console = make_console(stderr=as_json)
+    computing = resolve_device(device), threads, n_jobs
+    code = _run(location, plan, summary, (top, seeds), computing, console)
+    with open_summary(storage, name) as summary:
+        found = confirmation_of(summary)
+    assert found is not None, "it was entered"
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        console.print()
+        console.print(confirmation_table(found))
+        print_lines(["", *confirmation_lines(found)])
+    sys.exit(code)
+
+
+def _run(
+    location: "Location",
+    plan: "Plan",
+    summary: "Summary",
+    extent: tuple[int, int],
+    computing: "tuple[torch.device, int | None, int | None]",
+    console: "Console",
+) -> int:
+    """Run what is missing; the exit code."""
+    from cvfp_opt.cli.console import compile_once
+    from cvfp_opt.cli.progress import RunDisplay
+    from cvfp_opt.cli.run import run_trials
+    from cvfp_opt.search.confirm import enter
+    from cvfp_opt.search.drift import drift_lines
+    from cvfp_opt.search.environment import describe_environment
+    from cvfp_opt.search.stopping import SearchStopped
+    from cvfp_opt.store.editing import open_for_editing
+    from cvfp_opt.store.records import count_finished
+    from cvfp_opt.workers.engine import Crew, Job
+    from cvfp_opt.workers.engines import make_engine
+    from cvfp_opt.workers.task import Task, share_out
+
+    where, threads, n_jobs = computing
+    count, threads = share_out(where, n_jobs, threads, lanes=1, remote=False)
+    assert count is not None, "on this machine both are known"
+    assert threads is not None
+    crew = Crew(location=location, device=where.type, threads=threads)
+    environment = describe_environment(where, threads)
+    with open_for_editing(location) as store:
+        entered = enter(store, plan, summary, environment, top=extent[0], num_seeds=extent[1])
+        done = count_finished(entered.study)
+        count = min(count, max(1, entered.total - done))
+        display = RunDisplay(console, entered.plan.definition, entered.total, count)
+        display.header(entered.plan, location, environment, done)
+        for line in (*entered.notes, *drift_lines(entered.plan.drift(entered.study, environment))):
+            display.notice(line)
+        if done == entered.total:
+            return 0
+        compile_once(console, entered.plan.definition, environment["device"])
+        task = Task(
+            location=location, plan=entered.plan, environment=environment, total=entered.total
+        )
+        job = Job(task=task, count=count, store=store, study=entered.study, observer=display)
+        try:
+            with closing(make_engine("processes", crew)) as engine:
+                run_trials(engine, job, display)
+        except SearchStopped as stopped:
+            console.print("stopped; what is done is kept: type the same command to go on")
+            return stopped.exit_code
+    return 0

@@ -1,0 +1,347 @@
+"""Whether a study's best points hold on fresh seeds: figures, verdicts, and the words for both."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from rich.table import Table
+
+from cvfp_opt.report.statistics import Interval, expected_maximum, pooled_spread
+from cvfp_opt.report.summary import Summary
+from cvfp_opt.report.tables import number, share
+from cvfp_opt.store.confirming import DEFAULT, UNTRAINED, Arm
+from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.store.retries import uuid_of
+
+
+class Verdict(StrEnum):
+    """What fresh seeds say of a trial; docs/belief.md has the rules."""
+
+    CONFIRMED = "confirmed"
+    SAME = "not distinguishable from the default point"
+    LESS = "worse than reported"
+    WORSE = "worse than the default point"
+    OPEN = "undecided"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A point on the fresh seeds.
+
+    Attributes:
+        arm: the point.
+        scores: by seed, of the runs that came to their end.
+        diverged: runs that did not, because their numbers broke.
+        score: mean of ``scores``; None of none.
+        difference: of the scores from the default point's, seed by seed; None where no seed has
+            both, and of the default point itself.
+        gain: the same from the untrained net.
+        verdict: of a trial; OPEN for the other two.
+    """
+
+    arm: Arm
+    scores: Mapping[int, float]
+    diverged: int
+    score: Interval | None
+    difference: Interval | None
+    gain: Interval | None
+    verdict: Verdict
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        difference = self.difference
+        return {
+            **asdict(self.arm),
+            "label": self.arm.label,
+            "scores": {str(seed): score for seed, score in self.scores.items()},
+            "diverged": self.diverged,
+            "score": asdict(self.score) if self.score else None,
+            "difference": asdict(difference) if difference else None,
+            "gain": asdict(self.gain) if self.gain else None,
+            "probability_better": difference.probability_positive if difference else None,
+            "verdict": self.verdict.value if self.arm.trial is not None else None,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirmation:
+    """A study's confirmation.
+
+    Attributes:
+        study: its name.
+        done, total: runs that are over, and all.
+        trials: results of the search's trials, highest mean first.
+        default, untrained: of the default point and the untrained net; None if not asked for.
+        winner: of the search's best trial; None if that is not among them.
+        spread: standard deviation between seeds of one point, pooled over all trained points.
+        num_searched: complete trials of the search, of which the winner is the best.
+    """
+
+    study: str
+    done: int
+    total: int
+    trials: Sequence[Result]
+    default: Result | None
+    untrained: Result | None
+    winner: Result | None
+    spread: float | None
+    num_searched: int
+
+    @property
+    def optimism(self) -> float | None:
+        """By how much the winner's reported score exceeds the mean on fresh seeds."""
+        winner = self.winner
+        if winner is None or winner.score is None or winner.arm.reported is None:
+            return None
+        return winner.arm.reported - winner.score.mean
+
+    @property
+    def expected_optimism(self) -> float | None:
+        """What luck alone gives the best of ``num_searched`` equally good trials.
+
+        ``spread * expected_maximum(n)``. The more trials differ in earnest, the less of the
+        winner's lead is luck: so it is the most to expect, where scores are normal.
+        """
+        if self.spread is None or not self.num_searched:
+            return None
+        return self.spread * expected_maximum(self.num_searched)
+
+    @property
+    def results(self) -> list[Result]:
+        """All, the trials first."""
+        return [*self.trials, *(one for one in (self.default, self.untrained) if one)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {
+            "study_name": self.study,
+            "done": self.done,
+            "total": self.total,
+            "winner": self.winner.arm.trial if self.winner else None,
+            "results": [result.to_dict() for result in self.results],
+            "spread": self.spread,
+            "optimism": self.optimism,
+            "expected_optimism": self.expected_optimism,
+            "num_searched": self.num_searched,
+        }
+
+
+def confirmation_of(summary: Summary) -> Confirmation | None:
+    """What the study's confirmation shows; None if it has none."""
+    runs = summary.confirmation
+    if runs is None or summary.record is None:
+        return None
+    results = [_result(arm, runs.trials) for arm in runs.arms]
+    trials = [result for result in results if result.arm.trial is not None]
+    trials.sort(key=lambda one: -(one.score.mean if one.score else float("-inf")))
+    by_key = {result.arm.key: result for result in results}
+    best = uuid_of(summary.best, summary.record.identity) if summary.best else ""
+    trained = [list(one.scores.values()) for one in results if one.arm.key != UNTRAINED]
+    mine = [trial for trial in runs.trials if trial.arm]
+    places = {(trial.arm["arm"], trial.arm["seed"]) for trial in mine}
+    over = {(t.arm["arm"], t.arm["seed"]) for t in mine if t.state == "complete" or _diverged(t)}
+    return Confirmation(
+        study=runs.study,
+        done=len(over),
+        total=len(places),
+        trials=trials,
+        default=by_key.get(DEFAULT),
+        untrained=by_key.get(UNTRAINED),
+        winner=by_key.get(best),
+        spread=pooled_spread(trained),
+        num_searched=sum(trial.state == "complete" for trial in summary.trials),
+    )
+
+
+def verdict(
+    reported: float | None, score: Interval | None, difference: Interval | None, diverged: int
+) -> Verdict:
+    """What fresh seeds say of a trial; the first rule that applies.
+
+    1. OPEN: fewer than two seeds on which both the trial and the default point have a score.
+    2. WORSE: the interval of the paired difference from the default point lies below 0.
+    3. LESS: the reported score is above 97.5 % of what a further run would give
+       (``Interval.highest_next``), or a run diverged.
+    4. CONFIRMED: the interval of the paired difference lies above 0.
+    5. SAME: none of these.
+
+    Args:
+        reported: the score in the search.
+        score: of the fresh seeds.
+        difference: paired, from the default point.
+        diverged: runs without a score.
+    """
+    if difference is None or difference.low is None or difference.high is None:
+        return Verdict.OPEN
+    if difference.high < 0.0:
+        return Verdict.WORSE
+    highest = score.highest_next if score else None
+    if diverged or (reported is not None and highest is not None and reported > highest):
+        return Verdict.LESS
+    return Verdict.CONFIRMED if difference.low > 0.0 else Verdict.SAME
+
+
+def _result(arm: Arm, trials: Sequence[TrialRecord]) -> Result:
+    scores = _scores(trials, arm.key)
+    difference, gain = (
+        None if arm.key == other else _paired(scores, _scores(trials, other))
+        for other in (DEFAULT, UNTRAINED)
+    )
+    diverged = sum(trial.arm.get("arm") == arm.key and _diverged(trial) for trial in trials)
+    score = Interval.of(list(scores.values()))
+    says = Verdict.OPEN
+    if arm.trial is not None:
+        says = verdict(arm.reported, score, difference, diverged)
+    return Result(
+        arm=arm,
+        scores=scores,
+        diverged=diverged,
+        score=score,
+        difference=difference,
+        gain=gain,
+        verdict=says,
+    )
+
+
+def _paired(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Interval | None:
+    return Interval.of([score - theirs[seed] for seed, score in ours.items() if seed in theirs])
+
+
+def _scores(trials: Sequence[TrialRecord], key: str) -> dict[int, float]:
+    found = {
+        int(trial.arm["seed"]): trial.value
+        for trial in trials
+        if trial.arm.get("arm") == key and trial.state == "complete" and trial.value is not None
+    }
+    return dict(sorted(found.items()))
+
+
+def _diverged(trial: TrialRecord) -> bool:
+    return trial.state == "fail" and trial.status == "diverged"
+
+
+def confirmation_json(summary: Summary) -> dict[str, Any] | None:
+    """The confirmation as plain JSON values; None if there is none."""
+    found = confirmation_of(summary)
+    return found.to_dict() if found else None
+
+
+# words
+
+
+def confirmation_line(summary: Summary) -> str:
+    """The winner's confirmed figures in one line, or that there are none; "" for no winner."""
+    if summary.best is None or summary.record is None:
+        return ""
+    found = confirmation_of(summary)
+    hint = f"type `cvfp-opt confirm --study-name {summary.name}`"
+    if found is None:
+        return f"not confirmed: the best score is that of one run on one seed; {hint}"
+    so_far = "" if found.done == found.total else f" ({found.done} of {found.total} runs so far)"
+    winner = found.winner
+    if winner is None or winner.score is None:
+        best = f"trial {summary.best.number}, the best,"
+        return f"not confirmed: {best} has no score on fresh seeds{so_far}; {hint}"
+    return (
+        f"on {_seeds(winner)}{so_far}: {winner.arm.label} has score {_interval(winner.score)}, "
+        f"reported {number(winner.arm.reported)}: {winner.verdict}"
+    )
+
+
+def confirmation_lines(found: Confirmation) -> list[str]:
+    """What the table does not say, a line each."""
+    lines = []
+    winner = found.winner
+    if winner is None:
+        lines.append("The search's best trial is not among them: type the same command again.")
+    elif winner.score is not None:
+        lines.append(_winner_words(found, winner))
+    first = found.trials[0] if found.trials else None
+    if first and first is not winner and first.score is not None and winner is not None:
+        lines.append(
+            f"Of the trials, {first.arm.label} has the highest mean; chosen among "
+            f"{len(found.trials)} by these very runs, it would have to be confirmed again."
+        )
+    if found.optimism is not None and found.expected_optimism is not None:
+        lines.append(
+            f"Optimism: the winner was reported {found.optimism:+.3f} above its mean here. The "
+            f"best of {found.num_searched} equally good trials would by luck alone be "
+            f"{found.expected_optimism:+.3f} above (spread between seeds {found.spread:.4f})."
+        )
+    if found.default is not None:
+        lines.append(
+            "Default point: "
+            + "  ".join(
+                f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+                for name, value in found.default.arm.params.items()
+            )
+        )
+    lines.append(
+        "Intervals: 95 %, Student's t over seeds; differences are paired by seed. Rules: "
+        "docs/belief.md."
+    )
+    return lines
+
+
+def _winner_words(found: Confirmation, winner: Result) -> str:
+    assert winner.score is not None
+    text = (
+        f"The winner, {winner.arm.label}, is {winner.verdict}: reported "
+        f"{number(winner.arm.reported)}, {_interval(winner.score)} on {_seeds(winner)}"
+    )
+    difference = winner.difference
+    if difference is not None and difference.probability_positive is not None:
+        text += (
+            f"; {_signed(difference)} against the default point, better with probability "
+            f"{share(difference.probability_positive)}"
+        )
+    if winner.gain is not None:
+        text += f"; {_signed(winner.gain)} against the untrained net"
+    return f"{text}."
+
+
+def confirmation_table(found: Confirmation) -> Table:
+    """A row for each point."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("point", no_wrap=True)
+    for column in ("reported", "mean", "95 % interval", "seeds", "against default", "P(better)"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("verdict")
+    for result in found.results:
+        difference = result.difference
+        probability = difference.probability_positive if difference else None
+        table.add_row(
+            result.arm.label,
+            number(result.arm.reported),
+            number(result.score.mean if result.score else None),
+            _range(result.score),
+            f"{len(result.scores)}" + (f", {result.diverged} diverged" * bool(result.diverged)),
+            _signed(difference) if difference else "-",
+            share(probability),
+            result.verdict.value if result.arm.trial is not None else "",
+        )
+    return table
+
+
+def _range(interval: Interval | None) -> str:
+    if interval is None or interval.low is None:
+        return "-"
+    return f"{number(interval.low)} to {number(interval.high)}"
+
+
+def _interval(interval: Interval) -> str:
+    known = interval.low is not None
+    return number(interval.mean) + (f" (95 % interval {_range(interval)})" if known else "")
+
+
+def _signed(interval: Interval) -> str:
+    text = f"{interval.mean:+.3f}"
+    if interval.low is None or interval.high is None:
+        return text
+    return f"{text} ({interval.low:+.3f} to {interval.high:+.3f})"
+
+
+def _seeds(result: Result) -> str:
+    count = len(result.scores)
+    return "1 fresh seed" if count == 1 else f"{count} fresh seeds"

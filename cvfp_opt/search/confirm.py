@@ -1,0 +1,191 @@
+"""What a confirmation runs: the best trials, the definition's default point, the untrained net."""
+
+import math
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import optuna
+
+from cvfp_opt.errors import StudyError
+from cvfp_opt.report.summary import Summary
+from cvfp_opt.search.definition import StudyDefinition
+from cvfp_opt.search.plan import Plan
+from cvfp_opt.search.space import Constant, Dimension, IntRange
+from cvfp_opt.store.confirming import (
+    DEFAULT,
+    UNTRAINED,
+    Arm,
+    add_runs,
+    confirmation_name,
+    enter_confirmation,
+)
+from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.records import StudyRecord
+from cvfp_opt.store.retries import uuid_of
+from cvfp_opt.training.config import OWN_THRESHOLD
+
+_THRESHOLD = "phase1_convergence_threshold"
+# A drift in these makes a trial's score another quantity.
+_INCOMPARABLE = ("definition.objective.", "data", "embedding", "code.")
+
+
+def default_point(definition: StudyDefinition) -> dict[str, Constant]:
+    """Where somebody who has not searched would begin.
+
+    A setting that is searched is written in its own section too (``[schedule]
+    balanced_weight``): that value, if it lies in what is searched. Of words the first one. Of the
+    seed's parameters no section knows more than a range: its middle, on the range's own scale.
+    """
+    return {
+        name: _default(definition, name, one) for name, one in definition.space.searched.items()
+    }
+
+
+def _default(definition: StudyDefinition, name: str, dimension: Dimension) -> Constant:
+    written = _written(definition, name)
+    if isinstance(dimension, tuple):
+        return written if written in dimension else dimension[0]
+    assert not isinstance(dimension, float | int | str), "a constant is not searched"
+    if written is not None and dimension.low <= written <= dimension.high:
+        return written
+    middle = (dimension.low + dimension.high) / 2
+    if dimension.log:
+        middle = math.sqrt(dimension.low * dimension.high)
+    return round(middle) if isinstance(dimension, IntRange) else middle
+
+
+def _written(definition: StudyDefinition, name: str) -> Any:
+    """What a searched setting's own section says; None for a parameter of [space]."""
+    section, dot, key = name.partition(".")
+    if not dot:
+        return None
+    key, bracket, index = key.partition("[")
+    value = definition.to_dict()[section][key]
+    return value[int(index.removesuffix("]"))] if bracket else value
+
+
+def choose_arms(
+    summary: Summary, definition: StudyDefinition, top: int
+) -> tuple[list[Arm], list[str]]:
+    """The points to run, and a line for each trial that is left out.
+
+    Default point and untrained net are measured with the threshold of the best trial, where a
+    trial has its own: otherwise the winner's higher one would be its lead.
+
+    Args:
+        summary: of the source study.
+        definition: its own.
+        top: how many of its best trials.
+
+    Raises:
+        StudyError: no complete trial.
+    """
+    assert summary.record is not None, "a study of this program"
+    best = summary.best
+    if best is None:
+        raise StudyError(
+            f"study {summary.name!r}: at least one complete trial is required, it has none; "
+            f"type `cvfp-opt run --study-name {summary.name}`"
+        )
+    arms, notes = [], []
+    for trial in summary.ranking[:top]:
+        changes = trial.environment.get("drift", {}).get("keys", {})
+        other = [key for key in changes if key.startswith(_INCOMPARABLE)]
+        if other:
+            names = ", ".join(key.removeprefix("definition.") for key in other)
+            notes.append(f"trial {trial.number} is left out: it was scored by another {names}")
+            continue
+        arms.append(
+            Arm(
+                key=uuid_of(trial, summary.record.identity),
+                params=trial.params,
+                changes={key.removeprefix("definition."): v for key, v in changes.items()},
+                trial=trial.number,
+                reported=trial.value,
+            )
+        )
+    params = default_point(definition)
+    if definition.objective.threshold == OWN_THRESHOLD and _THRESHOLD in params:
+        params[_THRESHOLD] = best.params.get(_THRESHOLD, params[_THRESHOLD])
+    arms.append(Arm(key=DEFAULT, params=params))
+    arms.append(_untrained(definition, params))
+    return arms, notes
+
+
+def _untrained(definition: StudyDefinition, params: Mapping[str, Any]) -> Arm:
+    """The default point without an epoch of training."""
+    changes: dict[str, Any] = {"training.num_epochs": 0}
+    if "training.num_epochs" in params:
+        changes["space.training.num_epochs"] = None
+    if definition.training.trainer == "online":  # which trains while it reads
+        changes |= {"training.trainer": "batch", "training.detach_context": True}
+    kept = {name: value for name, value in params.items() if name != "training.num_epochs"}
+    return Arm(key=UNTRAINED, params=kept, changes=changes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entered:
+    """A confirmation that is ready to run.
+
+    Attributes:
+        study: it.
+        plan: for its workers.
+        total: its trials in all, for ``Claims.claim``.
+        added: of these, new.
+        notes: what was left out, a line each.
+    """
+
+    study: optuna.Study
+    plan: Plan
+    total: int
+    added: int
+    notes: list[str]
+
+
+def enter(
+    store: Store,
+    source: Plan,
+    summary: Summary,
+    environment: dict[str, Any],
+    *,
+    top: int,
+    num_seeds: int,
+) -> Entered:
+    """Create a study's confirmation or open it, and let what it lacks wait.
+
+    Args:
+        store: where both are.
+        source: plan of the source study, checked against its record.
+        summary: of the source study.
+        environment: of this process.
+        top: how many of the best trials.
+        num_seeds: fresh seeds for each point.
+
+    Raises:
+        StudyError: no complete trial; or another study has the confirmation's name.
+    """
+    assert summary.record is not None, "a plan was made for it"
+    search = replace(source.definition.search, pruner="none")
+    plan = replace(
+        source,
+        name=confirmation_name(source.name),
+        definition=replace(source.definition, search=search),
+    )
+    arms, notes = choose_arms(summary, source.definition, top)
+    record = StudyRecord(
+        definition=plan.definition.to_dict(),
+        definition_digest=plan.definition.digest(),
+        data_digest=source.tokens.digest,
+        sources=source.tokens.sources,
+        created=time.time(),
+        environment=environment,
+        code=source.code,
+        uuid=uuid.uuid4().hex,
+    )
+    study = enter_confirmation(store, source.name, summary.record.identity, record)
+    added = add_runs(store, study, arms, num_seeds, seed=summary.record.seed)
+    total = len(study.get_trials(deepcopy=False))
+    return Entered(study=plan.load(store), plan=plan, total=total, added=added, notes=notes)

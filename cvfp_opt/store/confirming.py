@@ -1,0 +1,191 @@
+"""Confirmations: the best points of a study run again on seeds that its search never used.
+
+The runs are trials of a study of their own, ``NAME/confirm``, which workers claim as any others.
+What is random in a trial comes from the study's seed and a number (store.births). A search uses
+the trial's own number, and Optuna keeps that in 32 bits with a sign: it stays below 2^31. A
+confirmation's seed k uses number 2^31 + k, so it meets no trial of any search; and all points
+share it, so they begin with the same weights and are read in the same order.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from cvfp_opt.errors import StudyError
+from cvfp_opt.store.births import BIRTH, Birth
+from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.records import ARM, CONFIRMS, StudyRecord, TrialRecord, trial_records
+from cvfp_opt.store.rows import Reported, insert_trial, lock_study, write_reported
+from cvfp_opt.store.studies import create_study, has_study, load_study
+from cvfp_opt.store.waiting import FIXED_PARAMS
+
+SUFFIX = "confirm"
+# Study user attribute: identity of the source, and the arms.
+ARMS = "cvfp_opt:arms"
+FRESH = 2**31
+
+DEFAULT, UNTRAINED = "default", "untrained"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """A point that is run on all seeds.
+
+    Attributes:
+        key: the source trial's uuid, DEFAULT or UNTRAINED.
+        params: by Optuna's names.
+        changes: to the definition, see ``records.with_changes``.
+        trial: number of the source trial; None for the other two.
+        reported: its score in the search; None for the other two.
+    """
+
+    key: str
+    params: dict[str, Any]
+    changes: dict[str, Any] = field(default_factory=dict)
+    trial: int | None = None
+    reported: float | None = None
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        if self.trial is not None:
+            return f"trial {self.trial}"
+        return {DEFAULT: "default point", UNTRAINED: "untrained net"}.get(self.key, self.key)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runs:
+    """What a study's confirmation has, as it is stored.
+
+    Attributes:
+        study: its name, ``NAME/confirm``.
+        arms: in the order in which they were added.
+        trials: the runs, by number.
+    """
+
+    study: str
+    arms: Sequence[Arm]
+    trials: Sequence[TrialRecord]
+
+
+def confirmation_name(study: str) -> str:
+    """The name of a study's confirmation."""
+    return f"{study}/{SUFFIX}"
+
+
+def enter_confirmation(store: Store, source: str, uuid: str, record: StudyRecord) -> optuna.Study:
+    """Open a study's confirmation, creating it if need be.
+
+    Args:
+        source: name of the study.
+        uuid: its identity.
+        record: of the confirmation, if it is created.
+
+    Raises:
+        StudyError: another study has its name.
+    """
+    name = confirmation_name(source)
+    with store.lock():
+        if not has_study(store, name) or not load_study(store, name).user_attrs:
+            create_study(store, name, record)
+        study = load_study(store, name)
+        attrs = study.user_attrs
+        # without trials or link, it is what a kill in the middle of creation leaves
+        if CONFIRMS not in attrs and not study.get_trials(deepcopy=False):
+            study.set_user_attr(ARMS, {"uuid": uuid, "arms": []})
+            study.set_user_attr(CONFIRMS, source)
+        elif attrs.get(ARMS, {}).get("uuid") != uuid:
+            raise StudyError(
+                f"study {name!r} in {store.location.where} is no confirmation of this study "
+                f"{source!r}; rename one of the two, or type `cvfp-opt study delete {name}"
+                f"{store.location.option}`"
+            )
+    return study
+
+
+def add_runs(
+    store: Store, study: optuna.Study, arms: Iterable[Arm], num_seeds: int, *, seed: int
+) -> int:
+    """Let all arms wait on all seeds, as far as they were not run or wait; how many were added.
+
+    An arm that the confirmation has stays as it is. A run that raised or was ended by force is
+    asked for once more; one that diverged is a result.
+
+    Args:
+        study: the confirmation.
+        arms: in the order in which they are run, on one seed after another.
+        num_seeds: how many.
+        seed: of the source study.
+    """
+    added = 0
+    with store.lock():
+        study = load_study(store, study.study_name)
+        kept = {arm.key: arm for arm in _arms(study)}
+        wanted = [kept.setdefault(arm.key, arm) for arm in arms]
+        value = {**study.user_attrs[ARMS], "arms": [asdict(arm) for arm in kept.values()]}
+        study.set_user_attr(ARMS, value)
+        there = {
+            (trial.arm.get("arm"), trial.arm.get("seed"))
+            for trial in trial_records(study)
+            if trial.state != "fail" or trial.status == "diverged"
+        }
+        with store.engine.begin() as connection:
+            lock_study(connection, study._study_id)
+            for k in range(num_seeds):
+                for arm in wanted:
+                    if (arm.key, k) in there:
+                        continue
+                    trial_id, _ = insert_trial(
+                        connection, study._study_id, TrialState.WAITING, None
+                    )
+                    attrs = {
+                        FIXED_PARAMS: arm.params,
+                        BIRTH: Birth.new(seed=seed, number=FRESH + k).to_dict(),
+                        ARM: {
+                            "arm": arm.key,
+                            "label": arm.label,
+                            "seed": k,
+                            "changes": arm.changes,
+                        },
+                    }
+                    write_reported(connection, trial_id, Reported(system_attrs=attrs))
+                    added += 1
+    return added
+
+
+def read_runs(source: optuna.Study, record: StudyRecord | None) -> Runs | None:
+    """The confirmation of a study; None if it has none.
+
+    Args:
+        source: the study.
+        record: its own.
+    """
+    if record is None:
+        return None
+    name = confirmation_name(source.study_name)
+    try:
+        source._storage.get_study_id_from_name(name)
+    except KeyError:
+        return None
+    study = optuna.load_study(study_name=name, storage=source._storage)
+    attrs = study.user_attrs
+    linked = isinstance(attrs.get(ARMS), dict) and attrs[ARMS].get("uuid") == record.identity
+    if CONFIRMS not in attrs or not linked:
+        return None
+    return Runs(study=name, arms=_arms(study), trials=trial_records(study))
+
+
+def _arms(study: optuna.Study) -> list[Arm]:
+    """The arms of a confirmation; what another program wrote in their place stays out."""
+    value = study.user_attrs.get(ARMS)
+    listed = value.get("arms") if isinstance(value, dict) else None
+    found = []
+    for entry in listed if isinstance(listed, list) else []:
+        try:
+            found.append(Arm(**entry))
+        except TypeError:
+            continue
+    return found

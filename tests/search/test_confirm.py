@@ -1,0 +1,131 @@
+"""What a confirmation runs."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from doctoring import RECORD
+from support import TINY
+
+from cvfp_opt.errors import StudyError
+from cvfp_opt.report.summary import Summary
+from cvfp_opt.search.confirm import choose_arms, default_point
+from cvfp_opt.search.definition import StudyDefinition
+from cvfp_opt.search.definition_file import (
+    builtin_definitions,
+    read_sections,
+    resolve_definition,
+)
+from cvfp_opt.search.drift import changed
+from cvfp_opt.search.environment import describe_environment
+from cvfp_opt.search.objective import Objective
+from cvfp_opt.store.confirming import DEFAULT, FRESH, UNTRAINED
+from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.training.device import resolve_device
+
+
+def tiny(name: str, *settings: str) -> StudyDefinition:
+    size = [*TINY, "search.num_pruner_warmup_steps=1", *settings]
+    return resolve_definition(read_sections(name), size, where=name)
+
+
+def searched(definition: StudyDefinition, *trials: TrialRecord) -> Summary:
+    record = replace(RECORD, definition=definition.to_dict())
+    return Summary(name="s", url="sqlite:///s.db", record=record, trials=list(trials))
+
+
+def trial(number: int, value: float, **attrs: Any) -> TrialRecord:
+    return TrialRecord(number=number, state="complete", value=value, values=[value], **attrs)
+
+
+def test_the_default_point_is_the_middle_of_each_range_on_its_scale() -> None:
+    assert default_point(tiny("recommended")) == {
+        "dist_reg_weight": 0.5,
+        "phase1_learning_rate": pytest.approx(math.sqrt(0.0005 * 0.005)),
+        "phase1_convergence_threshold": pytest.approx(0.275),
+        "layernorm_mix": 0.75,
+    }
+
+
+def test_the_default_point_is_what_a_setting_s_own_section_says() -> None:
+    assert default_point(tiny("losses"))["diversity.loss"] == "orthogonality"
+    adaptive = default_point(tiny("adaptive"))
+    assert adaptive["schedule.rank_limit"] == 0.8
+    assert adaptive["schedule.low_convergence_weight"] == 0.2
+    staged = default_point(tiny("staged"))
+    assert [staged[f"schedule.stage_weights[{i}]"] for i in range(3)] == [0.8, 0.5, 0.2]
+    elsewhere = tiny("quick", "space.training.num_epochs={low=3, high=6}")
+    assert default_point(elsewhere)["training.num_epochs"] == 4  # 2 is not searched
+    words = tiny("losses", 'space.diversity.loss=["uniformity", "deviation"]')
+    assert default_point(words)["diversity.loss"] == "uniformity"
+
+
+@pytest.mark.parametrize("name", sorted(builtin_definitions()))
+def test_every_definition_has_a_default_point_and_an_untrained_net(name: str) -> None:
+    """Both are run; the untrained net takes no step, whatever the trainer."""
+    definition = tiny(name)
+    definition = replace(definition, search=replace(definition.search, pruner="none"))
+    arms, notes = choose_arms(searched(definition, trial(0, 0.5)), definition, 1)
+    assert notes == []
+    points = {arm.key: arm for arm in arms[1:]}
+    tokens = definition.load_tokens()
+    device = resolve_device("cpu")
+    steps = {}
+    for key in (DEFAULT, UNTRAINED):
+        changes = points[key].changes
+        other, environment = changed(definition, tokens, describe_environment(device, 1), changes)
+        assert environment["drift"]["definition_digest"] == other.digest()
+        objective = Objective(definition=other, tokens=tokens, device=device)
+        steps[key] = objective(points[key].params, FRESH, seed=3).optimizer_steps
+    assert steps[UNTRAINED] == 0
+    assert steps[DEFAULT] > 0
+
+
+def test_an_untrained_net_where_epochs_are_searched() -> None:
+    definition = tiny("quick", "space.training.num_epochs={low=1, high=3}")
+    arms, _ = choose_arms(searched(definition, trial(0, 0.5)), definition, 1)
+    tokens = definition.load_tokens()
+    other, _ = changed(definition, tokens, {}, arms[-1].changes)
+    assert arms[-1].params.keys() == other.space.searched.keys()
+    objective = Objective(definition=other, tokens=tokens, device=resolve_device("cpu"))
+    assert objective(arms[-1].params, FRESH, seed=3).optimizer_steps == 0
+
+
+def test_all_are_measured_by_the_winner_s_threshold() -> None:
+    own = {"phase1_convergence_threshold": 0.45}
+    trials = trial(0, 0.5), trial(1, 0.9, params=own)
+    definition = tiny("quick")
+    arms, _ = choose_arms(searched(definition, *trials), definition, 2)
+    assert [arm.label for arm in arms] == ["trial 1", "trial 0", "default point", "untrained net"]
+    for arm in arms[2:]:
+        assert arm.params["phase1_convergence_threshold"] == 0.45
+    fixed = tiny("quick", "objective.threshold=0.5")
+    arms, _ = choose_arms(searched(fixed, *trials), fixed, 1)
+    assert arms[1].params["phase1_convergence_threshold"] == pytest.approx(0.275)
+
+
+def test_a_drifted_trial_is_run_by_its_own_definition_or_left_out() -> None:
+    def drifted(number: int, **keys: Any) -> TrialRecord:
+        names = {key.replace("__", "."): value for key, value in keys.items()}
+        return trial(number, 0.9 - number / 10, environment={"drift": {"keys": names}})
+
+    definition = tiny("quick")
+    trials = (
+        drifted(0, definition__training__num_epochs=7),
+        drifted(1, definition__objective__split="validation"),
+        drifted(2, data="f" * 64),
+    )
+    arms, notes = choose_arms(searched(definition, *trials), definition, 3)
+    assert arms[0].changes == {"training.num_epochs": 7}
+    assert [arm.label for arm in arms] == ["trial 0", "default point", "untrained net"]
+    assert notes == [
+        "trial 1 is left out: it was scored by another objective.split",
+        "trial 2 is left out: it was scored by another data",
+    ]
+
+
+def test_changes_bring_no_code_that_nobody_allowed() -> None:
+    definition = tiny("quick")
+    with pytest.raises(StudyError, match="names code that its study does not: os:system"):
+        changed(definition, definition.load_tokens(), {}, {"diversity.loss": "os:system"})
