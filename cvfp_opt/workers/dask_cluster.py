@@ -153,7 +153,7 @@ class Cluster:
         if not isinstance(place, Place):
             found = place or "no answer"
             return f"cvfp_opt cannot be imported there: {found}; install it on every worker"
-        if False:
+        if self._one_host and place.boot != this_boot():
             return (
                 f"runs on {place.host}, but {self._where} is an SQLite database, which serves one "
                 "machine; for several use a server: --storage postgresql://USER@HOST/DATABASE"

@@ -155,7 +155,8 @@ def test_a_cluster_of_our_own_leaves_an_interrupt_to_us_and_can_be_killed() -> N
     try:
         [member] = cluster.members()
         [pid] = cluster.ask([member.address], os.getpid).values()
-        os.kill(pid, signal.SIGINT)
+        blocked = cluster.ask([member.address], signal.pthread_sigmask, signal.SIG_BLOCK, [])
+        assert signal.SIGINT in blocked[member.address]
         cluster.tell(member.address, time.sleep, 60)
         cluster.kill()
         assert not psutil.pid_exists(pid)
@@ -344,15 +345,16 @@ def test_a_worker_that_joins_gets_a_task_and_one_that_did_not_answer_gets_it_lat
         yield [A]
         assert cluster.tasks == []
         cluster.unanswered = set()
-        yield [A]
+        yield from repeat([A], 2)
+        assert [task[0] for task in cluster.tasks] == [A]
         yield from repeat([A, B], 2)
-        assert [task[0] for task in cluster.tasks] == [A, B]
         cluster.say(0, Began(1), DONE)
         cluster.say(1, Began(1), DONE)
         yield from repeat([A, B], 20)
 
     at_work = bench(script)
     at_work.run()
+    assert [task[0] for task in at_work.cluster.tasks] == [A, B]
 
 
 def test_waiting_for_a_first_worker_is_said_once(
@@ -442,6 +444,25 @@ def test_workers_that_keep_dying_are_given_up(bench: Callable[..., Bench]) -> No
     assert deaths[0] == "Dask worker w0, which ran trial 0, died"
     with pytest.raises(SearchError, match="4 of 4 trials are left undone: 4 workers died"):
         at_work.workers.check_undone()
+
+
+def test_where_workers_keep_dying_those_that_live_go_on_alone(
+    bench: Callable[..., Bench],
+) -> None:
+    def script(cluster: FakeCluster) -> Iterator[list[Member]]:
+        yield [A]
+        cluster.say(0, Began(1))
+        for death in range(1, 9):
+            yield from repeat([A, member(f"w{death}")], 2)
+            yield from repeat([A], 2)
+        at_work.finish_trials(4)
+        cluster.say(0, DONE)
+        yield from repeat([A], 20)
+
+    at_work = bench(script)
+    at_work.run()
+    assert len(at_work.cluster.tasks) == 1 + 5
+    at_work.workers.check_undone()
 
 
 def test_workers_may_die_for_ever_if_trials_finish_in_between(bench: Callable[..., Bench]) -> None:
@@ -554,12 +575,12 @@ def test_a_retired_workers_trial_is_told_and_taken_by_others(bench: Callable[...
         yield [A, B]
         cluster.say(0, Ended(Ending.RETIRED))
         yield from repeat([B], 3)
-        assert [task[0] for task in cluster.tasks] == [A, B, B]
         cluster.say(2, Began(1), DONE)
         yield from repeat([B], 20)
 
     at_work = bench(script)
     at_work.run()
+    assert [task[0] for task in at_work.cluster.tasks] == [A, B, B]
     assert "Dask worker a, which ran trial 0, retires and gave it back" in at_work.observer.notices
 
 
