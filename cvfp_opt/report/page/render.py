@@ -4,9 +4,9 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from cvfp_opt import __version__
 from cvfp_opt.report.page.content import Content
 from cvfp_opt.report.page.plotly_script import compressed_plotly
+from cvfp_opt.version import __version__
 
 
 def render(content: Content, made: str) -> str:
