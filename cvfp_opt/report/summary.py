@@ -1,11 +1,12 @@
 """A study in figures: what every report starts from."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from optuna import Study
+from optuna.distributions import BaseDistribution
 
 from cvfp_opt.errors import StudyError
 from cvfp_opt.store.drift import AllowedDrift, read_drift
@@ -34,6 +35,7 @@ class Summary:
         drift: what was allowed to differ, oldest first.
         num_artifacts: files that belong to its trials.
         optuna: version that created the database; "" where nobody asked.
+        distributions: of each parameter, as the newest trial that has it drew it.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Summary:
     drift: Sequence[AllowedDrift] = ()
     num_artifacts: int = 0
     optuna: str = ""
+    distributions: Mapping[str, BaseDistribution] = field(default_factory=dict)
 
     @classmethod
     def of(cls, study: Study, url: str, optuna: str = "") -> Self:
@@ -60,6 +63,11 @@ class Summary:
             drift=read_drift(study),
             num_artifacts=count_artifacts(study),
             optuna=optuna,
+            distributions={
+                name: distribution
+                for trial in study.get_trials(deepcopy=False)
+                for name, distribution in trial.distributions.items()
+            },
         )
 
     @property

@@ -1,0 +1,141 @@
+"""How the best trials went from pass to pass: metrics, and the schedule that led them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from cvfp_opt.report.figures.figure import (
+    BEST,
+    DASHES,
+    MARKERS,
+    SERIES,
+    Cell,
+    Rows,
+    empty_figure,
+    finite,
+    listed,
+    style,
+)
+from cvfp_opt.report.summary import Summary
+from cvfp_opt.store.records import TrialRecord
+
+# Key of an iteration, title of its panel, whether it is a rate.
+PANELS = (
+    ("convergence_rate", "convergence", True),
+    ("effective_rank", "effective rank / D", True),
+    ("weight", "diversity weight", False),
+    ("learning_rate", "learning rate", False),
+    ("value", "reported value", False),
+)
+PANEL_HEIGHT = 210
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One trial: its passes, and the figures of each by the keys of PANELS."""
+
+    number: int
+    passes: tuple[int, ...]
+    figures: dict[str, tuple[float | None, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curves:
+    """Of the best trials, best first; ``panels`` are those for which there is anything."""
+
+    curves: tuple[Curve, ...] = ()
+    panels: tuple[tuple[str, str, bool], ...] = ()
+    missing: str = ""
+
+    @property
+    def caption(self) -> str:
+        """See Info."""
+        if not self.curves:
+            return ""
+        titles = listed(title for _, title, _ in self.panels)
+        trials = listed(curve.number for curve in self.curves)
+        words = f"After each pass: {titles}, of the best trials, {trials}."
+        first = self.curves[0]
+        for key, title, rate in self.panels:
+            known = [value for value in first.figures[key] if value is not None]
+            if rate and known:
+                words += f" {title[0].upper()}{title[1:]} of trial {first.number} went from "
+                words += f"{known[0]:.1%} to {known[-1]:.1%}."
+        return words
+
+    def rows(self) -> Rows:
+        """See Info."""
+        rows: list[tuple[Cell, ...]] = []
+        for curve in self.curves:
+            for place, at in enumerate(curve.passes):
+                cells = [curve.figures[key][place] for key, _, _ in self.panels]
+                rows.append((curve.number, at, *cells))
+        return Rows(
+            columns=("trial", "pass", *(title for _, title, _ in self.panels)),
+            rows=tuple(rows),
+            percent=frozenset(title for _, title, rate in self.panels if rate),
+        )
+
+
+def curves(summary: Summary) -> Curves:
+    """From a study: of its best trials; of other programs' what they reported."""
+    found = [curve for trial in summary.ranking[:BEST] if (curve := _curve(trial)).passes]
+    if not found:
+        return Curves(missing="None of the best trials has left figures of its passes.")
+    panels = tuple(
+        panel
+        for panel in PANELS
+        if any(v is not None for curve in found for v in curve.figures[panel[0]])
+    )
+    return Curves(curves=tuple(found), panels=panels)
+
+
+def _curve(trial: TrialRecord) -> Curve:
+    steps: list[dict[str, Any]] = trial.iterations
+    if not steps:
+        steps = [{"iteration": k, "value": v} for k, v in sorted(trial.reported.items())]
+    passes = [step.get("iteration", place) for place, step in enumerate(steps)]
+    return Curve(
+        number=trial.number,
+        passes=tuple(passes),
+        figures={key: tuple(finite(s.get(key)) for s in steps) for key, _, _ in PANELS},
+    )
+
+
+def draw(info: Curves) -> go.Figure:
+    """A panel for each quantity, one above the other; a line per trial."""
+    if info.missing:
+        return empty_figure(info.missing)
+    count = len(info.panels)
+    figure = make_subplots(
+        rows=count,
+        cols=1,
+        shared_xaxes=True,
+        vertical_spacing=0.24 / max(count, 2),
+        subplot_titles=[title for _, title, _ in info.panels],
+    )
+    style(figure, height=PANEL_HEIGHT * count + 80)
+    for row, (key, title, rate) in enumerate(info.panels, start=1):
+        for place, curve in enumerate(info.curves):
+            form = ".1%" if rate else ".4g"
+            figure.add_scatter(
+                x=list(curve.passes),
+                y=list(curve.figures[key]),
+                name=f"trial {curve.number}",
+                legendgroup=str(curve.number),
+                showlegend=row == 1,
+                mode="lines+markers",
+                line={"color": SERIES[place], "dash": DASHES[place], "width": 2},
+                marker={"symbol": MARKERS[place], "size": 6},
+                hovertemplate=f"trial {curve.number}, pass %{{x}}: {title} %{{y:{form}}}"
+                "<extra></extra>",
+                row=row,
+                col=1,
+            )
+        if rate:
+            figure.update_yaxes(tickformat=".0%", rangemode="tozero", row=row, col=1)
+    figure.update_xaxes(title="pass", row=count, col=1)
+    figure.update_layout(legend={"y": 1 + 0.14 / count}, margin={"t": 64})
+    return figure

@@ -1,0 +1,228 @@
+"""Convergence against effective rank: what each trial traded for what."""
+
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from cvfp_opt.report.figures.figure import (
+    BLUE,
+    GREY,
+    ORANGE,
+    RED,
+    Cell,
+    Rows,
+    empty_figure,
+    finite,
+    new_figure,
+)
+from cvfp_opt.report.summary import Summary
+from cvfp_opt.report.tables import scored
+from cvfp_opt.store.records import TrialRecord, completed
+
+Place = tuple[float, float]
+
+# The two points between which the original report saw a trade-off: its tests 1 and 2, on training
+# text at the standard size. docs/experiments.md explains them.
+REPORTED: tuple[tuple[str, Place], ...] = (
+    ("the report's test 1", (0.960, 0.069)),
+    ("the report's test 2", (0.000, 0.887)),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """A complete trial.
+
+    Attributes:
+        number: of the trial.
+        place: both objectives.
+        value: its score, or None.
+        front: whether no other trial beats it in one objective without losing in the other.
+    """
+
+    number: int
+    place: Place
+    value: float | None
+    front: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class TradeOff:
+    """All complete trials between two objectives.
+
+    Attributes:
+        names: of the objectives.
+        rates: whether they are rates in [0, 1].
+        points: by number.
+        winner: number of the best trial.
+        untrained: the untrained net of the winner's set-up; None where it was not measured.
+        reported: the original report's points, by name; none in other programs' studies.
+        missing: see Info.
+    """
+
+    names: tuple[str, str] = ("convergence", "effective rank / D")
+    rates: bool = True
+    points: tuple[Point, ...] = ()
+    winner: int | None = None
+    untrained: Place | None = None
+    reported: tuple[tuple[str, Place], ...] = ()
+    missing: str = ""
+
+    @property
+    def caption(self) -> str:
+        """See Info."""
+        if not self.points:
+            return ""
+        front = sum(point.front for point in self.points)
+        words = f"{front} of {len(self.points)} complete trials are on the front: no other is "
+        words += "better in both. "
+        best = next((p for p in self.points if p.number == self.winner), None)
+        if best is not None:
+            words += f"The winner, trial {best.number}, has {self._told(best.place)}"
+            words += "; " if self.untrained else "."
+        if self.untrained:
+            words += f"the untrained net of its set-up {self._told(self.untrained)}."
+        return words.strip()
+
+    def _told(self, place: Place) -> str:
+        form = "{:.1%}" if self.rates else "{:.4g}"
+        return " and ".join(
+            f"{name} {form.format(v)}" for name, v in zip(self.names, place, strict=True)
+        )
+
+    def rows(self) -> Rows:
+        """See Info."""
+        rows: list[tuple[Cell, ...]] = [
+            (f"trial {p.number}", *p.place, p.value, self._role(p)) for p in self.points
+        ]
+        rows += [("untrained net", *self.untrained, None, "")] if self.untrained else []
+        rows += [(name, *place, None, "for comparison") for name, place in self.reported]
+        return Rows(
+            columns=("what", *self.names, "score", "role"),
+            rows=tuple(rows),
+            percent=frozenset(self.names if self.rates else ()),
+        )
+
+    def _role(self, point: Point) -> str:
+        roles = ["winner"] if point.number == self.winner else []
+        return ", ".join([*roles, *(["front"] if point.front else [])])
+
+
+def trade_off(summary: Summary) -> TradeOff:
+    """From a study: what was scored, or another program's first two objectives."""
+    if summary.record is None and not summary.is_pareto:
+        return TradeOff(
+            missing="The study has one objective, and no record of what it is made of."
+        )
+    ours = summary.record is not None
+    places = {
+        trial.number: place
+        for trial in summary.trials
+        if trial.state == "complete" and (place := _place(trial, ours)) is not None
+    }
+    if not places:
+        return TradeOff(missing="No trial is complete yet.")
+    signs = (1.0, 1.0) if ours else tuple(_SIGN[d] for d in summary.directions[:2])
+    front = _front(places, (signs[0], signs[1]))
+    best = summary.best
+    winner = best if best is not None and best.number in places else None
+    return TradeOff(
+        names=("convergence", "effective rank / D") if ours else ("value 1", "value 2"),
+        rates=ours,
+        points=tuple(
+            Point(
+                number=number,
+                place=place,
+                value=finite(summary.trials[number].value),
+                front=number in front,
+            )
+            for number, place in places.items()
+        ),
+        winner=winner.number if winner else None,
+        untrained=_untrained(summary, winner) if winner else None,
+        reported=REPORTED if ours else (),
+    )
+
+
+_SIGN = {"maximize": 1.0, "minimize": -1.0}
+
+
+def _place(trial: TrialRecord, ours: bool) -> Place | None:
+    if ours:
+        found = scored(trial)
+        x, y = finite(found.get("convergence_rate")), finite(found.get("effective_rank"))
+    else:
+        x, y = (finite(value) for value in trial.values[:2])
+    return None if x is None or y is None else (x, y)
+
+
+def _front(places: dict[int, Place], signs: Place) -> set[int]:
+    gains = {n: (signs[0] * x, signs[1] * y) for n, (x, y) in places.items()}
+    front: set[int] = set()
+    highest = float("-inf")
+    last: Place | None = None
+    for number, gain in sorted(gains.items(), key=lambda item: (-item[1][0], -item[1][1])):
+        if gain[1] > highest or gain == last:  # equals do not beat each other
+            front.add(number)
+            highest, last = gain[1], gain
+    return front
+
+
+def _untrained(summary: Summary, winner: TrialRecord) -> Place | None:
+    if summary.record is None:
+        return None
+    objective = completed(summary.record.definition)["objective"]
+    if objective.get("convergence") == "frozen" or not winner.audit:
+        return None  # of the frozen reads only the score was kept
+    prefix = "validation_" if objective.get("split") == "validation" else ""
+    baseline = winner.audit["baseline"]
+    x = finite(baseline.get(f"{prefix}convergence_rate"))
+    y = finite(baseline.get(f"{prefix}effective_rank"))
+    return None if x is None or y is None else (x, y)
+
+
+def draw(info: TradeOff) -> go.Figure:
+    """All trials as points, the front as a line, and what to compare them with."""
+    if info.missing:
+        return empty_figure(info.missing)
+    figure = new_figure(height=460)
+    form = ".1%" if info.rates else ".4g"
+    hover = (
+        f"{info.names[0]} %{{x:{form}}}<br>{info.names[1]} %{{y:{form}}}<extra>%{{text}}</extra>"
+    )
+
+    def add(name: str, places: list[tuple[str, Place]], **look: object) -> None:
+        figure.add_scatter(
+            x=[place[0] for _, place in places],
+            y=[place[1] for _, place in places],
+            text=[label for label, _ in places],
+            name=name,
+            hovertemplate=hover,
+            **{"mode": "markers", **look},
+        )
+
+    others = [(f"trial {p.number}", p.place) for p in info.points if not p.front]
+    front = sorted((p for p in info.points if p.front), key=lambda p: p.place)
+    add("trials", others, marker={"size": 7, "color": BLUE, "opacity": 0.55})
+    add(
+        "front",
+        [(f"trial {p.number}", p.place) for p in front],
+        mode="lines+markers",
+        line={"color": BLUE, "width": 1.5, "shape": "linear", "dash": "dot"},
+        marker={"size": 9, "color": BLUE},
+    )
+    for name, place in info.reported:
+        symbol = "triangle-up" if name.endswith("1") else "triangle-down"
+        add(name, [(name, place)], marker={"size": 12, "color": ORANGE, "symbol": symbol})
+    if info.untrained:
+        look = {"size": 13, "color": GREY, "symbol": "diamond"}
+        add("untrained net", [("untrained net", info.untrained)], marker=look)
+    won = [(f"winner: trial {p.number}", p.place) for p in info.points if p.number == info.winner]
+    if won:
+        add(won[0][0], won, marker={"size": 17, "color": RED, "symbol": "star"})
+    figure.update_xaxes(title=info.names[0], **({"tickformat": ".0%"} if info.rates else {}))
+    figure.update_yaxes(title=info.names[1], **({"tickformat": ".0%"} if info.rates else {}))
+    if info.rates:  # some air, so that no point lies on a border
+        figure.update_xaxes(range=[-0.04, 1.04])
+        figure.update_yaxes(range=[-0.02, 1.02])
+    return figure
