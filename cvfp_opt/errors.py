@@ -40,6 +40,10 @@ class ArchiveError(CvfpOptError):
     """An exported study is damaged, of another kind, or made to do harm."""
 
 
+class ServerError(CvfpOptError):
+    """The dashboard cannot listen where it was asked to."""
+
+
 class SearchError(CvfpOptError):
     """The search stopped itself and says why."""
 

@@ -13,6 +13,7 @@ from typing import NoReturn
 import click
 
 from cvfp_opt import __version__
+from cvfp_opt.cli.dashboard import dashboard
 from cvfp_opt.cli.reproduce import reproduce
 from cvfp_opt.cli.run import run
 from cvfp_opt.cli.show import best, list_studies, status
@@ -47,6 +48,7 @@ for command in (
     status,
     best,
     list_studies,
+    dashboard,
     study,
     trial,
 ):
