@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import online, passes, scaling, step, trial
+from benchmarks import dashboard, online, passes, scaling, step, trial
 from benchmarks.setting import machine
 from benchmarks.timing import Result
 from cvfp_opt.cli.console import make_console
@@ -23,8 +23,9 @@ ROWS: Mapping[str, Callable[[int], Result]] = {
     "online": online.online,
     "trial": trial.trial,
     "search": trial.search,
+    "dashboard": dashboard.dashboard,
 }
-LONG = ("search",)
+LONG = ("search", "dashboard")
 
 
 @click.command()
@@ -35,8 +36,8 @@ LONG = ("search",)
 def main(rows: tuple[str, ...], threads: int | None, repeats: int, as_json: bool) -> None:
     """Compare old and new ways of doing the same work, in turn, in one process.
 
-    ROWS are pass, segments, step, rank, online, trial (minutes), search (an hour) and scaling;
-    all but the last two by default.
+    ROWS are pass, segments, step, rank, online, trial (minutes), search (an hour), dashboard
+    (minutes) and scaling; all but the last three by default.
     """
     unknown = set(rows) - ROWS.keys() - {"scaling"}
     if unknown:

@@ -48,6 +48,10 @@ class ReportError(CvfpOptError):
     """A report or picture cannot be made or written."""
 
 
+class ServerError(CvfpOptError):
+    """The dashboard cannot listen where it was asked to."""
+
+
 class SearchError(CvfpOptError):
     """The search stopped itself and says why."""
 

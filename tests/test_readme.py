@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import socket
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -128,6 +129,17 @@ def test_every_command_of_the_page_on_belief_runs(
     monkeypatch.setattr("cvfp_opt.training.device.available_threads", lambda: 1)
     assert run_page("docs/belief.md", invoke) == {"run", "trial", "confirm", "best"}
     assert invoke("best").out.startswith("on 5 fresh seeds: trial ")
+
+
+def test_every_command_of_the_page_on_the_dashboard_runs(
+    invoke: Callable[..., Outcome], tiny_definitions: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cvfp_opt.training.device.available_threads", lambda: 1)
+    monkeypatch.setattr("waitress.server.BaseWSGIServer.run", lambda self: None)
+    # not the usual port: something may listen there
+    anywhere = "cvfp_opt.report.dashboard.server.Address.bind"
+    monkeypatch.setattr(anywhere, lambda self: socket.create_server((self.host, 0)))
+    assert run_page("docs/dashboard.md", invoke) == {"run", "dashboard"}
 
 
 def command_names(group: click.Group = cli, before: str = "") -> list[str]:

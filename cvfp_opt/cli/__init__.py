@@ -14,6 +14,7 @@ import click
 
 from cvfp_opt.cli.confirm import confirm
 from cvfp_opt.cli.report import compare, plot, report
+from cvfp_opt.cli.dashboard import dashboard
 from cvfp_opt.cli.reproduce import reproduce
 from cvfp_opt.cli.run import run
 from cvfp_opt.cli.show import best, list_studies, status
@@ -53,6 +54,7 @@ for command in (
     plot,
     compare,
     list_studies,
+    dashboard,
     study,
     trial,
 ):

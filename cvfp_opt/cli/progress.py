@@ -219,7 +219,7 @@ class RunDisplay:
         name = f"--study-name {summary.name}{location.option}"
         self._line(f"the winner in full:  cvfp-opt best {name}")
         self._line(f"ten trials more:     {_command(summary, location)} --n-trials +10")
-        self._line(f"in the browser:      optuna-dashboard {location.shown}")
+        self._line(f"in the browser:      cvfp-opt dashboard {name}")
 
     def _line(self, text: str, style: str = "") -> None:
         # a terminal wraps between words; a log keeps one line per trial

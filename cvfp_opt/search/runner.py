@@ -11,6 +11,7 @@ import optuna
 from optuna.trial import TrialState
 
 from cvfp_opt.errors import CvfpOptError, SearchError, StorageError
+from cvfp_opt.report.dashboard.page import keep_current
 from cvfp_opt.search.claimed import open_trial
 from cvfp_opt.search.drift import changed
 from cvfp_opt.search.objective import Objective
@@ -146,7 +147,7 @@ class Search:
             record = self._run_trial(hold, time.perf_counter() - started)
             if record is not None:
                 beginning.note(record)
-        self._mirror()
+        self._mirror(last=True)
 
     def _wait(self, waited: float) -> float:
         """Leave the others some time; the seconds waited in all."""
@@ -295,8 +296,11 @@ class Search:
         worker = {"worker": self.claims.worker.worker, "deaths": hold.held.attempts}
         return self.environment | worker | {"finished": time.time()}
 
-    def _mirror(self) -> None:
+    def _mirror(self, *, last: bool = False) -> None:
+        """Bring up to date what others look at."""
         self._patiently(lambda: sync_mirrors(self.store, self.study))
+        notify = self.observer.notice
+        self._patiently(lambda: keep_current(self.store, self.study, notify, last=last))
 
     @property
     def _patiently(self) -> Patience:

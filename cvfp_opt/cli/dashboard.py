@@ -1,0 +1,135 @@
+"""``dashboard``: a study in the browser."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from cvfp_opt.cli.options import artifacts_option, storage_option, study_name_option
+
+if TYPE_CHECKING:
+    from cvfp_opt.report.dashboard.server import Address
+    from cvfp_opt.store.dashboard_token import Token
+    from cvfp_opt.store.database.location import Location
+
+
+@click.command(epilog="Example: cvfp-opt dashboard --study-name quick --read-only")
+@study_name_option
+@storage_option
+@artifacts_option
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Where to listen. Beyond this machine a token is asked for, which is printed once.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    help="0 for any that is free.",
+)
+@click.option("--read-only", is_flag=True, help="Let nobody change anything.")
+@click.option("--refresh", is_flag=True, help="Write notes and figures anew, then serve.")
+@click.option("--new-token", is_flag=True, help="Make another token; the one before is void.")
+def dashboard(
+    study_name: str | None,
+    storage: str | None,
+    artifacts: str | None,
+    host: str,
+    port: int,
+    read_only: bool,
+    refresh: bool,
+    new_token: bool,
+) -> None:
+    """Show studies in the browser, by optuna-dashboard, until ^C.
+
+    Without --study-name it opens on the only study there is, or on the list of all.
+    docs/dashboard.md says what is to be seen, and who may see it.
+    """
+    from cvfp_opt.report.dashboard.app import Opening, make_app, make_rules
+    from cvfp_opt.report.dashboard.server import Address, Server, printed_host
+    from cvfp_opt.store.artifacts.stores import open_artifacts
+    from cvfp_opt.store.database.location import resolve_location
+    from cvfp_opt.store.database.storage import open_for_reading, open_for_search
+
+    location = resolve_location(storage)
+    address = Address(host=host, port=port)
+    with open_for_reading(location) as store:  # refuses what is no study database
+        opening = Opening.of(store, study_name)
+    if refresh:
+        _refresh(location, study_name)
+    open_store = open_for_reading if read_only else open_for_search
+    with open_store(location) as store, _stopping() as signals:
+        token, shown = _token(location, address, new_token)
+        rules = make_rules(address, opening, token, read_only=read_only)
+        app = make_app(store, open_artifacts(location, artifacts), rules, _tell)
+        server = Server(app, address)
+        url = f"http://{printed_host(host)}:{server.port}{opening.path}"
+        click.echo(f"{opening.words}: {url}{f'?token={shown}' if shown else ''}")
+        click.echo("stop with ^C")
+        server.run()
+    click.echo("stopped")
+    sys.exit(128 + signals[0] if signals else 0)
+
+
+def _refresh(location: "Location", study_name: str | None) -> None:
+    """Write the page of a study, or of all of ours."""
+    from cvfp_opt.report.dashboard.page import refresh
+    from cvfp_opt.store.database.storage import open_for_search
+    from cvfp_opt.store.studies import load_study, study_names
+
+    with open_for_search(location) as store:
+        for name in [study_name] if study_name else study_names(store):
+            refresh(store, load_study(store, name), _tell)
+
+
+def _token(location: "Location", address: "Address", new: bool) -> "tuple[Token | None, str]":
+    """What has to be shown, and its text if it was made just now."""
+    from cvfp_opt.report.tables import moment
+    from cvfp_opt.store.dashboard_token import load_token, make_token, token_path
+
+    if address.is_local:
+        if new:
+            raise click.UsageError(
+                "--new-token: is for a --host beyond this machine; here no token is asked for"
+            )
+        return None, ""
+    path = token_path(location)
+    token = None if new else load_token(path)
+    if token is not None:
+        click.echo(
+            f"the token that was printed on {moment(token.created)} is asked for; "
+            "to make another one, add --new-token"
+        )
+        return token, ""
+    text, token = make_token(path)
+    click.echo(f"token, shown this once ({path} holds its digest): {text}")
+    click.echo("nothing is encrypted on the way: docs/dashboard.md shows a tunnel")
+    return token, text
+
+
+def _tell(line: str) -> None:
+    click.echo(line, err=True)
+
+
+@contextmanager
+def _stopping() -> Iterator[list[int]]:
+    """SIGTERM is as ^C; the signals that came, of which the first one ends the server."""
+    came: list[int] = []
+
+    def receive(signum: int, frame: FrameType | None) -> None:
+        came.append(signum)
+        raise KeyboardInterrupt
+
+    before = {one: signal.signal(one, receive) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)

@@ -1,0 +1,110 @@
+"""optuna-dashboard on a study database, behind the gate."""
+
+import logging
+import socket
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from optuna_dashboard import wsgi
+
+from cvfp_opt.errors import StudyError
+from cvfp_opt.report.dashboard.artifacts import NamedArtifacts
+from cvfp_opt.report.dashboard.gate import Gate, Rules
+from cvfp_opt.report.dashboard.server import Address
+from cvfp_opt.store.artifacts.stores import ArtifactStore
+from cvfp_opt.store.bug_log import write_bug_log
+from cvfp_opt.store.dashboard_token import Token
+from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.studies import load_study, study_names
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+_LOOPBACK = ("localhost", "localhost.localdomain")
+LIST_PATH = "/dashboard"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opening:
+    """What the dashboard opens on: a study's page, or the list of all.
+
+    Attributes:
+        words: what it is, for a line of text.
+        path: of the page.
+    """
+
+    words: str
+    path: str
+
+    @classmethod
+    def of(cls, store: Store, study_name: str | None) -> "Opening":
+        """The page of a study, or of the only one there is.
+
+        Raises:
+            StudyError: there is none, or none of that name.
+        """
+        names = study_names(store)
+        if not names and study_name is None:
+            where = store.location.where
+            raise StudyError(f"{where}: there is no study yet; type `cvfp-opt run`")
+        if study_name is None and len(names) > 1:
+            return cls(words=f"{len(names)} studies", path=LIST_PATH)
+        study = load_study(store, study_name or names[0])
+        path = f"{LIST_PATH}/studies/{study._study_id}"
+        return cls(words=f"study {study.study_name}", path=path)
+
+
+def make_app(
+    store: Store,
+    artifacts: ArtifactStore,
+    rules: Rules,
+    notify: Callable[[str], None],
+) -> "WSGIApplication":
+    """The application.
+
+    Args:
+        store: the database, open for reading where nothing may be changed.
+        artifacts: of its studies.
+        rules: who may do what.
+        notify: told, in a line each, of what fails.
+    """
+
+    def failed(error: Exception, request: str) -> None:
+        path = write_bug_log(f"{request}\n\n{''.join(traceback.format_exception(error))}")
+        notify(f"{request}: {type(error).__name__}: {error}; its account is in {path}")
+
+    app = wsgi(store.storage, artifact_store=NamedArtifacts(artifacts, store))
+    app.catchall = False  # the gate catches all
+    logger = logging.getLogger("optuna_dashboard")
+    logger.handlers = [_Lines(notify)]
+    logger.propagate = False
+    return Gate(app, rules, failed)
+
+
+def host_names(address: Address) -> frozenset[str]:
+    """By which a server there may be asked for."""
+    if address.is_local:
+        return frozenset((*_LOOPBACK, address.host.lower()))
+    own = {socket.gethostname().lower(), socket.getfqdn().lower()}
+    return frozenset((*_LOOPBACK, address.host.lower(), *own))
+
+
+def make_rules(
+    address: Address, opening: Opening, token: Token | None, *, read_only: bool
+) -> Rules:
+    """The rules of a server that listens at ``address``."""
+    names = host_names(address)
+    return Rules(names=names, token=token, read_only=read_only, home=opening.path)
+
+
+class _Lines(logging.Handler):
+    """What optuna-dashboard logs, a line each, without the traces that it adds."""
+
+    def __init__(self, notify: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._notify = notify
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._notify(next(iter(record.getMessage().splitlines()), ""))

@@ -1,0 +1,92 @@
+"""The artifact store as the dashboard sees it."""
+
+import re
+from contextlib import closing
+from dataclasses import dataclass
+from typing import BinaryIO, NoReturn
+
+import sqlalchemy
+from bottle import HTTPError
+from optuna.artifacts.exceptions import ArtifactNotFound
+from sqlalchemy import or_, select
+
+from cvfp_opt.store.artifacts.checkpoints import ATTRIBUTE
+from cvfp_opt.store.artifacts.stores import ArtifactStore
+from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.moving.tables import STUDY_SYSTEM_ATTRIBUTES
+from cvfp_opt.store.rows import SYSTEM_ATTRIBUTES
+
+# Those of the dashboard's own routes.
+_ID = re.compile(r"[0-9a-fA-F-]{1,200}")
+# What the dashboard writes in the place of an artifact that was removed.
+_REMOVED = '"null"'
+
+
+@dataclass(frozen=True)
+class NamedArtifacts:
+    """Only those that the database names, as an ArtifactStore.
+
+    The dashboard asks for whatever it is asked for: it removes any id, and fails where a file is
+    missing.
+
+    Attributes:
+        artifacts: where they lie.
+        store: the database that names them.
+    """
+
+    artifacts: ArtifactStore
+    store: Store
+
+    def open_reader(self, artifact_id: str) -> BinaryIO:
+        """Answers 404 for what is not named, or not there any more."""
+        if not self._named(artifact_id):
+            _not_found()
+        try:
+            return self.artifacts.open_reader(artifact_id)
+        except ArtifactNotFound:
+            _not_found()
+
+    def write(self, artifact_id: str, content_body: BinaryIO) -> None:
+        """New ones only: the dashboard names one after it is written."""
+        try:
+            with closing(self.artifacts.open_reader(artifact_id)):
+                raise HTTPError(409, "there is such an artifact already")
+        except ArtifactNotFound:
+            self.artifacts.write(artifact_id, content_body)
+
+    def remove(self, artifact_id: str) -> None:
+        """What is gone already is as good as removed: else no study of it could be deleted."""
+        if not self._named(artifact_id):
+            raise ArtifactNotFound(artifact_id)
+        try:
+            self.artifacts.remove(artifact_id)
+        except ArtifactNotFound:
+            return
+
+    def _named(self, artifact_id: str) -> bool:
+        if not _ID.fullmatch(artifact_id):
+            return False
+        key = f"{ATTRIBUTE}{artifact_id}"
+        old = STUDY_SYSTEM_ATTRIBUTES.c.key.like(f"dashboard:{ATTRIBUTE}%:{artifact_id}")
+        of_study = or_(STUDY_SYSTEM_ATTRIBUTES.c.key == key, old)
+        with self.store.engine.connect() as connection:
+            return any(
+                connection.scalar(select(sqlalchemy.func.count()).select_from(table).where(*where))
+                for table, where in (
+                    (
+                        SYSTEM_ATTRIBUTES,
+                        (
+                            SYSTEM_ATTRIBUTES.c.key == key,
+                            SYSTEM_ATTRIBUTES.c.value_json != _REMOVED,
+                        ),
+                    ),
+                    (
+                        STUDY_SYSTEM_ATTRIBUTES,
+                        (of_study, STUDY_SYSTEM_ATTRIBUTES.c.value_json != _REMOVED),
+                    ),
+                )
+            )
+
+
+def _not_found() -> NoReturn:
+    raise HTTPError(404, "there is no such artifact")

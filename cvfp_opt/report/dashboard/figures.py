@@ -1,0 +1,30 @@
+"""The figures on a study's page in the dashboard."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from cvfp_opt.report.summary import Summary
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+Drawing = Callable[[Summary], "go.Figure"]
+
+# Keys of report.figures.kinds.KINDS by what stands above each, which is an HTML id: importance and
+# the rest the dashboard draws by itself.
+_SHOWN = {
+    "score-and-untrained-net": "history",
+    "convergence-against-threshold": "thresholds",
+    "trade-off": "pareto",
+    "passes-and-schedules": "curves",
+}
+
+
+def drawings() -> Mapping[str, Drawing]:
+    """The figures by what stands above each; imports plotly."""
+    from cvfp_opt.report.figures.kinds import KINDS
+
+    def drawing(kind: str) -> Drawing:
+        return lambda summary: KINDS[kind].draw(KINDS[kind].info(summary))
+
+    return {name: drawing(kind) for name, kind in _SHOWN.items()}

@@ -1,0 +1,98 @@
+"""What a study's page in the dashboard shows, and keeping it so."""
+
+import time
+from collections.abc import Callable, Mapping
+
+import optuna
+from optuna_dashboard import get_note, save_note, save_plotly_graph_object
+
+from cvfp_opt.report.dashboard.figures import Drawing, drawings
+from cvfp_opt.report.dashboard.notes import mirror_note, study_note, with_own_words
+from cvfp_opt.report.summary import Summary
+from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.mirrors import MIRRORS
+from cvfp_opt.store.records import MIRROR_OF, count_finished
+from cvfp_opt.store.study_page import take_turn, write_page
+
+# Every page that is open fetches all figures every few seconds.
+MAX_FIGURE = 250_000
+
+
+def keep_current(
+    store: Store, study: optuna.Study, notify: Callable[[str], None], *, last: bool = False
+) -> None:
+    """Write a study's page if that is due; see store.study_page for how often it is."""
+    if take_turn(store, study, count_finished(study), last=last):
+        refresh(store, study, notify)
+
+
+def refresh(
+    store: Store,
+    study: optuna.Study,
+    notify: Callable[[str], None],
+    figures: Mapping[str, Drawing] | None = None,
+) -> None:
+    """Write a study's note and figures, and its mirrors' notes; what has not changed stays.
+
+    Args:
+        store, study: whose page.
+        notify: told, in a line each, of figures that are left out.
+        figures: what to draw, by what stands above each; None for ours.
+    """
+    started = time.perf_counter()
+    summary = Summary.of(study, store.location.shown)
+    ended = sum(trial.finished for trial in summary.trials)
+    mirrors = _mirrors(store, study)
+    chosen = drawings() if figures is None else figures
+
+    def compose(page: optuna.Study) -> None:
+        _note(page, study_note(summary, store.location.option, mirrors))
+        for name, drawing in chosen.items():
+            _figure(page, name, drawing, summary, notify)
+
+    write_page(store, study, compose, started=started, ended=ended)
+    for mirror in MIRRORS:
+        name = f"{study.study_name}/{mirror.suffix}"
+        if name in mirrors:
+            note = mirror_note(mirror, study.study_name, study._study_id)
+            target = optuna.load_study(study_name=name, storage=store.storage)
+            if not get_note(target).startswith(note):
+                _write_note(store, target, note, ended)
+
+
+def _write_note(store: Store, study: optuna.Study, note: str, ended: int) -> None:
+    started = time.perf_counter()
+    write_page(store, study, lambda page: _note(page, note), started=started, ended=ended)
+
+
+def _mirrors(store: Store, study: optuna.Study) -> dict[str, int]:
+    """The ids of a study's mirrors, by name."""
+    studies = store.storage.get_all_studies()
+    mine = [one for one in studies if one.user_attrs.get(MIRROR_OF) == study.study_name]
+    return {one.study_name: one._study_id for one in mine}
+
+
+def _note(page: optuna.Study, note: str) -> None:
+    before = get_note(page)
+    whole = with_own_words(note, before)
+    if whole != before:
+        save_note(page, whole)
+
+
+def _figure(
+    page: optuna.Study,
+    name: str,
+    drawing: Drawing,
+    summary: Summary,
+    notify: Callable[[str], None],
+) -> None:
+    try:
+        figure = drawing(summary)
+        size = len(figure.to_json())
+    except Exception as error:  # a picture is not worth a search
+        notify(f"the figure {name!r} is left out: {type(error).__name__}: {error}")
+        return
+    if size > MAX_FIGURE:
+        notify(f"the figure {name!r} is left out: {size} characters, more than {MAX_FIGURE}")
+        return
+    save_plotly_graph_object(page, figure, graph_object_id=name)

@@ -1,0 +1,53 @@
+"""Browsers that showed the token."""
+
+import hashlib
+import hmac
+import secrets
+import threading
+import time
+from http.cookies import CookieError, SimpleCookie
+
+COOKIE = "cvfp_opt_dashboard"
+SECONDS = 12 * 3600
+# Each needs the token to be opened: more are a script's, which should send the token itself.
+MAX_SESSIONS = 100
+
+
+class Sessions:
+    """Those that are open, in memory: they end with the server. Used by several threads.
+
+    A browser is given a number of its own and not the token: it sends its cookies to whatever else
+    listens on the same host.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ends: dict[bytes, float] = {}  # by digest, in order of their beginning
+
+    def open(self) -> str:
+        """A new one: the value of its ``Set-Cookie`` header."""
+        text = secrets.token_urlsafe(32)
+        with self._lock:
+            while len(self._ends) >= MAX_SESSIONS:
+                del self._ends[next(iter(self._ends))]
+            self._ends[_digest(text)] = time.monotonic() + SECONDS
+        return f"{COOKIE}={text}; Path=/; Max-Age={SECONDS}; HttpOnly; SameSite=Strict"
+
+    def holds(self, header: str) -> bool:
+        """Whether a ``Cookie`` header names one that is open."""
+        try:
+            morsel = SimpleCookie(header).get(COOKIE)
+        except CookieError:
+            return False
+        if morsel is None:
+            return False
+        given, now = _digest(morsel.value), time.monotonic()
+        with self._lock:
+            found = [
+                end > now for one, end in self._ends.items() if hmac.compare_digest(one, given)
+            ]
+        return any(found)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()

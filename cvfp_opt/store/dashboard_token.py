@@ -1,0 +1,108 @@
+"""The token that lets others than this machine's own users see the dashboard."""
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import stat
+import time
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from cvfp_opt.errors import StorageError
+from cvfp_opt.store.database.location import Location
+
+_FORMAT = 1
+_NAME = "dashboard-token.json"
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """What is kept of a token: enough to know it again.
+
+    Attributes:
+        digest: its SHA-256. The token holds 256 random bits, so a slow hash would protect nothing
+            that a quick one does not.
+        created: epoch seconds.
+    """
+
+    digest: bytes
+    created: float
+
+    def fits(self, text: str) -> bool:
+        """Whether ``text`` is the token; takes as long for any other text of its length."""
+        return hmac.compare_digest(_digest(text), self.digest)
+
+
+def token_path(location: Location) -> Path:
+    """Where the token of a study database lies: beside its file, or in ``storage`` here."""
+    folder = Path.cwd() / "storage" if location.path is None else location.path.parent
+    return folder / _NAME
+
+
+def load_token(path: Path) -> Token | None:
+    """The token that was made before; None if there is none.
+
+    Raises:
+        StorageError: it cannot be read, is no token, or others than its owner could have put it
+            there.
+    """
+    again = "to make another one, add --new-token"
+    try:
+        with open(path, encoding="utf-8", opener=_no_links) as file:
+            status = os.fstat(file.fileno())
+            if status.st_mode & _OTHERS_WRITE or status.st_uid not in (0, os.geteuid()):
+                raise StorageError(
+                    f"{path}: others than you may write to it, so it is not trusted; {again}"
+                )
+            value = json.load(file)
+        if value["format"] != _FORMAT:
+            raise StorageError(f"{path}: of format {value['format']}, not {_FORMAT}; {again}")
+        digest = bytes.fromhex(value["sha256"])
+        if len(digest) != hashlib.sha256().digest_size:
+            raise ValueError
+        return Token(digest=digest, created=float(value["created"]))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read: {error.strerror}; {again}") from None
+    except (ValueError, TypeError, KeyError):
+        raise StorageError(f"{path}: a dashboard's token is required there; {again}") from None
+
+
+def make_token(path: Path) -> tuple[str, Token]:
+    """A new token, in the place of any before: its text, which is kept nowhere, and the rest.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    text = secrets.token_urlsafe(32)
+    token = Token(digest=_digest(text), created=time.time())
+    value = {"format": _FORMAT, "created": token.created, "sha256": token.digest.hex()}
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        with open(temporary, "x", encoding="utf-8", opener=_private) as file:
+            json.dump(value, file)
+        os.replace(temporary, path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise StorageError(f"{path}: cannot be written: {error.strerror}") from None
+    return text, token
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _no_links(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0))

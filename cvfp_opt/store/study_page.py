@@ -1,0 +1,126 @@
+"""What optuna-dashboard shows on a study's page: written whole or not at all, by one at a time.
+
+Notes and figures are system attributes of the study, cut into pieces of two thousand characters.
+Optuna's own way takes a transaction for each of them; a browser that asks in between gets half a
+figure, and its page breaks.
+"""
+
+import copy
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import optuna
+from optuna.storages import BaseStorage
+from sqlalchemy import Connection, delete, insert, select
+
+from cvfp_opt.errors import StudyError
+from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.moving.tables import STUDY_SYSTEM_ATTRIBUTES as ATTRIBUTES
+from cvfp_opt.store.rows import lock_study
+
+# Study system attribute: when the page was written last, how long that took, and how many trials
+# had ended by then.
+PAGE = "cvfp_opt:page"
+# Between two times that a running search writes it. For a person who looks on.
+EVERY_SECONDS = 60.0
+# And not before so many times what the last one took: under a hundredth of one worker's time.
+TIMES_COST = 100.0
+
+
+def take_turn(store: Store, study: optuna.Study, ended: int, *, last: bool = False) -> bool:
+    """Whether the page is to be written now, by this process: no other is told so until it is due.
+
+    Args:
+        store, study: whose page.
+        ended: trials that have ended; if they are as many as on the page, there is nothing to do.
+        last: whether nobody may come back to it: due at once.
+    """
+
+    def due(page: Mapping[str, Any]) -> bool:
+        if page.get("ended") == ended:
+            return False
+        pause = max(EVERY_SECONDS, TIMES_COST * page.get("seconds", 0.0))
+        # a clock that was set back may not stop it for ever
+        return last or not 0 <= time.time() - page.get("written", 0.0) < pause
+
+    study_id = study._study_id
+    with store.engine.connect() as connection:
+        if not due(_page(connection, study_id)):
+            return False
+    with store.engine.begin() as connection:
+        try:
+            lock_study(connection, study_id)
+        except StudyError:  # deleted: the search will find out, and say so
+            return False
+        page = _page(connection, study_id)
+        if not due(page):
+            return False
+        turn = {"written": time.time(), "ended": ended, "seconds": page.get("seconds", 0.0)}
+        _put(connection, study_id, {PAGE: turn})
+    return True
+
+
+def write_page(
+    store: Store,
+    study: optuna.Study,
+    compose: Callable[[optuna.Study], None],
+    *,
+    started: float,
+    ended: int,
+) -> None:
+    """Write in one transaction what ``compose`` puts on a study by optuna-dashboard's functions.
+
+    Args:
+        store, study: whose page.
+        compose: given a study that keeps what is written to it to itself.
+        started: ``time.perf_counter()`` when the work for the page began.
+        ended: trials that have ended by what it shows.
+    """
+    study_id = study._study_id
+    kept = _Kept(store.storage.get_study_system_attrs(study_id))
+    page = copy.copy(study)
+    page._storage = cast(BaseStorage, kept)
+    compose(page)
+    seconds = time.perf_counter() - started
+    turn = {"written": time.time(), "ended": ended, "seconds": round(seconds, 3)}
+    with store.engine.begin() as connection:
+        lock_study(connection, study_id)
+        _put(connection, study_id, kept.changed | {PAGE: turn})
+
+
+class _Kept:
+    """What a Study takes for its storage: reads as it was, and remembers what is written."""
+
+    def __init__(self, before: Mapping[str, Any]) -> None:
+        self._before = dict(before)
+        self._written: dict[str, Any] = {}
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        return self._before | self._written
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        self._written[key] = value
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        """What was written and is another than before."""
+        return {k: v for k, v in self._written.items() if self._before.get(k, self) != v}
+
+
+def _page(connection: Connection, study_id: int) -> dict[str, Any]:
+    query = select(ATTRIBUTES.c.value_json).where(
+        ATTRIBUTES.c.study_id == study_id, ATTRIBUTES.c.key == PAGE
+    )
+    value = json.loads(connection.scalar(query) or "{}")
+    return value if isinstance(value, dict) else {}
+
+
+def _put(connection: Connection, study_id: int, values: Mapping[str, Any]) -> None:
+    of_study = ATTRIBUTES.c.study_id == study_id
+    connection.execute(delete(ATTRIBUTES).where(of_study, ATTRIBUTES.c.key.in_(list(values))))
+    rows = [
+        {"study_id": study_id, "key": k, "value_json": json.dumps(v)} for k, v in values.items()
+    ]
+    connection.execute(insert(ATTRIBUTES), rows)

@@ -1,0 +1,58 @@
+"""What of the artifact store the dashboard reaches."""
+
+import base64
+import io
+
+from optuna.artifacts import upload_artifact
+from serving import Serve, Site
+
+
+def upload(site: Site, name: str, content: bytes) -> str:
+    """An artifact of the study."""
+    path = site.location.file.parent / name
+    path.write_bytes(content)
+    return upload_artifact(
+        artifact_store=site.artifacts, file_path=str(path), study_or_trial=site.study
+    )
+
+
+def test_a_named_one_is_served_and_runs_nothing(serve: Serve, site: Site) -> None:
+    page = b"<script>alert(1)</script>"
+    artifact_id = upload(site, "page.html", page)
+    answer = serve().ask(f"/artifacts/1/{artifact_id}")
+    assert (answer.status, answer.body) == (200, page)
+    assert answer.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
+    assert "access-control-allow-origin" not in answer.headers
+
+
+def test_one_that_is_gone_is_not_found(serve: Serve, site: Site) -> None:
+    artifact_id = upload(site, "a.txt", b"a")
+    site.artifacts.remove(artifact_id)
+    client = serve()
+    assert client.ask(f"/artifacts/1/{artifact_id}").status == 404
+    assert client.said == []
+    # and is no reason to keep its study
+    assert client.change("/api/studies/1", "DELETE", {}).status == 204
+
+
+def test_one_that_nobody_names_is_neither_served_nor_removed(serve: Serve, site: Site) -> None:
+    site.artifacts.write("dead-beef", io.BytesIO(b"x"))
+    client = serve()
+    assert client.ask("/artifacts/1/dead-beef").status == 404
+    for target in ("/api/artifacts/1/dead-beef", "/api/artifacts/1/1/dead-beef"):
+        assert client.change(target, "DELETE", {}).status == 404
+    assert site.artifacts.path("dead-beef").exists()
+
+
+def test_one_is_uploaded_and_removed(serve: Serve, site: Site) -> None:
+    client = serve()
+    data = "data:text/plain;base64," + base64.b64encode(b"hello").decode()
+    value = {"file": data, "filename": "../../a.txt"}
+    answer = client.change("/api/artifacts/1", "POST", value)
+    assert answer.status == 201
+    artifact_id = answer.json["artifact_id"]
+    assert client.ask(f"/artifacts/1/{artifact_id}").body == b"hello"
+    assert [path.name for path in site.artifacts.folder.iterdir()] == [artifact_id]
+    assert client.change(f"/api/artifacts/1/{artifact_id}", "DELETE", {}).status == 204
+    assert client.ask(f"/artifacts/1/{artifact_id}").status == 404
+    assert list(site.artifacts.folder.iterdir()) == []

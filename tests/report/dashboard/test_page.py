@@ -1,0 +1,136 @@
+"""Notes and figures on a study's page."""
+
+from typing import Any
+
+import optuna
+import pytest
+from known_studies import EVIL, complete
+from optuna_dashboard import get_note, save_note
+from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
+from serving import NAME, Site
+
+from cvfp_opt.report.dashboard.markdown import code, plain
+from cvfp_opt.report.dashboard.notes import BORDER
+from cvfp_opt.report.dashboard.page import MAX_FIGURE, keep_current, refresh
+from cvfp_opt.store.mirrors import sync_mirrors
+from cvfp_opt.store.study_page import PAGE
+
+
+def system_attributes(study: optuna.Study) -> dict[str, Any]:
+    return study._storage.get_study_system_attrs(study._study_id)
+
+
+def load(site: Site, name: str) -> optuna.Study:
+    return optuna.load_study(study_name=name, storage=site.store.storage)
+
+
+def test_the_note_says_what_how_and_whether_to_believe_it(site: Site) -> None:
+    refresh(site.store, site.study, print)
+    note = get_note(site.study)
+    assert "Trial 1 scores 0\\.940, better than the untrained net" in note
+    assert "3 complete, 1 pruned, 1 fail" in note
+    assert "cvfp-opt run --study-name 'known </script>" in note
+    assert "' --storage storage/cvfp.db --n-trials +10" in note
+    for word in ("## Data and protocol", 'loss = "orthogonality"', "d" * 64, "e" * 64):
+        assert word in note
+    for suffix in ("pareto", "pareto-audited"):
+        mirror = load(site, f"{NAME}/{suffix}")
+        assert f"(/dashboard/studies/{mirror._study_id})" in note
+        assert "(/dashboard/studies/1)" in get_note(mirror)
+
+
+def test_nothing_of_a_study_is_html_in_its_note(site: Site) -> None:
+    refresh(site.store, site.study, print)
+    fenced = False
+    for line in get_note(site.study).splitlines():
+        fenced ^= line.startswith("```")
+        assert fenced or "<" not in line
+    assert "<" not in get_note(load(site, f"{NAME}/pareto"))
+    assert plain("a\n<b> *c* [d](e) $f$ `g` | h") == (
+        r"a &lt;b&gt; \*c\* \[d\]\(e\) \$f\$ \`g\` \| h"
+    )
+    assert code("a ```` b", "toml") == ["`````toml", "a ```` b", "`````"]
+
+
+def test_the_users_own_words_stay(site: Site) -> None:
+    save_note(site.study, "mine, from before")
+    refresh(site.store, site.study, print)
+    first = get_note(site.study)
+    assert first.endswith(f"{BORDER}\n\nmine, from before")
+    save_note(site.study, f"{first}, and after")
+    site.study.add_trial(complete(0.5, 0.99, 0.99))
+    refresh(site.store, site.study, print)
+    second = get_note(site.study)
+    assert second.endswith(f"{BORDER}\n\nmine, from before, and after")
+    assert second.count(BORDER) == 1
+    assert "4 complete" in second
+
+
+def test_what_has_not_changed_is_not_written_again(site: Site) -> None:
+    refresh(site.store, site.study, print)
+    before = system_attributes(site.study)
+    refresh(site.store, site.study, print)
+    after = system_attributes(site.study)
+    assert {key for key in before | after if before.get(key) != after.get(key)} <= {PAGE}
+
+
+def test_the_figures_are_drawn_and_short(site: Site) -> None:
+    said: list[str] = []
+    refresh(site.store, site.study, said.append)
+    figures = get_plotly_graph_objects(system_attributes(site.study))
+    assert set(figures) == {
+        "score-and-untrained-net",
+        "convergence-against-threshold",
+        "trade-off",
+        "passes-and-schedules",
+    }
+    assert "untrained net" in figures["score-and-untrained-net"]
+    assert said == []
+    site.study.add_trials([complete(i / 400, 0.5, i / 400) for i in range(400)])
+    refresh(site.store, site.study, said.append)
+    figures = get_plotly_graph_objects(system_attributes(site.study))
+    assert max(map(len, figures.values())) < MAX_FIGURE
+    assert said == []
+
+
+def test_a_figure_that_fails_is_left_out_and_told_of(site: Site) -> None:
+    said: list[str] = []
+    refresh(site.store, site.study, said.append, {"bad": lambda summary: 1 / 0})  # type: ignore[dict-item]
+    assert said == ["the figure 'bad' is left out: ZeroDivisionError: division by zero"]
+    assert get_note(site.study)
+
+
+def test_a_running_search_writes_it_in_turns(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1e9]
+    monkeypatch.setattr("cvfp_opt.store.study_page.time.time", lambda: now[0])
+
+    def after(seconds: float, *, last: bool = False) -> bool:
+        """Whether the page is written when one more trial has ended."""
+        site.study.add_trial(complete(0.5, 0.9, 0.9))
+        now[0] += seconds
+        before = get_note(site.study)
+        keep_current(site.store, site.study, print, last=last)
+        return get_note(site.study) != before
+
+    assert after(0)
+    assert not after(59)
+    assert after(2)
+    assert not after(1)
+    assert after(1, last=True)
+    assert after(-1e6)  # a clock that was set back
+    monkeypatch.setattr("cvfp_opt.store.study_page.TIMES_COST", 1e9)
+    assert not after(61)  # what is costly comes more seldom
+    keep_current(site.store, site.study, print, last=True)
+    version = system_attributes(site.study)["dashboard:note_ver"]
+    keep_current(site.store, site.study, print, last=True)  # the second of two workers
+    assert system_attributes(site.study)["dashboard:note_ver"] == version
+
+
+def test_a_foreign_study_has_a_page_too(site: Site) -> None:
+    study = optuna.create_study(study_name=f"x {EVIL}", storage=site.store.storage)
+    study.add_trial(optuna.trial.create_trial(value=1.0))
+    sync_mirrors(site.store, site.study)
+    said: list[str] = []
+    refresh(site.store, study, said.append)
+    assert "made by another program" in get_note(study) or "1 complete" in get_note(study)
+    assert said == []
