@@ -13,8 +13,8 @@ from typing import NoReturn
 import click
 
 from cvfp_opt.cli.confirm import confirm
-from cvfp_opt.cli.report import compare, plot, report
 from cvfp_opt.cli.dashboard import dashboard
+from cvfp_opt.cli.report import compare, plot, report
 from cvfp_opt.cli.reproduce import reproduce
 from cvfp_opt.cli.run import run
 from cvfp_opt.cli.show import best, list_studies, status
