@@ -9,13 +9,13 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import online, passes, scaling, step, trial
+from benchmarks import asking, bookkeeping, online, passes, scaling, step, trial
 from benchmarks.setting import machine
 from benchmarks.timing import Result
 from cvfp_opt.cli.console import make_console
 from cvfp_opt.training.device import set_threads
 
-ROWS: Mapping[str, Callable[[int], Result]] = {
+ROWS: Mapping[str, Callable[[int], Result | list[Result]]] = {
     "pass": passes.sequential,
     "segments": passes.segments,
     "step": step.step,
@@ -23,8 +23,14 @@ ROWS: Mapping[str, Callable[[int], Result]] = {
     "online": online.online,
     "trial": trial.trial,
     "search": trial.search,
+    "bookkeeping": bookkeeping.bookkeeping,
+    "durable": bookkeeping.durable,
+    "ask": asking.ask,
+    "resume": asking.resume,
+    "overhead": bookkeeping.overhead,
 }
-LONG = ("search",)
+# Only when they are named: an hour, and some minutes all together.
+LONG = ("search", "bookkeeping", "durable", "ask", "resume", "overhead")
 
 
 @click.command()
@@ -35,8 +41,9 @@ LONG = ("search",)
 def main(rows: tuple[str, ...], threads: int | None, repeats: int, as_json: bool) -> None:
     """Compare old and new ways of doing the same work, in turn, in one process.
 
-    ROWS are pass, segments, step, rank, online, trial (minutes), search (an hour) and scaling;
-    all but the last two by default.
+    ROWS are pass, segments, step, rank, online and trial (minutes), all of them by default;
+    search (an hour); scaling; and those of the database: bookkeeping, durable, ask, resume and
+    overhead (five minutes).
     """
     unknown = set(rows) - ROWS.keys() - {"scaling"}
     if unknown:
@@ -51,9 +58,10 @@ def main(rows: tuple[str, ...], threads: int | None, repeats: int, as_json: bool
             found["scaling"] = scaling.scaling()
             console.print_json(json.dumps(found["scaling"]))
             continue
-        result = ROWS[row](repeats)
-        found["rows"].append(result.to_dict())
-        show(console, result)
+        results = ROWS[row](repeats)
+        for result in results if isinstance(results, list) else [results]:
+            found["rows"].append(result.to_dict())
+            show(console, result)
     if as_json:
         print(json.dumps(found, indent=1))
 
