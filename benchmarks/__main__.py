@@ -9,13 +9,13 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import dashboard, online, passes, scaling, step, trial
+from benchmarks import asking, bookkeeping, dashboard, online, passes, scaling, step, trial
 from benchmarks.setting import machine
 from benchmarks.timing import Result
 from cvfp_opt.cli.console import make_console
 from cvfp_opt.training.device import set_threads
 
-ROWS: Mapping[str, Callable[[int], Result]] = {
+ROWS: Mapping[str, Callable[[int], Result | list[Result]]] = {
     "pass": passes.sequential,
     "segments": passes.segments,
     "step": step.step,
@@ -23,9 +23,15 @@ ROWS: Mapping[str, Callable[[int], Result]] = {
     "online": online.online,
     "trial": trial.trial,
     "search": trial.search,
+    "bookkeeping": bookkeeping.bookkeeping,
+    "durable": bookkeeping.durable,
+    "ask": asking.ask,
+    "resume": asking.resume,
+    "overhead": bookkeeping.overhead,
     "dashboard": dashboard.dashboard,
 }
-LONG = ("search", "dashboard")
+# Only when they are named: an hour, and some minutes all together.
+LONG = ("search", "bookkeeping", "durable", "ask", "resume", "overhead", "dashboard")
 
 
 @click.command()
@@ -36,8 +42,9 @@ LONG = ("search", "dashboard")
 def main(rows: tuple[str, ...], threads: int | None, repeats: int, as_json: bool) -> None:
     """Compare old and new ways of doing the same work, in turn, in one process.
 
-    ROWS are pass, segments, step, rank, online, trial (minutes), search (an hour), dashboard
-    (minutes) and scaling; all but the last three by default.
+    ROWS are pass, segments, step, rank, online and trial (minutes), all of them by default;
+    search (an hour); scaling; dashboard (minutes); and those of the database: bookkeeping,
+    durable, ask, resume and overhead (five minutes).
     """
     unknown = set(rows) - ROWS.keys() - {"scaling"}
     if unknown:
@@ -52,9 +59,10 @@ def main(rows: tuple[str, ...], threads: int | None, repeats: int, as_json: bool
             found["scaling"] = scaling.scaling()
             console.print_json(json.dumps(found["scaling"]))
             continue
-        result = ROWS[row](repeats)
-        found["rows"].append(result.to_dict())
-        show(console, result)
+        results = ROWS[row](repeats)
+        for result in results if isinstance(results, list) else [results]:
+            found["rows"].append(result.to_dict())
+            show(console, result)
     if as_json:
         print(json.dumps(found, indent=1))
 

@@ -4,6 +4,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 
@@ -73,15 +74,32 @@ def in_turn(
         variants: by name: what to run, and how many units it does.
         warm: whether each runs once before (to compile, and to fill caches).
     """
+
+    def timed(run: Callable[[], object], units: float) -> float:
+        started = time.perf_counter()
+        run()
+        return (time.perf_counter() - started) / units
+
+    timers = {name: partial(timed, run, units) for name, (run, units) in variants.items()}
+    return taken_in_turn(timers, repeats=repeats, warm=warm)
+
+
+def taken_in_turn(
+    variants: Mapping[str, Callable[[], float]], *, repeats: int, warm: bool = True
+) -> list[Variant]:
+    """The same, of variants that look at the clock themselves.
+
+    Args:
+        variants: by name: what to run; it gives the seconds of a unit.
+        warm: whether each runs once before.
+    """
     if warm:
-        for run, _ in variants.values():
+        for run in variants.values():
             run()
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(repeats):
-        for name, (run, units) in variants.items():
-            started = time.perf_counter()
-            run()
-            seconds[name].append((time.perf_counter() - started) / units)
+        for name, run in variants.items():
+            seconds[name].append(run())
     first = next(iter(seconds.values()))
     return [
         Variant(

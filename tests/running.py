@@ -52,7 +52,7 @@ def wait_for_trial(process: "Popen[str]") -> int:
     query = (
         "SELECT pid FROM trials JOIN cvfp_opt_leases USING (trial_id) "
         "JOIN trial_intermediate_values USING (trial_id) "
-        "WHERE state = 'RUNNING' AND step >= 1"
+        "WHERE state = 'RUNNING'"
     )
     while process.poll() is None:
         with suppress(sqlite3.OperationalError):  # not created yet

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import __main__ as command
+from benchmarks import asking, bookkeeping
 from benchmarks.setting import make_network, make_text
 from benchmarks.timing import Result, in_turn
 from cvfp_opt.model.network import ModelConfig
@@ -50,3 +51,39 @@ def test_the_contracting_network_contracts() -> None:
     network, text = make_network(config, context_scale=0.3), make_text(200, config)
     contexts = sequential_pass(network, text, zero_context(network))
     assert contracts(network, text, contexts)
+
+
+def test_books_are_kept_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bookkeeping, "BLOCK", 2)
+    for result in bookkeeping.durable(1, count=2):
+        names = [variant.name for variant in result.variants]
+        assert names == ["Optuna", "cvfp-opt", bookkeeping.TOGETHER]
+        assert (result.row, "FULL" in result.title) == ("durable", True)
+
+
+def test_both_ways_write_the_same() -> None:
+    with bookkeeping.filled(0, "search.pruner=none") as (store, plan):
+        bookkeeping.optimize(bookkeeping.stock(store, plan, "NORMAL"), plan, 1)
+        bookkeeping.search(store, plan.load(store), plan, bookkeeping.Watch(), 2)
+        theirs, ours = plan.load(store).trials
+    assert theirs.user_attrs.keys() == ours.user_attrs.keys()
+    assert len(theirs.intermediate_values) == len(ours.intermediate_values) == 10
+    assert theirs.params.keys() == ours.params.keys()
+    sizes = [len(json.dumps(trial.user_attrs)) for trial in (theirs, ours)]
+    assert max(sizes) < 1.2 * min(sizes)
+
+
+def test_asking_and_resuming_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "command", lambda *words: 1.0)
+    results = asking.ask(1, sizes=(2, 12))
+    assert [len(result.variants) for result in results] == [3, 3]
+    assert [variant.name for variant in asking.resume(1, size=12).variants] == [
+        "Optuna",
+        "cvfp-opt",
+    ]
+
+
+def test_overhead_is_measured_of_one_and_of_many() -> None:
+    result = bookkeeping.overhead(1, seconds=0.001, workers=3, count=2)
+    assert [variant.name for variant in result.variants] == ["alone", "1 worker", "3 workers"]
+    assert "3 workers" in result.notes[0]

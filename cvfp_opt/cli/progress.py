@@ -23,6 +23,7 @@ from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.plan import Plan
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.store.standing import Standing
 from cvfp_opt.training.events import Event, IterationFinished, Phase
 from cvfp_opt.training.events import Progress as PhaseProgress
 
@@ -153,13 +154,12 @@ class RunDisplay:
             f"{event.phase.value:<18}  {running.figures}",
         )
 
-    def trial_finished(self, record: TrialRecord, records: list[TrialRecord]) -> None:
+    def trial_finished(self, record: TrialRecord, standing: Standing) -> None:
         """Print the trial's line, and move the study's bar."""
         running = self._remove_bar(record.number)
         spent = time.monotonic() - running.started if running else 0.0
         self._durations.append(spent)
-        done = sum(r.finished for r in records)
-        best = max((r for r in records if r.state == "complete"), key=_value, default=None)
+        done, best = standing.finished, standing.best
         self._line(_trial_line(record, spent, done, self._total, best))
         left = self._left(self._total - done)
         text = f"{done}/{self._total}"

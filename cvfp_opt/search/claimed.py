@@ -1,16 +1,19 @@
 """Optuna's Trial for a trial that this worker holds."""
 
+import copy
 from typing import Any, cast
 
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
 
+from cvfp_opt.store.births import BIRTH
 from cvfp_opt.store.holding import Hold
 
 
 class _Reporting:
-    """What the Trial takes for its storage: it reads there, and writes to what ``hold`` reports.
+    """What a trial takes for its storage: it reads there, and writes to what ``hold`` reports.
 
     Written as Optuna does it, each parameter, value and attribute would be a transaction of its
     own, and none of them would ask whether the trial is still ours.
@@ -18,10 +21,30 @@ class _Reporting:
 
     def __init__(self, storage: BaseStorage, hold: Hold) -> None:
         self._storage = storage
+        self._held = hold.held
         self._reported = hold.reported
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._storage, name)
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        """A trial; one that was made a moment ago has said nothing yet, and is not read."""
+        held = self._held
+        if trial_id != held.trial_id or held.made is None or self._reported:
+            return self._storage.get_trial(trial_id)
+        return FrozenTrial(
+            number=held.number,
+            state=TrialState.RUNNING,
+            value=None,
+            datetime_start=held.made,
+            datetime_complete=None,
+            params={},
+            distributions={},
+            user_attrs={},
+            system_attrs={BIRTH: held.birth.to_dict()},
+            intermediate_values={},
+            trial_id=trial_id,
+        )
 
     def set_trial_param(
         self, trial_id: int, name: str, value: float, distribution: BaseDistribution
@@ -39,8 +62,11 @@ class _Reporting:
 
 
 def open_trial(study: optuna.Study, hold: Hold) -> optuna.Trial:
-    """The Trial of what is held; what is set on it is written by ``hold.flush``."""
-    study._thread_local.cached_all_trials = None  # as ``ask`` does: samplers see the latest
-    trial = optuna.Trial(study, hold.held.trial_id)
-    trial.storage = cast(BaseStorage, _Reporting(trial.storage, hold))
-    return trial
+    """The Trial of what is held; what is set on it is written by ``hold.flush``.
+
+    Samplers too leave notes with a trial, and do so by way of its study: so it is given one of
+    its own.
+    """
+    own = copy.copy(study)  # without the trials that samplers remember: they see the latest
+    own._storage = cast(BaseStorage, _Reporting(study._storage, hold))
+    return optuna.Trial(own, hold.held.trial_id)

@@ -3,6 +3,7 @@
 from typing import Any, Protocol
 
 from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.store.standing import Standing
 from cvfp_opt.training.events import Event
 
 
@@ -18,8 +19,8 @@ class SearchObserver(Protocol):
     def trial_event(self, number: int, event: Event) -> None:
         """Progress within a trial; several may run at once."""
 
-    def trial_finished(self, record: TrialRecord, records: list[TrialRecord]) -> None:
-        """A trial ended; ``records`` are all trials of the study."""
+    def trial_finished(self, record: TrialRecord, standing: Standing) -> None:
+        """A trial ended; so the study stands now."""
 
     def trial_dropped(self, number: int) -> None:
         """A trial is run by somebody else now."""

@@ -32,6 +32,7 @@ from cvfp_opt.search.sampler import SAMPLERS, PerTrialSampler
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import Store, open_for_reading
+from cvfp_opt.store.database.unparsed import user_attribute
 from cvfp_opt.store.drift import record_drift
 from cvfp_opt.store.environments import Difference, compare
 from cvfp_opt.store.records import StudyRecord, completed, missing_keys
@@ -112,7 +113,7 @@ class Plan:
 
     def promise(self, trial: FrozenTrial, iteration: int) -> float | None:
         """What a trial of the study promised after an iteration; None if it did not come there."""
-        iterations = trial.user_attrs.get("iterations", [])
+        iterations = user_attribute(trial, "iterations") or []
         if not is_ours("iterations", iterations) or iteration >= len(iterations):
             return None
         residual = iterations[iteration].get("residual")
@@ -171,7 +172,12 @@ class Plan:
     def load(self, store: Store) -> optuna.Study:
         """Open the study that was entered, with its sampler and pruner."""
         search = self.definition.search
-        sampler = PerTrialSampler(SAMPLERS[search.sampler], search.seed, search.num_startup_trials)
+        sampler = PerTrialSampler(
+            SAMPLERS[search.sampler],
+            search.seed,
+            search.num_startup_trials,
+            search.max_sampler_trials,
+        )
         pruner = PRUNERS[search.pruner](
             search.num_pruner_startup_trials, search.num_pruner_warmup_steps, self.promise
         )

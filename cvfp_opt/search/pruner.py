@@ -1,7 +1,10 @@
 """Giving up trials that fall behind."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import optuna
@@ -31,6 +34,29 @@ def none(num_startup_trials: int, num_warmup_steps: int, promise: Promise) -> Ba
 # Of the trials that reach a rung, one in REDUCTION_FACTOR may go on. Gentle: a network that keeps
 # its rank settles slowly, and the best ones are not the first to look it.
 REDUCTION_FACTOR = 1.5
+# They report no more often, see search.reporting. Each trial looks for itself: it has to know what
+# ended before it began, or a study that is gone on with would prune others.
+LOOK_SECONDS = 1.0
+
+
+class _Rung:
+    """What trials promised at a rung; of a finished one it is asked once."""
+
+    def __init__(self) -> None:
+        self._finished: dict[int, float | None] = {}  # by number
+        self._lock = threading.Lock()  # several trials may run in one process
+
+    def promises(
+        self, trials: Sequence[FrozenTrial], promise: Callable[[FrozenTrial], float | None]
+    ) -> list[float]:
+        """Of those that came there."""
+        with self._lock:
+            unknown = [trial for trial in trials if trial.number not in self._finished]
+            found = {trial.number: promise(trial) for trial in unknown}
+            known = [*self._finished.values(), *found.values()]
+            ended = {trial.number for trial in unknown if trial.state.is_finished()}
+            self._finished |= {number: found[number] for number in ended}
+        return [value for value in known if value is not None]
 
 
 @dataclass(frozen=True)
@@ -47,18 +73,35 @@ class PromisePruner(BasePruner):
     num_startup_trials: int
     num_warmup_steps: int
     promise: Promise
+    _looks: dict[tuple[str, int], tuple[float, list[FrozenTrial]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _rungs: dict[tuple[str, int], _Rung] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def prune(self, study: "optuna.Study", trial: FrozenTrial) -> bool:
         step = trial.last_step
         if step is None or not self._is_rung(step):
             return False
-        others = (t for t in study.get_trials(deepcopy=False) if t.number != trial.number)
-        theirs = [self.promise(other, step) for other in others]
-        known = [promise for promise in theirs if promise is not None]
+        rung = self._rungs.setdefault((study.study_name, step), _Rung())
+        known = rung.promises(self._others(study, trial), lambda other: self.promise(other, step))
         ours = self.promise(trial, step)
         if ours is None or len(known) < self.num_startup_trials:
             return False
         return ours < float(np.quantile(known, 1.0 - 1.0 / REDUCTION_FACTOR))
+
+    def _others(self, study: "optuna.Study", trial: FrozenTrial) -> list[FrozenTrial]:
+        """The other trials, as this one has seen them at most LOOK_SECONDS ago."""
+        now, asking = time.monotonic(), (study.study_name, trial.number)
+        seen, others = self._looks.get(asking, (-math.inf, []))
+        if now - seen < LOOK_SECONDS:
+            return others
+        others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
+        for key in [key for key, (seen, _) in self._looks.items() if now - seen >= LOOK_SECONDS]:
+            self._looks.pop(key, None)
+        self._looks[asking] = now, others
+        return others
 
     def _is_rung(self, step: int) -> bool:
         quotient, rest = divmod(step, self.num_warmup_steps)

@@ -1,9 +1,10 @@
 """What a trial says while it runs: to the study, to its pruner, and to who goes on with it."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import optuna
@@ -19,6 +20,11 @@ from cvfp_opt.store.holding import Hold
 from cvfp_opt.store.records import write_attributes
 from cvfp_opt.training.events import Event, IterationFinished
 from cvfp_opt.training.result import IterationMetrics
+
+# Reports are for the pruners of other workers and for people: after a trial's first, those of
+# quick iterations are written together. Nothing is lost with them, for whoever takes over a trial
+# forgets what it reported; and a write between two iterations takes 0.8 ms of processor time.
+REPORT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +82,7 @@ class Reporter:
         self._stop = stop
         self._iterations: list[dict[str, Any]] = []
         self._away = False
+        self._last_write = -math.inf
         self.seconds = 0.0
 
     def observe(self, event: Event) -> None:
@@ -88,18 +95,22 @@ class Reporter:
 
     def _report(self, metrics: IterationMetrics) -> None:
         """Tell the study how far the trial is, for its pruner and for whoever looks."""
-        self._iterations.append(asdict(metrics))
+        self._iterations.append(dict(vars(metrics)))
         write_attributes(self._trial, iterations=self._iterations)
         if self._objective.known_while_training:
             self._trial.report(self._objective.value(metrics), metrics.iteration)
-        with self._outage_tolerated():
-            self._hold.flush()
+        if time.monotonic() - self._last_write >= REPORT_SECONDS:
+            self._flush()
 
     def register(self, key: str, value: str) -> None:
-        """Tell the study of a checkpoint."""
+        """Tell the study of a checkpoint, at once."""
         self._hold.reported.system_attrs[key] = value
+        self._flush()
+
+    def _flush(self) -> None:
         with self._outage_tolerated():
             self._hold.flush()
+            self._last_write = time.monotonic()
 
     def should_prune(self, metrics: IterationMetrics) -> bool:
         if not self._objective.known_while_training or self._search.pruner == "none":

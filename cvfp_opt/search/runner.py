@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import optuna
@@ -24,8 +25,9 @@ from cvfp_opt.store.database.retry import DATABASE_ERRORS, Patience, passes
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.holding import Hold, Renewer
 from cvfp_opt.store.leases import LeaseLost
-from cvfp_opt.store.mirrors import sync_mirrors
-from cvfp_opt.store.records import TrialRecord, trial_records, write_attributes
+from cvfp_opt.store.mirrors import Mirrors
+from cvfp_opt.store.records import TrialRecord, write_attributes
+from cvfp_opt.store.standing import Follower
 from cvfp_opt.store.unsent import keep_unsent, send_unsent
 from cvfp_opt.training.result import Status, TrainingResult
 
@@ -175,9 +177,10 @@ class Search:
             hold.drop()
         if self.mirroring.due():
             self._mirror()
-        records = self._patiently(lambda: trial_records(self.study))
-        self.observer.trial_finished(records[number], records)
-        return records[number]
+        standing = self._patiently(self._follower.standing)
+        record = TrialRecord.of(self.study._storage.get_trial(hold.held.trial_id))
+        self.observer.trial_finished(record, standing)
+        return record
 
     def _at(self, arm: Mapping[str, Any]) -> "Search":
         """This search by the definition of an arm of a confirmation; itself for other trials."""
@@ -298,9 +301,17 @@ class Search:
 
     def _mirror(self, *, last: bool = False) -> None:
         """Bring up to date what others look at."""
-        self._patiently(lambda: sync_mirrors(self.store, self.study))
+        self._patiently(self._mirrors.sync)
         notify = self.observer.notice
         self._patiently(lambda: keep_current(self.store, self.study, notify, last=last))
+
+    @cached_property
+    def _follower(self) -> Follower:
+        return Follower(self.study)
+
+    @cached_property
+    def _mirrors(self) -> Mirrors:
+        return Mirrors(self.store, self.study)
 
     @property
     def _patiently(self) -> Patience:

@@ -8,23 +8,25 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
+from cvfp_opt.search.limited import LimitedSampler
 from cvfp_opt.training.seeds import Purpose, derive_seed
 
-SamplerFactory = Callable[[int, int], BaseSampler]
-"""(seed, number of start-up trials) -> a fresh sampler."""
+SamplerFactory = Callable[[int, int, int], BaseSampler]
+"""(seed, number of start-up trials, trials to look at; 0 for all) -> a fresh sampler."""
 
 
-def tpe(seed: int, num_startup_trials: int) -> BaseSampler:
+def tpe(seed: int, num_startup_trials: int, max_trials: int) -> BaseSampler:
     """Optuna's tree-structured Parzen estimator; multivariate, as Optuna's default."""
-    return TPESampler(seed=seed, n_startup_trials=num_startup_trials)
+    sampler = TPESampler(seed=seed, n_startup_trials=num_startup_trials)
+    return LimitedSampler(sampler, max_trials)
 
 
-def random(seed: int, num_startup_trials: int) -> BaseSampler:
+def random(seed: int, num_startup_trials: int, max_trials: int) -> BaseSampler:
     """Independent uniform points."""
     return RandomSampler(seed=seed)
 
 
-def nsga2(seed: int, num_startup_trials: int) -> BaseSampler:
+def nsga2(seed: int, num_startup_trials: int, max_trials: int) -> BaseSampler:
     """NSGA-II, for two objectives; a generation is as many trials as start at random."""
     return NSGAIISampler(seed=seed, population_size=max(2, num_startup_trials))
 
@@ -40,16 +42,21 @@ class PerTrialSampler(BaseSampler):
     trial n depends on the study's record alone.
     """
 
-    def __init__(self, factory: SamplerFactory, study_seed: int, num_startup_trials: int) -> None:
+    def __init__(
+        self, factory: SamplerFactory, study_seed: int, num_startup_trials: int, max_trials: int
+    ) -> None:
         self._factory = factory
         self._study_seed = study_seed
         self._num_startup_trials = num_startup_trials
+        self._max_trials = max_trials
         self._running: dict[int, BaseSampler] = {}  # by trial: several may run in one process
 
     def _inner(self, trial: FrozenTrial) -> BaseSampler:
         if trial.number not in self._running:
             seed = derive_seed(self._study_seed, trial.number, Purpose.PROPOSAL) % 2**32
-            self._running[trial.number] = self._factory(seed, self._num_startup_trials)
+            self._running[trial.number] = self._factory(
+                seed, self._num_startup_trials, self._max_trials
+            )
         return self._running[trial.number]
 
     def infer_relative_search_space(

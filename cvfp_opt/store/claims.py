@@ -3,17 +3,18 @@
 import json
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
+from functools import cache
 from typing import Any
 
 import optuna
-import sqlalchemy
 from optuna.trial import TrialState
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Insert, bindparam, delete, func, insert, select, update
 
 from cvfp_opt.store.births import BIRTH, Birth
+from cvfp_opt.store.database.kinds import Kind
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.leases import (
     FORMER_LEASE,
@@ -22,7 +23,6 @@ from cvfp_opt.store.leases import (
     Lease,
     Worker,
     former_is_dead,
-    read_leases,
 )
 from cvfp_opt.store.records import ARM
 from cvfp_opt.store.rows import (
@@ -59,6 +59,7 @@ class Held:
         attempts: how many workers have died with it.
         new: whether it has never run before.
         arm: of a confirmation, see store.confirming; empty for all others.
+        made: when the claim itself made it; None if it was there before.
     """
 
     trial_id: int
@@ -68,15 +69,40 @@ class Held:
     attempts: int
     new: bool
     arm: Mapping[str, Any] = field(default_factory=dict)
+    made: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Running:
-    """A running trial as the database has it; no lease if another program runs it."""
+class _Unfinished:
+    """A trial that waits, or runs: without a lease, if another program runs it."""
 
     trial_id: int
     number: int
+    state: TrialState
     lease: Lease | None
+
+
+# One statement: between two, a trial may end and its lease with it.
+_UNFINISHED = (
+    select(TRIALS.c.trial_id.label("id"), TRIALS.c.number, TRIALS.c.state, LEASES)
+    .select_from(TRIALS)
+    .outerjoin(LEASES, TRIALS.c.trial_id == LEASES.c.trial_id)
+    .where(
+        TRIALS.c.study_id == bindparam("of"),
+        TRIALS.c.state.in_((TrialState.RUNNING, TrialState.WAITING)),
+    )
+    .order_by(TRIALS.c.number)
+)
+_COUNT = select(func.count()).select_from(TRIALS).where(TRIALS.c.study_id == bindparam("of"))
+_FORGET = delete(LEASES).where(LEASES.c.trial_id == bindparam("of"))
+_SYSTEM_ATTRIBUTE = select(SYSTEM_ATTRIBUTES.c.value_json).where(
+    SYSTEM_ATTRIBUTES.c.trial_id == bindparam("of"), SYSTEM_ATTRIBUTES.c.key == bindparam("key")
+)
+
+
+@cache
+def _new_lease(kind: Kind) -> Insert:
+    return insert(LEASES).values(expires=kind.now() + bindparam("lasting"))
 
 
 @dataclass(kw_only=True)
@@ -127,10 +153,11 @@ class Claims:
         numbers = []
         with self.store.engine.begin() as connection:
             lock_study(connection, self.study._study_id)
-            for running in self._dead(connection):
-                if not self._give_up(connection, running, notices):
-                    wait(connection, running.trial_id, _attempts(running.lease) + 1)
-                    numbers.append(running.number)
+            running, _ = self._unfinished(connection)
+            for trial in self._dead(connection, running):
+                if not self._give_up(connection, trial, notices):
+                    wait(connection, trial.trial_id, _attempts(trial.lease) + 1)
+                    numbers.append(trial.number)
         for notice in notices:
             self.notify(notice)
         return numbers
@@ -140,7 +167,7 @@ class Claims:
     def _claim(self, connection: Connection, total: int, notices: list[str]) -> Held | Nothing:
         study_id = self.study._study_id
         lock_study(connection, study_id)
-        running = self._running(connection)
+        running, waiting = self._unfinished(connection)
         for trial in running:  # we took it, but were not told that it was written
             lease = trial.lease
             if lease and lease.worker == self.worker.worker and trial.trial_id not in self.held:
@@ -153,49 +180,45 @@ class Claims:
                 notices.append(f"trial {trial.number} was left by a dead worker: it goes on here")
                 clear_reported(connection, trial.trial_id)
                 return taken
-        counts = _counts(connection, study_id)
-        finished = sum(n for state, n in counts.items() if state.is_finished())
-        if finished + counts.get(TrialState.RUNNING, 0) >= total:
+        started = connection.execute(_COUNT, {"of": study_id}).scalar_one() - len(waiting)
+        if started >= total:
             others = any(t.lease and t.lease.worker != self.worker.worker for t in running)
-            return Nothing.WAIT if others and finished < total else Nothing.DONE
-        return self._next(connection, study_id)
+            all_ended = started - len(running) >= total
+            return Nothing.WAIT if others and not all_ended else Nothing.DONE
+        return self._next(connection, waiting)
 
-    def _next(self, connection: Connection, study_id: int) -> Held:
+    def _next(self, connection: Connection, waiting: list[_Unfinished]) -> Held:
         """The first trial that waits, or a new one."""
-        waiting = (
-            select(TRIALS.c.trial_id, TRIALS.c.number)
-            .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.WAITING)
-            .order_by(TRIALS.c.number)
-        )
-        for row in connection.execute(waiting).all():
-            lease = read_leases(connection, [row.trial_id]).get(row.trial_id)
-            trial = _Running(trial_id=row.trial_id, number=row.number, lease=lease)
+        for trial in waiting:
             # another program may take one without our lock
-            if change_state(connection, row.trial_id, TrialState.WAITING, TrialState.RUNNING):
-                taken = self._take(connection, trial, _attempts(lease))
+            if change_state(connection, trial.trial_id, TrialState.WAITING, TrialState.RUNNING):
+                taken = self._take(connection, trial, _attempts(trial.lease))
                 assert taken is not None, "nobody holds what waits"
                 return taken
-        trial_id, number = insert_trial(connection, study_id, TrialState.RUNNING, datetime.now())
+        study_id, state, now = self.study._study_id, TrialState.RUNNING, datetime.now()
+        trial_id, number = insert_trial(connection, study_id, state, now)
         # SQLite uses the id of a deleted trial again
-        connection.execute(sqlalchemy.delete(LEASES).where(LEASES.c.trial_id == trial_id))
-        new = self._take(connection, _Running(trial_id=trial_id, number=number, lease=None), 0)
+        connection.execute(_FORGET, {"of": trial_id})
+        trial = _Unfinished(trial_id=trial_id, number=number, state=state, lease=None)
+        new = self._take(connection, trial, 0)
         assert new is not None
-        return new
+        return replace(new, made=now)
 
-    def _take(self, connection: Connection, trial: _Running, attempts: int) -> Held | None:
+    def _take(self, connection: Connection, trial: _Unfinished, attempts: int) -> Held | None:
         """Put our lease in the place of the one before; None if its holder was quicker."""
         before = trial.lease
         epoch = before.epoch + 1 if before else 1
         ours = {
             **vars(self.worker),
             "epoch": epoch,
-            "expires": self.store.now() + self.seconds,
             "seconds": self.seconds,
             "attempts": attempts,
         }
         if before is None:
-            connection.execute(insert(LEASES).values(trial_id=trial.trial_id, **ours))
+            new_lease = {"trial_id": trial.trial_id, "lasting": self.seconds, **ours}
+            connection.execute(_new_lease(self.store.kind), new_lease)
         else:
+            ours["expires"] = self.store.now() + self.seconds
             # it may have been renewed, or the trial ended, since we looked
             same = (
                 LEASES.c.trial_id == trial.trial_id,
@@ -207,7 +230,7 @@ class Claims:
         return self._hold(connection, trial, epoch, attempts, new=before is None)
 
     def _hold(
-        self, connection: Connection, trial: _Running, epoch: int, attempts: int, *, new: bool
+        self, connection: Connection, trial: _Unfinished, epoch: int, attempts: int, *, new: bool
     ) -> Held:
         value = _system_attribute(connection, trial.trial_id, BIRTH)
         birth = Birth(**value) if value else Birth.new(seed=self.seed, number=trial.number)
@@ -224,29 +247,25 @@ class Claims:
             arm=_system_attribute(connection, trial.trial_id, ARM) or {},
         )
 
-    def _running(self, connection: Connection) -> list[_Running]:
-        # one statement: between two, a trial may end and its lease with it
-        rows = connection.execute(
-            select(TRIALS.c.trial_id.label("id"), TRIALS.c.number, LEASES)
-            .select_from(TRIALS)
-            .outerjoin(LEASES, TRIALS.c.trial_id == LEASES.c.trial_id)
-            .where(TRIALS.c.study_id == self.study._study_id, TRIALS.c.state == TrialState.RUNNING)
-            .order_by(TRIALS.c.number)
-        )
-        return [
-            _Running(
+    def _unfinished(self, connection: Connection) -> tuple[list[_Unfinished], list[_Unfinished]]:
+        """The trials that run, and those that wait."""
+        rows = connection.execute(_UNFINISHED, {"of": self.study._study_id}).mappings()
+        found = [
+            _Unfinished(
                 trial_id=row["id"],
                 number=row["number"],
+                state=row["state"],
                 lease=None if row["epoch"] is None else Lease.of_row(row),
             )
-            for row in map(dict, rows.mappings())
+            for row in map(dict, rows)
         ]
+        running = [trial for trial in found if trial.state is TrialState.RUNNING]
+        return running, [trial for trial in found if trial.state is TrialState.WAITING]
 
-    def _dead(
-        self, connection: Connection, running: list[_Running] | None = None
-    ) -> list[_Running]:
+    def _dead(self, connection: Connection, running: list[_Unfinished]) -> list[_Unfinished]:
         """Running trials that may be taken over."""
-        running = self._running(connection) if running is None else running
+        if not running:
+            return []
         now = connection.scalars(select(self.store.now())).one()
         one_host = self.store.kind.one_host
         dead = []
@@ -261,7 +280,7 @@ class Claims:
                 _shorten(connection, trial, now)
         return [t for t in dead if t.trial_id not in self.held]
 
-    def _give_up(self, connection: Connection, trial: _Running, notices: list[str]) -> bool:
+    def _give_up(self, connection: Connection, trial: _Unfinished, notices: list[str]) -> bool:
         """Fail a trial that has outlived too many workers."""
         deaths = _attempts(trial.lease) + 1
         if deaths <= self.max_retries:
@@ -318,7 +337,7 @@ def _refuse_holder(connection: Connection, trial_id: int, **values: Any) -> None
     )
 
 
-def _shorten(connection: Connection, trial: _Running, now: float) -> None:
+def _shorten(connection: Connection, trial: _Unfinished, now: float) -> None:
     """A clock was set back: the lease must not outlive a holder that is gone by hours."""
     assert trial.lease is not None
     same = (LEASES.c.trial_id == trial.trial_id, LEASES.c.epoch == trial.lease.epoch)
@@ -329,19 +348,6 @@ def _attempts(lease: Lease | None) -> int:
     return lease.attempts if lease else 0
 
 
-def _counts(connection: Connection, study_id: int) -> dict[TrialState, int]:
-    rows = connection.execute(
-        select(TRIALS.c.state, func.count())
-        .where(TRIALS.c.study_id == study_id)
-        .group_by(TRIALS.c.state)
-    )
-    return {row[0]: row[1] for row in rows}
-
-
 def _system_attribute(connection: Connection, trial_id: int, key: str) -> Any:
-    text = connection.scalar(
-        select(SYSTEM_ATTRIBUTES.c.value_json).where(
-            SYSTEM_ATTRIBUTES.c.trial_id == trial_id, SYSTEM_ATTRIBUTES.c.key == key
-        )
-    )
+    text = connection.scalar(_SYSTEM_ATTRIBUTE, {"of": trial_id, "key": key})
     return None if text is None else json.loads(text)

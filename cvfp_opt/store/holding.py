@@ -4,15 +4,17 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Update, bindparam, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from cvfp_opt.store.claims import Claims, Held, wait
+from cvfp_opt.store.database.kinds import Kind
 from cvfp_opt.store.leases import LEASES, LeaseLost
 from cvfp_opt.store.rows import (
     TRIALS,
@@ -25,6 +27,23 @@ from cvfp_opt.store.rows import (
 
 # The expiry of a lease whose holder ended the trial itself; its epoch goes up once more.
 _ENDED = 0.0
+
+_OURS = update(LEASES).where(
+    LEASES.c.trial_id == bindparam("of"),
+    LEASES.c.epoch == bindparam("held"),
+    select(TRIALS.c.trial_id)
+    .where(TRIALS.c.trial_id == bindparam("of"), TRIALS.c.state == TrialState.RUNNING)
+    .exists(),
+)
+_END = _OURS.values(expires=_ENDED, epoch=LEASES.c.epoch + 1)
+_LEASE = select(LEASES.c.epoch, LEASES.c.expires, LEASES.c.worker).where(
+    LEASES.c.trial_id == bindparam("of")
+)
+
+
+@cache
+def _renew(kind: Kind) -> Update:
+    return _OURS.values(expires=kind.now() + bindparam("lasting"))
 
 
 @dataclass(kw_only=True)
@@ -74,8 +93,12 @@ class Hold:
             LeaseLost: somebody else has the trial; nothing was written.
         """
         with self.claims.store.engine.begin() as connection:
-            if not self._is_ours_and_ended(connection):
+            try:
                 self._guard(connection, last=True)
+            except LeaseLost:
+                if not self._is_ours_and_ended(connection):
+                    raise
+            else:
                 write_reported(connection, self.held.trial_id, self.reported)
                 forget_attributes(connection, self.held.trial_id, forget)
                 write_values(connection, self.held.trial_id, values or ())
@@ -109,24 +132,18 @@ class Hold:
 
     def _guard(self, connection: Connection, *, last: bool = False) -> None:
         """Renew the lease, or end it, if it is ours and the trial runs. Locks its row."""
-        running = select(TRIALS.c.trial_id).where(
-            TRIALS.c.trial_id == self.held.trial_id, TRIALS.c.state == TrialState.RUNNING
-        )
-        ours = (LEASES.c.trial_id == self.held.trial_id, LEASES.c.epoch == self.held.epoch)
-        values: dict[str, Any] = {"expires": self.claims.store.now() + self.claims.seconds}
+        ours = {"of": self.held.trial_id, "held": self.held.epoch}
         if last:
-            values = {"expires": _ENDED, "epoch": self.held.epoch + 1}
-        renewed = connection.execute(update(LEASES).where(*ours, running.exists()).values(values))
-        if renewed.rowcount != 1:
+            changed = connection.execute(_END, ours)
+        else:
+            renew = _renew(self.claims.store.kind)
+            changed = connection.execute(renew, {**ours, "lasting": self.claims.seconds})
+        if changed.rowcount != 1:
             raise LeaseLost
 
     def _is_ours_and_ended(self, connection: Connection) -> bool:
         """Whether a transaction of ours got through of which no answer came."""
-        found = connection.execute(
-            select(LEASES.c.epoch, LEASES.c.expires, LEASES.c.worker).where(
-                LEASES.c.trial_id == self.held.trial_id
-            )
-        ).first()
+        found = connection.execute(_LEASE, {"of": self.held.trial_id}).first()
         ended = self.held.epoch + 1, _ENDED, self.claims.worker.worker
         return found is not None and tuple(found) == ended
 

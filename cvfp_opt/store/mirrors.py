@@ -5,17 +5,18 @@ pruning and no best trial. So the study maximizes the score, and what it finishe
 mirrors, which nobody samples from.
 """
 
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, select
 
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.records import CONFIRMS, MIRROR_OF, StudyRecord, TrialRecord
 from cvfp_opt.store.rows import (
+    STUDIES,
     TRIALS,
     USER_ATTRIBUTES,
     Reported,
@@ -69,33 +70,90 @@ MIRRORS = (
 
 
 def sync_mirrors(store: Store, study: optuna.Study) -> None:
-    """Copy to the mirrors what they lack; safe to repeat, and after any crash.
+    """Copy to the mirrors what they lack; safe to repeat, and after any crash."""
+    Mirrors(store, study).sync()
 
-    A confirmation has none: on a front, the runs of one point would be so many points.
-    """
-    if CONFIRMS in study.user_attrs:
-        return
-    record = StudyRecord.of(study)
-    split = record.definition["objective"]["split"] if record else "train"
-    complete = [
-        trial
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        if trial.user_attrs.get("audit")  # another program's trial has none
-    ]
-    for mirror in MIRRORS:
-        if mirror.suffix == "pareto" and len(study.directions) > 1:
-            continue  # it is one itself
-        study_id = _mirror_id(store, study, mirror)
-        if _sources(store, study_id) >= {trial.number for trial in complete}:
-            continue
-        with store.engine.begin() as connection:
-            lock_study(connection, study_id)
-            there = set(connection.scalars(_sources_query(study_id)))
-            for trial in complete:
-                # another program's word may mean something else
-                ours = is_ours("audit", trial.user_attrs["audit"])
-                if ours and str(trial.number) not in there:
-                    _add(connection, study_id, _copy(trial, mirror, split))
+
+@dataclass
+class _Copied:
+    """What is known to be in a mirror: numbers of sources; and the last trial looked at."""
+
+    study_id: int
+    numbers: set[int] = field(default_factory=set)
+    last_trial_id: int = -1
+
+
+class Mirrors:
+    """The mirrors of a study; what they were seen to have is not read again. For threads too."""
+
+    def __init__(self, store: Store, study: optuna.Study) -> None:
+        self._store = store
+        self._study = study
+        self._copied: dict[str, _Copied] = {}
+        self._lock = threading.Lock()
+
+    def sync(self) -> None:
+        """Copy to the mirrors what they lack; safe to repeat, and after any crash.
+
+        A confirmation has none: on a front, the runs of one point would be so many points.
+        """
+        if CONFIRMS in self._study.user_attrs:
+            return
+        complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        with self._lock:
+            for mirror in MIRRORS:
+                if mirror.suffix == "pareto" and len(self._study.directions) > 1:
+                    continue  # it is one itself
+                copied = self._open(mirror)
+                with self._store.engine.connect() as connection:
+                    _look(connection, copied)
+                # what another program calls an audit is not ours to copy
+                new = [t for t in complete if t.number not in copied.numbers]
+                if lacking := [t for t in new if _is_audited(t)]:
+                    self._copy(mirror, copied, lacking)
+
+    def _copy(self, mirror: Mirror, copied: _Copied, trials: list[FrozenTrial]) -> None:
+        record = StudyRecord.of(self._study)
+        split = record.definition["objective"]["split"] if record else "train"
+        with self._store.engine.begin() as connection:
+            lock_study(connection, copied.study_id)
+            _look(connection, copied)
+            for trial in trials:
+                if trial.number not in copied.numbers:  # another worker was quicker
+                    _add(connection, copied.study_id, _copy(trial, mirror, split))
+
+    def _open(self, mirror: Mirror) -> _Copied:
+        """What is known of a mirror, which is created if need be."""
+        name = f"{self._study.study_name}/{mirror.suffix}"
+        named = select(STUDIES.c.study_id).where(STUDIES.c.study_name == name)
+        with self._store.engine.connect() as connection:
+            study_id = connection.scalar(named)
+        copied = self._copied.get(mirror.suffix)
+        if copied is None or copied.study_id != study_id:
+            copied = _Copied(_mirror_id(self._store, self._study, mirror))
+            self._copied[mirror.suffix] = copied
+        return copied
+
+
+def _is_audited(trial: FrozenTrial) -> bool:
+    audit = trial.user_attrs.get("audit")
+    return bool(audit) and is_ours("audit", audit)
+
+
+def _look(connection: Connection, copied: _Copied) -> None:
+    """See what has come to a mirror."""
+    rows = connection.execute(
+        select(TRIALS.c.trial_id, USER_ATTRIBUTES.c.value_json)
+        .join_from(TRIALS, USER_ATTRIBUTES, TRIALS.c.trial_id == USER_ATTRIBUTES.c.trial_id)
+        .where(
+            TRIALS.c.study_id == copied.study_id,
+            TRIALS.c.trial_id > copied.last_trial_id,
+            USER_ATTRIBUTES.c.key == SOURCE_TRIAL,
+        )
+    )
+    for trial_id, number in rows:
+        copied.numbers.add(int(number))
+        copied.last_trial_id = max(copied.last_trial_id, trial_id)
 
 
 def _mirror_id(store: Store, study: optuna.Study, mirror: Mirror) -> int:
@@ -114,20 +172,6 @@ def _mirror_id(store: Store, study: optuna.Study, mirror: Mirror) -> int:
             target.set_user_attr(MIRROR_OF, study.study_name)
         return target._study_id
     return found._study_id
-
-
-def _sources_query(study_id: int) -> Select[Any]:
-    """The numbers, as JSON, of the trials that a mirror has copies of."""
-    return (
-        select(USER_ATTRIBUTES.c.value_json)
-        .join_from(TRIALS, USER_ATTRIBUTES, TRIALS.c.trial_id == USER_ATTRIBUTES.c.trial_id)
-        .where(TRIALS.c.study_id == study_id, USER_ATTRIBUTES.c.key == SOURCE_TRIAL)
-    )
-
-
-def _sources(store: Store, study_id: int) -> set[int]:
-    with store.engine.connect() as connection:
-        return {int(str(text)) for text in connection.scalars(_sources_query(study_id))}
 
 
 def _add(connection: Connection, study_id: int, trial: FrozenTrial) -> None:

@@ -37,7 +37,7 @@ FORMER: Sections = {
         "training_pass": "exact",
         "measuring_pass": "sequential",
     },
-    "search": {"min_untrained_rank": 0.0},
+    "search": {"min_untrained_rank": 0.0, "max_sampler_trials": 0},
 }
 
 

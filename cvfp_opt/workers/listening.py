@@ -7,7 +7,7 @@ import optuna
 from cvfp_opt.errors import SearchError
 from cvfp_opt.search.observer import SearchObserver
 from cvfp_opt.store.database.retry import Patience
-from cvfp_opt.store.records import trial_records
+from cvfp_opt.store.standing import Follower
 from cvfp_opt.workers.messages import (
     Broken,
     Message,
@@ -36,7 +36,7 @@ class Listener:
     """
 
     def __init__(self, study: optuna.Study, observer: SearchObserver, patiently: Patience) -> None:
-        self._study = study
+        self._follower = Follower(study)
         self._observer = observer
         self.patiently = patiently
         self._running: dict[Hashable, set[int]] = {}
@@ -65,9 +65,8 @@ class Listener:
                 self._end(record.number)
                 # what another worker finished is counted when its own message comes
                 untold = set().union(*self._running.values())
-                records = self.patiently(lambda: trial_records(self._study))
-                told = [r for r in records if r.number not in untold]
-                self._observer.trial_finished(record, told)
+                standing = self.patiently(lambda: self._follower.standing(untold))
+                self._observer.trial_finished(record, standing)
             case TrialDropped(number):
                 if number in self._running.get(worker, ()):  # or it is shown as another's already
                     self._end(number)

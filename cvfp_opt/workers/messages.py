@@ -10,6 +10,7 @@ from typing import Any
 from cvfp_opt.errors import CvfpOptError
 from cvfp_opt.search.stopping import SearchStopped
 from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.store.standing import Standing
 from cvfp_opt.training.events import Event, Progress
 
 # A display draws ten times a second; more is only work for both sides.
@@ -41,7 +42,7 @@ class TrialEvent:
 
 @dataclass(frozen=True)
 class TrialFinished:
-    """A trial ended. The study's other trials are read by whoever needs them."""
+    """A trial ended. How the study stands is seen by whoever hears of it."""
 
     record: TrialRecord
 
@@ -145,7 +146,7 @@ class Sender:
             self._last_progress = now
         self.send(TrialEvent(number, event))
 
-    def trial_finished(self, record: TrialRecord, records: list[TrialRecord]) -> None:
+    def trial_finished(self, record: TrialRecord, standing: Standing) -> None:
         self.send(TrialFinished(record))
 
     def trial_dropped(self, number: int) -> None:

@@ -121,6 +121,8 @@ def test_a_searched_parameter_can_be_fixed_and_a_range_changed() -> None:
         ("[data]\ntrain_tokens = 10\n", "data.train_tokens: at least 64 is required, got 10"),
         ("[search]\nsampler = 'tep'\n", "unknown sampler 'tep'; did you mean 'tpe'?"),
         ("[search]\npruner = 'mean'\n", "unknown pruner 'mean'"),
+        ("[search]\nmax_sampler_trials = 9\n", "at least search.num_startup_trials = 10"),
+        ("[search]\nmax_sampler_trials = -1\n", "max_sampler_trials: 0 (all), or at least"),
         ("[search]\nmin_untrained_rank = 2\n", "min_untrained_rank: a share in [0, 1]"),
         ("[training]\nprecision = 'float16'\n", "unknown value 'float16'; did you mean"),
         ("[training]\ntraining_pass = 'segment'\n", "did you mean 'segments'?"),

@@ -23,6 +23,7 @@ from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.holding import Renewer
 from cvfp_opt.store.records import TrialRecord, trial_records
+from cvfp_opt.store.standing import Standing
 from cvfp_opt.training.events import Event, IterationFinished
 
 PATIENCE = 30.0  # seconds: a lane that waits for ever fails the test instead of stopping all
@@ -55,7 +56,7 @@ class Recorder:
     def trial_event(self, number: int, event: Event) -> None:
         self._act(number, event)
 
-    def trial_finished(self, record: TrialRecord, records: list[TrialRecord]) -> None:
+    def trial_finished(self, record: TrialRecord, standing: Standing) -> None:
         self.running.discard(record.number)
 
 

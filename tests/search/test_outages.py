@@ -13,6 +13,7 @@ from search.test_runner import Recorder
 from support import TINY
 
 from cvfp_opt.errors import StorageError
+from cvfp_opt.search import reporting
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.plan import Request, make_plan
 from cvfp_opt.search.reporting import Checkpointing
@@ -87,8 +88,10 @@ def iteration(event: Event) -> int | None:
 
 
 def test_a_trial_is_trained_on_and_reported_when_the_database_is_back(
-    store: Store, outage: Outage
+    store: Store, outage: Outage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(reporting, "REPORT_SECONDS", 0.0)  # each iteration for itself
+
     def act(number: int, event: Event) -> None:
         if iteration(event) is not None:
             outage.away = iteration(event) in (0, 1)

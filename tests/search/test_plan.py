@@ -102,15 +102,17 @@ def test_a_study_is_not_asked_for_keys_that_it_is_older_than() -> None:
     with open_for_search(resolve_location(LOCATION)) as store:
         study_id = store.storage.get_study_id_from_name("quick")
         record = store.storage.get_study_user_attrs(study_id)[STUDY]
-        for key in FORMER["training"]:
-            del record["definition"]["training"][key]
+        for section, keys in FORMER.items():
+            for key in keys:
+                del record["definition"][section][key]
         store.storage.set_study_user_attr(study_id, STUDY, record)
     for request in (
         Request(study_name="quick"),
         Request(definition="quick", settings=[*TINY, "search.seed=0"]),
     ):
-        training = make_plan(resolve_location(LOCATION), request).definition.training
-        assert {key: getattr(training, key) for key in FORMER["training"]} == FORMER["training"]
+        definition = make_plan(resolve_location(LOCATION), request).definition.to_dict()
+        for section, keys in FORMER.items():
+            assert {key: definition[section][key] for key in keys} == keys
     asked = Request(definition="quick", settings=[*TINY, "training.precision=bfloat16"])
     with pytest.raises(StudyError, match='the study has "float32", you asked for "bfloat16"'):
         make_plan(resolve_location(LOCATION), asked)

@@ -1,13 +1,15 @@
 """Pruners: who is given up, when, and by what."""
 
 import math
+import time
+from typing import Any
 
 import optuna
 import pytest
 from optuna.pruners import BasePruner, NopPruner
 from optuna.trial import FrozenTrial, TrialState
 
-from cvfp_opt.search.pruner import PRUNERS, PromisePruner
+from cvfp_opt.search.pruner import LOOK_SECONDS, PRUNERS, PromisePruner
 from cvfp_opt.training.config import LOG_SHARE, ObjectiveConfig
 
 STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.FAIL)
@@ -67,6 +69,55 @@ def test_the_rungs_are_powers_of_two_times_the_warmup(warmup: int) -> None:
         if pruned(study, PromisePruner(3, warmup, promise)):
             rungs.append(length - 1)
     assert rungs == {1: [1, 2, 4, 8, 16], 3: [3, 6, 12]}[warmup]
+
+
+class Counting(optuna.Study):
+    """A study that counts how often its trials are asked for."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        self.__dict__.update(study.__dict__)
+        self.asked = 0
+
+    def get_trials(self, *arguments: Any, **more: Any) -> list[FrozenTrial]:
+        self.asked += 1
+        return super().get_trials(*arguments, **more)
+
+
+def test_a_trial_looks_at_the_others_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    study = Counting(study_of([0.0, 1.0, 1.0], [0.0, 2.0, 2.0], [0.0, 3.0], [0.0, 0.5, 0.5]))
+    pruner = PromisePruner(2, 1, promise)
+    first, last = study.trials[2], study.trials[3]
+    study.asked = 0
+    assert not pruner.prune(study, first)
+    assert pruner.prune(study, last)
+    assert study.asked == 2  # each for itself
+    first.user_attrs["promises"] += [0.5]
+    first.intermediate_values[2] = 0.0
+    assert pruner.prune(study, first)
+    assert study.asked == 2
+    now += LOOK_SECONDS
+    assert pruner.prune(study, first)
+    assert study.asked == 3
+    assert len(pruner._looks) == 1
+
+
+def test_a_finished_trial_is_asked_once_for_its_promise() -> None:
+    asked: list[tuple[int, int]] = []
+
+    def ask(trial: FrozenTrial, step: int) -> float | None:
+        asked.append((trial.number, step))
+        return promise(trial, step)
+
+    pruner = PromisePruner(1, 1, ask)
+    study = study_of([0.0, 1.0], [0.0, 2.0], [0.0, 3.0], [0.0], [0.0, 0.5], [0.0, 0.75])
+    assert pruner.prune(study, study.trials[4])
+    assert sorted(asked) == [(number, 1) for number in range(6)]
+    asked.clear()
+    assert pruner.prune(study, study.trials[5])
+    # 2 runs; 4 is complete, but was not among the others before
+    assert sorted(asked) == [(2, 1), (4, 1), (5, 1)]
 
 
 def test_a_trial_that_reported_nothing_goes_on() -> None:

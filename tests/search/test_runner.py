@@ -5,11 +5,13 @@ from typing import Any
 
 import optuna
 import pytest
+import sqlalchemy
 import torch
 from optuna.trial import TrialState
 from support import TINY
 
 from cvfp_opt.errors import SearchError
+from cvfp_opt.search import reporting
 from cvfp_opt.search.definition_file import read_sections, resolve_definition
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.plan import Request, make_plan
@@ -23,6 +25,7 @@ from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.holding import Renewer
 from cvfp_opt.store.mirrors import MIRRORS, SOURCE_TRIAL, sync_mirrors
 from cvfp_opt.store.records import TrialRecord, trial_records
+from cvfp_opt.store.standing import Standing
 from cvfp_opt.store.studies import study_names
 from cvfp_opt.training.events import Event, IterationFinished
 
@@ -46,7 +49,7 @@ class Recorder:
     def trial_event(self, number: int, event: Event) -> None:
         self._act(number, event)
 
-    def trial_finished(self, record: TrialRecord, records: list[TrialRecord]) -> None:
+    def trial_finished(self, record: TrialRecord, standing: Standing) -> None:
         self.finished.append(record)
 
     def trial_dropped(self, number: int) -> None:
@@ -219,24 +222,48 @@ def test_without_a_pruner_nothing_is_given_up(store: Store) -> None:
     assert all(state is TrialState.COMPLETE for state in states(search))
 
 
-def test_a_running_trial_shows_how_far_it_is(store: Store) -> None:
-    seen: list[int] = []
+@pytest.mark.parametrize("quick", [False, True])
+def test_a_running_trial_shows_how_far_it_is(
+    quick: bool, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Quick iterations are written together, after the first."""
+    monkeypatch.setattr(reporting, "REPORT_SECONDS", 1000.0 if quick else 0.0)
+    seen: list[tuple[int, int]] = []
 
     def look(number: int, event: Event) -> None:
         if isinstance(event, IterationFinished):
-            (record,) = trial_records(search.study)
-            seen.append(len(record.iterations))
+            [trial] = search.study.trials
+            seen.append((len(trial.user_attrs["iterations"]), len(trial.intermediate_values)))
 
     search = make_search(store, act=look)
     search.run(1)
-    assert seen == list(range(1, len(seen) + 1))
-    assert len(seen) >= 2
+    count = len(seen)
+    assert count >= 2
+    assert seen == [(1, 1) if quick else (i, i) for i in range(1, count + 1)]
+    [trial] = search.study.trials
+    assert len(trial.user_attrs["iterations"]) == len(trial.intermediate_values) == count
 
 
 def test_no_trial_is_started_after_the_deadline(store: Store) -> None:
     search = make_search(store)
     search.run(3, deadline=0.0)
     assert search.study.trials == []
+
+
+def test_a_trial_asks_little_of_the_database_however_many_there_are(store: Store) -> None:
+    search = make_search(store)
+    statements: list[str] = []
+    asked: list[int] = []
+
+    def count(connection: object, cursor: object, statement: str, *more: object) -> None:
+        statements.append(statement)
+
+    sqlalchemy.event.listen(store.engine, "before_cursor_execute", count)
+    for total in range(1, 15):
+        statements.clear()
+        search.run(total)
+        asked.append(len(statements))
+    assert max(asked[1:]) <= 75  # the first one makes the mirrors
 
 
 def mirrored(store: Store, suffix: str) -> list[optuna.trial.FrozenTrial]:

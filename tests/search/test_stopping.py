@@ -65,7 +65,7 @@ def run_into_trial(
     database = folder / "storage" / "cvfp.db"
     query = (
         "SELECT count(*) FROM trials JOIN trial_intermediate_values USING (trial_id) "
-        "WHERE number = ? AND state = 'RUNNING' AND step >= 1"
+        "WHERE number = ? AND state = 'RUNNING'"
     )
     while process.poll() is None:
         with contextlib.suppress(sqlite3.OperationalError):  # not created yet

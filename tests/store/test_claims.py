@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
@@ -219,6 +221,24 @@ def test_a_process_that_ended_is_gone_even_if_nobody_asked_how() -> None:
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # a zombie from here on
     assert child.has_ended()
     process.communicate()
+
+
+@pytest.fixture
+def in_new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_new_york")
+def test_times_are_what_the_clock_on_the_wall_says(workers: Workers, study: optuna.Study) -> None:
+    take(workers.add()).finish(TrialState.COMPLETE, [0.5])
+    [trial] = study.trials
+    for said in (trial.datetime_start, trial.datetime_complete):
+        assert said is not None
+        assert abs((said - datetime.now()).total_seconds()) < 60.0
 
 
 def test_a_holder_that_ends_its_trial_while_it_is_being_taken_over_wins(

@@ -8,10 +8,16 @@ from datetime import datetime, timedelta
 import optuna
 import pytest
 from claiming import Workers, take
-from optuna.trial import TrialState
+from optuna.distributions import FloatDistribution
+from optuna.samplers import TPESampler
+from optuna.trial import TrialState, create_trial
 
+from cvfp_opt.search.claimed import open_trial
+from cvfp_opt.store.births import BIRTH
 from cvfp_opt.store.holding import Hold, Renewer
 from cvfp_opt.store.leases import LeaseLost, read_leases
+
+X = FloatDistribution(0, 1)
 
 
 def test_what_was_reported_comes_back_to_the_bit(workers: Workers, study: optuna.Study) -> None:
@@ -73,6 +79,39 @@ def test_the_late_holder_changes_nothing(workers: Workers, study: optuna.Study) 
     taken.finish(TrialState.COMPLETE, [1.0])
     [trial] = study.trials
     assert (trial.value, trial.user_attrs) == (1.0, {})
+
+
+def test_what_a_sampler_notes_is_written_with_the_trial_or_not_at_all(
+    workers: Workers, study: optuna.Study
+) -> None:
+    study.sampler = TPESampler(seed=0, n_startup_trials=1)
+    study.add_trial(create_trial(value=1.0, params={"x": 0.5}, distributions={"x": X}))
+    late = take(workers.add())
+    open_trial(study, late).suggest_float("x", 0, 1)
+    assert list(study.trials[1].system_attrs) == [BIRTH]
+    late.give_back()
+    with pytest.raises(LeaseLost):
+        late.flush()
+    hold = take(workers.add())
+    open_trial(study, hold).suggest_float("x", 0, 1)
+    hold.flush()
+    noted = set(study.trials[1].system_attrs) - {BIRTH}
+    assert any(key.startswith("tpe:") for key in noted)
+
+
+def test_a_trial_that_was_made_a_moment_ago_is_what_the_database_has(
+    workers: Workers, study: optuna.Study
+) -> None:
+    hold = take(workers.add())
+    known = open_trial(study, hold)._cached_frozen_trial
+    [read] = study.trials
+    assert read.datetime_start is not None
+    assert known.datetime_start is not None
+    assert abs((known.datetime_start - read.datetime_start).total_seconds()) < 1.0  # MariaDB
+    known.datetime_start = read.datetime_start
+    assert known == read
+    study.enqueue_trial({"x": 0.25})
+    assert open_trial(study, take(workers.add())).suggest_float("x", 0, 1) == 0.25
 
 
 def lease_of(hold: Hold) -> float:

@@ -34,6 +34,7 @@ from cvfp_opt.errors import ClusterError, CvfpOptError, DataError, SearchError
 from cvfp_opt.search.stopping import SearchStopped
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.store.standing import Standing
 from cvfp_opt.workers import dask
 from cvfp_opt.workers.dask import DaskWorkers
 from cvfp_opt.workers.dask_cluster import start_local
@@ -253,7 +254,7 @@ class Observer:
     def trial_event(self, number: int, event: object) -> None:
         pass
 
-    def trial_finished(self, record: TrialRecord, records: list[TrialRecord]) -> None:
+    def trial_finished(self, record: TrialRecord, standing: Standing) -> None:
         pass
 
     def trial_dropped(self, number: int) -> None:

@@ -139,8 +139,8 @@ def set_up(engine: Engine) -> None:
 
 
 def now() -> ColumnElement[float]:
-    """Epoch seconds: one host, one clock."""
-    return sqlalchemy.literal(time.time(), sqlalchemy.Double)
+    """Epoch seconds: one host, one clock. Read when the statement is executed."""
+    return sqlalchemy.bindparam("now", callable_=time.time, type_=sqlalchemy.Double)
 
 
 def reading_url(location: Location) -> str:

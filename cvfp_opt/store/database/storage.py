@@ -1,6 +1,6 @@
 """An open study database."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from typing import Any
 
@@ -9,13 +9,14 @@ import sqlalchemy
 from filelock import Timeout
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage, get_storage
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import ColumnElement, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.database.reading import read_trial, read_trials
 from cvfp_opt.store.leases import LEASES
 from cvfp_opt.store.rows import change_state
 
@@ -25,7 +26,34 @@ LOCK_SECONDS = 60
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-class ClaimingStorage(RDBStorage):
+class ReadingStorage(RDBStorage):
+    """Optuna's storage, with trials read by few queries; see database.reading."""
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        with self.engine.connect() as connection:
+            return read_trial(connection, trial_id)
+
+    def _get_trials(
+        self,
+        study_id: int,
+        states: Container[TrialState] | None,
+        included_trial_ids: set[int],
+        trial_id_greater_than: int,
+    ) -> list[FrozenTrial]:
+        with self.engine.connect() as connection:
+            found = read_trials(
+                connection,
+                study_id,
+                states=states,
+                beyond=trial_id_greater_than,
+                some=included_trial_ids,
+            )
+        if not found:
+            self.get_study_name_from_id(study_id)  # a KeyError if there is no such study
+        return found
+
+
+class ClaimingStorage(ReadingStorage):
     """Optuna's storage, with waiting trials claimed exactly once.
 
     Stock SQLite storage lets two processes claim the same enqueued trial: its
@@ -106,7 +134,7 @@ def open_for_reading(location: Location) -> Iterator[Store]:
     kind.check_readable(location)
     with translated(location):
         url = kind.reading_url(location)
-        backend = RDBStorage(url, kind.engine_arguments(location), skip_table_creation=True)
+        backend = ReadingStorage(url, kind.engine_arguments(location), skip_table_creation=True)
         with closing(Store(location, backend)) as store:
             yield store
 

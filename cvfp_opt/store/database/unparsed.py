@@ -1,0 +1,72 @@
+"""A trial whose user attributes are parsed when they are first asked for."""
+
+import copy
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+
+class UnparsedTrial(FrozenTrial):
+    """Equal to the trial that Optuna would have read; copied or pickled, it becomes that one.
+
+    User attributes are most of what a trial says, and samplers never look at them.
+    """
+
+    __slots__ = ("_texts",)
+    _texts: Mapping[str, str]
+
+    @classmethod
+    def of(cls, texts: Mapping[str, str], **fields: Any) -> "UnparsedTrial":
+        """From all that a FrozenTrial is made of, but with the JSON of its user attributes."""
+        trial = cls(**fields, user_attrs={})
+        del trial.__dict__["_user_attrs"]
+        trial._texts = texts
+        return trial
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "_user_attrs":
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        parsed = {key: json.loads(text) for key, text in self._texts.items()}
+        return self.__dict__.setdefault(name, parsed)  # another thread may have been first
+
+    def attribute(self, key: str) -> Any:
+        """One user attribute, without parsing the others; None if there is none."""
+        parsed = self.__dict__.get("_user_attrs")
+        if parsed is not None:
+            return parsed.get(key)
+        return json.loads(self._texts[key]) if key in self._texts else None
+
+    def plain(self) -> FrozenTrial:
+        """The same as Optuna has it."""
+        return FrozenTrial(
+            number=self.number,
+            state=self.state,
+            value=None,
+            values=self._values,
+            datetime_start=self.datetime_start,
+            datetime_complete=self.datetime_complete,
+            params=self.params,
+            distributions=self.distributions,
+            user_attrs=self.user_attrs,
+            system_attrs=self.system_attrs,
+            intermediate_values=self.intermediate_values,
+            trial_id=self._trial_id,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return self.plain() == (other.plain() if isinstance(other, UnparsedTrial) else other)
+
+    __hash__ = FrozenTrial.__hash__
+
+    def __repr__(self) -> str:
+        return repr(self.plain())
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return copy.copy, (self.plain(),)
+
+
+def user_attribute(trial: FrozenTrial, key: str) -> Any:
+    """One user attribute of a trial, without parsing the others; None if there is none."""
+    return trial.attribute(key) if isinstance(trial, UnparsedTrial) else trial.user_attrs.get(key)
