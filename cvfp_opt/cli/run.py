@@ -3,19 +3,26 @@
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cvfp_opt.cli.options import json_option, storage_option, study_name_option
+from cvfp_opt.cli.options import (
+    artifacts_option,
+    endurance_options,
+    json_option,
+    storage_option,
+    study_name_option,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from cvfp_opt.cli.progress import RunDisplay
-    from cvfp_opt.search.plan import Plan
     from cvfp_opt.store.database.location import Location
     from cvfp_opt.workers.engine import Engine, Job
+    from cvfp_opt.workers.task import Task
 
 
 class TrialCount(click.ParamType):
@@ -103,6 +110,8 @@ class TrialCount(click.ParamType):
     "them, with the threads that Dask gave each, or --threads. [default: a cluster of our own on "
     "this machine]",
 )
+@artifacts_option
+@endurance_options
 @json_option
 def run(
     definition: str | None,
@@ -121,6 +130,11 @@ def run(
     lanes: int,
     engine: str,
     scheduler: str | None,
+    artifacts: str | None,
+    lease: float,
+    wait_for_database: float,
+    max_retries: int,
+    checkpoint_every: float,
     as_json: bool,
 ) -> None:
     """Search, or go on with a search that was stopped.
@@ -140,16 +154,25 @@ def run(
     from cvfp_opt.search.environment import describe_environment
     from cvfp_opt.search.lanes import check_lanes
     from cvfp_opt.search.plan import Request, make_plan
+    from cvfp_opt.store.artifacts.stores import open_artifacts
     from cvfp_opt.store.database.location import resolve_location
     from cvfp_opt.training.device import available_threads, resolve_device
     from cvfp_opt.workers.engine import Crew
     from cvfp_opt.workers.engines import make_engine
-    from cvfp_opt.workers.task import share_out
+    from cvfp_opt.workers.task import Endurance, Task, share_out
 
     remote = scheduler is not None  # then who computes is not this machine
     where = resolve_device("auto" if remote and device == "cuda" else device)
     n_jobs, threads = share_out(where, n_jobs, threads, lanes=lanes, remote=remote)
     location = resolve_location(storage)
+    open_artifacts(location, artifacts)  # refused before anything else is done
+    endurance = Endurance(
+        lease_seconds=lease,
+        patience_seconds=wait_for_database,
+        max_retries=max_retries,
+        checkpoint_seconds=checkpoint_every,
+        artifacts=artifacts,
+    )
     request = Request(
         definition=definition,
         study_name=study_name,
@@ -162,23 +185,26 @@ def run(
     plan = make_plan(location, request)
     check_lanes(plan.definition, lanes, 1 if remote else n_jobs or 1)
     crew = Crew(location=location, device=device, threads=threads, scheduler=scheduler)
-    at_once = n_jobs, lanes
     with closing(make_engine(engine, crew)) as workers:
         environment = workers.environment()
         environment = environment or describe_environment(where, threads or available_threads())
-        code = _search(
-            plan, location, environment, n_trials, at_once, deadline, workers, console, as_json
+        task = Task(
+            location=location,
+            plan=plan,
+            environment=environment,
+            total=n_trials[0],
+            deadline=deadline,
+            lanes=lanes,
+            endurance=endurance,
         )
+        code = _search(task, n_trials, n_jobs, workers, console, as_json)
     sys.exit(code)
 
 
 def _search(
-    plan: "Plan",
-    location: "Location",
-    environment: dict[str, Any],
+    asked: "Task",
     n_trials: tuple[int, bool],
-    at_once: tuple[int | None, int],
-    deadline: float | None,
+    n_jobs: int | None,
     engine: "Engine",
     console: "Console",
     as_json: bool,
@@ -192,31 +218,24 @@ def _search(
     from cvfp_opt.store.database.storage import open_for_search
     from cvfp_opt.store.records import count_finished
     from cvfp_opt.workers.engine import Job
-    from cvfp_opt.workers.task import Task
 
+    plan, location = asked.plan, asked.location
     with open_for_search(location) as store:
-        study, created = plan.enter(store, environment)
-        differences = plan.drift(study, environment)
-        environment = marked(environment, differences, plan.definition, plan.tokens)
-        asked, relative = n_trials
+        study, created = plan.enter(store, asked.environment)
+        differences = plan.drift(study, asked.environment)
+        environment = marked(asked.environment, differences, plan.definition, plan.tokens)
+        number, relative = n_trials
         done = count_finished(study)
-        total = asked + done if relative else asked
-        count, lanes = (n and min(n, max(1, total - done)) for n in at_once)
-        assert lanes, "of lanes there is always a number"
+        total = number + done if relative else number
+        most = max(1, total - done)
+        count, lanes = n_jobs and min(n_jobs, most), min(asked.lanes, most)
         display = RunDisplay(console, plan.definition, total, count or 1, lanes)
         display.header(plan, location, environment, None if created else done, engine.place)
         for line in drift_lines(differences):
             display.notice(line)
-        task = Task(
-            location=location,
-            plan=plan,
-            environment=environment,
-            total=total,
-            deadline=deadline,
-            lanes=lanes,
-        )
         if done < total and count is not None:  # or it is others who compile it
             compile_once(console, plan.definition, environment["device"])
+        task = replace(asked, environment=environment, total=total, lanes=lanes)
         code = 0
         try:
             job = Job(task=task, count=count, store=store, study=study, observer=display)
