@@ -24,8 +24,13 @@ README_COMMANDS = {
     "list",
     "status",
     "study",
+    "trial",
     "best",
     "thresholds",
+    "report",
+    "plot",
+    "compare",
+    "confirm",
 }
 
 
