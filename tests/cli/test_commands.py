@@ -27,7 +27,7 @@ def test_a_run_prints_one_line_per_trial_then_tables_and_a_judgement(run_tiny: I
     assert "Their audit" in out
     assert "the untrained net (" in out
     assert "agree between two frozen reads" in out
-    assert "optuna-dashboard sqlite:///storage/cvfp.db" in out
+    assert "cvfp-opt dashboard --study-name quick\n" in out
     assert "mean nothing for the standard size" in out
 
 

@@ -28,7 +28,7 @@ def test_the_best_trial_is_shown_and_saved(study: None, invoke: Invoke) -> None:
     outcome = invoke("best", "--save", "winner")
     assert outcome.code == 0, outcome.err
     shown, _, trained = outcome.out.partition("again: no weights are kept\n")
-    assert shown.startswith(f"trial {best['number']}: score ")
+    assert f"\ntrial {best['number']}: score " in shown
     assert trained.startswith("iteration ")
     assert trained.endswith("the same weights, to the bit: winner\n")
     assert origin("winner") == ("quick", best["number"])

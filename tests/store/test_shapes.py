@@ -34,6 +34,7 @@ def test_what_every_version_wrote_is_ours() -> None:
     for folder in sorted((REPOSITORY / "tests" / "fixtures").glob("format-*")):
         copy = shutil.copy(folder / "study.db", "copy.db")
         with open_for_reading(resolve_location(copy)) as store:
-            records = trial_records(load_study(store, "quick"))
+            records = [r for r in trial_records(load_study(store, "quick")) if r.finished]
+        assert len(records) == 3
         assert all(r.audit and r.metrics and r.iterations and r.seconds for r in records)
         assert all(isinstance(r, TrialRecord) and r.environment for r in records)

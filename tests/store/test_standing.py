@@ -7,11 +7,13 @@ from cvfp_opt.store.standing import Follower
 
 
 def add(study: optuna.Study, *values: float, state: TrialState = TrialState.COMPLETE) -> None:
+    last = values[-1] if values else 0.0
+    scored = {"convergence_rate": 0.5, "effective_rank": 0.5, "score": last}
     study.add_trial(
         create_trial(
             state=state,
             values=values or None,
-            user_attrs={"scored": {"score": values[-1]}} if values else {},
+            user_attrs={"scored": scored} if values else {},
         )
     )
 
