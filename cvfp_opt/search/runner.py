@@ -132,7 +132,7 @@ class Search:
         beginning = beginning or Beginning()
         for line in self._patiently(lambda: list(send_unsent(self.claims))):
             self.observer.notice(line)
-        self._mirror()
+        self._patiently(self._mirrors.sync)  # what a killed worker left undone
         waited = 0.0
         while deadline is None or time.monotonic() < deadline:
             self.stop.check()
@@ -302,8 +302,8 @@ class Search:
     def _mirror(self, *, last: bool = False) -> None:
         """Bring up to date what others look at."""
         self._patiently(self._mirrors.sync)
-        notify = self.observer.notice
-        self._patiently(lambda: keep_current(self.store, self.study, notify, last=last))
+        with suppress(*DATABASE_ERRORS):  # a page is worth neither waiting nor an end
+            keep_current(self.store, self.study, last=last)
 
     @cached_property
     def _follower(self) -> Follower:

@@ -263,7 +263,8 @@ def test_a_trial_asks_little_of_the_database_however_many_there_are(store: Store
         statements.clear()
         search.run(total)
         asked.append(len(statements))
-    assert max(asked[1:]) <= 110  # the first one makes the mirrors; each ends with the page
+    # the first one makes the mirrors; each ends with the page, and a slow one writes it twice
+    assert max(asked[1:]) <= 170
 
 
 def mirrored(store: Store, suffix: str) -> list[optuna.trial.FrozenTrial]:

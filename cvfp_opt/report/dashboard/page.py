@@ -18,12 +18,13 @@ from cvfp_opt.store.study_page import take_turn, write_page
 MAX_FIGURE = 250_000
 
 
-def keep_current(
-    store: Store, study: optuna.Study, notify: Callable[[str], None], *, last: bool = False
-) -> None:
-    """Write a study's page if that is due; see store.study_page for how often it is."""
+def keep_current(store: Store, study: optuna.Study, *, last: bool = False) -> None:
+    """Write a study's page if that is due; see store.study_page for how often it is.
+
+    Says nothing of figures that are left out: ``dashboard --refresh`` does.
+    """
     if take_turn(store, study, count_finished(study), last=last):
-        refresh(store, study, notify)
+        refresh(store, study, lambda text: None)
 
 
 def refresh(

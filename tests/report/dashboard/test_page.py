@@ -109,7 +109,7 @@ def test_a_running_search_writes_it_in_turns(site: Site, monkeypatch: pytest.Mon
         site.study.add_trial(complete(0.5, 0.9, 0.9))
         now[0] += seconds
         before = get_note(site.study)
-        keep_current(site.store, site.study, print, last=last)
+        keep_current(site.store, site.study, last=last)
         return get_note(site.study) != before
 
     assert after(0)
@@ -120,9 +120,9 @@ def test_a_running_search_writes_it_in_turns(site: Site, monkeypatch: pytest.Mon
     assert after(-1e6)  # a clock that was set back
     monkeypatch.setattr("cvfp_opt.store.study_page.TIMES_COST", 1e9)
     assert not after(61)  # what is costly comes more seldom
-    keep_current(site.store, site.study, print, last=True)
+    keep_current(site.store, site.study, last=True)
     version = system_attributes(site.study)["dashboard:note_ver"]
-    keep_current(site.store, site.study, print, last=True)  # the second of two workers
+    keep_current(site.store, site.study, last=True)  # the second of two workers
     assert system_attributes(site.study)["dashboard:note_ver"] == version
 
 
