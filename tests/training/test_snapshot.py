@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from cvfp_opt.model import segments
+from cvfp_opt.model.passes import default_reader
 from cvfp_opt.training import online
 from cvfp_opt.training.events import Event, IterationFinished, IterationTrained, ignore
 from cvfp_opt.training.result import Status, TrainingResult
@@ -160,6 +161,8 @@ ONLINE = {
 def test_online_training_goes_on_to_the_same_bits_from_every_iteration(
     make_run: MakeRun, settings: dict[str, Any], kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if kind == "compiled" and default_reader(torch.device("cpu")) == "plain":
+        pytest.skip("numba is switched off: no kernel")
     monkeypatch.setattr(online, "default_block_trainer", lambda run: kind)
     # wide enough for the compiled kernel's bits, see its module
     words = {"trainer": "online", "loss": "deviation", "sizes": (64, 64), **settings}
