@@ -18,7 +18,7 @@ class Kind:
     Attributes:
         check_readable: raises StorageError for what is no study database; changes nothing.
         check_writable: likewise, for what studies cannot be written to.
-        has_database: whether anything is there.
+        has_database: whether anything is there; not if it is only half made.
         create: what comes before the tables.
         engine_arguments: for SQLAlchemy's ``create_engine``.
         set_up: of an engine that will write.

@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.location import Location
-from cvfp_opt.store.database.sqlite import check_schema
+from cvfp_opt.store.database.tables import ALEMBIC_VERSION, are_started, check_tables
 
 CONNECT_SECONDS = 10
 # kind -> (module of its driver, the extra that brings it)
@@ -33,17 +33,13 @@ def check_readable(location: Location) -> None:
             f"{location.where}: the database is empty; type `cvfp-opt run --storage "
             f"{location.shown}` to fill it"
         )
-    if not {"studies", "trials"} <= tables:
-        raise StorageError(
-            f"{location.where}: a study database is required, this one belongs to another "
-            f"program (its tables: {', '.join(sorted(tables)[:5])}); name another --storage"
-        )
-    check_schema(location, version)
+    check_tables(location, tables, version)
 
 
 def has_database(location: Location) -> bool:
-    """Whether the database has any tables. Raises StorageError if it cannot be reached."""
-    return bool(_look(location)[0])
+    """Whether the database has tables, and all. Raises StorageError if it cannot be reached."""
+    tables, version = _look(location)
+    return bool(tables) and not are_started(tables, version)
 
 
 def check_writable(location: Location) -> None:
@@ -146,8 +142,9 @@ def _look(location: Location) -> tuple[set[str], str | None]:
         with _connection(location) as connection:
             tables = set(sqlalchemy.inspect(connection).get_table_names())
             version = None
-            if "alembic_version" in tables:
-                row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
+            if ALEMBIC_VERSION in tables:
+                query = f"SELECT version_num FROM {ALEMBIC_VERSION}"
+                row = connection.exec_driver_sql(query).first()
                 version = row[0] if row else None
     except SQLAlchemyError as error:
         raise StorageError(_refusal(location, error)) from None

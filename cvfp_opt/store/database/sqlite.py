@@ -4,7 +4,6 @@ import os
 import sqlite3
 import stat
 import time
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from sqlalchemy import ColumnElement, Engine
 
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.database.tables import ALEMBIC_VERSION, are_started, check_tables
 
 BUSY_SECONDS = 60
 
@@ -40,26 +40,20 @@ def check_readable(location: Location) -> None:
         )
     _check_sqlite(path)
     with _ReadOnly(path) as connection:
-        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
-        if not tables:
-            raise StorageError(f"{path}: the database is empty; type `cvfp-opt run` to fill it")
-        if not {"studies", "trials"} <= tables:
-            raise StorageError(
-                f"{path}: a study database is required, this SQLite file belongs to another "
-                f"program (its tables: {', '.join(sorted(tables)[:5])}); name another --storage"
-            )
-        if "alembic_version" in tables:
-            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-            check_schema(location, row[0] if row else None)
+        tables, version = _look(connection)
+    if not tables:
+        raise StorageError(f"{path}: the database is empty; type `cvfp-opt run` to fill it")
+    check_tables(location, tables, version)
 
 
 def has_database(location: Location) -> bool:
-    """Whether there is an SQLite file with anything in it. Raises StorageError if damaged."""
+    """Whether there are tables in an SQLite file, and all. Raises StorageError if damaged."""
     if not location.file.exists():
         return False
     _check_sqlite(location.file)
     with _ReadOnly(location.file) as connection:
-        return connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] > 0
+        tables, version = _look(connection)
+    return bool(tables) and not are_started(tables, version)
 
 
 def check_writable(location: Location) -> None:
@@ -148,19 +142,6 @@ def reading_url(location: Location) -> str:
     return f"sqlite:///{_read_only_uri(location.file)}&uri=true"
 
 
-def check_schema(location: Location, version: str | None) -> None:
-    """Refuse tables of an Optuna that is newer than the one installed.
-
-    Raises:
-        StorageError: they are.
-    """
-    if version is not None and version not in _known_schemas():
-        raise StorageError(
-            f"{location.where}: written by a newer Optuna (schema {version}) than the one "
-            "installed here; type `pip install -U optuna cvfp-opt`"
-        )
-
-
 def _set_pragmas(connection: Any, record: object) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
@@ -184,11 +165,16 @@ def _check_sqlite(path: Path) -> None:
             ) from None
 
 
-@cache
-def _known_schemas() -> frozenset[str]:
-    from optuna.storages import RDBStorage
-
-    return frozenset(RDBStorage("sqlite:///:memory:").get_all_versions())
+def _look(connection: sqlite3.Connection) -> tuple[set[str], str | None]:
+    """Names of the tables, and the version of Optuna's schema."""
+    rows = connection.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    )
+    tables = {name for (name,) in rows}
+    row = None
+    if ALEMBIC_VERSION in tables:
+        row = connection.execute(f"SELECT version_num FROM {ALEMBIC_VERSION}").fetchone()
+    return tables, row[0] if row else None
 
 
 class _ReadOnly:

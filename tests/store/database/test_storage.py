@@ -1,5 +1,6 @@
 """Our storage is Optuna's, on every kind of database; its own test suite says so."""
 
+import gc
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ def whole_seconds(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-# an unpickled storage is never closed
+# an unpickled storage is never closed: it goes here, and not in whatever test comes later
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 class TestOptunaSays(StorageTestCase):
     """Everything that Optuna asks of a storage."""
@@ -44,6 +45,12 @@ class TestOptunaSays(StorageTestCase):
     @pytest.fixture
     def storage(self, store: Store) -> BaseStorage:
         return store.storage
+
+    @pytest.fixture(autouse=True)
+    def collect(self, request: pytest.FixtureRequest) -> Iterator[None]:
+        yield
+        if "pickle" in request.node.name:
+            gc.collect()
 
 
 def test_an_enqueued_trial_is_claimed_once(store: Store) -> None:

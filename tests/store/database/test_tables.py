@@ -1,0 +1,46 @@
+"""Databases whose tables are another program's, or not all there yet."""
+
+import pytest
+import sqlalchemy
+from optuna.storages._rdb.models import BaseModel
+
+from cvfp_opt.errors import StorageError
+from cvfp_opt.search.plan import Request, make_plan
+from cvfp_opt.store.database.kinds import kind_of
+from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.database.storage import open_for_reading, open_for_search
+
+
+def make_tables(location: Location, count: int) -> None:
+    """What is there if the maker died after so many of Optuna's 12 tables."""
+    engine = sqlalchemy.create_engine(location.url)
+    tables = BaseModel.metadata.sorted_tables
+    BaseModel.metadata.create_all(engine, tables=tables[:count])
+    engine.dispose()
+
+
+@pytest.mark.parametrize("count", [1, 4, 12])
+def test_what_a_dead_maker_left_is_explained_and_finished_by_the_next(
+    location: Location, count: int
+) -> None:
+    make_tables(location, count)
+    cut_short = pytest.raises(StorageError, match="being made just now, or its making was cut")
+    with cut_short, open_for_reading(location):
+        pass
+    assert not kind_of(location).has_database(location)
+    make_plan(location, Request(definition="quick"))
+    with open_for_search(location) as store:
+        assert store.storage.get_all_studies() == []
+    with open_for_reading(location) as store:
+        assert store.storage.get_all_studies() == []
+
+
+def test_another_programs_tables_are_refused(location: Location) -> None:
+    engine = sqlalchemy.create_engine(location.url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE songs (name varchar(20))")
+    engine.dispose()
+    kind = kind_of(location)
+    for check in (kind.check_readable, kind.check_writable):
+        with pytest.raises(StorageError, match=r"another program \(its tables: songs\)"):
+            check(location)
