@@ -16,23 +16,6 @@ from cvfp_opt.cli import cli
 from cvfp_opt.report.figures.kinds import KINDS
 from cvfp_opt.search import definition_file
 
-README_COMMANDS = {
-    "run",
-    "train",
-    "verify",
-    "reproduce",
-    "list",
-    "status",
-    "study",
-    "trial",
-    "best",
-    "thresholds",
-    "report",
-    "plot",
-    "compare",
-    "confirm",
-}
-
 
 def commands(page: str) -> list[str]:
     text = (REPOSITORY / page).read_text()
@@ -76,20 +59,47 @@ def run_page(page: str, invoke: Callable[..., Outcome]) -> set[str]:
     return ran
 
 
+@pytest.fixture
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one thread."""
+    monkeypatch.setattr("cvfp_opt.training.device.available_threads", lambda: 1)
+
+
+@pytest.fixture
+def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dashboard's, which would run for ever, on a port that may be in use."""
+    monkeypatch.setattr("waitress.server.BaseWSGIServer.run", lambda self: None)
+    anywhere = "cvfp_opt.report.dashboard.server.Address.bind"
+    monkeypatch.setattr(anywhere, lambda self: socket.create_server((self.host, 0)))
+
+
 def test_every_command_of_the_readme_runs(
-    invoke: Callable[..., Outcome], tiny_definitions: None
+    invoke: Callable[..., Outcome], tiny_definitions: None, one_process: None, no_server: None
 ) -> None:
-    Path("my-text.txt").write_text(" ".join(f"some words, number {i}." for i in range(200)))
-    assert run_page("README.md", invoke) == README_COMMANDS
+    ran = {"run", "report", "dashboard", "trial", "confirm", "best", "study"}
+    assert run_page("README.md", invoke) == ran
     listed = invoke("list").out
     assert re.search(r"^recommended +\d+ +\d+ +0 +0 +0", listed, flags=re.MULTILINE)
 
 
-def test_every_command_of_the_page_on_studies_runs(
-    invoke: Callable[..., Outcome], tiny_definitions: None, monkeypatch: pytest.MonkeyPatch
+def test_every_command_of_the_page_on_searching_runs(
+    invoke: Callable[..., Outcome], tiny_definitions: None, one_process: None
 ) -> None:
-    # one process, with one thread: README's runs have several
-    monkeypatch.setattr("cvfp_opt.training.device.available_threads", lambda: 1)
+    Path("my-text.txt").write_text(" ".join(f"some words, number {i}." for i in range(200)))
+    looking = {"list", "status", "best", "thresholds"}
+    assert run_page("docs/searching.md", invoke) == {"run", *looking}
+
+
+def test_every_command_of_the_page_on_single_runs_runs(
+    invoke: Callable[..., Outcome], tiny_definitions: None, one_process: None
+) -> None:
+    ran = {"train", "verify", "thresholds", "reproduce"}
+    assert run_page("docs/single-runs.md", invoke) == ran
+
+
+def test_every_command_of_the_page_on_studies_runs(
+    invoke: Callable[..., Outcome], tiny_definitions: None, one_process: None
+) -> None:
     assert run_page("docs/studies.md", invoke) == {"run", "study", "trial"}
     listed = invoke("list").out
     assert re.search(r"^quick +\d+ +\d+ +1 +0 +0", listed, flags=re.MULTILINE)
@@ -97,9 +107,8 @@ def test_every_command_of_the_page_on_studies_runs(
 
 
 def test_every_command_of_the_page_on_drift_runs(
-    invoke: Callable[..., Outcome], tiny_definitions: None, monkeypatch: pytest.MonkeyPatch
+    invoke: Callable[..., Outcome], tiny_definitions: None, one_process: None
 ) -> None:
-    monkeypatch.setattr("cvfp_opt.training.device.available_threads", lambda: 1)
     assert run_page("docs/drift.md", invoke) == {"run", "status"}
     status = invoke("status").out
     assert "; 2-3: torch " in status
@@ -107,17 +116,15 @@ def test_every_command_of_the_page_on_drift_runs(
 
 
 def test_every_command_of_the_page_on_handing_on_runs(
-    invoke: Callable[..., Outcome], tiny_definitions: None, monkeypatch: pytest.MonkeyPatch
+    invoke: Callable[..., Outcome], tiny_definitions: None, one_process: None
 ) -> None:
-    monkeypatch.setattr("cvfp_opt.training.device.available_threads", lambda: 1)
     assert run_page("docs/handing-on.md", invoke) == {"run", "best", "study", "status"}
     assert {path.name for path in Path().iterdir()} == {"storage", "winner", "second"}
 
 
 def test_every_command_of_the_page_on_reports_runs(
-    invoke: Callable[..., Outcome], tiny_definitions: None, monkeypatch: pytest.MonkeyPatch
+    invoke: Callable[..., Outcome], tiny_definitions: None, one_process: None
 ) -> None:
-    monkeypatch.setattr("cvfp_opt.training.device.available_threads", lambda: 1)
     assert run_page("docs/report.md", invoke) == {"run", "report", "plot", "compare"}
     for name in ("report.html", "both.html", "pareto.html", "history.html"):
         assert Path(name).stat().st_size < 6 * 2**20
@@ -126,21 +133,15 @@ def test_every_command_of_the_page_on_reports_runs(
 
 
 def test_every_command_of_the_page_on_belief_runs(
-    invoke: Callable[..., Outcome], tiny_definitions: None, monkeypatch: pytest.MonkeyPatch
+    invoke: Callable[..., Outcome], tiny_definitions: None, one_process: None
 ) -> None:
-    monkeypatch.setattr("cvfp_opt.training.device.available_threads", lambda: 1)
     assert run_page("docs/belief.md", invoke) == {"run", "trial", "confirm", "best"}
     assert invoke("best").out.startswith("on 5 fresh seeds: trial ")
 
 
 def test_every_command_of_the_page_on_the_dashboard_runs(
-    invoke: Callable[..., Outcome], tiny_definitions: None, monkeypatch: pytest.MonkeyPatch
+    invoke: Callable[..., Outcome], tiny_definitions: None, one_process: None, no_server: None
 ) -> None:
-    monkeypatch.setattr("cvfp_opt.training.device.available_threads", lambda: 1)
-    monkeypatch.setattr("waitress.server.BaseWSGIServer.run", lambda self: None)
-    # not the usual port: something may listen there
-    anywhere = "cvfp_opt.report.dashboard.server.Address.bind"
-    monkeypatch.setattr(anywhere, lambda self: socket.create_server((self.host, 0)))
     assert run_page("docs/dashboard.md", invoke) == {"run", "dashboard"}
 
 
@@ -166,8 +167,8 @@ def test_the_set_up_commands_are_the_promised_ones() -> None:
     assert "pip install -e '.[test]' && pytest\n" in (REPOSITORY / ".ci" / "run").read_text()
 
 
-def test_every_definition_is_in_the_readme_and_in_the_help(invoke: Callable[..., Outcome]) -> None:
-    text = (REPOSITORY / "README.md").read_text()
+def test_every_definition_is_in_its_page_and_in_the_help(invoke: Callable[..., Outcome]) -> None:
+    text = (REPOSITORY / "docs" / "searching.md").read_text()
     helped = invoke("run", "--help").out
     for name in definition_file.builtin_definitions():
         assert f"`{name}`" in text
