@@ -60,22 +60,31 @@ def report(
 @click.option(
     "-o",
     "--output",
-    required=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="File to write, *.html, *.svg or *.png; the latter two need Chromium installed.",
+    help="File to write, *.html, *.svg or *.png; the latter two need Chromium installed. "
+    "Without one, the figure is printed as a table.",
 )
 @storage_option
-def plot(name: str | None, kind: str, output: Path, storage: str | None) -> None:
-    """Draw one figure of a study to a file."""
+def plot(name: str | None, kind: str, output: Path | None, storage: str | None) -> None:
+    """Draw one figure of a study to a file, or print it as a table."""
     from cvfp_opt.report.figures.kinds import KINDS as kinds
     from cvfp_opt.report.page.write import require_format, write_figure
+    from cvfp_opt.report.tables import rows_table
 
-    require_format(output)
+    if output is not None:
+        require_format(output)
     with open_summary(storage, name) as summary:
         info = kinds[kind].info(summary)
-        write_figure(kinds[kind].draw(info), output)
-        click.echo(f"{info.missing or info.caption}\nthe picture is in {output}")
+        if output is not None:
+            write_figure(kinds[kind].draw(info), output)
+    if output is None and not info.missing:
+        rows = info.rows()
+        make_console().print(rows_table(rows.columns, rows.words()))
+        click.echo()
+    click.echo(info.missing or info.caption)
+    if output is not None:
+        click.echo(f"the picture is in {output}")
 
 
 @click.command(epilog="Example: cvfp-opt compare quick wide")

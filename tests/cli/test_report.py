@@ -34,6 +34,13 @@ def test_a_finished_study_in_one_command(run_tiny: Invoke, invoke: Invoke) -> No
     assert outcome.code == 0
     assert "the picture is in x.html" in outcome.out
     assert "best so far" in Path("x.html").read_text()
+    said = outcome.out.removesuffix("the picture is in x.html\n")
+
+    outcome = invoke("plot", "quick", "--kind", "history")
+    assert outcome.code == 0
+    header, *rows = outcome.out.removesuffix(f"\n{said}").splitlines()
+    assert header.split()[:2] == ["trial", "state"]
+    assert [row.split()[0] for row in rows] == ["0", "1", "2"]
 
     outcome = invoke("compare", "quick", "other")
     assert outcome.code == 0

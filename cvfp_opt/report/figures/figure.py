@@ -40,6 +40,21 @@ class Rows:
     rows: tuple[tuple[Cell, ...], ...]
     percent: frozenset[str] = frozenset()
 
+    def words(self) -> tuple[tuple[str, ...], ...]:
+        """Rates in percent, numbers with four digits, nothing as a dash."""
+        percent = [name in self.percent for name in self.columns]
+        return tuple(tuple(map(_word, row, percent)) for row in self.rows)
+
+
+def _word(cell: Cell, percent: bool) -> str:
+    if cell is None:
+        return "-"
+    if isinstance(cell, str):
+        return cell
+    if percent:
+        return f"{cell:.1%}"
+    return str(cell) if isinstance(cell, int) else f"{cell:.4g}"
+
 
 class Info(Protocol):
     """What a figure shows, before it is drawn."""

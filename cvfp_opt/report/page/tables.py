@@ -24,27 +24,13 @@ class HtmlTable:
 
 
 def html_table(rows: Rows, caption: str) -> HtmlTable:
-    """Cells as words: rates in percent, numbers with four digits, nothing as a dash."""
-    percent = [name in rows.percent for name in rows.columns]
+    """A figure as a table of a page."""
     return HtmlTable(
         caption=caption,
         columns=rows.columns,
-        rows=tuple(
-            tuple(_word(cell, rate) for cell, rate in zip(row, percent, strict=True))
-            for row in rows.rows
-        ),
+        rows=rows.words(),
         numeric=tuple(_is_numeric(row[i] for row in rows.rows) for i in range(len(rows.columns))),
     )
-
-
-def _word(cell: Cell, percent: bool) -> str:
-    if cell is None:
-        return "-"
-    if isinstance(cell, str):
-        return cell
-    if percent:
-        return f"{cell:.1%}"
-    return str(cell) if isinstance(cell, int) else f"{cell:.4g}"
 
 
 def _is_numeric(cells: Iterable[Cell]) -> bool:
