@@ -84,7 +84,7 @@ def confirm(
     location = resolve_location(storage)
     with open_summary(storage, study_name) as summary:
         name = summary.name
-    request = Request(study_name=name, data=data, allow_code=allow_code)
+    request = Request(study_name=name, data=data, allow_code=allow_code, confirms=True)
     plan = make_plan(location, request)
     console = make_console(stderr=as_json)
     computing = resolve_device(device), threads, n_jobs
@@ -113,12 +113,14 @@ def _run(
     from cvfp_opt.cli.console import compile_once
     from cvfp_opt.cli.progress import RunDisplay
     from cvfp_opt.cli.run import run_trials
+    from cvfp_opt.report.dashboard.page import refresh
     from cvfp_opt.search.confirm import enter
     from cvfp_opt.search.drift import drift_lines
     from cvfp_opt.search.environment import describe_environment
     from cvfp_opt.search.stopping import SearchStopped
     from cvfp_opt.store.editing import open_for_editing
     from cvfp_opt.store.records import count_finished
+    from cvfp_opt.store.studies import load_study
     from cvfp_opt.workers.engine import Crew, Job
     from cvfp_opt.workers.engines import make_engine
     from cvfp_opt.workers.task import Task, share_out
@@ -144,10 +146,13 @@ def _run(
             location=location, plan=entered.plan, environment=environment, total=entered.total
         )
         job = Job(task=task, count=count, store=store, study=entered.study, observer=display)
+        code = 0
         try:
             with closing(make_engine("processes", crew)) as engine:
                 run_trials(engine, job, display)
         except SearchStopped as stopped:
             console.print("stopped; what is done is kept: type the same command to go on")
-            return stopped.exit_code
-    return 0
+            code = stopped.exit_code
+        # its page says what is known of the winner now
+        refresh(store, load_study(store, plan.name), lambda text: None)
+    return code

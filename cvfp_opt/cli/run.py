@@ -263,6 +263,7 @@ def _finish(
     display: "RunDisplay", summary: Any, location: "Location", code: int, as_json: bool
 ) -> None:
     from cvfp_opt.cli.console import print_json
+    from cvfp_opt.report.confirmation import confirmation_json
     from cvfp_opt.report.judgement import judge
 
     if code:
@@ -270,4 +271,5 @@ def _finish(
     else:
         display.summary(summary, location)
     if as_json:
-        print_json(summary.to_dict() | {"judgement": judge(summary)})
+        more = {"judgement": judge(summary), "confirmation": confirmation_json(summary)}
+        print_json(summary.to_dict() | more)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,10 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna_dashboard import get_note
 from support import Outcome, Start
+
+from cvfp_opt.store.checkpoints import read_checkpoint
 
 Invoke = Callable[..., Outcome]
 FEW = ("--top", "2", "--seeds", "2", "--threads", "1", "--n-jobs", "1")
@@ -58,6 +62,17 @@ def test_the_winner_is_shown_with_its_figures_on_fresh_seeds(
     fresh = [list(one.values()) for one in scores(told).values()]
     assert all(len(set(values)) == 2 for values in fresh)
     assert found["value"] not in [value for values in fresh for value in values]
+    study = optuna.load_study(study_name="quick", storage="sqlite:///storage/cvfp.db")
+    assert "On 2 fresh seeds: trial " in get_note(study).replace("\\", "")
+    again = run_tiny("--n-trials", "3", "--json")
+    assert json.loads(again.out)["confirmation"] == told
+    assert "\non 2 fresh seeds: trial " in run_tiny("--n-trials", "3").out
+    assert invoke("best", "--toml").out.splitlines()[1].startswith("# on 2 fresh seeds: trial ")
+    assert "On 2 fresh seeds" not in invoke("status", "--study-name", "quick/confirm").out
+    assert invoke("best", "--save", "winner").code == 0
+    origin = read_checkpoint(Path("winner")).account.origin
+    assert origin["confirmation"] in told["results"]
+    assert "**On 2 fresh seeds: trial " in Path("winner/README.md").read_text()
 
 
 def test_typed_again_it_adds_what_is_missing(run_tiny: Invoke, invoke: Invoke) -> None:
@@ -136,6 +151,33 @@ def test_what_cannot_be_confirmed_is_refused(run_tiny: Invoke, invoke: Invoke) -
     assert "made by another program" in invoke("confirm", "--storage", "x.db").err
     assert invoke("confirm", "--seeds", "1").code == 2
     assert optuna.get_all_study_names("sqlite:///x.db") == ["theirs"]
+
+
+def test_messages_name_no_option_that_confirm_lacks(
+    run_tiny: Invoke, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("text.txt").write_text("one two three four " * 200)
+    run_tiny("--n-trials", "2", "--data", "text.txt")
+    Path("text.txt").write_text("four three two one " * 200)
+    drifted = invoke("confirm", *FEW)
+    assert "was created with another text" in drifted.err
+    Path("text.txt").write_text("short")
+    short = invoke("confirm", *FEW, "--data", "text.txt")
+    assert "tokens are required" in short.err
+    Path("text.txt").write_text("one two three four " * 200)
+
+    def broken(*args: object, **words: object) -> None:
+        raise RuntimeError("broken device")
+
+    monkeypatch.setattr("cvfp_opt.search.objective.Objective.__call__", broken)
+    failed = invoke("confirm", *FEW)
+    assert "all failed, the last one with: RuntimeError: broken device; mend" in failed.err
+    monkeypatch.undo()
+    known = invoke("confirm", "--help").out
+    for refused in (drifted, short, failed):
+        assert refused.code == 1
+        named = set(re.findall(r"--[a-z][a-z-]+", refused.err))
+        assert named <= set(re.findall(r"--[a-z][a-z-]+", known)), refused.err
 
 
 def test_a_study_with_two_objectives(invoke: Invoke, run_tiny: Invoke) -> None:
