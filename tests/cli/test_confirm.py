@@ -133,10 +133,23 @@ def test_it_follows_its_study_and_is_no_study_to_search(run_tiny: Invoke, invoke
 def test_it_moves_to_another_database(run_tiny: Invoke, invoke: Invoke) -> None:
     run_tiny("--n-trials", "2")
     before = confirmed(invoke)
-    for name, file in (("quick", "q.cvfp.zip"), ("quick/confirm", "c.cvfp.zip")):
-        assert invoke("study", "export", name, "-o", file).code == 0
-        assert invoke("study", "import", file, "--storage", "other.db").code == 0
+    exported = invoke("study", "export", "quick", "-o", "q.zip")
+    assert f"2 trials and {RUNS} runs of its confirmation" in exported.out
+    assert invoke("study", "import", "q.zip", "--storage", "other.db").code == 0
+    found = json.loads(invoke("best", "--json", "--storage", "other.db").out)
+    assert found["confirmation"] == before
     assert confirmed(invoke, "--storage", "other.db") == before
+    refused = invoke("study", "export", "quick/confirm", "-o", "c.zip")
+    assert "is the confirmation of 'quick' and goes where that one goes" in refused.err
+    # with a study of another seed
+    run_tiny("--n-trials", "2", "--seed", "3", "--study-name", "more")
+    joined = invoke("study", "merge", "quick", "more", "-o", "joined")
+    assert joined.code == 0, joined.err
+    after = json.loads(invoke("status", "--json", "--study-name", "joined").out)["confirmation"]
+    assert [one["scores"] for one in after["results"]] == [
+        one["scores"] for one in before["results"]
+    ]
+    assert confirmed(invoke, "--study-name", "joined", "--top", "1")["winner"] is not None
 
 
 def test_what_cannot_be_confirmed_is_refused(run_tiny: Invoke, invoke: Invoke) -> None:
