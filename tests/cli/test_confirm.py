@@ -17,6 +17,7 @@ from cvfp_opt.store.checkpoints import read_checkpoint
 
 Invoke = Callable[..., Outcome]
 FEW = ("--top", "2", "--seeds", "2", "--threads", "1", "--n-jobs", "1")
+DASK = ("confirm", *FEW, "--engine", "dask")
 RUNS = 8  # two trials, the default point and the untrained net, on two seeds
 
 
@@ -218,6 +219,18 @@ def test_stopped_or_killed_it_goes_on_to_the_same_figures(
     again = confirmed(invoke, "--seeds", "4", "--storage", "storage/two.db")
     assert again["done"] == again["total"] == 2 * RUNS
     assert scores(again) == reference
+
+
+def test_dask_workers_run_them_too(run_tiny: Invoke, invoke: Invoke) -> None:
+    pytest.importorskip("distributed")
+    run_tiny("--n-trials", "2")
+    reference = confirmed(invoke)
+    run_tiny("--n-trials", "2", "--storage", "storage/two.db")
+    outcome = invoke(*DASK, "--json", "--storage", "storage/two.db")
+    assert "on Dask workers of this machine" in outcome.err
+    assert scores(json.loads(outcome.out)) == scores(reference)
+    refused = invoke("confirm", *FEW, "--scheduler", "tcp://127.0.0.1:1")
+    assert "--scheduler: --engine dask is required with it" in refused.err
 
 
 def test_several_processes_share_the_runs(run_tiny: Invoke, invoke: Invoke, start: Start) -> None:
