@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from dumps import own_study, own_trial
+from dumps import confirmed, own_study, own_trial
 from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.trial import TrialState
 
@@ -50,6 +50,13 @@ def with_artifacts() -> tuple[Dump, Artifacts]:
 def export(path: Path = Path("s.cvfp.zip")) -> Path:
     """A good export of ``with_artifacts``."""
     write_archive(path, *with_artifacts(), "sqlite:///x.db")
+    return path
+
+
+def export_confirmed(path: Path = Path("s.cvfp.zip")) -> Path:
+    """A good export of the same study with a confirmation."""
+    dump, artifacts = with_artifacts()
+    write_archive(path, confirmed(dump), artifacts, "sqlite:///x.db")
     return path
 
 

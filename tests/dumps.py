@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,10 +18,11 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from cvfp_opt.store.births import BIRTH, Birth
+from cvfp_opt.store.confirming import ARMS, DEFAULT, FRESH, Arm
 from cvfp_opt.store.leases import FORMER_LEASE
 from cvfp_opt.store.mirrors import SOURCE_TRIAL
 from cvfp_opt.store.moving.dump import ARTIFACT, Dump, Param, StudyDump, Texts, TrialDump
-from cvfp_opt.store.records import MIRROR_OF, STUDY, StudyRecord
+from cvfp_opt.store.records import ARM, CONFIRMS, MIRROR_OF, STUDY, StudyRecord
 
 # No half of a surrogate pair, and no NUL: no database keeps them in a name.
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
@@ -154,6 +155,40 @@ def own_trial(number: int, x: float | None = 0.25, **changes: Any) -> TrialDump:
         system_attrs=texts(system),
         **changes,
     )
+
+
+def confirmed(dump: Dump, *runs: TrialDump) -> Dump:
+    """A study of this program's with a confirmation of its first trial; two runs by default."""
+    assert dump.study.record is not None
+    birth = dump.study.birth(dump.study.trials[0])
+    assert birth is not None
+    arms = [
+        Arm(key=birth.uuid, params={"x": 0.25}, trial=0, reported=0.25),
+        Arm(key=DEFAULT, params={"x": 0.5}),
+    ]
+    seed = dump.study.record.seed
+    runs = runs or tuple(
+        own_trial(
+            number,
+            birth=("ef"[number], seed, FRESH),
+            system_attrs={ARM: {"arm": arm.key, "label": arm.label, "seed": 0, "changes": {}}},
+        )
+        for number, arm in enumerate(arms)
+    )
+    made = StudyDump(
+        name=f"{dump.study.name}/confirm",
+        directions=(StudyDirection.MAXIMIZE,),
+        user_attrs=texts(
+            {
+                STUDY: asdict(record(seed=seed, uuid="c" * 32)),
+                CONFIRMS: dump.study.name,
+                ARMS: {"uuid": dump.study.record.identity, "arms": [asdict(arm) for arm in arms]},
+            }
+        ),
+        system_attrs=texts({"study:metric_names": ["score"]}),
+        trials=runs,
+    )
+    return replace(dump, confirmation=made)
 
 
 def own_study(

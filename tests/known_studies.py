@@ -1,7 +1,8 @@
 """Studies whose story is known, for reports: in memory, with records as a search writes them."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -10,7 +11,9 @@ from optuna.trial import TrialState, create_trial
 
 from cvfp_opt.report.summary import Summary
 from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.store.records import StudyRecord
+from cvfp_opt.store.confirming import DEFAULT, UNTRAINED, Arm, Runs
+from cvfp_opt.store.records import StudyRecord, TrialRecord
+from cvfp_opt.store.retries import uuid_of
 
 SPACE: dict[str, BaseDistribution] = {
     "dist_reg_weight": FloatDistribution(0.1, 0.9),
@@ -197,6 +200,49 @@ def foreign() -> Summary:
     return summary(made)
 
 
+def on_fresh_seeds(
+    searched: Summary, scores: Mapping[str, Sequence[float | None]], *, waiting: int = 0
+) -> Summary:
+    """A study with a confirmation: scores by ``trial N``, DEFAULT and UNTRAINED.
+
+    None for a run that diverged; ``waiting`` more wait.
+    """
+    assert searched.record is not None
+    arms = []
+    for name in scores:
+        if name in (DEFAULT, UNTRAINED):
+            arms.append(Arm(key=name, params={"dist_reg_weight": 0.5}))
+            continue
+        trial = searched.trial(int(name.removeprefix("trial ")))
+        key = uuid_of(trial, searched.record.identity)
+        arms.append(Arm(key=key, params={}, trial=trial.number, reported=trial.value))
+    runs: list[TrialRecord] = []
+    for arm, values in zip(arms, scores.values(), strict=True):
+        for seed, value in enumerate(values):
+            state = "complete" if value is not None else "fail"
+            status = "finished" if value is not None else "diverged"
+            mark: dict[str, Any] = {"arm": arm.key, "seed": seed, "label": arm.label}
+            runs.append(
+                TrialRecord(number=len(runs), state=state, status=status, value=value, arm=mark)
+            )
+    for seed in range(waiting):
+        mark = {"arm": arms[0].key, "seed": 90 + seed, "label": arms[0].label}
+        runs.append(TrialRecord(number=len(runs), state="waiting", arm=mark))
+    found = Runs(study=f"{searched.name}/confirm", arms=arms, trials=runs)
+    return replace(searched, confirmation=found)
+
+
+def confirmed() -> Summary:
+    """The small one, its winner confirmed; one run of another trial diverged."""
+    scores = {
+        "trial 1": [0.93, 0.94, 0.95],
+        "trial 3": [0.74, None, 0.76],
+        DEFAULT: [0.70, 0.71, 0.72],
+        UNTRAINED: [0.49, 0.50, 0.51],
+    }
+    return on_fresh_seeds(small(), scores)
+
+
 def two_objectives() -> Summary:
     """Another program's, one objective to be small and one to be large."""
     made = optuna.create_study(study_name="theirs", directions=["minimize", "maximize"])
@@ -211,6 +257,7 @@ STUDIES: dict[str, Callable[[], Summary]] = {
     "all pruned": lambda: _with(*[ended(TrialState.PRUNED, 0.5, status="pruned")] * 3),
     "all failed": lambda: _with(*[ended(TrialState.FAIL, 0.5, status="error", reason="x")] * 3),
     "small": small,
+    "confirmed": confirmed,
     "1000 trials": thousand,
     "not numbers": not_numbers,
     "foreign": foreign,

@@ -2,19 +2,19 @@
 
 import sys
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
-from cvfp_opt.cli.options import json_option, storage_option, study_name_option
+from cvfp_opt.cli.options import engine_options, json_option, storage_option, study_name_option
 
 if TYPE_CHECKING:
-    import torch
     from rich.console import Console
 
     from cvfp_opt.report.summary import Summary
-    from cvfp_opt.search.plan import Plan
-    from cvfp_opt.store.database.location import Location
+    from cvfp_opt.workers.engine import Engine
+    from cvfp_opt.workers.task import Task
 
 
 @click.command(epilog="Example: cvfp-opt confirm --study-name quick --top 5 --seeds 5")
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="Processes that share the threads. [default: one a thread, up to 4; 1 on a GPU]",
 )
+@engine_options
 @json_option
 def confirm(
     storage: str | None,
@@ -61,6 +62,8 @@ def confirm(
     device: str,
     threads: int | None,
     n_jobs: int | None,
+    engine: str,
+    scheduler: str | None,
     as_json: bool,
 ) -> None:
     """Run the best trials, the default point and the untrained net on fresh seeds.
@@ -77,18 +80,29 @@ def confirm(
         confirmation_of,
         confirmation_table,
     )
+    from cvfp_opt.search.environment import describe_environment
     from cvfp_opt.search.plan import Request, make_plan
     from cvfp_opt.store.database.location import resolve_location
-    from cvfp_opt.training.device import resolve_device
+    from cvfp_opt.training.device import available_threads, resolve_device
+    from cvfp_opt.workers.engine import Crew
+    from cvfp_opt.workers.engines import make_engine
+    from cvfp_opt.workers.task import Task, share_out
 
     location = resolve_location(storage)
     with open_summary(storage, study_name) as summary:
         name = summary.name
-    request = Request(study_name=name, data=data, allow_code=allow_code)
+    request = Request(study_name=name, data=data, allow_code=allow_code, confirms=True)
     plan = make_plan(location, request)
     console = make_console(stderr=as_json)
-    computing = resolve_device(device), threads, n_jobs
-    code = _run(location, plan, summary, (top, seeds), computing, console)
+    remote = scheduler is not None  # then who computes is not this machine
+    where = resolve_device("auto" if remote and device == "cuda" else device)
+    n_jobs, threads = share_out(where, n_jobs, threads, lanes=1, remote=remote)
+    crew = Crew(location=location, device=device, threads=threads, scheduler=scheduler)
+    with closing(make_engine(engine, crew)) as workers:
+        environment = workers.environment()
+        environment = environment or describe_environment(where, threads or available_threads())
+        task = Task(location=location, plan=plan, environment=environment, total=0)
+        code = _run(task, summary, (top, seeds), n_jobs, workers, console)
     with open_summary(storage, name) as summary:
         found = confirmation_of(summary)
     assert found is not None, "it was entered"
@@ -102,52 +116,49 @@ def confirm(
 
 
 def _run(
-    location: "Location",
-    plan: "Plan",
+    asked: "Task",
     summary: "Summary",
     extent: tuple[int, int],
-    computing: "tuple[torch.device, int | None, int | None]",
+    n_jobs: int | None,
+    engine: "Engine",
     console: "Console",
 ) -> int:
     """Run what is missing; the exit code."""
     from cvfp_opt.cli.console import compile_once
     from cvfp_opt.cli.progress import RunDisplay
     from cvfp_opt.cli.run import run_trials
+    from cvfp_opt.report.dashboard.page import refresh
     from cvfp_opt.search.confirm import enter
     from cvfp_opt.search.drift import drift_lines
-    from cvfp_opt.search.environment import describe_environment
     from cvfp_opt.search.stopping import SearchStopped
     from cvfp_opt.store.editing import open_for_editing
     from cvfp_opt.store.records import count_finished
-    from cvfp_opt.workers.engine import Crew, Job
-    from cvfp_opt.workers.engines import make_engine
-    from cvfp_opt.workers.task import Task, share_out
+    from cvfp_opt.store.studies import load_study
+    from cvfp_opt.workers.engine import Job
 
-    where, threads, n_jobs = computing
-    count, threads = share_out(where, n_jobs, threads, lanes=1, remote=False)
-    assert count is not None, "on this machine both are known"
-    assert threads is not None
-    crew = Crew(location=location, device=where.type, threads=threads)
-    environment = describe_environment(where, threads)
+    location, environment = asked.location, asked.environment
     with open_for_editing(location) as store:
-        entered = enter(store, plan, summary, environment, top=extent[0], num_seeds=extent[1])
-        done = count_finished(entered.study)
-        count = min(count, max(1, entered.total - done))
-        display = RunDisplay(console, entered.plan.definition, entered.total, count)
-        display.header(entered.plan, location, environment, done)
-        for line in (*entered.notes, *drift_lines(entered.plan.drift(entered.study, environment))):
+        top, num_seeds = extent
+        entered = enter(store, asked.plan, summary, environment, top=top, num_seeds=num_seeds)
+        plan, study, total = entered.plan, entered.study, entered.total
+        done = count_finished(study)
+        count = n_jobs and min(n_jobs, max(1, total - done))
+        display = RunDisplay(console, plan.definition, total, count or 1)
+        display.header(plan, location, environment, done, engine.place)
+        for line in (*entered.notes, *drift_lines(plan.drift(study, environment))):
             display.notice(line)
-        if done == entered.total:
+        if done == total:
             return 0
-        compile_once(console, entered.plan.definition, environment["device"])
-        task = Task(
-            location=location, plan=entered.plan, environment=environment, total=entered.total
-        )
-        job = Job(task=task, count=count, store=store, study=entered.study, observer=display)
+        if count is not None:  # or it is others who compile it
+            compile_once(console, plan.definition, environment["device"])
+        task = replace(asked, plan=plan, total=total)
+        code = 0
         try:
-            with closing(make_engine("processes", crew)) as engine:
-                run_trials(engine, job, display)
+            job = Job(task=task, count=count, store=store, study=study, observer=display)
+            run_trials(engine, job, display)
         except SearchStopped as stopped:
             console.print("stopped; what is done is kept: type the same command to go on")
-            return stopped.exit_code
-    return 0
+            code = stopped.exit_code
+        # its page says what is known of the winner now
+        refresh(store, load_study(store, summary.name), lambda text: None)
+    return code

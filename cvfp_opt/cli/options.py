@@ -61,6 +61,29 @@ def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
+def engine_options(command: Command) -> Command:
+    """``--engine``, ``--scheduler``."""
+    for option in (
+        click.option(
+            "--scheduler",
+            metavar="ADDRESS",
+            help="Of the Dask cluster, as tcp://HOST:8786; all of its workers run trials, or "
+            "--n-jobs of them, with the threads that Dask gave each, or --threads. [default: a "
+            "cluster of our own on this machine]",
+        ),
+        click.option(
+            "--engine",
+            default="processes",
+            show_default=True,
+            metavar="processes|dask",
+            help="Who runs the trials: processes of this machine, or the workers of a Dask "
+            "cluster.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def endurance_options(command: Command) -> Command:
     """``--lease``, ``--wait-for-database``, ``--max-retries``, ``--checkpoint-every``."""
     seconds = click.FloatRange(min=0)

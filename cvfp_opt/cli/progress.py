@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
+from cvfp_opt.report.confirmation import confirmation_line
 from cvfp_opt.report.judgement import judge
 from cvfp_opt.report.summary import Summary, untrained_score
 from cvfp_opt.report.tables import (
@@ -215,6 +216,8 @@ class RunDisplay:
                 self._console.print(table)
         self._line("")
         self._console.print(Text(judge(summary)))
+        if confirmed := confirmation_line(summary, option=location.option):
+            self._line(confirmed)
         self._line("")
         name = f"--study-name {summary.name}{location.option}"
         self._line(f"the winner in full:  cvfp-opt best {name}")

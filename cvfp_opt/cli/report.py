@@ -9,7 +9,16 @@ from cvfp_opt.cli.options import Name, json_option, storage_option
 from cvfp_opt.cli.show import open_summary
 
 # Of report.figures.kinds: named here, so that --help is quick; a test compares them.
-KINDS = ("pareto", "history", "thresholds", "curves", "importance", "parallel", "slices")
+KINDS = (
+    "pareto",
+    "confirmation",
+    "history",
+    "thresholds",
+    "curves",
+    "importance",
+    "parallel",
+    "slices",
+)
 
 
 @click.command(epilog="Example: cvfp-opt report quick -o report.html")

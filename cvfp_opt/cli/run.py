@@ -11,6 +11,7 @@ import click
 from cvfp_opt.cli.options import (
     artifacts_option,
     endurance_options,
+    engine_options,
     json_option,
     storage_option,
     study_name_option,
@@ -96,20 +97,7 @@ class TrialCount(click.ParamType):
     metavar="N",
     help="Trials computed together in one process: for a GPU, which one trial leaves idle.",
 )
-@click.option(
-    "--engine",
-    default="processes",
-    show_default=True,
-    metavar="processes|dask",
-    help="Who runs the trials: processes of this machine, or the workers of a Dask cluster.",
-)
-@click.option(
-    "--scheduler",
-    metavar="ADDRESS",
-    help="Of the Dask cluster, as tcp://HOST:8786; all of its workers run trials, or --n-jobs of "
-    "them, with the threads that Dask gave each, or --threads. [default: a cluster of our own on "
-    "this machine]",
-)
+@engine_options
 @artifacts_option
 @endurance_options
 @json_option
@@ -263,6 +251,7 @@ def _finish(
     display: "RunDisplay", summary: Any, location: "Location", code: int, as_json: bool
 ) -> None:
     from cvfp_opt.cli.console import print_json
+    from cvfp_opt.report.confirmation import confirmation_json
     from cvfp_opt.report.judgement import judge
 
     if code:
@@ -270,4 +259,5 @@ def _finish(
     else:
         display.summary(summary, location)
     if as_json:
-        print_json(summary.to_dict() | {"judgement": judge(summary)})
+        more = {"judgement": judge(summary), "confirmation": confirmation_json(summary)}
+        print_json(summary.to_dict() | more)

@@ -59,6 +59,7 @@ def status(
     from cvfp_opt.report.history import history_line
     from cvfp_opt.report.judgement import judge
     from cvfp_opt.report.tables import status_lines
+    from cvfp_opt.store.database.location import resolve_location
 
     if seconds is not None and as_json:
         raise click.UsageError("--watch and --json exclude each other; give one of them")
@@ -72,7 +73,8 @@ def status(
         print_json(summary.to_dict() | more)
         return
     history = history_line(summary, blocks=blocks_for(sys.stdout.encoding))
-    print_lines([*status_lines(summary, history), *filter(None, [confirmation_line(summary)])])
+    confirmed = confirmation_line(summary, option=resolve_location(storage).option)
+    print_lines([*status_lines(summary, history), *filter(None, [confirmed])])
     make_console().print(judge(summary))
 
 
@@ -102,6 +104,7 @@ def best(
     from cvfp_opt.report.combiners import audit_combiners, combiners_table
     from cvfp_opt.report.confirmation import confirmation_json
     from cvfp_opt.report.judgement import judge
+    from cvfp_opt.store.database.location import resolve_location
 
     if [toml, as_json, combiners].count(True) > 1:
         raise click.UsageError("--toml, --json and --combiners exclude each other; give one")
@@ -121,7 +124,7 @@ def best(
         if combined is not None:
             make_console().print(combiners_table(combined))
     else:
-        print_lines([*best_lines(summary), ""])
+        print_lines([*best_lines(summary, resolve_location(storage).option), ""])
         make_console().print(judge(summary))
     if combined is not None and not (toml or as_json):
         make_console().print(f"{combined.sentence}.")

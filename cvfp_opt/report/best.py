@@ -28,8 +28,12 @@ def require_best(summary: Summary) -> TrialRecord:
     return summary.best
 
 
-def best_lines(summary: Summary) -> list[str]:
+def best_lines(summary: Summary, option: str = "") -> list[str]:
     """Confirmed figures, score, parameters, metrics and audit of the best trial, a line each.
+
+    Args:
+        summary: of the study.
+        option: what to add to a command to mean its database.
 
     Raises:
         StudyError: no trial is complete.
@@ -39,7 +43,7 @@ def best_lines(summary: Summary) -> list[str]:
     space = definition.get("space", {})
     fixed = {name: value for name, value in space.items() if not isinstance(value, dict | list)}
     ended = f", {best.status}: {best.reason}" if best.reason else ""
-    confirmed = confirmation_line(summary)
+    confirmed = confirmation_line(summary, option=option)
     lines = [confirmed] if confirmed else []
     lines.append(f"trial {best.number}: {value_words(summary, best)}{ended}")
     if best.value is None and summary.is_pareto:
@@ -139,6 +143,8 @@ def best_toml(summary: Summary) -> str:
     document.add(
         tomlkit.comment(f"Trial {best.number} of study {summary.name}, score {best.value:.4f}.")
     )
+    if confirmed := confirmation_line(summary):
+        document.add(tomlkit.comment(confirmed))
     sections = with_parameters(definition_of(summary.record, best), best.params)
     for name, section in sections.items():
         document[name] = section

@@ -8,7 +8,7 @@ from typing import Any
 
 from cvfp_opt.report.best import TEXTS
 from cvfp_opt.report.judgement import FIXED_POINT
-from cvfp_opt.report.tables import number, parameter, share
+from cvfp_opt.report.tables import number, parameter, sentence, share
 from cvfp_opt.store.records import TrialRecord
 
 
@@ -21,6 +21,7 @@ class CardFacts:
         trial: with the figures of the weights that are handed on.
         recorded_score: of the trial in the study's database.
         judgement: one sentence, see report.judgement.
+        confirmed: its point on fresh seeds, a line; "" where there can be none.
         definition: that the network was trained by; searches nothing.
         notices: what to know before believing a figure, a sentence each.
         birth: see store.births.Birth.
@@ -37,6 +38,7 @@ class CardFacts:
     recorded_score: float | None
     judgement: str
     definition: dict[str, Any]
+    confirmed: str = ""
     notices: tuple[str, ...] = ()
     birth: dict[str, Any]
     sources: dict[str, dict[str, str]]
@@ -87,6 +89,7 @@ def _head(facts: CardFacts) -> Iterator[str]:
         yield ""
     yield f"**{escaped(facts.judgement)}**"
     yield ""
+    yield from [f"**{escaped(sentence(facts.confirmed))}**", ""] if facts.confirmed else []
     for notice in facts.notices:
         yield f"- {escaped(notice)}"
     yield from [""] if facts.notices else []

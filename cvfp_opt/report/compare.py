@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cvfp_opt.report.confirmation import confirmation_of, interval_words
 from cvfp_opt.report.figures.figure import Cell, Rows, listed
 from cvfp_opt.report.judgement import SCORE_NOISE
 from cvfp_opt.report.summary import Summary, untrained_score
@@ -128,6 +129,17 @@ def _audited(*keys: str) -> Callable[[Summary], str]:
     return _of_best(take)
 
 
+def _on_fresh_seeds(summary: Summary) -> str:
+    found = confirmation_of(summary)
+    score = found.winner.score if found and found.winner else None
+    return interval_words(score) if score else "-"
+
+
+def _verdict(summary: Summary) -> str:
+    found = confirmation_of(summary)
+    return found.winner.verdict.value if found and found.winner else "not confirmed"
+
+
 def _time(summary: Summary) -> str:
     return duration(sum(summary.seconds.values()))
 
@@ -139,6 +151,8 @@ _FIGURES: tuple[tuple[str, Callable[[Summary], str]], ...] = (
     ("computing time", _time),
     ("winner", _of_best(lambda t: f"trial {t.number}")),
     ("its score", _of_best(lambda t: number(t.value, 4))),
+    ("on fresh seeds", _on_fresh_seeds),
+    ("verdict of fresh seeds", _verdict),
     ("its untrained net's score", _of_best(lambda t: number(untrained_score(t), 4))),
     ("convergence, as scored", _of_best(lambda t: share(scored(t).get("convergence_rate")))),
     ("effective rank / D, as scored", _of_best(lambda t: share(scored(t).get("effective_rank")))),

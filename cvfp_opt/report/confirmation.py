@@ -1,5 +1,6 @@
 """Whether a study's best points hold on fresh seeds: figures, verdicts, and the words for both."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -111,6 +112,10 @@ class Confirmation:
     def results(self) -> list[Result]:
         """All, the trials first."""
         return [*self.trials, *(one for one in (self.default, self.untrained) if one)]
+
+    def of(self, uuid: str) -> Result | None:
+        """The result of a trial of the search; None if it is not among them."""
+        return next((one for one in self.trials if one.arm.key == uuid), None)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -227,25 +232,47 @@ def confirmation_json(summary: Summary) -> dict[str, Any] | None:
     return found.to_dict() if found else None
 
 
+def trial_json(summary: Summary, trial: TrialRecord) -> dict[str, Any] | None:
+    """What fresh seeds gave a trial, as plain JSON values; None if it is not among them."""
+    found = confirmation_of(summary)
+    if found is None or summary.record is None:
+        return None
+    result = found.of(uuid_of(trial, summary.record.identity))
+    return result.to_dict() if result else None
+
+
 # words
 
 
-def confirmation_line(summary: Summary) -> str:
-    """The winner's confirmed figures in one line, or that there are none; "" for no winner."""
-    if summary.best is None or summary.record is None:
+def confirmation_line(
+    summary: Summary, *, trial: TrialRecord | None = None, option: str = "", hint: bool = True
+) -> str:
+    """A trial's confirmed figures in one line, or that there are none; "" where none can be.
+
+    Args:
+        summary: of the study.
+        trial: which; None for the best.
+        option: what to add to a command to mean the study's database.
+        hint: whether to say what to type where it is not confirmed.
+    """
+    shown = trial or summary.best
+    if shown is None or summary.record is None or summary.confirms:
         return ""
+    best = summary.best is not None and shown.number == summary.best.number
+    command = f"cvfp-opt confirm --study-name {shlex.quote(summary.name)}{option}"
+    more = f"; type `{command}`" if hint else ""
     found = confirmation_of(summary)
-    hint = f"type `cvfp-opt confirm --study-name {summary.name}`"
     if found is None:
-        return f"not confirmed: the best score is that of one run on one seed; {hint}"
+        what = "the best score" if best else f"the score of trial {shown.number}"
+        return f"not confirmed: {what} is that of one run on one seed{more}"
     so_far = "" if found.done == found.total else f" ({found.done} of {found.total} runs so far)"
-    winner = found.winner
-    if winner is None or winner.score is None:
-        best = f"trial {summary.best.number}, the best,"
-        return f"not confirmed: {best} has no score on fresh seeds{so_far}; {hint}"
+    result = found.of(uuid_of(shown, summary.record.identity))
+    if result is None or result.score is None:
+        what = f"trial {shown.number}, the best," if best else f"trial {shown.number}"
+        return f"not confirmed: {what} has no score on fresh seeds{so_far}{more}"
     return (
-        f"on {_seeds(winner)}{so_far}: {winner.arm.label} has score {_interval(winner.score)}, "
-        f"reported {number(winner.arm.reported)}: {winner.verdict}"
+        f"on {seeds_words(result)}{so_far}: {result.arm.label} has score "
+        f"{interval_words(result.score)}, reported {number(result.arm.reported)}: {result.verdict}"
     )
 
 
@@ -288,16 +315,16 @@ def _winner_words(found: Confirmation, winner: Result) -> str:
     assert winner.score is not None
     text = (
         f"The winner, {winner.arm.label}, is {winner.verdict}: reported "
-        f"{number(winner.arm.reported)}, {_interval(winner.score)} on {_seeds(winner)}"
+        f"{number(winner.arm.reported)}, {interval_words(winner.score)} on {seeds_words(winner)}"
     )
     difference = winner.difference
     if difference is not None and difference.probability_positive is not None:
         text += (
-            f"; {_signed(difference)} against the default point, better with probability "
+            f"; {signed_words(difference)} against the default point, better with probability "
             f"{share(difference.probability_positive)}"
         )
     if winner.gain is not None:
-        text += f"; {_signed(winner.gain)} against the untrained net"
+        text += f"; {signed_words(winner.gain)} against the untrained net"
     return f"{text}."
 
 
@@ -317,7 +344,7 @@ def confirmation_table(found: Confirmation) -> Table:
             number(result.score.mean if result.score else None),
             _range(result.score),
             f"{len(result.scores)}" + (f", {result.diverged} diverged" * bool(result.diverged)),
-            _signed(difference) if difference else "-",
+            signed_words(difference) if difference else "-",
             share(probability),
             result.verdict.value if result.arm.trial is not None else "",
         )
@@ -330,18 +357,21 @@ def _range(interval: Interval | None) -> str:
     return f"{number(interval.low)} to {number(interval.high)}"
 
 
-def _interval(interval: Interval) -> str:
+def interval_words(interval: Interval) -> str:
+    """A mean with its interval, if that is known."""
     known = interval.low is not None
     return number(interval.mean) + (f" (95 % interval {_range(interval)})" if known else "")
 
 
-def _signed(interval: Interval) -> str:
+def signed_words(interval: Interval) -> str:
+    """A difference with its interval, if that is known."""
     text = f"{interval.mean:+.3f}"
     if interval.low is None or interval.high is None:
         return text
     return f"{text} ({interval.low:+.3f} to {interval.high:+.3f})"
 
 
-def _seeds(result: Result) -> str:
+def seeds_words(result: Result) -> str:
+    """On how many seeds a point has a score."""
     count = len(result.scores)
     return "1 fresh seed" if count == 1 else f"{count} fresh seeds"

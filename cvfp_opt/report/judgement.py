@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from cvfp_opt.report.confirmation import Verdict as Fresh
+from cvfp_opt.report.confirmation import confirmation_of, seeds_words
 from cvfp_opt.report.summary import Summary, untrained_score
 from cvfp_opt.report.tables import number
 from cvfp_opt.store.records import TrialRecord, definition_of
@@ -86,7 +88,7 @@ class Answer:
 
 
 def answer(summary: Summary) -> Answer:
-    """Whether to believe the study's best trial, in one sentence."""
+    """Whether to believe the study's best trial, by its audit and fresh seeds, in one sentence."""
     best = summary.best
     if best is None:
         nothing = "No trial is complete yet: there is nothing to believe or doubt."
@@ -95,7 +97,8 @@ def answer(summary: Summary) -> Answer:
     if not best.audit:
         text = f"Nobody can tell: {name} was not audited."
         return Answer(verdict=Verdict.UNKNOWN, text=text)
-    found = findings(best, _definition(summary, best), subject=name)
+    seeds = _fresh_seeds(summary)
+    found = [*findings(best, _definition(summary, best), subject=name), *seeds]
     against = [one.short for one in found if one.short]
     reasons = " and ".join([", ".join(against[:-1]), against[-1]] if against[1:] else against)
     score = number(best.value)
@@ -107,11 +110,25 @@ def answer(summary: Summary) -> Answer:
     if against:
         return Answer(verdict=Verdict.CARE, text=f"With care: {won}, but {reasons}.")
     text = f"Yes, as far as an audit goes: {won}, and nothing in its audit speaks against it."
+    if seeds:
+        text = f"Yes: {won}, nothing in its audit speaks against it, and {seeds[0].text}."
     return Answer(verdict=Verdict.YES, text=text)
 
 
 def _definition(summary: Summary, best: TrialRecord) -> dict[str, Any]:
     return definition_of(summary.record, best) if summary.record else {}
+
+
+def _fresh_seeds(summary: Summary) -> list[Finding]:
+    """What a confirmation says of the winner; nothing while it is undecided."""
+    found = confirmation_of(summary)
+    winner = found.winner if found else None
+    if winner is None or winner.verdict is Fresh.OPEN:
+        return []
+    good = winner.verdict is Fresh.CONFIRMED
+    text = f"on {seeds_words(winner)} it is {winner.verdict}"
+    short = "" if good else text
+    return [Finding(text=text, good=good, decides=winner.verdict is Fresh.WORSE, short=short)]
 
 
 def _against_untrained(best: TrialRecord, subject: str) -> Finding:

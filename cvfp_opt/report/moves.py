@@ -17,7 +17,8 @@ def exported_lines(exported: Exported, file: str) -> list[str]:
     return [
         *_given_back(exported.given_back),
         *_missing(manifest.missing),
-        f"study {manifest.study['name']!r} is in {file}: {_counted(trials, 'trial')}, "
+        f"study {manifest.study['name']!r} is in {file}: {_counted(trials, 'trial')}"
+        f"{_confirmed(manifest.counts.get('confirmation'))}, "
         f"{_counted(artifacts, 'artifact')}, {exported.size:,} bytes",
         f"to use it elsewhere:  cvfp-opt study import {shlex.quote(file)}",
     ]
@@ -35,11 +36,13 @@ def exported_json(exported: Exported, file: str) -> dict[str, Any]:
 
 def loaded_lines(loaded: Loaded, location: Location) -> list[str]:
     """After an import, a copy or a merge."""
-    study = loaded.dump.study
+    study, confirmation = loaded.dump.study, loaded.dump.confirmation
+    runs = len(confirmation.trials) if confirmation else None
     lines = [
         *_given_back(loaded.dump.given_back),
         *_missing(loaded.missing),
-        f"study {study.name!r} is in {location.shown}: {_counted(len(study.trials), 'trial')}",
+        f"study {study.name!r} is in {location.shown}: {_counted(len(study.trials), 'trial')}"
+        f"{_confirmed(runs)}",
     ]
     if study.record is not None and study.name.isprintable():
         name = shlex.quote(study.name)
@@ -49,10 +52,12 @@ def loaded_lines(loaded: Loaded, location: Location) -> list[str]:
 
 def loaded_json(loaded: Loaded, location: Location) -> dict[str, Any]:
     """The same."""
+    confirmation = loaded.dump.confirmation
     return {
         "study_name": loaded.dump.study.name,
         "storage": location.shown,
         "trials": len(loaded.dump.study.trials),
+        "confirmation": len(confirmation.trials) if confirmation else None,
         "given_back": list(loaded.dump.given_back),
         "missing_artifacts": loaded.missing,
     }
@@ -68,6 +73,11 @@ def merged_lines(merged: Merged) -> list[str]:
                 f"{_numbers(joined.known)} of {joined.label}: there already, "
                 f"as {_numbers(joined.known.values())}"
             )
+    lines += [
+        f"the confirmation of {label} is left out: its seeds are not those of the result; type "
+        f"`cvfp-opt confirm --study-name {shlex.quote(merged.dump.study.name)}`"
+        for label in merged.unconfirmed
+    ]
     return lines + [f"conflict: {line}" for line in merged.conflicts]
 
 
@@ -79,6 +89,7 @@ def merged_json(merged: Merged) -> dict[str, Any]:
             for one in merged.joined
         ],
         "conflicts": merged.conflicts,
+        "unconfirmed": merged.unconfirmed,
     }
 
 
@@ -117,6 +128,10 @@ def _given_back(numbers: Collection[int]) -> list[str]:
         return []
     waits = "is running: it waits" if len(numbers) == 1 else "are running: they wait"
     return [f"{_numbers(numbers)} {waits} in the copy"]
+
+
+def _confirmed(runs: int | None) -> str:
+    return "" if runs is None else f" and {_counted(runs, 'run')} of its confirmation"
 
 
 def _missing(ids: Collection[str]) -> list[str]:

@@ -12,6 +12,7 @@ from cvfp_opt.errors import StudyError
 from cvfp_opt.store.confirming import Runs, read_runs
 from cvfp_opt.store.drift import AllowedDrift, read_drift
 from cvfp_opt.store.records import (
+    CONFIRMS,
     StudyRecord,
     TrialRecord,
     Unread,
@@ -39,6 +40,7 @@ class Summary:
         distributions: of each parameter, as the newest trial that has it drew it.
         confirmation: its best points on fresh seeds, see report.confirmation; None if there is
             none.
+        confirms: name of the study that this one is the confirmation of; "" if it is none.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Summary:
     optuna: str = ""
     distributions: Mapping[str, BaseDistribution] = field(default_factory=dict)
     confirmation: Runs | None = None
+    confirms: str = ""
 
     @classmethod
     def of(cls, study: Study, url: str, optuna: str = "") -> Self:
@@ -73,6 +76,7 @@ class Summary:
                 for name, distribution in trial.distributions.items()
             },
             confirmation=read_runs(study, record),
+            confirms=str(study.user_attrs.get(CONFIRMS, "")),
         )
 
     @property

@@ -39,6 +39,13 @@ def number(value: float | None, digits: int = 3) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
+def sentence(clause: str) -> str:
+    """With a full stop, and a capital unless it begins with the name of a parameter."""
+    first = clause.split(" ", 1)[0]
+    is_name = "_" in first or "." in first
+    return f"{clause if is_name else clause[0].upper() + clause[1:]}."
+
+
 def parameter(value: Any, digits: int = 4) -> str:
     """A parameter's value: a number with some significant digits, or as it is."""
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)

@@ -8,6 +8,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from cvfp_opt.report.confirmation import confirmation_line
 from cvfp_opt.report.history import BLOCKS, best_so_far, history_line, sparkline
 from cvfp_opt.report.judgement import judge
 from cvfp_opt.report.summary import Summary, untrained_score
@@ -84,6 +85,8 @@ class WatchView:
             yield _best(summary.ranking[:NUM_BEST])
             yield Text()
             yield Text(judge(summary))
+            if confirmed := confirmation_line(summary):
+                yield Text(confirmed)
         yield Text("^C ends the watching, not the search", "dim")
 
     def _title(self) -> Rule:

@@ -122,7 +122,12 @@ def changed(
 
 
 def refuse_drift(
-    study: str, differences: Sequence[Difference], definition: StudyDefinition, option: str
+    study: str,
+    differences: Sequence[Difference],
+    definition: StudyDefinition,
+    option: str,
+    *,
+    mendable: bool = True,
 ) -> None:
     """Refuse what was not allowed.
 
@@ -131,6 +136,8 @@ def refuse_drift(
         differences: between the study and what is asked for.
         definition: that is asked for.
         option: ``Location.option`` of the database.
+        mendable: whether another study, or to go on all the same, would be a way: not where the
+            study's own trials are run again.
 
     Raises:
         StudyError: there is a difference of level REFUSED; says how to go on.
@@ -150,25 +157,24 @@ def refuse_drift(
             "or go on with the study's own definition:  "
             f"cvfp-opt run --study-name {study}{option}\n{allow}"
         )
+    ways = f", start another study with --study-name {study}-2, {allow}" if mendable else ""
     for kind, own, mend in (
         ("data", definition.data.place, "give the study's own text with --data PATH"),
         (
             "embedding",
             definition.embedding.path or definition.embedding.hub,
-            "give its own with --set embedding.path=PATH",
+            "give its own with --set embedding.path=PATH" if mendable else "restore its own there",
         ),
     ):
         for one in by_kind.get(kind, ()):
             raise StudyError(
                 f"study {study!r} was created with {_KINDS[kind]} have the digest "
-                f"{_short(one.theirs)}, those of {own} have {_short(one.ours)}; {mend}, start "
-                f"another study with --study-name {study}-2, {allow}"
+                f"{_short(one.theirs)}, those of {own} have {_short(one.ours)}; {mend}{ways}"
             )
     for one in by_kind.get("code", ()):
         raise StudyError(
             f"study {study!r}: the file of {one.name} has changed since the study was created "
-            f"(digest {_short(one.theirs)}, now {_short(one.ours)}); restore it, start another "
-            f"study with --study-name {study}-2, {allow}"
+            f"(digest {_short(one.theirs)}, now {_short(one.ours)}); restore it{ways}"
         )
 
 

@@ -56,6 +56,8 @@ class Request:
         allow_code: whether code that only the study's database names may be run.
         allow_drift: whether trials may be added by another definition, text or code than the
             study's.
+        confirms: whether `confirm` is to run the study's own points: it takes no settings and
+            allows no drift.
     """
 
     definition: str | None = None
@@ -65,6 +67,7 @@ class Request:
     seed: int | None = None
     allow_code: bool = False
     allow_drift: bool = False
+    confirms: bool = False
 
     @property
     def name(self) -> str:
@@ -217,7 +220,9 @@ def make_plan(location: Location, request: Request) -> Plan:
         ) from None
     if record is not None and not request.allow_drift:
         found = compare(facts_of_record(record), facts(definition, tokens, code, {}))
-        refuse_drift(request.name, found, definition, location.option)
+        refuse_drift(
+            request.name, found, definition, location.option, mendable=not request.confirms
+        )
     return Plan(
         name=request.name, definition=definition, tokens=tokens, code=code, request=request
     )

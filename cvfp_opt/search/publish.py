@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cvfp_opt.errors import StudyError
 from cvfp_opt.report.card import CardFacts, model_card
+from cvfp_opt.report.confirmation import confirmation_line, trial_json
 from cvfp_opt.report.judgement import judge_trial
 from cvfp_opt.report.summary import Summary
 from cvfp_opt.search.repeat import Conditions, Repetition, differences_line, prepare_repetition
@@ -62,6 +63,7 @@ class Publication:
             "uuid": self.repetition.birth.uuid,
             "score": facts.trial.value,
             "recorded_score": self.trial.value,
+            "confirmation": trial_json(self.summary, self.trial),
             "recorded_weights_digest": recorded,
             "identical": identical,
             "differences": []
@@ -116,6 +118,7 @@ class Publication:
             trial=trial,
             recorded_score=self.trial.value,
             judgement=judge_trial(trial, self._searched, subject="It"),
+            confirmed=confirmation_line(self.summary, trial=self.trial, hint=False),
             definition=definition.to_dict(),
             notices=tuple(definition.notices()),
             birth=asdict(self.repetition.birth),

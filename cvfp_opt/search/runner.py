@@ -59,10 +59,11 @@ class Beginning:
                 self._failures = self._failures + 1 if record.status == "error" else None
             failures = self._failures
         if failures == MAX_FIRST_FAILURES:
+            # a confirmation asks for what failed by itself
+            more = "" if record.arm else f" with --n-trials +{failures}"
             raise SearchError(
                 f"the first {failures} trials all failed, the last one with: {record.reason}; "
-                "mend the cause, then type the same command again with --n-trials "
-                f"+{failures}"
+                f"mend the cause, then type the same command again{more}"
             )
 
 

@@ -7,7 +7,7 @@ confirmation's seed k uses number 2^31 + k, so it meets no trial of any search; 
 share it, so they begin with the same weights and are read in the same order.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -74,6 +74,12 @@ class Runs:
 def confirmation_name(study: str) -> str:
     """The name of a study's confirmation."""
     return f"{study}/{SUFFIX}"
+
+
+def is_linked(user_attrs: Mapping[str, Any], uuid: str) -> bool:
+    """Whether a study with these attributes is the confirmation of the study of that identity."""
+    arms = user_attrs.get(ARMS)
+    return CONFIRMS in user_attrs and isinstance(arms, dict) and arms.get("uuid") == uuid
 
 
 def enter_confirmation(store: Store, source: str, uuid: str, record: StudyRecord) -> optuna.Study:
@@ -171,9 +177,7 @@ def read_runs(source: optuna.Study, record: StudyRecord | None) -> Runs | None:
     except KeyError:
         return None
     study = optuna.load_study(study_name=name, storage=source._storage)
-    attrs = study.user_attrs
-    linked = isinstance(attrs.get(ARMS), dict) and attrs[ARMS].get("uuid") == record.identity
-    if CONFIRMS not in attrs or not linked:
+    if not is_linked(study.user_attrs, record.identity):
         return None
     return Runs(study=name, arms=_arms(study), trials=trial_records(study))
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +10,14 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna_dashboard import get_note
 from support import Outcome, Start
+
+from cvfp_opt.store.checkpoints import read_checkpoint
 
 Invoke = Callable[..., Outcome]
 FEW = ("--top", "2", "--seeds", "2", "--threads", "1", "--n-jobs", "1")
+DASK = ("confirm", *FEW, "--engine", "dask")
 RUNS = 8  # two trials, the default point and the untrained net, on two seeds
 
 
@@ -58,6 +63,17 @@ def test_the_winner_is_shown_with_its_figures_on_fresh_seeds(
     fresh = [list(one.values()) for one in scores(told).values()]
     assert all(len(set(values)) == 2 for values in fresh)
     assert found["value"] not in [value for values in fresh for value in values]
+    study = optuna.load_study(study_name="quick", storage="sqlite:///storage/cvfp.db")
+    assert "On 2 fresh seeds: trial " in get_note(study).replace("\\", "")
+    again = run_tiny("--n-trials", "3", "--json")
+    assert json.loads(again.out)["confirmation"] == told
+    assert "\non 2 fresh seeds: trial " in run_tiny("--n-trials", "3").out
+    assert invoke("best", "--toml").out.splitlines()[1].startswith("# on 2 fresh seeds: trial ")
+    assert "On 2 fresh seeds" not in invoke("status", "--study-name", "quick/confirm").out
+    assert invoke("best", "--save", "winner").code == 0
+    origin = read_checkpoint(Path("winner")).account.origin
+    assert origin["confirmation"] in told["results"]
+    assert "**On 2 fresh seeds: trial " in Path("winner/README.md").read_text()
 
 
 def test_typed_again_it_adds_what_is_missing(run_tiny: Invoke, invoke: Invoke) -> None:
@@ -118,10 +134,23 @@ def test_it_follows_its_study_and_is_no_study_to_search(run_tiny: Invoke, invoke
 def test_it_moves_to_another_database(run_tiny: Invoke, invoke: Invoke) -> None:
     run_tiny("--n-trials", "2")
     before = confirmed(invoke)
-    for name, file in (("quick", "q.cvfp.zip"), ("quick/confirm", "c.cvfp.zip")):
-        assert invoke("study", "export", name, "-o", file).code == 0
-        assert invoke("study", "import", file, "--storage", "other.db").code == 0
+    exported = invoke("study", "export", "quick", "-o", "q.zip")
+    assert f"2 trials and {RUNS} runs of its confirmation" in exported.out
+    assert invoke("study", "import", "q.zip", "--storage", "other.db").code == 0
+    found = json.loads(invoke("best", "--json", "--storage", "other.db").out)
+    assert found["confirmation"] == before
     assert confirmed(invoke, "--storage", "other.db") == before
+    refused = invoke("study", "export", "quick/confirm", "-o", "c.zip")
+    assert "is the confirmation of 'quick' and goes where that one goes" in refused.err
+    # with a study of another seed
+    run_tiny("--n-trials", "2", "--seed", "3", "--study-name", "more")
+    joined = invoke("study", "merge", "quick", "more", "-o", "joined")
+    assert joined.code == 0, joined.err
+    after = json.loads(invoke("status", "--json", "--study-name", "joined").out)["confirmation"]
+    assert [one["scores"] for one in after["results"]] == [
+        one["scores"] for one in before["results"]
+    ]
+    assert confirmed(invoke, "--study-name", "joined", "--top", "1")["winner"] is not None
 
 
 def test_what_cannot_be_confirmed_is_refused(run_tiny: Invoke, invoke: Invoke) -> None:
@@ -136,6 +165,33 @@ def test_what_cannot_be_confirmed_is_refused(run_tiny: Invoke, invoke: Invoke) -
     assert "made by another program" in invoke("confirm", "--storage", "x.db").err
     assert invoke("confirm", "--seeds", "1").code == 2
     assert optuna.get_all_study_names("sqlite:///x.db") == ["theirs"]
+
+
+def test_messages_name_no_option_that_confirm_lacks(
+    run_tiny: Invoke, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("text.txt").write_text("one two three four " * 200)
+    run_tiny("--n-trials", "2", "--data", "text.txt")
+    Path("text.txt").write_text("four three two one " * 200)
+    drifted = invoke("confirm", *FEW)
+    assert "was created with another text" in drifted.err
+    Path("text.txt").write_text("short")
+    short = invoke("confirm", *FEW, "--data", "text.txt")
+    assert "tokens are required" in short.err
+    Path("text.txt").write_text("one two three four " * 200)
+
+    def broken(*args: object, **words: object) -> None:
+        raise RuntimeError("broken device")
+
+    monkeypatch.setattr("cvfp_opt.search.objective.Objective.__call__", broken)
+    failed = invoke("confirm", *FEW)
+    assert "all failed, the last one with: RuntimeError: broken device; mend" in failed.err
+    monkeypatch.undo()
+    known = invoke("confirm", "--help").out
+    for refused in (drifted, short, failed):
+        assert refused.code == 1
+        named = set(re.findall(r"--[a-z][a-z-]+", refused.err))
+        assert named <= set(re.findall(r"--[a-z][a-z-]+", known)), refused.err
 
 
 def test_a_study_with_two_objectives(invoke: Invoke, run_tiny: Invoke) -> None:
@@ -163,6 +219,18 @@ def test_stopped_or_killed_it_goes_on_to_the_same_figures(
     again = confirmed(invoke, "--seeds", "4", "--storage", "storage/two.db")
     assert again["done"] == again["total"] == 2 * RUNS
     assert scores(again) == reference
+
+
+def test_dask_workers_run_them_too(run_tiny: Invoke, invoke: Invoke) -> None:
+    pytest.importorskip("distributed")
+    run_tiny("--n-trials", "2")
+    reference = confirmed(invoke)
+    run_tiny("--n-trials", "2", "--storage", "storage/two.db")
+    outcome = invoke(*DASK, "--json", "--storage", "storage/two.db")
+    assert "on Dask workers of this machine" in outcome.err
+    assert scores(json.loads(outcome.out)) == scores(reference)
+    refused = invoke("confirm", *FEW, "--scheduler", "tcp://127.0.0.1:1")
+    assert "--scheduler: --engine dask is required with it" in refused.err
 
 
 def test_several_processes_share_the_runs(run_tiny: Invoke, invoke: Invoke, start: Start) -> None:

@@ -77,6 +77,7 @@ def test_a_study_copied_to_a_server_goes_on_there_and_comes_back(
         "study_name": "there",
         "storage": "sqlite:///back.db",
         "trials": 3,
+        "confirmation": None,
         "given_back": [],
         "missing_artifacts": [],
     }

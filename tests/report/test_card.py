@@ -91,6 +91,13 @@ def test_the_audit_is_said_in_words() -> None:
     assert "It is not degenerate" in text
 
 
+def test_it_says_what_fresh_seeds_gave() -> None:
+    assert "\n**On 3 fresh seeds: \\`x\\` is confirmed.**\n" in card(
+        confirmed="on 3 fresh seeds: `x` is confirmed"
+    )
+    assert "confirmed" not in card()
+
+
 @pytest.mark.parametrize(
     ("audit", "words"),
     [

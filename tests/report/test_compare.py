@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from known_studies import STUDIES, complete, study, summary
+from known_studies import STUDIES, complete, confirmed, study, summary
 
 from cvfp_opt.report.compare import compare_studies
 from cvfp_opt.report.summary import Summary
@@ -34,6 +34,13 @@ def one(name: str, rank: float, **sections: Mapping[str, Any]) -> Summary:
 )
 def test_which_winner_is_better(second: Summary, words: str) -> None:
     assert compare_studies(one("a", 0.9), second).sentence.startswith(words)
+
+
+def test_what_fresh_seeds_say_of_both() -> None:
+    found = compare_studies(one("a", 0.9), confirmed())
+    figures = {row[0]: row[1:] for row in found.figures.rows}
+    assert figures["on fresh seeds"] == ("-", "0.940 (95 % interval 0.915 to 0.965)")
+    assert figures["verdict of fresh seeds"] == ("not confirmed", "confirmed")
 
 
 def test_figures_and_differences() -> None:

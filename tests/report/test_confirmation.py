@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from doctoring import RECORD
+from known_studies import on_fresh_seeds
 
 from cvfp_opt.report.confirmation import (
     Confirmation,
@@ -18,9 +19,8 @@ from cvfp_opt.report.confirmation import (
 )
 from cvfp_opt.report.statistics import Interval, expected_maximum
 from cvfp_opt.report.summary import Summary
-from cvfp_opt.store.confirming import DEFAULT, UNTRAINED, Arm, Runs
+from cvfp_opt.store.confirming import DEFAULT, UNTRAINED
 from cvfp_opt.store.records import TrialRecord
-from cvfp_opt.store.retries import uuid_of
 
 SEARCHED = 30
 
@@ -31,41 +31,13 @@ def confirmed(
     *,
     waiting: int = 0,
 ) -> Summary:
-    """A study with these scores, and fresh ones: by ``trial N``, DEFAULT and UNTRAINED.
-
-    None for a run that diverged.
-    """
-    searched = [
+    """A study with these scores, and fresh ones, see ``on_fresh_seeds``."""
+    trials = [
         TrialRecord(number=n, state="complete", value=value, values=[value])
         for n, value in enumerate(reported)
     ]
-    arms = []
-    for name in scores:
-        if name in (DEFAULT, UNTRAINED):
-            arms.append(Arm(key=name, params={"dist_reg_weight": 0.5}))
-            continue
-        trial = searched[int(name.removeprefix("trial "))]
-        key = uuid_of(trial, RECORD.identity)
-        arms.append(Arm(key=key, params={}, trial=trial.number, reported=trial.value))
-    runs: list[TrialRecord] = []
-    for arm, values in zip(arms, scores.values(), strict=True):
-        for seed, value in enumerate(values):
-            state = "complete" if value is not None else "fail"
-            status = "finished" if value is not None else "diverged"
-            mark: dict[str, Any] = {"arm": arm.key, "seed": seed, "label": arm.label}
-            runs.append(
-                TrialRecord(number=len(runs), state=state, status=status, value=value, arm=mark)
-            )
-    for seed in range(waiting):
-        mark = {"arm": arms[0].key, "seed": 90 + seed, "label": arms[0].label}
-        runs.append(TrialRecord(number=len(runs), state="waiting", arm=mark))
-    return Summary(
-        name="s",
-        url="sqlite:///s.db",
-        record=RECORD,
-        trials=searched,
-        confirmation=Runs(study="s/confirm", arms=arms, trials=runs),
-    )
+    searched = Summary(name="s", url="sqlite:///s.db", record=RECORD, trials=trials)
+    return on_fresh_seeds(searched, scores, waiting=waiting)
 
 
 def found_of(summary: Summary) -> Confirmation:

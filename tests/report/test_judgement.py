@@ -4,10 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from known_studies import on_fresh_seeds
 
 from cvfp_opt.report.judgement import answer, judge
 from cvfp_opt.report.summary import Summary
 from cvfp_opt.search.definition import StudyDefinition
+from cvfp_opt.store.confirming import DEFAULT
 from cvfp_opt.store.records import StudyRecord, TrialRecord
 
 PARAMS = {
@@ -129,6 +131,25 @@ def test_a_parameter_at_its_bound_is_said(name: str, value: float, side: str) ->
 def test_a_parameter_inside_its_range_is_not() -> None:
     record = replace(trial(), params=PARAMS | {"phase1_learning_rate": 0.0006})
     assert "bound" not in judged(record)
+
+
+@pytest.mark.parametrize(
+    ("fresh", "words"),
+    [
+        ([0.92, 0.93, 0.94], ", and on 3 fresh seeds it is confirmed."),
+        ([0.79, 0.80, 0.81], "With care: trial 4 beats the untrained net's 0.450 with 0.930, but"),
+        ([0.79, 0.80, 0.81], ", but on 3 fresh seeds it is worse than reported."),
+        ([0.49, 0.50, 0.51], "No: trial 4 has 0.930 against the untrained net's 0.450, and on 3"),
+        ([0.92], "Yes, as far as an audit goes: "),
+        ([], "Yes, as far as an audit goes: "),
+    ],
+)
+def test_the_answer_heeds_fresh_seeds(fresh: list[float], words: str) -> None:
+    scores = {"trial 4": fresh, DEFAULT: [0.70, 0.71, 0.72]}
+    others = [TrialRecord(number=n, state="fail") for n in range(4)]
+    searched = replace(summarized(trial()), trials=[*others, trial()])
+    found = answer(on_fresh_seeds(searched, scores))
+    assert words in found.text
 
 
 def test_nothing_to_judge() -> None:

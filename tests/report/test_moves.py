@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from archives import Artifacts
-from dumps import own_study, own_trial
+from dumps import confirmed, own_study, own_trial
 
-from cvfp_opt.report.moves import exported_lines, loaded_lines, merged_lines
+from cvfp_opt.report.moves import exported_lines, loaded_json, loaded_lines, merged_lines
 from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.moving.manifest import Manifest
 from cvfp_opt.store.moving.merge import Joined, Merged
@@ -22,12 +22,15 @@ def test_numbers_are_told_in_runs_without_gaps() -> None:
         artifacts=Artifacts(),
         joined=[first, Joined(label="b.zip", added=added, known={0: 4, 1: 3, 4: 0})],
         conflicts=["trial 0 ..."],
+        unconfirmed=["b.zip"],
     )
     assert merged_lines(merged) == [
         "trials 2-3 of b.zip are trials 10-11 now",
         "trial 5 of b.zip is trial 12 now",
         "trial 6 of b.zip is trial 14 now",
         "trials 0-1, 4 of b.zip: there already, as trials 0, 3-4",
+        "the confirmation of b.zip is left out: its seeds are not those of the result; type "
+        "`cvfp-opt confirm --study-name s`",
         "conflict: trial 0 ...",
     ]
 
@@ -41,6 +44,17 @@ def test_what_is_left_out_or_waits_is_told() -> None:
         "study 's' is in my study.zip: 2 trials, 0 artifacts, 1,234 bytes",
         "to use it elsewhere:  cvfp-opt study import 'my study.zip'",
     ]
+
+
+def test_runs_of_the_confirmation_are_counted() -> None:
+    loaded = Loaded(dump=confirmed(DUMP), missing=[])
+    location = resolve_location("x.db")
+    words = "2 trials and 2 runs of its confirmation"
+    assert loaded_lines(loaded, location)[0] == f"study 's' is in sqlite:///x.db: {words}"
+    assert loaded_json(loaded, location)["confirmation"] == 2
+    manifest = Manifest.of(confirmed(DUMP), "sqlite:///x.db", {})
+    lines = exported_lines(Exported(manifest=manifest, given_back=(), size=1234), "s.zip")
+    assert lines[0] == f"study 's' is in s.zip: {words}, 0 artifacts, 1,234 bytes"
 
 
 def test_a_name_from_elsewhere_does_no_harm_on_a_terminal() -> None:

@@ -4,10 +4,11 @@ import shlex
 
 import tomlkit
 
+from cvfp_opt.report.confirmation import confirmation_line
 from cvfp_opt.report.dashboard.markdown import code, plain, table
 from cvfp_opt.report.judgement import judge
 from cvfp_opt.report.summary import Summary
-from cvfp_opt.report.tables import moment, value_words
+from cvfp_opt.report.tables import moment, sentence, value_words
 from cvfp_opt.store.mirrors import Mirror
 from cvfp_opt.store.records import StudyRecord, completed
 
@@ -43,13 +44,20 @@ def study_note(summary: Summary, option: str, mirrors: dict[str, int]) -> str:
     if summary.best is not None:
         words = f"trial {summary.best.number}, {value_words(summary, summary.best)}"
         lines.append(f"Best: {plain(words)}.")
+    confirmed = confirmation_line(summary, hint=False)
+    if confirmed:
+        lines.append(plain(sentence(confirmed)))
     if mirrors:
         links = [f"[{plain(n)}](/dashboard/studies/{i})" for n, i in mirrors.items()]
         lines.append(f"Pareto fronts: {', '.join(links)}.")
     name = f"--study-name {shlex.quote(summary.name)}{option}"
     lines += ["", "## Go on, look closer", ""]
+    again = f"--study-name {shlex.quote(summary.confirms)}{option}"
     lines += code(
-        f"cvfp-opt run {name} --n-trials +10\ncvfp-opt best {name}\ncvfp-opt status {name}",
+        f"cvfp-opt confirm {again}\ncvfp-opt status {name}"
+        if summary.confirms
+        else f"cvfp-opt run {name} --n-trials +10\ncvfp-opt best {name}\ncvfp-opt confirm {name}\n"
+        f"cvfp-opt status {name}",
         "console",
     )
     if summary.record is not None:

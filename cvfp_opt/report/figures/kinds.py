@@ -7,6 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from cvfp_opt.report.figures import (
+    confirmed,
     curves,
     history,
     importance,
@@ -36,6 +37,9 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "pareto": Kind(title="The trade-off", info=tradeoff.trade_off, draw=tradeoff.draw),
+    "confirmation": Kind(
+        title="Scores on fresh seeds", info=confirmed.confirmed, draw=confirmed.draw
+    ),
     "history": Kind(title="Score of each trial", info=history.history, draw=history.draw),
     "thresholds": Kind(
         title="Convergence at any threshold", info=thresholds.thresholds, draw=thresholds.draw

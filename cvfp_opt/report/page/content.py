@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 import tomlkit
 
 from cvfp_opt.report.compare import Comparison
+from cvfp_opt.report.confirmation import confirmation_line, confirmation_lines, confirmation_of
 from cvfp_opt.report.endings import costs, costs_sentence, endings, endings_sentence
 from cvfp_opt.report.figures.figure import Info, Rows
 from cvfp_opt.report.figures.kinds import KINDS
@@ -18,7 +19,15 @@ from cvfp_opt.report.figures.slices import draw_one
 from cvfp_opt.report.judgement import Answer, Finding, answer, findings
 from cvfp_opt.report.page.tables import HtmlTable, html_table
 from cvfp_opt.report.summary import Summary, untrained_score
-from cvfp_opt.report.tables import drift_lines, number, parameter, scored, share, value_words
+from cvfp_opt.report.tables import (
+    drift_lines,
+    number,
+    parameter,
+    scored,
+    sentence,
+    share,
+    value_words,
+)
 from cvfp_opt.store.records import TrialRecord, completed, definition_of
 
 
@@ -49,6 +58,7 @@ class Winner:
     Attributes:
         number: of the trial.
         worth: its score or value in words.
+        confirmed: its figures on fresh seeds, or that there are none; "" of other programs'.
         figures: label, figure and what it means, the most telling ones.
         findings: of its audit: "for", "against" or "note", and a sentence.
         parameters: name and value.
@@ -56,6 +66,7 @@ class Winner:
 
     number: int
     worth: str
+    confirmed: str
     figures: tuple[tuple[str, str, str], ...]
     findings: tuple[tuple[str, str], ...]
     parameters: tuple[tuple[str, str], ...]
@@ -72,6 +83,7 @@ class Content:
     answer: Answer
     winner: Winner | None
     parts: Mapping[str, Part]
+    confirmation: tuple[str, ...]
     endings: str
     endings_table: HtmlTable
     costs: str
@@ -93,16 +105,17 @@ def content(summary: Summary, option: str = "", other: Comparison | None = None)
     """
     best = summary.best
     counts = ", ".join(f"{n} {state}" for state, n in summary.counts.items() if n)
-    record = summary.record
+    record, confirmed = summary.record, confirmation_of(summary)
     definition = tomlkit.dumps(completed(record.definition)) if record else ""
     return Content(
         name=summary.name,
         url=summary.url,
-        note=_sentence(summary.note) if summary.note else "",
+        note=sentence(summary.note) if summary.note else "",
         counts=counts or "none yet",
         answer=answer(summary),
-        winner=_winner(summary, best) if best else None,
+        winner=_winner(summary, best, option) if best else None,
         parts={kind: _part(kind, summary) for kind in KINDS},
+        confirmation=tuple(confirmation_lines(confirmed)) if confirmed else (),
         endings=endings_sentence(summary),
         endings_table=html_table(endings(summary), "Trials that were pruned or failed"),
         costs=costs_sentence(summary),
@@ -154,7 +167,7 @@ def _json(figure: go.Figure) -> str:
     return json.dumps(plain, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _winner(summary: Summary, best: TrialRecord) -> Winner:
+def _winner(summary: Summary, best: TrialRecord, option: str) -> Winner:
     definition = definition_of(summary.record, best) if summary.record else {}
     figures: list[tuple[str, str, str]] = []
     if scored(best):
@@ -175,9 +188,10 @@ def _winner(summary: Summary, best: TrialRecord) -> Winner:
     return Winner(
         number=best.number,
         worth=value_words(summary, best),
+        confirmed=_confirmed(summary, option),
         figures=tuple(figures),
         findings=tuple(
-            (_side(one), _sentence(one.text))
+            (_side(one), sentence(one.text))
             for one in findings(best, definition, subject=f"Trial {best.number}")
         ),
         parameters=tuple(
@@ -187,17 +201,15 @@ def _winner(summary: Summary, best: TrialRecord) -> Winner:
     )
 
 
+def _confirmed(summary: Summary, option: str) -> str:
+    line = confirmation_line(summary, option=option)
+    return sentence(line) if line else ""
+
+
 def _side(finding: Finding) -> str:
     if finding.good is None:
         return "note"
     return "for" if finding.good else "against"
-
-
-def _sentence(clause: str) -> str:
-    """With a capital, unless it begins with the name of a parameter."""
-    first = clause.split(" ", 1)[0]
-    is_name = "_" in first or "." in first
-    return f"{clause if is_name else clause[0].upper() + clause[1:]}."
 
 
 def _record(summary: Summary) -> tuple[tuple[str, str], ...]:
@@ -222,8 +234,14 @@ def _commands(summary: Summary, option: str) -> tuple[tuple[str, str], ...]:
         return ()
     name = f"--study-name {shlex.quote(summary.name)}{option}"
     commands = [("ten trials more", f"cvfp-opt run {name} --n-trials +10")]
+    if summary.confirms:
+        again = f"--study-name {shlex.quote(summary.confirms)}{option}"
+        commands = [("what it lacks", f"cvfp-opt confirm {again}")]
     best = summary.best
     if best is not None:
+        commands += (
+            [] if summary.confirms else [("the winner on fresh seeds", f"cvfp-opt confirm {name}")]
+        )
         commands += [
             ("the winner again, from its record", f"cvfp-opt trial replay {best.number} {name}"),
             ("the winner's definition", f"cvfp-opt best {name} --toml > winner.toml"),

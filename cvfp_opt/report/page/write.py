@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from cvfp_opt.errors import ReportError
 from cvfp_opt.report.browser import picture
 from cvfp_opt.report.compare import Comparison
+from cvfp_opt.report.confirmation import confirmation_json
 from cvfp_opt.report.figures.write import to_csv, to_records
 from cvfp_opt.report.files import make_folder, write_file
 from cvfp_opt.report.judgement import answer, judge
@@ -49,6 +50,7 @@ def write_data(summary: Summary, folder: Path) -> None:
         "study_name": summary.name,
         "answer": answer(summary).text,
         "judgement": judge(summary),
+        "confirmation": confirmation_json(summary),
         "counts": summary.counts,
         "tables": {name: to_records(rows) for name, rows in tables.items()},
     }

@@ -12,7 +12,7 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 from cvfp_opt.errors import ArchiveError
 from cvfp_opt.store.moving.codec import read_dump
 from cvfp_opt.store.moving.dump import Dump
-from cvfp_opt.store.moving.manifest import STUDY, TRIALS, Manifest, mirror_names
+from cvfp_opt.store.moving.manifest import CONFIRMATION, STUDY, TRIALS, Manifest, mirror_names
 from cvfp_opt.store.moving.safe_zip import ARTIFACTS, MANIFEST, SafeZip, Stream, faults
 from cvfp_opt.store.moving.schema import Value
 
@@ -78,15 +78,21 @@ class Archive:
     def _dump(self) -> Dump:
         places = range(len(self.manifest.counts.get("mirrors", {})))
         mirrors = [mirror_names(place) for place in places]
-        used = {STUDY, TRIALS, *(name for pair in mirrors for name in pair)}
+        confirmations = [CONFIRMATION] if "confirmation" in self.manifest.counts else []
+        linked = [*mirrors, *confirmations]
+        used = {STUDY, TRIALS, *(name for pair in linked for name in pair)}
         found = {name for name in self.manifest.members if not name.startswith(ARTIFACTS)}
         if found != used:
             other = sorted(found ^ used)[0]
             raise ArchiveError(f"{self._file.path}: member {other!r} is not one of an export's")
         return read_dump(
-            (self._header(STUDY), self._lines(TRIALS)),
-            ((self._header(header), self._lines(trials)) for header, trials in mirrors),
+            self._study(STUDY, TRIALS),
+            (self._study(*names) for names in mirrors),
+            next((self._study(*names) for names in confirmations), None),
         )
+
+    def _study(self, header: str, trials: str) -> tuple[Value, Iterator[Value]]:
+        return self._header(header), self._lines(trials)
 
     def _header(self, name: str) -> Value:
         return self._json(name, "\n".join(self._file.lines(name, self._digest(name))))

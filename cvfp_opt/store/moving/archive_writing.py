@@ -19,7 +19,14 @@ from cvfp_opt.store.moving.archive_reading import Archive
 from cvfp_opt.store.moving.artifacts import CHUNK, Reader
 from cvfp_opt.store.moving.codec import study_json, trial_line
 from cvfp_opt.store.moving.dump import Dump
-from cvfp_opt.store.moving.manifest import STUDY, TRIALS, Manifest, Member, mirror_names
+from cvfp_opt.store.moving.manifest import (
+    CONFIRMATION,
+    STUDY,
+    TRIALS,
+    Manifest,
+    Member,
+    mirror_names,
+)
 from cvfp_opt.store.moving.safe_zip import ARTIFACTS, MANIFEST, MAX_RATIO, RATIO_FROM
 
 # Level of compression: the highest takes four times as long and saves a tenth.
@@ -102,6 +109,7 @@ def _texts(dump: Dump) -> Iterator[tuple[str, bytes]]:
     for study, header, trials in (
         (dump.study, STUDY, TRIALS),
         *((mirror, *mirror_names(place)) for place, mirror in enumerate(dump.mirrors)),
+        *([(dump.confirmation, *CONFIRMATION)] if dump.confirmation else []),
     ):
         yield header, (json.dumps(study_json(study), indent=1) + "\n").encode()
         yield trials, "".join(trial_line(study, trial) for trial in study.trials).encode()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 
 from cvfp_opt.store.births import BIRTH
+from cvfp_opt.store.confirming import ARMS
 from cvfp_opt.store.leases import FORMER_LEASE
 from cvfp_opt.store.mirrors import SOURCE_TRIAL
 from cvfp_opt.store.moving.dump import ARTIFACT
@@ -119,7 +120,27 @@ def _artifact(value: Value) -> None:
     encoding.optional(Value.name)
 
 
-STUDY_CHECKS: Mapping[str, Check] = {STUDY: _record, MIRROR_OF: _no_mirror, CONFIRMS: Value.name}
+def _arms(value: Value) -> None:
+    """The points of a confirmation, see ``store.confirming.Arm``."""
+    uuid, arms = value.members("uuid", "arms")
+    uuid.hexadecimal(32)
+    for arm in arms.elements():
+        key, params, changes, trial, reported = arm.members(
+            "key", "params", "changes", "trial", "reported"
+        )
+        key.name()
+        params.kind(dict)
+        changes.kind(dict)
+        trial.optional(lambda number: number.whole(0))
+        reported.optional(Value.finite)
+
+
+STUDY_CHECKS: Mapping[str, Check] = {
+    STUDY: _record,
+    MIRROR_OF: _no_mirror,
+    CONFIRMS: Value.name,
+    ARMS: _arms,
+}
 MIRROR_CHECKS: Mapping[str, Check] = {MIRROR_OF: Value.name}
 
 TRIAL_CHECKS: Mapping[str, Check] = {

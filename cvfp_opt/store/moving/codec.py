@@ -12,6 +12,7 @@ from optuna.distributions import CategoricalDistribution, json_to_distribution
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from cvfp_opt.store.confirming import confirmation_name, is_linked
 from cvfp_opt.store.moving.attributes import (
     MIRROR_CHECKS,
     STUDY_CHECKS,
@@ -21,7 +22,7 @@ from cvfp_opt.store.moving.attributes import (
 )
 from cvfp_opt.store.moving.dump import Dump, Param, StudyDump, Texts, TrialDump
 from cvfp_opt.store.moving.schema import Value, plain_number
-from cvfp_opt.store.records import MIRROR_OF
+from cvfp_opt.store.records import CONFIRMS, MIRROR_OF
 
 _DIRECTIONS = {direction.name: direction for direction in StudyDirection}
 _STATES = {state.name: state for state in TrialState if state is not TrialState.RUNNING}
@@ -46,8 +47,8 @@ def study_json(study: StudyDump) -> dict[str, Any]:
     return {
         "name": study.name,
         "directions": [direction.name for direction in study.directions],
-        "user_attrs": _values(study.user_attrs),
-        "system_attrs": _values(study.system_attrs),
+        "user_attrs": _parsed(study.user_attrs),
+        "system_attrs": _parsed(study.system_attrs),
     }
 
 
@@ -64,22 +65,24 @@ def trial_line(study: StudyDump, trial: TrialDump) -> str:
             for p in trial.params
         ],
         "intermediate_values": [[s, plain_number(v)] for s, v in trial.intermediate.items()],
-        "user_attrs": _values(trial.user_attrs),
-        "system_attrs": _values(trial.system_attrs),
+        "user_attrs": _parsed(trial.user_attrs),
+        "system_attrs": _parsed(trial.system_attrs),
         "datetime_start": trial.started and trial.started.isoformat(),
         "datetime_complete": trial.completed and trial.completed.isoformat(),
     }
     return json.dumps(value) + "\n"
 
 
-def _values(texts: Texts) -> dict[str, Any]:
+def _parsed(texts: Texts) -> dict[str, Any]:
     return {key: json.loads(text) for key, text in texts.items()}
 
 
 def read_dump(
-    study: tuple[Value, Iterable[Value]], mirrors: Iterable[tuple[Value, Iterable[Value]]]
+    study: tuple[Value, Iterable[Value]],
+    mirrors: Iterable[tuple[Value, Iterable[Value]]],
+    confirmation: tuple[Value, Iterable[Value]] | None = None,
 ) -> Dump:
-    """A dump from what ``study_json`` and ``trial_line`` gave, for the study and each mirror.
+    """A dump from what ``study_json`` and ``trial_line`` gave, for each study of it.
 
     Raises:
         ArchiveError: anything is not as an export writes it.
@@ -97,7 +100,19 @@ def read_dump(
             raise header.refuse("one mirror of each name")
         names.add(mirror.name)
         found.append(mirror)
-    return Dump(study=read, mirrors=tuple(found))
+    confirmed = confirmation and _read_confirmation(*confirmation, read)
+    return Dump(study=read, mirrors=tuple(found), confirmation=confirmed)
+
+
+def _read_confirmation(header: Value, lines: Iterable[Value], of: StudyDump) -> StudyDump:
+    read = _read_study(header, lines, checks=STUDY_CHECKS)
+    attrs = _parsed(read.user_attrs)
+    linked = of.record is not None and is_linked(attrs, of.record.identity)
+    if not linked or (read.name, attrs[CONFIRMS]) != (confirmation_name(of.name), of.name):
+        raise header.refuse(f"the confirmation of {of.name!r}")
+    if read.record is None:
+        raise header.refuse("a confirmation with a record")
+    return read
 
 
 def _read_study(

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.artifacts.folder import checked_id
 from cvfp_opt.store.births import BIRTH, Birth
-from cvfp_opt.store.records import MIRROR_OF, STUDY, StudyRecord
+from cvfp_opt.store.records import CONFIRMS, MIRROR_OF, STUDY, StudyRecord
 
 # How Optuna begins the key of a system attribute that names an artifact.
 ARTIFACT = "artifacts:"
@@ -112,34 +112,45 @@ class StudyDump:
 
 @dataclass(frozen=True, kw_only=True)
 class Dump:
-    """A study with its mirrors, on its way.
+    """A study with its mirrors and its confirmation, on its way.
 
     Attributes:
         study: itself.
         mirrors: named ``STUDY/suffix``.
+        confirmation: its best points on fresh seeds, see store.confirming; None if it has none.
         given_back: numbers of trials that were running when it was read; they wait in the dump.
     """
 
     study: StudyDump
     mirrors: tuple[StudyDump, ...] = ()
+    confirmation: StudyDump | None = None
     given_back: tuple[int, ...] = ()
 
+    @property
+    def studies(self) -> tuple[StudyDump, ...]:
+        """All that is written: the study, its mirrors, its confirmation."""
+        return (self.study, *self.mirrors, *([self.confirmation] if self.confirmation else []))
+
     def renamed(self, name: str | None) -> Self:
-        """Under another name, and the mirrors with it; None for its own."""
+        """Under another name, and what is linked to it with it; None for its own."""
         if name is None or name == self.study.name:
             return self
-        mirrors = tuple(
-            replace(
-                mirror,
-                name=name + mirror.name.removeprefix(self.study.name),
-                user_attrs=with_attr(mirror.user_attrs, MIRROR_OF, name),
+
+        def linked(one: StudyDump, link: str) -> StudyDump:
+            user_attrs = with_attr(one.user_attrs, link, name)
+            return replace(
+                one, name=name + one.name.removeprefix(self.study.name), user_attrs=user_attrs
             )
-            for mirror in self.mirrors
+
+        return replace(
+            self,
+            study=replace(self.study, name=name),
+            mirrors=tuple(linked(mirror, MIRROR_OF) for mirror in self.mirrors),
+            confirmation=self.confirmation and linked(self.confirmation, CONFIRMS),
         )
-        return replace(self, study=replace(self.study, name=name), mirrors=mirrors)
 
     def artifacts(self) -> dict[str, bool]:
-        """Ids of the artifacts that study and trials refer to, in their order, and which last.
+        """Ids of the artifacts that studies and trials refer to, in their order, and which last.
 
         A trial's checkpoints do not: they are replaced while it runs, and gone when it has ended.
 
@@ -147,9 +158,10 @@ class Dump:
             StorageError: an id that is no name of a file.
         """
         found: dict[str, bool] = {}
+        searched = [self.study, *([self.confirmation] if self.confirmation else [])]
         for lasts, attrs in (
-            (True, self.study.system_attrs),
-            *((t.state.is_finished(), t.system_attrs) for t in self.study.trials),
+            *((True, one.system_attrs) for one in searched),
+            *((t.state.is_finished(), t.system_attrs) for one in searched for t in one.trials),
         ):
             for key in attrs:
                 if key.startswith(ARTIFACT):
@@ -162,16 +174,18 @@ class Dump:
     def without_checkpoints(self, missing: Collection[str]) -> Self:
         """Without mention of checkpoints that were not to be had: their trials have ended."""
         gone = {f"{ARTIFACT}{artifact_id}" for artifact_id in missing}
-        trials = tuple(
-            trial
-            if trial.state.is_finished() or gone.isdisjoint(trial.system_attrs)
-            else replace(
-                trial,
-                system_attrs={k: text for k, text in trial.system_attrs.items() if k not in gone},
-            )
-            for trial in self.study.trials
-        )
-        return replace(self, study=replace(self.study, trials=trials))
+
+        def without(trial: TrialDump) -> TrialDump:
+            if trial.state.is_finished() or gone.isdisjoint(trial.system_attrs):
+                return trial
+            attrs = {k: text for k, text in trial.system_attrs.items() if k not in gone}
+            return replace(trial, system_attrs=attrs)
+
+        def cleared(one: StudyDump) -> StudyDump:
+            return replace(one, trials=tuple(map(without, one.trials)))
+
+        confirmation = self.confirmation and cleared(self.confirmation)
+        return replace(self, study=cleared(self.study), confirmation=confirmation)
 
 
 def with_attr(attrs: Texts, key: str, value: Any) -> Texts:

@@ -15,11 +15,14 @@ from cvfp_opt.store.moving.schema import Value
 from cvfp_opt.version import __version__
 
 # Of the file. Raise it when old readers would misread, and keep reading the old.
-FORMAT = 1
+# 2: a study with its confirmation; one without is written as 1.
+FORMAT = 2
 KIND = "cvfp-opt study"
 
 STUDY = "study.json"
 TRIALS = "trials.jsonl"
+# Of the confirmation, what these are for the study.
+CONFIRMATION = ("confirmation.json", "confirmation.jsonl")
 
 _KEYS = (
     "format",
@@ -53,7 +56,8 @@ class Manifest:
 
     Attributes:
         study: name and uuid; the latter empty if another program made the study.
-        counts: of trials by state, of trials of each mirror, of artifacts.
+        counts: of trials by state, of trials of each mirror, of artifacts, and of runs of the
+            confirmation if there is one.
         source: the database that it came from, as shown; never with a password.
         exported: epoch seconds.
         versions: of what exported it.
@@ -86,7 +90,7 @@ class Manifest:
     def to_json(self) -> dict[str, Any]:
         """What ``read`` reads."""
         return {
-            "format": FORMAT,
+            "format": FORMAT if "confirmation" in self.counts else 1,
             "kind": KIND,
             "study": self.study,
             "counts": self.counts,
@@ -115,10 +119,10 @@ class Manifest:
         format_, _, study, counts, source, exported, versions, missing, members = value.members(
             *_KEYS
         )
-        format_.whole(1, FORMAT)
+        confirmed = format_.whole(1, FORMAT) > 1
         return cls(
             study={key: item.text() for key, item in study.items()},
-            counts=_read_counts(counts),
+            counts=_read_counts(counts, confirmed),
             source=source.text(),
             exported=exported.finite(),
             versions={key: item.text() for key, item in versions.items()},
@@ -145,13 +149,15 @@ def _member(value: Value) -> Member:
     return Member(sha256=sha256.hexadecimal(64), size=size.whole(0, 2**62))
 
 
-def _read_counts(value: Value) -> dict[str, Any]:
-    trials, mirrors, artifacts = value.members("trials", "mirrors", "artifacts")
-    return {
+def _read_counts(value: Value, confirmed: bool) -> dict[str, Any]:
+    also = ["confirmation"] if confirmed else []
+    trials, mirrors, artifacts, *runs = value.members("trials", "mirrors", "artifacts", *also)
+    counts = {
         "trials": {state: count.whole(1) for state, count in trials.items()},
         "mirrors": {name: count.whole(0) for name, count in mirrors.items()},
         "artifacts": artifacts.whole(0),
     }
+    return counts | ({"confirmation": runs[0].whole(0)} if runs else {})
 
 
 def _study(dump: Dump) -> dict[str, str]:
@@ -165,4 +171,5 @@ def _counts(dump: Dump, members: Mapping[str, Member]) -> dict[str, Any]:
         "trials": dict(sorted(states.items())),
         "mirrors": {mirror.name: len(mirror.trials) for mirror in dump.mirrors},
         "artifacts": sum(name.startswith(ARTIFACTS) for name in members),
+        **({"confirmation": len(dump.confirmation.trials)} if dump.confirmation else {}),
     }

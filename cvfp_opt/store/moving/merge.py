@@ -6,6 +6,7 @@ at least as long as each of them; and as a trial is born with a number below its
 the next number, with the first study's seed, was never drawn from before.
 """
 
+import json
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,11 +14,12 @@ from dataclasses import asdict, dataclass, field, replace
 
 from cvfp_opt.errors import StudyError
 from cvfp_opt.store.births import BIRTH
+from cvfp_opt.store.confirming import ARMS, confirmation_name
 from cvfp_opt.store.mirrors import SOURCE_TRIAL
 from cvfp_opt.store.moving.artifacts import Reader, Several
 from cvfp_opt.store.moving.candidates import Candidate, candidates
 from cvfp_opt.store.moving.dump import ARTIFACT, Dump, StudyDump, Texts, TrialDump, with_attr
-from cvfp_opt.store.records import FORMAT, MIRROR_OF, STUDY, StudyRecord
+from cvfp_opt.store.records import CONFIRMS, FORMAT, MIRROR_OF, STUDY, StudyRecord
 
 # Study user attribute: what a merged study was made of.
 MERGED_FROM = "cvfp_opt:merged_from"
@@ -79,12 +81,14 @@ class Merged:
         artifacts: where its artifacts are.
         joined: what became of each source's trials.
         conflicts: a line each.
+        unconfirmed: labels of the sources whose confirmations are left out.
     """
 
     dump: Dump
     artifacts: Reader
     joined: list[Joined]
     conflicts: list[str]
+    unconfirmed: list[str]
 
 
 def merge(sources: Sequence[Source], name: str, differences: Differences) -> Merged:
@@ -123,9 +127,14 @@ def merge(sources: Sequence[Source], name: str, differences: Differences) -> Mer
     }
     return Merged(
         artifacts=Several([source.artifacts for source in sources], homes),
-        dump=Dump(study=study, mirrors=tuple(_mirrors(sources, name, trials.kept))),
+        dump=Dump(
+            study=study,
+            mirrors=tuple(_mirrors(sources, name, trials.kept)),
+            confirmation=_confirmation(first, study),
+        ),
         joined=joined,
         conflicts=trials.conflicts,
+        unconfirmed=[source.label for source in sources[1:] if source.dump.confirmation],
     )
 
 
@@ -239,6 +248,27 @@ def _union(all_attrs: Iterable[Texts]) -> Texts:
     for attrs in all_attrs:
         found = {**attrs, **found}
     return dict(sorted(found.items()))
+
+
+def _confirmation(first: Source, study: StudyDump) -> StudyDump | None:
+    """The first study's: its seed is the result's, and its trials keep their numbers.
+
+    Another one's seeds draw otherwise: its runs could not be paired with these.
+    """
+    confirmation = first.dump.confirmation
+    if confirmation is None or confirmation.record is None or study.record is None:
+        return None
+    attrs = {key: json.loads(text) for key, text in confirmation.user_attrs.items()}
+    record = replace(confirmation.record, uuid=uuid.uuid4().hex)
+    changed = {
+        STUDY: asdict(record),
+        CONFIRMS: study.name,
+        ARMS: {**attrs[ARMS], "uuid": study.record.identity},
+    }
+    user_attrs = confirmation.user_attrs
+    for key, value in changed.items():
+        user_attrs = with_attr(user_attrs, key, value)
+    return replace(confirmation, name=confirmation_name(study.name), user_attrs=user_attrs)
 
 
 def _mirrors(

@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 from sqlalchemy import Connection, Row, Table, select
 
 from cvfp_opt.errors import StudyError, nearest
+from cvfp_opt.store.confirming import confirmation_name, is_linked
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.leases import FORMER_LEASE
 from cvfp_opt.store.moving.dump import Dump, Param, StudyDump, Texts, TrialDump
@@ -19,7 +20,7 @@ from cvfp_opt.store.moving.tables import (
     STUDY_SYSTEM_ATTRIBUTES,
     STUDY_USER_ATTRIBUTES,
 )
-from cvfp_opt.store.records import MIRROR_OF
+from cvfp_opt.store.records import CONFIRMS, MIRROR_OF
 from cvfp_opt.store.rows import (
     INTERMEDIATE,
     PARAMS,
@@ -32,24 +33,31 @@ from cvfp_opt.store.rows import (
 
 
 def read_dump(store: Store, name: str) -> Dump:
-    """A study with its mirrors; trials that run are given back in the dump.
+    """A study with its mirrors and its confirmation; trials that run are given back in the dump.
 
     Raises:
-        StudyError: there is none of that name, it is a mirror, or its trials are not numbered
-            from 0 without gaps.
+        StudyError: there is none of that name, it is a mirror or a confirmation, or its trials
+            are not numbered from 0 without gaps.
     """
     with _snapshot(store) as connection:
         rows = connection.execute(select(STUDIES.c.study_id, STUDIES.c.study_name))
         ids = {row.study_name: row.study_id for row in rows}
-        mirror_of = _mirrors(connection)
+        mirror_of = _links(connection, MIRROR_OF)
+        confirms = _links(connection, CONFIRMS)
         if name not in ids:
-            names = [other for other in ids if ids[other] not in mirror_of]
+            names = [other for other in ids if ids[other] not in {*mirror_of, *confirms}]
             known = nearest(name, names) if names else "it has none yet"
             raise StudyError(f"{store.location.shown}: there is no study {name!r}; {known}")
         if ids[name] in mirror_of:
             raise StudyError(
                 f"study {name!r} is a mirror of {mirror_of[ids[name]]!r} and goes where that "
                 f"one goes; name {mirror_of[ids[name]]!r}"
+            )
+        source = confirms.get(ids[name])
+        if source in list(ids):  # what another program wrote there may have no hash
+            raise StudyError(
+                f"study {name!r} is the confirmation of {source!r} and goes where that one goes; "
+                f"name {source!r}"
             )
         mirrors = sorted(
             other
@@ -61,11 +69,24 @@ def read_dump(store: Store, name: str) -> Dump:
             .where(TRIALS.c.study_id == ids[name], TRIALS.c.state == TrialState.RUNNING)
             .order_by(TRIALS.c.number)
         )
+        study = read_study(connection, ids[name], name)
+        study_id = ids.get(confirmation_name(name), -1)
+        linked = confirms.get(study_id) == name
         return Dump(
-            study=read_study(connection, ids[name], name),
+            study=study,
             mirrors=tuple(read_study(connection, ids[mirror], mirror) for mirror in mirrors),
+            confirmation=_confirmation(connection, study_id, study) if linked else None,
             given_back=tuple(row.number for row in running),
         )
+
+
+def _confirmation(connection: Connection, study_id: int, of: StudyDump) -> StudyDump | None:
+    """The confirmation of a study; None if it is another one's."""
+    found = read_study(connection, study_id, confirmation_name(of.name))
+    attrs = {key: json.loads(text) for key, text in found.user_attrs.items()}
+    if of.record is None or found.record is None or not is_linked(attrs, of.record.identity):
+        return None
+    return found
 
 
 @contextmanager
@@ -80,11 +101,11 @@ def _snapshot(store: Store) -> Iterator[Connection]:
         yield connection
 
 
-def _mirrors(connection: Connection) -> dict[int, str]:
-    """By study id, the name of the study that a mirror is of."""
+def _links(connection: Connection, key: str) -> dict[int, str]:
+    """By study id, the name of the study that one is linked to."""
     table = STUDY_USER_ATTRIBUTES
     rows = connection.execute(
-        select(table.c.study_id, table.c.value_json).where(table.c.key == MIRROR_OF)
+        select(table.c.study_id, table.c.value_json).where(table.c.key == key)
     )
     return {row.study_id: json.loads(row.value_json) for row in rows}
 

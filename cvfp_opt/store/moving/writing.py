@@ -58,7 +58,7 @@ def check_absent(store: Store, dump: Dump) -> None:
                 f"of them has, type `cvfp-opt study merge {shlex.quote(study.study_name)} SOURCE "
                 f"-o NAME{store.location.option}` with the file, or URL#NAME, for SOURCE"
             )
-    wanted = {name, *(mirror.name for mirror in dump.mirrors)}
+    wanted = {study.name for study in dump.studies}
     taken = [study.study_name for study in studies if study.study_name in wanted]
     if taken:
         raise StudyError(
@@ -76,7 +76,7 @@ def _identity(study: FrozenStudy) -> str | None:
 
 
 def write_dump(store: Store, dump: Dump) -> None:
-    """Write a study and its mirrors, and read them back before they count.
+    """Write a study and what is linked to it, and read them back before they count.
 
     Raises:
         StudyError: see ``check_absent``.
@@ -86,7 +86,7 @@ def write_dump(store: Store, dump: Dump) -> None:
         check_absent(store, dump)
         try:
             with store.engine.begin() as connection:
-                for study in (dump.study, *dump.mirrors):
+                for study in dump.studies:
                     _write_study(connection, _storable(connection, study))
         except IntegrityError:  # another program has no use for our lock; some servers fold case
             raise StudyError(

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from known_studies import EVIL, STUDIES, complete, small, study, summary
+from known_studies import EVIL, STUDIES, complete, confirmed, small, study, summary
 
 from cvfp_opt.errors import ReportError
 from cvfp_opt.report.compare import compare_studies
@@ -61,6 +61,19 @@ def test_the_first_words_are_the_answer_and_the_audit() -> None:
     ) in winner.findings
 
 
+def test_the_first_words_say_whether_fresh_seeds_bear_it_out() -> None:
+    page = render(content(confirmed(), " --storage x.db"), "today")
+    first, rest = page[: page.index('id="search"')], page[page.index('id="confirmed"') :]
+    line = "On 3 fresh seeds: trial 1 has score 0.940 (95 % interval 0.915 to 0.965), reported"
+    assert f"<p>{line} 0.940: confirmed.</p>" in first
+    assert "The winner, trial 1, is confirmed: reported 0.940" in rest
+    assert "<td>worse than reported</td>" in rest
+    page = render(content(small(), " --storage x.db"), "today")
+    first = page[: page.index('id="search"')]
+    assert "<p>Not confirmed: the best score is that of one run on one seed; type" in first
+    assert "`cvfp-opt confirm --study-name known --storage x.db`.</p>" in first
+
+
 def test_commands_name_study_and_database() -> None:
     made = study("it's mine")
     made.add_trial(complete(0.5, 0.9, 0.9))
@@ -83,6 +96,19 @@ def test_data_have_full_digits(tmp_path: Path) -> None:
         "untrained net": 0.49,
         "best so far": 0.94,
     }
+    assert found["confirmation"] is None
+    write_data(confirmed(), tmp_path / "more")
+    found = json.loads((tmp_path / "more/report.json").read_text())
+    assert (found["confirmation"]["winner"], found["confirmation"]["done"]) == (1, 12)
+    rows = (tmp_path / "more/confirmation.csv").read_text().splitlines()
+    assert rows[0].startswith("point,reported,mean,low,high,seeds,diverged,against default")
+    assert [row.partition(",")[0] for row in rows[1:]] == [
+        "trial 1",
+        "trial 3",
+        "default point",
+        "untrained net",
+    ]
+    assert rows[2].endswith("worse than reported")
     lines = (tmp_path / "data/here/endings.csv").read_text().splitlines()
     assert lines[1] == "2,pruned,1,pruned: pruned after iteration 0"
 

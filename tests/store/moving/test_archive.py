@@ -12,12 +12,13 @@ from archives import (
     ARTIFACT,
     Artifacts,
     export,
+    export_confirmed,
     put_together,
     take_apart,
     with_artifacts,
     write_zip,
 )
-from dumps import own_study, own_trial, studies
+from dumps import confirmed, own_study, own_trial, studies
 from hypothesis import HealthCheck, given, settings
 
 from cvfp_opt.errors import ArchiveError, CvfpOptError, StudyError
@@ -25,6 +26,8 @@ from cvfp_opt.store.moving import safe_zip
 from cvfp_opt.store.moving.archive_reading import Archive
 from cvfp_opt.store.moving.archive_writing import write_archive
 from cvfp_opt.store.moving.dump import Dump, StudyDump
+
+Members = dict[str, bytes]
 
 
 def test_an_export_holds_the_study_and_its_artifacts() -> None:
@@ -42,6 +45,61 @@ def test_an_export_holds_the_study_and_its_artifacts() -> None:
         }
         assert archive.manifest.source == "sqlite:///x.db"
         assert set(archive.manifest.versions) == {"cvfp-opt", "python", "optuna"}
+
+
+def test_an_export_holds_the_confirmation_and_is_of_another_format_then() -> None:
+    with Archive.open(export_confirmed()) as archive:
+        assert archive.dump == confirmed(with_artifacts()[0])
+        assert archive.manifest.counts["confirmation"] == 2
+    formats = [
+        json.loads(take_apart(path)["manifest.json"])["format"]
+        for path in (Path("s.cvfp.zip"), export(Path("plain.zip")))
+    ]
+    assert formats == [2, 1]  # what older versions can read stays readable for them
+
+
+def confirmation(old: bytes, new: bytes, member: str = "json") -> Callable[[Members], Path]:
+    def build(members: Members) -> Path:
+        name = f"confirmation.{member}"
+        assert old in members[name]
+        return put_together(Path("x.zip"), members | {name: members[name].replace(old, new)})
+
+    return build
+
+
+def missing_confirmation(members: Members) -> Path:
+    kept = {k: content for k, content in members.items() if "confirmation" not in k}
+    return put_together(Path("x.zip"), kept)
+
+
+def undeclared_confirmation(members: Members) -> Path:
+    value = json.loads(members["manifest.json"])
+    del value["counts"]["confirmation"]
+    value["format"] = 1
+    return put_together(Path("x.zip"), members | {"manifest.json": json.dumps(value).encode()})
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (confirmation(b'"s/confirm"', b'"t/confirm"'), "the confirmation of 's' is required"),
+        (confirmation(b'confirms": "s"', b'confirms": "t"'), "the confirmation of 's' is req"),
+        (confirmation(b"a" * 32, b"b" * 32), "the confirmation of 's' is required"),
+        (confirmation(b'"cvfp_opt:study"', b'"note"'), "a confirmation with a record"),
+        (confirmation(b'"changes": {}', b'"changes": []'), "confirmation.json, user_attrs, 'cvf"),
+        (confirmation(b'"trial": 0', b'"trial": -1'), "a whole number from 0"),
+        (confirmation(b'"seed": 0, "changes"', b'"seed": "x", "changes"', "jsonl"), "line 1"),
+        (missing_confirmation, "'confirmation.json' is not one of an export's"),
+        (undeclared_confirmation, "'confirmation.json' is not one of an export's"),
+    ],
+)
+def test_a_confirmation_of_something_else_is_refused(
+    build: Callable[[Members], Path], message: str
+) -> None:
+    path = build(take_apart(export_confirmed()))
+    with pytest.raises(ArchiveError) as refused, Archive.open(path):
+        pass
+    assert message in str(refused.value)
 
 
 @settings(
@@ -106,9 +164,6 @@ def test_an_artifact_that_changes_after_the_check_is_noticed() -> None:
             file.write(b"C")
         with pytest.raises(ArchiveError, match="damaged"):
             reader.read()
-
-
-Members = dict[str, bytes]
 
 
 def damaged_member(members: Members) -> Path:
@@ -287,8 +342,8 @@ HOSTILE = [
     (overlapping, "its members overlap; refused as a zip bomb"),
     (exotic_compression, "not compressed as an export is"),
     (encrypted, "encrypted"),
-    (manifest(format=2), "written by a newer cvfp-opt (archive format 2"),
-    (manifest(format="1"), "a whole number from 1 to 1 is required"),
+    (manifest(format=3), "written by a newer cvfp-opt (archive format 3"),
+    (manifest(format="1"), "a whole number from 1 to 2 is required"),
     (manifest(kind="something else"), "not an export of cvfp-opt"),
     (manifest(counts={"trials": {}, "mirrors": {}, "artifacts": 0}), "is not one of an export's"),
     (manifest(study={"name": "t", "uuid": "a" * 32}), "the study is not the one described"),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from archives import export, put_together, take_apart
+from archives import export_confirmed, put_together, take_apart
 from dumps import JSON
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,14 +21,14 @@ EXAMPLES = settings(
     max_examples=25,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-ALL = {"s", "s/pareto"}
+ALL = {"s", "s/pareto", "s/confirm"}
 
 
 class Importer:
     """Imports into one database, and sees to it that it is all or nothing."""
 
     def __init__(self, folder: Path, store: Store) -> None:
-        self.good = export(folder / "good.zip")
+        self.good = export_confirmed(folder / "good.zip")
         self.members = take_apart(self.good)
         self.path = folder / "x.zip"
         self._folder, self._store = folder, store
@@ -44,7 +44,7 @@ class Importer:
             assert self._files() == before
         else:
             studies = self._studies()
-            assert len(studies) == 2
+            assert len(studies) == 3
             for study_id in studies.values():
                 self._store.storage.delete_study(study_id)
             new = self._files() - before

@@ -5,17 +5,18 @@ from typing import Any
 
 import pytest
 from archives import Artifacts, account
-from dumps import own_study, own_trial, record, studies
+from dumps import confirmed, own_study, own_trial, record, studies
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
 from cvfp_opt.errors import StudyError
 from cvfp_opt.store.births import BIRTH, Birth
+from cvfp_opt.store.confirming import ARMS
 from cvfp_opt.store.mirrors import SOURCE_TRIAL
 from cvfp_opt.store.moving.dump import Dump, TrialDump
 from cvfp_opt.store.moving.merge import MERGED_FROM, Merged, Source, merge
-from cvfp_opt.store.records import STUDY
+from cvfp_opt.store.records import CONFIRMS, STUDY
 
 WAITING = TrialState.WAITING
 
@@ -54,6 +55,28 @@ def test_the_first_keeps_its_numbers_and_the_others_follow_in_their_order() -> N
         ({0: 4}, {}),
     ]
     assert result.conflicts == []
+
+
+def test_the_first_one_s_confirmation_is_kept_the_others_are_told_of() -> None:
+    first = confirmed(own_study(own_trial(0)))
+    other = confirmed(own_study(born(0, "b"), of=record(seed=1, uuid="b" * 32)))
+    result = merged(first, other)
+    kept, study = result.dump.confirmation, result.dump.study
+    assert kept is not None
+    assert first.confirmation is not None
+    assert study.record is not None
+    assert kept.trials == first.confirmation.trials
+    assert kept.name == "joined/confirm"
+    arms, before = (json.loads(one.user_attrs[ARMS]) for one in (kept, first.confirmation))
+    assert arms == before | {"uuid": study.record.identity}
+    assert arms["arms"][0]["key"] == result.dump.study.trials[0].system_attr(BIRTH)["uuid"]
+    assert json.loads(kept.user_attrs[CONFIRMS]) == "joined"
+    assert kept.record is not None
+    assert kept.record.identity not in ("c" * 32, study.record.identity)
+    assert result.unconfirmed == ["B"]
+    swapped = merged(own_study(born(0, "b"), of=record(seed=1, uuid="b" * 32)), first)
+    assert swapped.dump.confirmation is None
+    assert swapped.unconfirmed == ["B"]
 
 
 def test_copies_of_one_study_that_went_on_apart() -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
-from archives import Artifacts, export, with_artifacts
-from dumps import own_study, own_trial, record
+from archives import Artifacts, account, export, with_artifacts
+from dumps import confirmed, own_study, own_trial, record
 from optuna.study import StudyDirection
+from optuna.trial import TrialState
 
 from cvfp_opt.errors import ArchiveError, CvfpOptError, StorageError, StudyError
 from cvfp_opt.store.artifacts.folder import FolderStore
@@ -26,6 +27,8 @@ from cvfp_opt.store.moving.moves import (
     merge_studies,
     open_source,
 )
+
+WAITING = TrialState.WAITING
 
 
 @pytest.fixture
@@ -54,6 +57,41 @@ def test_a_study_goes_to_any_database_and_back(here: Place, location: Location) 
     export_study(there, "t", Path("t.zip"))
     with pytest.raises(StudyError, match="has this study already, as 's'"):
         import_study(Path("t.zip"), None, back)
+
+
+def test_the_confirmation_goes_along_all_or_nothing(
+    location: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dump, artifacts = with_artifacts()
+    runs = (
+        own_trial(0, birth=("e", 0, 2**31), system_attrs=account("2f-run")),
+        own_trial(1, birth=("f", 0, 2**31), state=WAITING, system_attrs=account("3f-1")),
+    )
+    whole = confirmed(dump, *runs)
+    artifacts |= {"2f-run": b"run", "3f-1": b"checkpoint"}
+    here = Place(location=resolve_location("here.db"), artifacts="here")
+    here.load(whole, artifacts)
+    there = Place(location=location, artifacts="there")
+    assert copy_study(here, "s", there, "t").dump == whole.renamed("t") == there.read("t")
+    assert files("there") == artifacts
+    with pytest.raises(StudyError, match="is the confirmation of 't' and goes where"):
+        there.read("t/confirm")
+    export_study(there, "t", Path("t.zip"))
+    back = Place(location=resolve_location("back.db"), artifacts="back")
+    back.load(own_study(own_trial(0), name="s/confirm", of=record(uuid="b" * 32)), Artifacts())
+    with pytest.raises(StudyError, match="there is another study named 's/confirm'"):
+        import_study(Path("t.zip"), "s", back)
+    assert files("back") == {}
+    assert import_study(Path("t.zip"), "u", back).dump == whole.renamed("u") == back.read("u")
+    assert files("back") == artifacts
+
+
+def test_a_confirmation_of_another_study_stays_where_it_is(here: Place) -> None:
+    """Of one that was deleted by another program, and whose name was used again."""
+    other = confirmed(own_study(own_trial(0), of=record(uuid="b" * 32))).confirmation
+    assert other is not None
+    here.load(Dump(study=other), Artifacts())
+    assert here.read("s").confirmation is None
 
 
 def test_a_study_that_is_not_written_leaves_no_artifacts(here: Place) -> None:
