@@ -12,9 +12,12 @@ import click
 from cvfp_opt.cli.options import artifacts_option, storage_option, study_name_option
 
 if TYPE_CHECKING:
+    from optuna import Study
+
     from cvfp_opt.report.dashboard.server import Address
     from cvfp_opt.store.dashboard_token import Token
     from cvfp_opt.store.database.location import Location
+    from cvfp_opt.store.database.storage import Store
 
 
 @click.command(epilog="Example: cvfp-opt dashboard --study-name quick --read-only")
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
     help="0 for any that is free.",
 )
 @click.option("--read-only", is_flag=True, help="Let nobody change anything.")
-@click.option("--refresh", is_flag=True, help="Write notes and figures anew, then serve.")
+@click.option("--refresh", is_flag=True, help="Write notes, figures and curves anew, then serve.")
 @click.option("--new-token", is_flag=True, help="Make another token; the one before is void.")
 def dashboard(
     study_name: str | None,
@@ -63,7 +66,7 @@ def dashboard(
     with open_for_reading(location) as store:  # refuses what is no study database
         opening = Opening.of(store, study_name)
     if refresh:
-        _refresh(location, study_name)
+        _refresh(location, study_name, artifacts)
     open_store = open_for_reading if read_only else open_for_search
     with open_store(location) as store, _stopping() as signals:
         token, shown = _token(location, address, new_token)
@@ -78,15 +81,23 @@ def dashboard(
     sys.exit(128 + signals[0] if signals else 0)
 
 
-def _refresh(location: "Location", study_name: str | None) -> None:
-    """Write the page of a study, or of all of ours."""
-    from cvfp_opt.report.dashboard.page import refresh
+def _refresh(location: "Location", study_name: str | None, artifacts: str | None) -> None:
+    """Write the page of a study, or of all of ours, and the curves that their trials lack."""
+    from cvfp_opt.report.dashboard.page import leave_missing_curves, refresh
+    from cvfp_opt.store.artifacts.stores import open_artifacts
     from cvfp_opt.store.database.storage import open_for_search
     from cvfp_opt.store.studies import load_study, study_names
 
-    with open_for_search(location) as store:
-        for name in [study_name] if study_name else study_names(store):
-            refresh(store, load_study(store, name), _tell)
+    def leave_curves(store: "Store", study: "Study") -> None:
+        leave_missing_curves(store, study, open_artifacts(location, artifacts))
+
+    def write_page(store: "Store", study: "Study") -> None:
+        refresh(store, study, _tell)
+
+    for write in (leave_curves, write_page):
+        with open_for_search(location) as store:  # each one anew: it reads ended trials once
+            for name in [study_name] if study_name else study_names(store):
+                write(store, load_study(store, name))
 
 
 def _token(location: "Location", address: "Address", new: bool) -> "tuple[Token | None, str]":

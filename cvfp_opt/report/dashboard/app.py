@@ -13,6 +13,7 @@ from cvfp_opt.errors import StudyError
 from cvfp_opt.report.dashboard.artifacts import NamedArtifacts
 from cvfp_opt.report.dashboard.gate import Gate, Rules
 from cvfp_opt.report.dashboard.server import Address
+from cvfp_opt.report.dashboard.style import Styled
 from cvfp_opt.store.artifacts.stores import ArtifactStore
 from cvfp_opt.store.bug_log import write_bug_log
 from cvfp_opt.store.dashboard_token import Token
@@ -80,7 +81,7 @@ def make_app(
     logger = logging.getLogger("optuna_dashboard")
     logger.handlers = [_Lines(notify)]
     logger.propagate = False
-    return Gate(app, rules, failed)
+    return Gate(Styled(app), rules, failed)
 
 
 def host_names(address: Address) -> frozenset[str]:

@@ -11,6 +11,7 @@ from serving import Client, Serve, Site
 from cvfp_opt.report.dashboard.gate import host_name
 from cvfp_opt.report.dashboard.server import MAX_BODY
 from cvfp_opt.report.dashboard.sessions import MAX_SESSIONS, Sessions
+from cvfp_opt.report.dashboard.style import RULES
 from cvfp_opt.store.dashboard_token import Token, make_token
 
 DELETE = {"remove_associated_artifacts": False}
@@ -46,6 +47,14 @@ def test_every_answer_has_the_headers(reader: Client, target: str) -> None:
     assert headers["cross-origin-resource-policy"] == "same-origin"
     assert "access-control-allow-origin" not in headers
     assert "server" not in headers
+
+
+def test_its_page_is_whole_and_has_our_rules_of_style(reader: Client) -> None:
+    answer = reader.ask("/dashboard/studies/1", range="bytes=0-9")
+    assert answer.status == 200
+    assert answer.body.count(RULES) == 1
+    assert answer.body.rstrip().endswith(b"</html>")
+    assert RULES not in reader.ask("/api/studies/1").body
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "TRACE", "MOVE"])
