@@ -3,7 +3,7 @@
 import http.client
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,13 +113,18 @@ class Site:
         return FolderStore(self.location.file.parent / "artifacts")
 
     def serve(
-        self, *, read_only: bool = False, token: Token | None = None, host: str = "127.0.0.1"
+        self,
+        *,
+        read_only: bool = False,
+        token: Token | None = None,
+        host: str = "127.0.0.1",
+        other_names: Sequence[str] = (),
     ) -> Client:
         """A server in a thread; ``client.server.stop()`` ends it."""
         said: list[str] = []
         address = Address(host=host, port=0)
         opening = Opening.of(self.store, None)
-        rules = make_rules(address, opening, token, read_only=read_only)
+        rules = make_rules(address, opening, token, read_only=read_only, other_names=other_names)
         server = Server(make_app(self.store, self.artifacts, rules, said.append), address)
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()

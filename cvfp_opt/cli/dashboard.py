@@ -14,7 +14,6 @@ from cvfp_opt.cli.options import artifacts_option, storage_option, study_name_op
 if TYPE_CHECKING:
     from optuna import Study
 
-    from cvfp_opt.report.dashboard.server import Address
     from cvfp_opt.store.dashboard_token import Token
     from cvfp_opt.store.database.location import Location
     from cvfp_opt.store.database.storage import Store
@@ -37,6 +36,14 @@ if TYPE_CHECKING:
     show_default=True,
     help="0 for any that is free.",
 )
+@click.option(
+    "--allow-host",
+    "allowed_hosts",
+    metavar="NAME",
+    multiple=True,
+    help="Another name that browsers ask for it by, a proxy's for instance; then the token is "
+    "asked for. May be repeated.",
+)
 @click.option("--read-only", is_flag=True, help="Let nobody change anything.")
 @click.option("--refresh", is_flag=True, help="Write notes, figures and curves anew, then serve.")
 @click.option("--new-token", is_flag=True, help="Make another token; the one before is void.")
@@ -46,6 +53,7 @@ def dashboard(
     artifacts: str | None,
     host: str,
     port: int,
+    allowed_hosts: tuple[str, ...],
     read_only: bool,
     refresh: bool,
     new_token: bool,
@@ -69,8 +77,8 @@ def dashboard(
         _refresh(location, study_name, artifacts)
     open_store = open_for_reading if read_only else open_for_search
     with open_store(location) as store, _stopping() as signals:
-        token, shown = _token(location, address, new_token)
-        rules = make_rules(address, opening, token, read_only=read_only)
+        token, shown = _token(location, new_token, open=address.is_local and not allowed_hosts)
+        rules = make_rules(address, opening, token, read_only=read_only, other_names=allowed_hosts)
         app = make_app(store, open_artifacts(location, artifacts), rules, _tell)
         server = Server(app, address)
         url = f"http://{printed_host(host)}:{server.port}{opening.path}"
@@ -100,15 +108,16 @@ def _refresh(location: "Location", study_name: str | None, artifacts: str | None
                 write(store, load_study(store, name))
 
 
-def _token(location: "Location", address: "Address", new: bool) -> "tuple[Token | None, str]":
-    """What has to be shown, and its text if it was made just now."""
+def _token(location: "Location", new: bool, *, open: bool) -> "tuple[Token | None, str]":
+    """What has to be shown, and its text if it was made just now; nothing if it is open."""
     from cvfp_opt.report.tables import moment
     from cvfp_opt.store.dashboard_token import load_token, make_token, token_path
 
-    if address.is_local:
+    if open:
         if new:
             raise click.UsageError(
-                "--new-token: is for a --host beyond this machine; here no token is asked for"
+                "--new-token: is for --allow-host and a --host beyond this machine; here no token "
+                "is asked for"
             )
         return None, ""
     path = token_path(location)

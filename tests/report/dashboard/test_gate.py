@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from serving import Client, Serve, Site
 
+from cvfp_opt.errors import ServerError
 from cvfp_opt.report.dashboard.gate import host_name
 from cvfp_opt.report.dashboard.server import MAX_BODY
 from cvfp_opt.report.dashboard.sessions import MAX_SESSIONS, Sessions
@@ -98,6 +99,25 @@ def test_another_host_is_refused(reader: Client, host: str) -> None:
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1234", "127.0.0.1:9", "[::1]:8080"])
 def test_its_own_names_and_addresses_are_answered(reader: Client, host: str) -> None:
     assert reader.ask("/api/studies", host=host).status == 200
+
+
+def test_other_names_may_be_allowed(serve: Serve) -> None:
+    client = serve(other_names=["Lab.example", "[fe80::1]"])
+    for host in ("lab.example", "LAB.example:443", "127.0.0.1"):
+        assert client.ask("/api/studies", host=host).status == 200
+    note = {"version": 1, "body": "x"}
+    own = {"host": "lab.example", "origin": "https://lab.example"}
+    assert client.change("/api/studies/1/note", "PUT", note, **own).status == 204
+    for host in ("example", "x.lab.example", "lab.example.evil.example"):
+        answer = client.ask("/api/studies", host=host)
+        assert answer.status == 421
+        assert b"--allow-host" in answer.body
+
+
+@pytest.mark.parametrize("name", ["", "http://lab.example", "lab.example:80", "*", "a b", "lab/x"])
+def test_what_is_no_name_of_a_host_is_refused(serve: Serve, name: str) -> None:
+    with pytest.raises(ServerError, match=f"^--allow-host {re.escape(name)}: "):
+        serve(other_names=[name])
 
 
 def test_nonsense_is_no_host() -> None:
