@@ -8,6 +8,7 @@ from claiming import Workers, take
 from serving import NAME, Serve, Site
 
 from cvfp_opt.store.artifacts.left import SVG, File, leave_curves, name_artifacts
+from cvfp_opt.store.database.storage import open_for_search
 from cvfp_opt.store.records import CONFIRMS
 from cvfp_opt.store.studies import summarize
 
@@ -37,6 +38,8 @@ def test_a_study_is_deleted_with_what_belongs_to_it(
     serve: Serve, site: Site, removing: bool
 ) -> None:
     keep_a_file(site)
+    site.artifacts.write("beef", io.BytesIO(b"uploaded to the study's own page"))
+    site.store.storage.set_study_system_attr(site.study._study_id, "artifacts:beef", "{}")
     site.artifacts.write("dead-beef", io.BytesIO(b"another database's"))
     belonging = linked(site)
     assert names(site) == belonging
@@ -46,9 +49,10 @@ def test_a_study_is_deleted_with_what_belongs_to_it(
     assert client.change("/api/studies/1", "DELETE", value).status == 204
     assert names(site) == set()
     assert summarize(site.store) == []
-    assert len(list(site.artifacts.folder.iterdir())) == (1 if removing else 2)
+    assert len(list(site.artifacts.folder.iterdir())) == (1 if removing else 3)
     # the next one, which SQLite gives the same number, is not taken for it
-    site.store.storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], "next")
+    with open_for_search(site.location) as other:
+        optuna.create_study(study_name="next", storage=other.storage)
     assert client.ask("/api/studies/1").json["trials"] == []
     assert client.change("/api/studies/99", "DELETE", {}).status == 404
 
