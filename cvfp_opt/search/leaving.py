@@ -5,12 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from cvfp_opt.errors import StorageError
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.report.dashboard.curves import files_of
 from cvfp_opt.store.artifacts.left import Networks, leave_curves
 from cvfp_opt.store.artifacts.stores import ArtifactStore
-from cvfp_opt.store.database.retry import DATABASE_ERRORS
 from cvfp_opt.store.records import TrialRecord
 
 # Curves may take a hundredth of a worker's time: the next ones are written so many times later as
@@ -85,7 +83,7 @@ class Leaving:
     def _tried(self, leave: Callable[[], dict[str, str]]) -> dict[str, str]:
         try:
             return leave()
-        except (StorageError, OSError, ValueError, *DATABASE_ERRORS) as error:
+        except Exception as error:  # whatever it is, the trial's result is worth more
             if not self._told:
                 self.notify(f"a trial's curves or network can't be kept: {error}")
             self._told = True

@@ -63,7 +63,7 @@ def refresh(
         _note(page, study_note(summary, store.location.option, mirrors))
         for name, drawing in chosen.items():
             _figure(page, name, drawing, summary, notify)
-        _trial_notes(page, summary, trials)
+        _trial_notes(page, summary, trials, notify)
 
     write_page(store, study, compose, started=started, ended=ended)
     for mirror in MIRRORS:
@@ -115,7 +115,12 @@ def _note(page: optuna.Study, note: str) -> None:
         save_note(page, whole)
 
 
-def _trial_notes(page: optuna.Study, summary: Summary, trials: Sequence[FrozenTrial]) -> None:
+def _trial_notes(
+    page: optuna.Study,
+    summary: Summary,
+    trials: Sequence[FrozenTrial],
+    notify: Callable[[str], None],
+) -> None:
     """A note on each ended trial that has none: what has ended stays as it is."""
     known = {trial.number: trial for trial in trials}
     noted = noted_trials(page)
@@ -127,7 +132,12 @@ def _trial_notes(page: optuna.Study, summary: Summary, trials: Sequence[FrozenTr
         if len(noted) < MAX_TRIAL_NOTES or record.number in best:
             picture = picture_id(trial.system_attrs)
             path = f"/artifacts/{page._study_id}/{trial._trial_id}/{picture}" if picture else ""
-            put_trial_note(page, trial._trial_id, trial_note(summary, record, path))
+            try:
+                note = trial_note(summary, record, path)
+            except Exception as error:  # a note is not worth a search
+                notify(f"trial {record.number} has no note: {type(error).__name__}: {error}")
+                continue
+            put_trial_note(page, trial._trial_id, note)
             noted.add(trial._trial_id)
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import known_studies
 import optuna
 import pytest
 from known_studies import EVIL, complete
@@ -10,6 +11,7 @@ from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
 from optuna_dashboard._note import get_note_from_system_attrs
 from serving import NAME, Site
 
+from cvfp_opt.report.dashboard import trial_notes
 from cvfp_opt.report.dashboard.markdown import code, plain
 from cvfp_opt.report.dashboard.notes import BORDER
 from cvfp_opt.report.dashboard.page import (
@@ -111,6 +113,7 @@ def test_a_figure_that_fails_is_left_out_and_told_of(site: Site) -> None:
 def test_a_running_search_writes_it_in_turns(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1e9]
     monkeypatch.setattr("cvfp_opt.store.study_page.time.time", lambda: now[0])
+    monkeypatch.setattr("cvfp_opt.store.study_page.TIMES_COST", 0.0)  # the machine may be busy
 
     def after(seconds: float, *, last: bool = False) -> bool:
         """Whether the page is written when one more trial has ended."""
@@ -212,3 +215,21 @@ def test_old_trials_are_given_their_curves_once(site: Site) -> None:
         refresh(store, study, print)
         trial = study.trials[1]
         assert f"(/artifacts/1/{trial._trial_id}/{named[1]})" in trial_note(study, 1)
+
+
+@pytest.mark.parametrize("name", known_studies.STUDIES)
+def test_any_trial_that_has_ended_can_be_noted(name: str) -> None:
+    summary = known_studies.STUDIES[name]()
+    for one in summary.trials[:20]:
+        note = trial_notes.trial_note(summary, one)
+        assert note.startswith(f"**{one.state}")
+        assert "<" not in note
+
+
+def test_a_note_that_fails_is_told_of(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cvfp_opt.report.dashboard.page.trial_note", lambda *words: 1 / 0)
+    said: list[str] = []
+    refresh(site.store, site.study, said.append)
+    assert len(said) == 5
+    assert said[0].endswith("has no note: ZeroDivisionError: division by zero")
+    assert get_note(site.study)
