@@ -15,6 +15,7 @@ from planting import (
     one_checkpoint_left,
     plant_broken_index,
     plant_checkpoint_of_ended,
+    plant_confirmation_of_nothing,
     plant_copy_of_failed,
     plant_dead_lease,
     plant_folder_as_artifact,
@@ -303,6 +304,13 @@ FAULTS = (
         check="mirrors",
         plant=plant_mirror_of_nothing,
         says="study gone/pareto: a mirror with 0 trials of a study that is gone",
+    ),
+    Fault(
+        check="mirrors",
+        plant=plant_confirmation_of_nothing,
+        says="note: study gone/confirm: a confirmation with 0 runs of a study that is gone",
+        repairs=False,
+        harmless=True,
     ),
     Fault(
         check="missing-artifacts",

@@ -20,7 +20,7 @@ from cvfp_opt.store.artifacts.folder import FolderStore
 from cvfp_opt.store.births import BIRTH
 from cvfp_opt.store.claims import fail_trial
 from cvfp_opt.store.leases import FORMER_LEASE, LEASES
-from cvfp_opt.store.records import FORMAT, MIRROR_OF
+from cvfp_opt.store.records import CONFIRMS, FORMAT, MIRROR_OF
 from cvfp_opt.store.rows import INTERMEDIATE, PARAMS, TRIALS, USER_ATTRIBUTES, VALUES
 from cvfp_opt.store.unsent import FOLDER as UNSENT
 from cvfp_opt.store.unsent import Unsent
@@ -306,6 +306,12 @@ def plant_mirror_of_nothing(site: Site) -> None:
     with site.store() as (store, _):
         mirror = optuna.create_study(study_name="gone/pareto", storage=store.storage)
         mirror.set_user_attr(MIRROR_OF, "gone")
+
+
+def plant_confirmation_of_nothing(site: Site) -> None:
+    with site.store() as (store, _):
+        study = optuna.create_study(study_name="gone/confirm", storage=store.storage)
+        study.set_user_attr(CONFIRMS, "gone")
 
 
 def name_artifact(number: int, artifact_id: str) -> Callable[[Site], None]:

@@ -3,7 +3,7 @@
 import http.client
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from cvfp_opt.report.dashboard.app import Opening, make_app, make_rules
 from cvfp_opt.report.dashboard.server import Address, Server
 from cvfp_opt.store.artifacts.folder import FolderStore
+from cvfp_opt.store.artifacts.stores import ArtifactStore
 from cvfp_opt.store.dashboard_token import Token
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import Store
@@ -107,20 +108,32 @@ class Site:
     location: Location
     store: Store
     study: optuna.Study
+    stored: ArtifactStore | None = None  # where artifacts are, if not beside the file
+
+    @classmethod
+    def filled(cls, location: Location, store: Store) -> "Site":
+        """With a study and its mirrors."""
+        return cls(location, store, fill(store))
 
     @property
     def artifacts(self) -> FolderStore:
         return FolderStore(self.location.file.parent / "artifacts")
 
     def serve(
-        self, *, read_only: bool = False, token: Token | None = None, host: str = "127.0.0.1"
+        self,
+        *,
+        read_only: bool = False,
+        token: Token | None = None,
+        host: str = "127.0.0.1",
+        other_names: Sequence[str] = (),
     ) -> Client:
         """A server in a thread; ``client.server.stop()`` ends it."""
         said: list[str] = []
         address = Address(host=host, port=0)
         opening = Opening.of(self.store, None)
-        rules = make_rules(address, opening, token, read_only=read_only)
-        server = Server(make_app(self.store, self.artifacts, rules, said.append), address)
+        rules = make_rules(address, opening, token, read_only=read_only, other_names=other_names)
+        stored = self.stored or self.artifacts
+        server = Server(make_app(self.store, stored, rules, said.append), address)
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
         return Client(server.port, server, thread, said)

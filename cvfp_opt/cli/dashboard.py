@@ -12,9 +12,11 @@ import click
 from cvfp_opt.cli.options import artifacts_option, storage_option, study_name_option
 
 if TYPE_CHECKING:
-    from cvfp_opt.report.dashboard.server import Address
+    from optuna import Study
+
     from cvfp_opt.store.dashboard_token import Token
     from cvfp_opt.store.database.location import Location
+    from cvfp_opt.store.database.storage import Store
 
 
 @click.command(epilog="Example: cvfp-opt dashboard --study-name quick --read-only")
@@ -34,8 +36,16 @@ if TYPE_CHECKING:
     show_default=True,
     help="0 for any that is free.",
 )
+@click.option(
+    "--allow-host",
+    "allowed_hosts",
+    metavar="NAME",
+    multiple=True,
+    help="Another name that browsers ask for it by, a proxy's for instance; then the token is "
+    "asked for. May be repeated.",
+)
 @click.option("--read-only", is_flag=True, help="Let nobody change anything.")
-@click.option("--refresh", is_flag=True, help="Write notes and figures anew, then serve.")
+@click.option("--refresh", is_flag=True, help="Write notes, figures and curves anew, then serve.")
 @click.option("--new-token", is_flag=True, help="Make another token; the one before is void.")
 def dashboard(
     study_name: str | None,
@@ -43,6 +53,7 @@ def dashboard(
     artifacts: str | None,
     host: str,
     port: int,
+    allowed_hosts: tuple[str, ...],
     read_only: bool,
     refresh: bool,
     new_token: bool,
@@ -63,11 +74,11 @@ def dashboard(
     with open_for_reading(location) as store:  # refuses what is no study database
         opening = Opening.of(store, study_name)
     if refresh:
-        _refresh(location, study_name)
+        _refresh(location, study_name, artifacts)
     open_store = open_for_reading if read_only else open_for_search
     with open_store(location) as store, _stopping() as signals:
-        token, shown = _token(location, address, new_token)
-        rules = make_rules(address, opening, token, read_only=read_only)
+        token, shown = _token(location, new_token, open=address.is_local and not allowed_hosts)
+        rules = make_rules(address, opening, token, read_only=read_only, other_names=allowed_hosts)
         app = make_app(store, open_artifacts(location, artifacts), rules, _tell)
         server = Server(app, address)
         url = f"http://{printed_host(host)}:{server.port}{opening.path}"
@@ -78,26 +89,35 @@ def dashboard(
     sys.exit(128 + signals[0] if signals else 0)
 
 
-def _refresh(location: "Location", study_name: str | None) -> None:
-    """Write the page of a study, or of all of ours."""
-    from cvfp_opt.report.dashboard.page import refresh
+def _refresh(location: "Location", study_name: str | None, artifacts: str | None) -> None:
+    """Write the page of a study, or of all of ours, and the curves that their trials lack."""
+    from cvfp_opt.report.dashboard.page import leave_missing_curves, refresh
+    from cvfp_opt.store.artifacts.stores import open_artifacts
     from cvfp_opt.store.database.storage import open_for_search
     from cvfp_opt.store.studies import load_study, study_names
 
-    with open_for_search(location) as store:
-        for name in [study_name] if study_name else study_names(store):
-            refresh(store, load_study(store, name), _tell)
+    def leave_curves(store: "Store", study: "Study") -> None:
+        leave_missing_curves(store, study, open_artifacts(location, artifacts))
+
+    def write_page(store: "Store", study: "Study") -> None:
+        refresh(store, study, _tell)
+
+    for write in (leave_curves, write_page):
+        with open_for_search(location) as store:  # each one anew: it reads ended trials once
+            for name in [study_name] if study_name else study_names(store):
+                write(store, load_study(store, name))
 
 
-def _token(location: "Location", address: "Address", new: bool) -> "tuple[Token | None, str]":
-    """What has to be shown, and its text if it was made just now."""
+def _token(location: "Location", new: bool, *, open: bool) -> "tuple[Token | None, str]":
+    """What has to be shown, and its text if it was made just now; nothing if it is open."""
     from cvfp_opt.report.tables import moment
     from cvfp_opt.store.dashboard_token import load_token, make_token, token_path
 
-    if address.is_local:
+    if open:
         if new:
             raise click.UsageError(
-                "--new-token: is for a --host beyond this machine; here no token is asked for"
+                "--new-token: is for --allow-host and a --host beyond this machine; here no token "
+                "is asked for"
             )
         return None, ""
     path = token_path(location)

@@ -26,6 +26,10 @@ def never(metrics: IterationMetrics) -> bool:
     return False
 
 
+def forget(network: ContextNetwork) -> None:
+    """Keep nothing of it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Objective:
     """Trains the CVFP model at a point of the search space.
@@ -96,9 +100,16 @@ class Objective:
         keeper: Keeper = NOTHING,
         *,
         seed: int | None = None,
+        trained: Callable[[ContextNetwork], None] = forget,
     ) -> TrainingResult:
-        """Train a trial, see ``prepare`` and ``Trainer``; same arguments give the same bits."""
+        """Train a trial, see ``prepare`` and ``Trainer``; same arguments give the same bits.
+
+        Args:
+            trained: given the network as training left it.
+        """
         trainer = TRAINERS[self.definition.training.trainer]
         run = self.prepare(params, number, seed=seed)
         with self.place() as compute:
-            return trainer(replace(run, compute=compute), observe, should_prune, keeper)
+            result = trainer(replace(run, compute=compute), observe, should_prune, keeper)
+        trained(run.network)
+        return result

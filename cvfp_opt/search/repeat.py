@@ -1,4 +1,4 @@
-"""A trial trained again from its record alone: of finished trials no weights are kept."""
+"""A trial trained again from its record alone: the weights of most finished trials are gone."""
 
 from dataclasses import dataclass
 from typing import Any

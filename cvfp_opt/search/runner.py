@@ -9,17 +9,20 @@ from functools import cached_property
 from typing import Any
 
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from cvfp_opt.errors import CvfpOptError, SearchError, StorageError
+from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.report.dashboard.page import keep_current
 from cvfp_opt.search.claimed import open_trial
 from cvfp_opt.search.drift import changed
+from cvfp_opt.search.leaving import Leaving
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.observer import SearchObserver
 from cvfp_opt.search.reporting import Checkpointing, Reporter
 from cvfp_opt.search.stopping import SearchStopped, Stop
 from cvfp_opt.search.trial_keeper import TrialKeeper
+from cvfp_opt.store.artifacts.left import Networks
 from cvfp_opt.store.claims import Claims, Nothing
 from cvfp_opt.store.database.retry import DATABASE_ERRORS, Patience, passes
 from cvfp_opt.store.database.storage import Store
@@ -200,6 +203,7 @@ class Search:
         definition = self.objective.definition
         reporter = Reporter(trial, hold, definition, self.observer, self.stop)
         keeper = self.checkpoints.keeper(hold, self.objective, reporter.register, self.observer)
+        networks: list[ContextNetwork] = []
         try:
             params = self._patiently(lambda: self._suggest(trial, hold))
             self.observer.trial_started(hold.held.number, params)
@@ -210,6 +214,7 @@ class Search:
                 reporter.should_prune,
                 keeper,
                 seed=birth.seed,
+                trained=networks.append,
             )
             self._write(trial, hold, result, asking_seconds + reporter.seconds)
         except (SearchStopped, KeyboardInterrupt):
@@ -225,7 +230,10 @@ class Search:
             write_attributes(trial, status="error", reason=reason, environment=self._told(hold))
             self._finish(trial, hold, keeper, TrialState.FAIL, None)
         else:
-            self._finish(trial, hold, keeper, _STATES[result.status], self._values(result))
+            state = _STATES[result.status]
+            if state is TrialState.COMPLETE:
+                self._leave_network(hold, networks[0], params, result)
+            self._finish(trial, hold, keeper, state, self._values(result))
 
     def _suggest(self, trial: optuna.Trial, hold: Hold) -> dict[str, Any]:
         params = self.objective.definition.space.suggest(trial)
@@ -245,6 +253,7 @@ class Search:
         if state is TrialState.PRUNED and frozen.last_step is not None:
             values = [frozen.intermediate_values[frozen.last_step]]  # as Optuna's ``tell`` does
         self.study.sampler.after_trial(self.study, frozen, state, values)
+        self._leave_curves(hold, frozen)
         try:
             self._patiently(lambda: hold.finish(state, values, keeper.attributes))
         except DATABASE_ERRORS as error:
@@ -257,6 +266,37 @@ class Search:
                 "the same command, typed here when the database is back, writes it there first"
             ) from error
         keeper.remove()
+        if state is TrialState.COMPLETE:
+            self._leaving.thin(self._networks)
+
+    def _leave_curves(self, hold: Hold, frozen: FrozenTrial) -> None:
+        """Before the trial ends: afterwards dashboards that have seen it don't look again."""
+        record = TrialRecord(
+            number=hold.held.number,
+            state="running",
+            iterations=hold.reported.user_attrs.get("iterations")
+            or frozen.user_attrs.get("iterations", []),
+        )
+        hold.reported.system_attrs.update(self._leaving.curves(hold.held.birth.uuid, record))
+
+    def _leave_network(
+        self,
+        hold: Hold,
+        network: ContextNetwork,
+        params: Mapping[str, Any],
+        result: TrainingResult,
+    ) -> None:
+        scored = self.objective.definition.objective.scored(result)
+        if scored is None:
+            return
+        birth = hold.held.birth
+        values = {
+            "trial": birth.to_dict(),
+            "definition": self.objective.definition.at(params).to_dict(),
+            "weights_digest": result.weights_digest,
+        }
+        named = self._leaving.network(self._networks, birth.uuid, scored.score, network, values)
+        hold.reported.system_attrs.update(named)
 
     def _give_back(self, hold: Hold) -> None:
         # a database that is away learns it from the lease
@@ -305,6 +345,16 @@ class Search:
         self._patiently(self._mirrors.sync)
         with suppress(*DATABASE_ERRORS):  # a page is worth neither waiting nor an end
             keep_current(self.store, self.study, last=last)
+
+    @cached_property
+    def _leaving(self) -> Leaving:
+        return Leaving(artifacts=self.checkpoints.artifacts, notify=self.observer.notice)
+
+    @cached_property
+    def _networks(self) -> Networks:
+        return Networks(
+            store=self.store, artifacts=self.checkpoints.artifacts, study_id=self.study._study_id
+        )
 
     @cached_property
     def _follower(self) -> Follower:

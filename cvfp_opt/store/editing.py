@@ -19,6 +19,7 @@ from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.leases import LEASES, Lease, read_leases
 from cvfp_opt.store.mirrors import MIRRORS
+from cvfp_opt.store.moving.tables import STUDY_SYSTEM_ATTRIBUTES
 from cvfp_opt.store.records import CONFIRMS, MIRROR_OF
 from cvfp_opt.store.rows import STUDIES, SYSTEM_ATTRIBUTES, TRIALS, lock_study
 from cvfp_opt.store.studies import has_study, load_study
@@ -46,12 +47,13 @@ def linked_names(store: Store, name: str, *keys: str) -> list[str]:
 
 
 def delete_study(
-    store: Store, name: str, artifacts: ArtifactStore, *, force: bool = False
+    store: Store, name: str, artifacts: ArtifactStore | None, *, force: bool = False
 ) -> None:
     """Delete a study with what is linked to it and leases, all or nothing; then its artifacts.
 
     Args:
-        artifacts: of the database; those that another study names too are kept.
+        artifacts: of the database; those that another study names too are kept, and with None
+            all of them.
         force: even if workers run it; they stop with an error.
 
     Raises:
@@ -68,17 +70,20 @@ def delete_study(
             before = _artifacts(connection)
             _delete_rows(connection, names)
             left = before - _artifacts(connection)
+    if artifacts is None:
+        return
     for artifact_id in left:
         with suppress(ArtifactNotFound):
             artifacts.remove(artifact_id)
 
 
 def _artifacts(connection: Connection) -> set[str]:
-    """The ids of all artifacts that trials of any study name."""
-    keys = connection.scalars(
-        select(SYSTEM_ATTRIBUTES.c.key).where(SYSTEM_ATTRIBUTES.c.key.startswith(ATTRIBUTE))
-    )
-    return {key.removeprefix(ATTRIBUTE) for key in keys}
+    """The ids of all artifacts that any study or trial names."""
+    found = set()
+    for table in (SYSTEM_ATTRIBUTES, STUDY_SYSTEM_ATTRIBUTES):
+        keys = connection.scalars(select(table.c.key).where(table.c.key.startswith(ATTRIBUTE)))
+        found |= {key.removeprefix(ATTRIBUTE) for key in keys}
+    return found
 
 
 def _delete_rows(connection: Connection, names: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ figure, and its page breaks.
 
 import copy
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -27,6 +28,9 @@ PAGE = "cvfp_opt:page"
 EVERY_SECONDS = 60.0
 # And not before so many times what the last one took: under a hundredth of one worker's time.
 TIMES_COST = 100.0
+
+_TRIAL_NOTE = re.compile(r"dashboard:(\d+):note_")
+_PIECE = 2045  # optuna-dashboard's own
 
 
 def take_turn(store: Store, study: optuna.Study, ended: int, *, last: bool = False) -> bool:
@@ -88,6 +92,32 @@ def write_page(
     with store.engine.begin() as connection:
         lock_study(connection, study_id)
         _put(connection, study_id, kept.changed | {PAGE: turn})
+
+
+def is_trial_note(key: str) -> bool:
+    """Whether a study's system attribute is of a note on one of its trials, which it names by id.
+
+    Ids are a database's own: elsewhere the note would be another trial's.
+    """
+    return _TRIAL_NOTE.match(key) is not None
+
+
+def noted_trials(page: optuna.Study) -> set[int]:
+    """The ids of the trials that have a note, ours or the user's."""
+    keys = page._storage.get_study_system_attrs(page._study_id)
+    return {int(found[1]) for key in keys if (found := _TRIAL_NOTE.match(key))}
+
+
+def put_trial_note(page: optuna.Study, trial_id: int, note: str) -> None:
+    """Write a note on a trial that has none, as optuna-dashboard's ``save_note`` does.
+
+    That one takes a running Trial only.
+    """
+    put = page._storage.set_study_system_attr
+    put(page._study_id, f"dashboard:{trial_id}:note_ver", 1)
+    for place, start in enumerate(range(0, len(note), _PIECE)):
+        key = f"dashboard:{trial_id}:note_str:{place}"
+        put(page._study_id, key, note[start : start + _PIECE])
 
 
 class _Kept:

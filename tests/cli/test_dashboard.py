@@ -72,6 +72,18 @@ def test_other_hosts_need_a_token_that_is_printed_once(
     assert "add --new-token" in refused.err
 
 
+def test_another_name_needs_the_token(
+    run_tiny: Invoke, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_tiny("--timeout", "0")
+    monkeypatch.setattr("waitress.server.BaseWSGIServer.run", lambda self: None)
+    first = invoke("dashboard", "--port", "0", "--allow-host", "lab.example")
+    assert "token, shown this once" in first.out
+    refused = invoke("dashboard", "--port", "0", "--allow-host", "http://lab.example")
+    assert refused.code == 1
+    assert "--allow-host http://lab.example: the name of a host is required" in refused.err
+
+
 def test_what_it_opens_on(
     run_tiny: Invoke, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """The loop: budgets, failures, pruning, divergence, mirrors."""
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import sqlalchemy
 import torch
 from optuna.trial import TrialState
+from safetensors.numpy import load
 from support import TINY
 
 from cvfp_opt.errors import SearchError
@@ -28,6 +30,7 @@ from cvfp_opt.store.records import TrialRecord, trial_records
 from cvfp_opt.store.standing import Standing
 from cvfp_opt.store.studies import study_names
 from cvfp_opt.training.events import Event, IterationFinished
+from cvfp_opt.training.run import weights_digest
 
 
 class Recorder:
@@ -315,3 +318,58 @@ def test_an_objective_gives_the_same_bits_for_the_same_trial(store: Store) -> No
     digests = [objective(parameters, number).weights_digest for number in (1, 1, 2)]
     assert digests[0] == digests[1] == second.user_attrs["environment"]["weights_digest"]
     assert digests[2] != digests[0]
+
+
+def files(trial: optuna.trial.FrozenTrial) -> dict[str, str]:
+    """The ids of a trial's artifacts, by the ends of their names."""
+    metas = [json.loads(v) for k, v in trial.system_attrs.items() if k.startswith("artifacts:")]
+    return {meta["filename"].rpartition(".")[2]: meta["artifact_id"] for meta in metas}
+
+
+def test_a_trial_leaves_its_curves_and_the_best_their_networks(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cvfp_opt.search.leaving.TIMES_COST", 0.0)
+    search = make_search(store)
+    search.run(6)
+    artifacts = search.checkpoints.artifacts
+    with open_for_search(store.location) as fresh:  # the search's own has read ended trials
+        trials = optuna.load_study(study_name="quick", storage=fresh.storage).trials
+    trials.sort(key=lambda trial: -trial.value)
+    kept = [trial for trial in trials if "safetensors" in files(trial)]
+    assert kept == trials[:3]
+    for trial in trials:
+        record = TrialRecord.of(trial)
+        with artifacts.open_reader(files(trial)["csv"]) as file:
+            rows = file.read().decode().splitlines()
+        assert len(rows) == 1 + len(record.iterations)
+        with artifacts.open_reader(files(trial)["svg"]) as file:
+            assert b"convergence, last" in file.read()
+    best = TrialRecord.of(kept[0])
+    network = search.objective.prepare(best.params, 0).network
+    with artifacts.open_reader(files(kept[0])["safetensors"]) as file:
+        weights = load(file.read())
+    network.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
+    assert weights_digest(network) == best.environment["weights_digest"]
+
+
+def test_no_trial_fails_for_its_files(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cvfp_opt.search.leaving.TIMES_COST", 0.0)
+    search = make_search(store)
+    store.location.file.with_name("artifacts").write_text("no folder")
+    search.run(3)
+    assert states(search) == [TrialState.COMPLETE] * 3
+    assert all(not files(trial) for trial in search.study.trials)
+    assert isinstance(search.observer, Recorder)
+    told = [line for line in search.observer.notices if "curves or network" in line]
+    assert len(told) == 1
+    assert "can't be kept: " in told[0]
+
+
+def test_curves_take_a_hundredth_of_the_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cvfp_opt.search.leaving.TIMES_COST", 1e9)
+    search = make_search(store)
+    search.run(3)
+    assert ["csv" in files(trial) for trial in search.study.trials] == [True, False, False]

@@ -3,16 +3,18 @@
 import logging
 import socket
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from optuna_dashboard import wsgi
 
-from cvfp_opt.errors import StudyError
+from cvfp_opt.errors import ServerError, StudyError
 from cvfp_opt.report.dashboard.artifacts import NamedArtifacts
-from cvfp_opt.report.dashboard.gate import Gate, Rules
+from cvfp_opt.report.dashboard.gate import Gate, Rules, host_name
 from cvfp_opt.report.dashboard.server import Address
+from cvfp_opt.report.dashboard.studies import keep_together
+from cvfp_opt.report.dashboard.style import Styled
 from cvfp_opt.store.artifacts.stores import ArtifactStore
 from cvfp_opt.store.bug_log import write_bug_log
 from cvfp_opt.store.dashboard_token import Token
@@ -77,10 +79,11 @@ def make_app(
 
     app = wsgi(store.storage, artifact_store=NamedArtifacts(artifacts, store))
     app.catchall = False  # the gate catches all
+    keep_together(app, store, artifacts, notify)
     logger = logging.getLogger("optuna_dashboard")
     logger.handlers = [_Lines(notify)]
     logger.propagate = False
-    return Gate(app, rules, failed)
+    return Gate(Styled(app), rules, failed)
 
 
 def host_names(address: Address) -> frozenset[str]:
@@ -92,11 +95,34 @@ def host_names(address: Address) -> frozenset[str]:
 
 
 def make_rules(
-    address: Address, opening: Opening, token: Token | None, *, read_only: bool
+    address: Address,
+    opening: Opening,
+    token: Token | None,
+    *,
+    read_only: bool,
+    other_names: Sequence[str] = (),
 ) -> Rules:
-    """The rules of a server that listens at ``address``."""
-    names = host_names(address)
+    """The rules of a server that listens at ``address``.
+
+    Args:
+        address, opening, token, read_only: see Rules.
+        other_names: hosts by which others ask for it, as the user typed them.
+
+    Raises:
+        ServerError: one that is no name of a host.
+    """
+    names = host_names(address) | {_typed_name(name) for name in other_names}
     return Rules(names=names, token=token, read_only=read_only, home=opening.path)
+
+
+def _typed_name(name: str) -> str:
+    found = host_name(name)
+    if not found or found != name.strip("[]").lower():
+        raise ServerError(
+            f"--allow-host {name}: the name of a host is required, as browsers ask for it, "
+            "without http:// and port"
+        )
+    return found
 
 
 class _Lines(logging.Handler):

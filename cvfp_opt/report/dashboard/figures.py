@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 Drawing = Callable[[Summary], "go.Figure"]
 
+# Pixels that a page has for each; what is higher is cut off.
+HEIGHT = 450
 # Keys of report.figures.kinds.KINDS by what stands above each, which is an HTML id: importance and
 # the rest the dashboard draws by itself.
 _SHOWN = {
@@ -25,6 +27,12 @@ def drawings() -> Mapping[str, Drawing]:
     from cvfp_opt.report.figures.kinds import KINDS
 
     def drawing(kind: str) -> Drawing:
-        return lambda summary: KINDS[kind].draw(KINDS[kind].info(summary))
+        def draw(summary: Summary) -> "go.Figure":
+            info = KINDS[kind].info(summary)
+            words = {"columns": 2} if kind == "curves" else {}
+            figure = KINDS[kind].draw(info, **words)
+            return figure.update_layout(height=HEIGHT)
+
+        return draw
 
     return {name: drawing(kind) for name, kind in _SHOWN.items()}

@@ -135,7 +135,10 @@ class Gate:
         if name in self._rules.names or _is_address(name):
             return None
         names = ", ".join(sorted(self._rules.names))
-        text = f"this server answers for {names} and for addresses, not for that host"
+        text = (
+            f"this server answers for {names} and for addresses, not for that host; to allow it, "
+            "start the dashboard with --allow-host"
+        )
         return _Answer(status=HTTPStatus.MISDIRECTED_REQUEST, text=text)
 
     def _wrong_token(self, environ: "WSGIEnvironment", method: str) -> _Answer | None:

@@ -1,21 +1,33 @@
 """What a study's page in the dashboard shows, and keeping it so."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import optuna
+from optuna.trial import FrozenTrial
 from optuna_dashboard import get_note, save_note, save_plotly_graph_object
 
+from cvfp_opt.report.dashboard.curves import files_of
 from cvfp_opt.report.dashboard.figures import Drawing, drawings
 from cvfp_opt.report.dashboard.notes import mirror_note, study_note, with_own_words
+from cvfp_opt.report.dashboard.trial_notes import trial_note
 from cvfp_opt.report.summary import Summary
+from cvfp_opt.store.artifacts.left import has_curves, leave_curves, name_artifacts, picture_id
+from cvfp_opt.store.artifacts.stores import ArtifactStore
+from cvfp_opt.store.births import Birth
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.mirrors import MIRRORS
-from cvfp_opt.store.records import MIRROR_OF, count_finished
-from cvfp_opt.store.study_page import take_turn, write_page
+from cvfp_opt.store.records import MIRROR_OF, StudyRecord, TrialRecord, count_finished
+from cvfp_opt.store.study_page import noted_trials, put_trial_note, take_turn, write_page
 
 # Every page that is open fetches all figures every few seconds.
 MAX_FIGURE = 250_000
+# And all notes on trials, which are searched for each trial in turn: so many, and beyond them one
+# for each trial that comes among the best.
+MAX_TRIAL_NOTES = 200
+
+# Of the best trials, how many have a note in any case.
+_BEST = 5
 
 
 def keep_current(store: Store, study: optuna.Study, *, last: bool = False) -> None:
@@ -41,6 +53,7 @@ def refresh(
         figures: what to draw, by what stands above each; None for ours.
     """
     started = time.perf_counter()
+    trials = study.get_trials(deepcopy=False)
     summary = Summary.of(study, store.location.shown)
     ended = sum(trial.finished for trial in summary.trials)
     mirrors = _mirrors(store, study)
@@ -50,6 +63,7 @@ def refresh(
         _note(page, study_note(summary, store.location.option, mirrors))
         for name, drawing in chosen.items():
             _figure(page, name, drawing, summary, notify)
+        _trial_notes(page, summary, trials, notify)
 
     write_page(store, study, compose, started=started, ended=ended)
     for mirror in MIRRORS:
@@ -59,6 +73,27 @@ def refresh(
             target = optuna.load_study(study_name=name, storage=store.storage)
             if not get_note(target).startswith(note):
                 _write_note(store, target, note, ended)
+
+
+def leave_missing_curves(store: Store, study: optuna.Study, artifacts: ArtifactStore) -> int:
+    """Write the curves of ended trials that have none; of how many trials.
+
+    Raises:
+        StorageError: the store of artifacts refuses.
+    """
+    record, _ = StudyRecord.look(study.user_attrs)
+    if record is None:  # nobody knows who its trials are
+        return 0
+    count = 0
+    for trial in study.get_trials(deepcopy=False):
+        birth = Birth.of(trial, study=record.identity, seed=record.seed)
+        if not trial.state.is_finished() or has_curves(trial.system_attrs, birth.uuid):
+            continue
+        named = leave_curves(artifacts, birth.uuid, files_of(TrialRecord.of(trial)))
+        with store.engine.begin() as connection:
+            name_artifacts(connection, trial._trial_id, named)
+        count += bool(named)
+    return count
 
 
 def _write_note(store: Store, study: optuna.Study, note: str, ended: int) -> None:
@@ -78,6 +113,32 @@ def _note(page: optuna.Study, note: str) -> None:
     whole = with_own_words(note, before)
     if whole != before:
         save_note(page, whole)
+
+
+def _trial_notes(
+    page: optuna.Study,
+    summary: Summary,
+    trials: Sequence[FrozenTrial],
+    notify: Callable[[str], None],
+) -> None:
+    """A note on each ended trial that has none: what has ended stays as it is."""
+    known = {trial.number: trial for trial in trials}
+    noted = noted_trials(page)
+    best = [trial.number for trial in summary.ranking[:_BEST]]
+    for record in sorted(summary.trials, key=lambda record: record.number not in best):
+        trial = known.get(record.number)
+        if trial is None or trial._trial_id in noted or not record.finished:
+            continue
+        if len(noted) < MAX_TRIAL_NOTES or record.number in best:
+            picture = picture_id(trial.system_attrs)
+            path = f"/artifacts/{page._study_id}/{trial._trial_id}/{picture}" if picture else ""
+            try:
+                note = trial_note(summary, record, path)
+            except Exception as error:  # a note is not worth a search
+                notify(f"trial {record.number} has no note: {type(error).__name__}: {error}")
+                continue
+            put_trial_note(page, trial._trial_id, note)
+            noted.add(trial._trial_id)
 
 
 def _figure(

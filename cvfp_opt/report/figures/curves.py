@@ -1,7 +1,6 @@
 """How the best trials went from pass to pass: metrics, and the schedule that led them."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -18,17 +17,10 @@ from cvfp_opt.report.figures.figure import (
     listed,
     style,
 )
+from cvfp_opt.report.figures.panels import PANELS, steps_of
 from cvfp_opt.report.summary import Summary
 from cvfp_opt.store.records import TrialRecord
 
-# Key of an iteration, title of its panel, whether it is a rate.
-PANELS = (
-    ("convergence_rate", "convergence", True),
-    ("effective_rank", "effective rank / D", True),
-    ("weight", "diversity weight", False),
-    ("learning_rate", "learning rate", False),
-    ("value", "reported value", False),
-)
 PANEL_HEIGHT = 210
 
 
@@ -93,9 +85,7 @@ def curves(summary: Summary) -> Curves:
 
 
 def _curve(trial: TrialRecord) -> Curve:
-    steps: list[dict[str, Any]] = trial.iterations
-    if not steps:
-        steps = [{"iteration": k, "value": v} for k, v in sorted(trial.reported.items())]
+    steps = steps_of(trial)
     passes = [step.get("iteration", place) for place, step in enumerate(steps)]
     return Curve(
         number=trial.number,
@@ -104,20 +94,22 @@ def _curve(trial: TrialRecord) -> Curve:
     )
 
 
-def draw(info: Curves) -> go.Figure:
-    """A panel for each quantity, one above the other; a line per trial."""
+def draw(info: Curves, *, columns: int = 1) -> go.Figure:
+    """A panel for each quantity, row by row; a line per trial."""
     if info.missing:
         return empty_figure(info.missing)
     count = len(info.panels)
+    rows = -(-count // columns)
     figure = make_subplots(
-        rows=count,
-        cols=1,
+        rows=rows,
+        cols=columns,
         shared_xaxes=True,
-        vertical_spacing=0.24 / max(count, 2),
+        vertical_spacing=0.24 / max(rows, 2),
         subplot_titles=[title for _, title, _ in info.panels],
     )
-    style(figure, height=PANEL_HEIGHT * count + 80)
-    for row, (key, title, rate) in enumerate(info.panels, start=1):
+    style(figure, height=PANEL_HEIGHT * rows + 80)
+    for panel, (key, title, rate) in enumerate(info.panels):
+        row, col = panel // columns + 1, panel % columns + 1
         for place, curve in enumerate(info.curves):
             form = ".1%" if rate else ".4g"
             figure.add_scatter(
@@ -125,19 +117,20 @@ def draw(info: Curves) -> go.Figure:
                 y=list(curve.figures[key]),
                 name=f"trial {curve.number}",
                 legendgroup=str(curve.number),
-                showlegend=row == 1,
+                showlegend=panel == 0,
                 mode="lines+markers",
                 line={"color": SERIES[place], "dash": DASHES[place], "width": 2},
                 marker={"symbol": MARKERS[place], "size": 6},
                 hovertemplate=f"trial {curve.number}, pass %{{x}}: {title} %{{y:{form}}}"
                 "<extra></extra>",
                 row=row,
-                col=1,
+                col=col,
             )
         if rate:
-            figure.update_yaxes(tickformat=".0%", range=[-0.05, 1.07], row=row, col=1)
+            figure.update_yaxes(tickformat=".0%", range=[-0.05, 1.07], row=row, col=col)
+        if panel + columns >= count:
+            figure.update_xaxes(title="pass", showticklabels=True, row=row, col=col)
     if max(len(curve.passes) for curve in info.curves) <= 20:
         figure.update_xaxes(dtick=1)  # there is no half a pass
-    figure.update_xaxes(title="pass", row=count, col=1)
-    figure.update_layout(legend={"y": 1 + 0.14 / count}, margin={"t": 64})
+    figure.update_layout(legend={"y": 1 + 0.14 / rows}, margin={"t": 64})
     return figure

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import plotly.graph_objects as go
 
@@ -32,7 +31,7 @@ class Kind:
 
     title: str
     info: Callable[[Summary], Info]
-    draw: Callable[[Any], go.Figure]
+    draw: Callable[..., go.Figure]
 
 
 KINDS: Mapping[str, Kind] = {

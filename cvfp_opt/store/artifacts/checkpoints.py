@@ -24,6 +24,15 @@ ATTRIBUTE = "artifacts:"
 
 # The dashboard takes ids of hexadecimal digits and "-" only.
 _PLACES = ("1", "2")
+BINARY = "application/octet-stream"
+
+
+def attribute(artifact_id: str, filename: str, mimetype: str) -> tuple[str, str]:
+    """Key and value of the system attribute by which Optuna's tools find an artifact."""
+    meta = ArtifactMeta(
+        artifact_id=artifact_id, filename=filename, mimetype=mimetype, encoding=None
+    )
+    return f"{ATTRIBUTE}{artifact_id}", json.dumps(asdict(meta))
 
 
 class TrialCheckpoints:
@@ -89,13 +98,7 @@ class TrialCheckpoints:
         self._store.write(chosen, encode(arrays, values))
         self._iterations[chosen] = values["iteration"]
         self.seen.add(chosen)
-        meta = ArtifactMeta(
-            artifact_id=chosen,
-            filename=f"checkpoint-{values['iteration']}.safetensors",
-            mimetype="application/octet-stream",
-            encoding=None,
-        )
-        return f"{ATTRIBUTE}{chosen}", json.dumps(asdict(meta))
+        return attribute(chosen, f"checkpoint-{values['iteration']}.safetensors", BINARY)
 
     def present(self) -> list[str]:
         """The ids of those that are there, whole or not. Raises StorageError."""

@@ -1,5 +1,6 @@
 """Mirrors and what they mirror."""
 
+import shlex
 from collections import defaultdict
 from collections.abc import Callable
 
@@ -32,6 +33,11 @@ def find_mirrors_out_of_step(context: Context) -> list[Finding]:
             found += _out_of_step(context, study, mirror, rows)
     names = {study.name for study in context.every}
     found += [_left_behind(m) for m in context.mirrors if m.mirror_of not in names]
+    found += [
+        _confirms_nothing(study)
+        for study in context.studies
+        if study.attributes.get(CONFIRMS, study.name) not in names
+    ]
     return found
 
 
@@ -128,6 +134,17 @@ def _left_behind(mirror: StudyRows) -> Finding:
         cause=f"another program, the dashboard for instance, deleted study {mirror.mirror_of}",
         help="deletes it, too",
         repair=repair,
+    )
+
+
+def _confirms_nothing(study: StudyRows) -> Finding:
+    """No repair: its runs are of nobody else's, and no listing shows them."""
+    return Finding(
+        where=f"study {study.name}",
+        what=f"a confirmation with {counted(len(study.trials), 'run')} of a study that is gone",
+        cause=f"another program deleted study {study.attributes[CONFIRMS]}",
+        help=f"if nobody needs it, type `cvfp-opt study delete {shlex.quote(study.name)}`",
+        harmless=True,
     )
 
 

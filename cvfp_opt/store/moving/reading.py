@@ -30,6 +30,7 @@ from cvfp_opt.store.rows import (
     USER_ATTRIBUTES,
     VALUES,
 )
+from cvfp_opt.store.study_page import is_trial_note
 
 
 def read_dump(store: Store, name: str) -> Dump:
@@ -121,11 +122,12 @@ def read_study(connection: Connection, study_id: int, name: str) -> StudyDump:
         .where(DIRECTIONS.c.study_id == study_id)
         .order_by(DIRECTIONS.c.objective)
     )
+    system_attrs = _study_attributes(connection, STUDY_SYSTEM_ATTRIBUTES, study_id)
     return StudyDump(
         name=name,
         directions=tuple(row.direction for row in directions),
         user_attrs=_study_attributes(connection, STUDY_USER_ATTRIBUTES, study_id),
-        system_attrs=_study_attributes(connection, STUDY_SYSTEM_ATTRIBUTES, study_id),
+        system_attrs={key: text for key, text in system_attrs.items() if not is_trial_note(key)},
         trials=tuple(_trials(connection, study_id, name)),
     )
 

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from serving import Client, Serve, Site
 
+from cvfp_opt.errors import ServerError
 from cvfp_opt.report.dashboard.gate import host_name
 from cvfp_opt.report.dashboard.server import MAX_BODY
 from cvfp_opt.report.dashboard.sessions import MAX_SESSIONS, Sessions
+from cvfp_opt.report.dashboard.style import RULES
 from cvfp_opt.store.dashboard_token import Token, make_token
 
 DELETE = {"remove_associated_artifacts": False}
@@ -46,6 +48,14 @@ def test_every_answer_has_the_headers(reader: Client, target: str) -> None:
     assert headers["cross-origin-resource-policy"] == "same-origin"
     assert "access-control-allow-origin" not in headers
     assert "server" not in headers
+
+
+def test_its_page_is_whole_and_has_our_rules_of_style(reader: Client) -> None:
+    answer = reader.ask("/dashboard/studies/1", range="bytes=0-9")
+    assert answer.status == 200
+    assert answer.body.count(RULES) == 1
+    assert answer.body.rstrip().endswith(b"</html>")
+    assert RULES not in reader.ask("/api/studies/1").body
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "TRACE", "MOVE"])
@@ -89,6 +99,25 @@ def test_another_host_is_refused(reader: Client, host: str) -> None:
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1234", "127.0.0.1:9", "[::1]:8080"])
 def test_its_own_names_and_addresses_are_answered(reader: Client, host: str) -> None:
     assert reader.ask("/api/studies", host=host).status == 200
+
+
+def test_other_names_may_be_allowed(serve: Serve) -> None:
+    client = serve(other_names=["Lab.example", "[fe80::1]"])
+    for host in ("lab.example", "LAB.example:443", "127.0.0.1"):
+        assert client.ask("/api/studies", host=host).status == 200
+    note = {"version": 1, "body": "x"}
+    own = {"host": "lab.example", "origin": "https://lab.example"}
+    assert client.change("/api/studies/1/note", "PUT", note, **own).status == 204
+    for host in ("example", "x.lab.example", "lab.example.evil.example"):
+        answer = client.ask("/api/studies", host=host)
+        assert answer.status == 421
+        assert b"--allow-host" in answer.body
+
+
+@pytest.mark.parametrize("name", ["", "http://lab.example", "lab.example:80", "*", "a b", "lab/x"])
+def test_what_is_no_name_of_a_host_is_refused(serve: Serve, name: str) -> None:
+    with pytest.raises(ServerError, match=f"^--allow-host {re.escape(name)}: "):
+        serve(other_names=[name])
 
 
 def test_nonsense_is_no_host() -> None:

@@ -2,16 +2,26 @@
 
 from typing import Any
 
+import known_studies
 import optuna
 import pytest
 from known_studies import EVIL, complete
 from optuna_dashboard import get_note, save_note
 from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
+from optuna_dashboard._note import get_note_from_system_attrs
 from serving import NAME, Site
 
+from cvfp_opt.report.dashboard import trial_notes
 from cvfp_opt.report.dashboard.markdown import code, plain
 from cvfp_opt.report.dashboard.notes import BORDER
-from cvfp_opt.report.dashboard.page import MAX_FIGURE, keep_current, refresh
+from cvfp_opt.report.dashboard.page import (
+    MAX_FIGURE,
+    keep_current,
+    leave_missing_curves,
+    refresh,
+)
+from cvfp_opt.store.artifacts.left import picture_id
+from cvfp_opt.store.database.storage import open_for_search
 from cvfp_opt.store.mirrors import sync_mirrors
 from cvfp_opt.store.study_page import PAGE
 
@@ -135,3 +145,91 @@ def test_a_foreign_study_has_a_page_too(site: Site) -> None:
     refresh(site.store, study, said.append)
     assert "made by another program" in get_note(study) or "1 complete" in get_note(study)
     assert said == []
+
+
+def trial_note(study: optuna.Study, number: int) -> str:
+    trial_id = study.trials[number]._trial_id
+    return str(get_note_from_system_attrs(system_attributes(study), trial_id)["body"])
+
+
+def test_a_trial_that_has_ended_has_a_note(site: Site) -> None:
+    site.study.enqueue_trial({})
+    refresh(site.store, site.study, print)
+    note = trial_note(site.study, 1)
+    assert note.startswith("**complete, score 0\\.9400**")
+    assert "Trial 1 scores 0\\.940, better than the untrained net" in note
+    for row in ("| layernorm\\_mix | 0\\.8 |", "| convergence | 98\\.0% |", "| time | 3\\.0 s |"):
+        assert row in note
+    assert "pruned after iteration 0" in trial_note(site.study, 2)
+    assert "OSError\\: &lt;/script&gt;" in trial_note(site.study, 4)
+    assert all("<" not in trial_note(site.study, number) for number in range(5))
+    assert trial_note(site.study, 5) == ""
+
+
+def test_a_note_on_a_trial_is_written_once(site: Site) -> None:
+    refresh(site.store, site.study, print)
+    trial_id = site.study.trials[1]._trial_id
+    site.study._storage.set_study_system_attr(
+        site.study._study_id, f"dashboard:{trial_id}:note_str:0", "mine"
+    )
+    refresh(site.store, site.study, print)
+    assert trial_note(site.study, 1) == "mine"
+
+
+def test_notes_on_trials_are_so_many_and_the_best(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cvfp_opt.report.dashboard.page.MAX_TRIAL_NOTES", 6)
+    refresh(site.store, site.study, print)
+    site.study.add_trials([complete(0.5, 0.1, 0.1), complete(0.5, 0.1, 0.1)])
+    site.study.add_trial(complete(0.5, 0.99, 0.99))
+    refresh(site.store, site.study, print)
+    noted = [bool(trial_note(site.study, number)) for number in range(8)]
+    assert noted == [True] * 5 + [True, False, True]
+
+
+def test_a_note_fits_whatever_a_trial_says(site: Site) -> None:
+    distribution = optuna.distributions.CategoricalDistribution(["x" * 1000])
+    names = [f"p{i}" for i in range(50)]
+    site.study.add_trial(
+        optuna.trial.create_trial(
+            value=0.5,
+            params=dict.fromkeys(names, "x" * 1000),
+            distributions=dict.fromkeys(names, distribution),
+            user_attrs={"status": "finished", "reason": "y" * 10_000},
+        )
+    )
+    refresh(site.store, site.study, print)
+    note = trial_note(site.study, 5)
+    assert len(note) < 6000
+    assert "| more settings | 38 |" in note
+
+
+def test_old_trials_are_given_their_curves_once(site: Site) -> None:
+    assert leave_missing_curves(site.store, site.study, site.artifacts) == 4
+    with open_for_search(site.location) as store:
+        study = optuna.load_study(study_name=NAME, storage=store.storage)
+        assert leave_missing_curves(store, study, site.artifacts) == 0
+        named = [picture_id(trial.system_attrs) for trial in study.trials]
+        assert [bool(one) for one in named] == [True, True, True, True, False]
+        refresh(store, study, print)
+        trial = study.trials[1]
+        assert f"(/artifacts/1/{trial._trial_id}/{named[1]})" in trial_note(study, 1)
+
+
+@pytest.mark.parametrize("name", known_studies.STUDIES)
+def test_any_trial_that_has_ended_can_be_noted(name: str) -> None:
+    summary = known_studies.STUDIES[name]()
+    for one in summary.trials[:20]:
+        note = trial_notes.trial_note(summary, one)
+        assert note.startswith(f"**{one.state}")
+        assert "<" not in note
+
+
+def test_a_note_that_fails_is_told_of(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cvfp_opt.report.dashboard.page.trial_note", lambda *words: 1 / 0)
+    said: list[str] = []
+    refresh(site.store, site.study, said.append)
+    assert len(said) == 5
+    assert said[0].endswith("has no note: ZeroDivisionError: division by zero")
+    assert get_note(site.study)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from artifact_stores import Bucket
 from optuna.artifacts import download_artifact, get_all_artifact_meta
-from store.artifacts.conftest import Bucket
 
 from cvfp_opt.store.artifacts.checkpoints import TrialCheckpoints
 from cvfp_opt.store.artifacts.folder import FolderStore

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from artifact_stores import Bucket
 from optuna.artifacts.exceptions import ArtifactNotFound
-from store.artifacts.conftest import Bucket
 
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.artifacts.folder import LEFTOVER_SECONDS, FolderStore

@@ -94,6 +94,16 @@ def test_a_confirmation_of_another_study_stays_where_it_is(here: Place) -> None:
     assert here.read("s").confirmation is None
 
 
+def test_notes_on_trials_stay_where_their_ids_mean_something(here: Place) -> None:
+    kept, left = "dashboard:note_str:0", "dashboard:1:note_str:0"
+    with open_for_search(here.location) as store:
+        study_id = store.storage.get_study_id_from_name("s")
+        for key in (kept, left, "dashboard:1:note_ver"):
+            store.storage.set_study_system_attr(study_id, key, "x")
+    found = here.read("s").study.system_attrs
+    assert [key for key in found if "note" in key] == [kept]
+
+
 def test_a_study_that_is_not_written_leaves_no_artifacts(here: Place) -> None:
     export_study(here, "s", Path("s.zip"))
     there = Place(location=resolve_location("there.db"), artifacts="there")

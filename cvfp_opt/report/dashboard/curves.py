@@ -1,0 +1,121 @@
+"""A trial's curves as files that optuna-dashboard shows on its page: a picture, and a table.
+
+It shows images as they are, and CSV and JSON lines as tables; nothing else. The picture is drawn
+here: plotly needs a browser for one, and takes longer to import than this to draw.
+"""
+
+import csv
+import io
+from collections.abc import Sequence
+from html import escape
+from math import isfinite
+from typing import Any
+
+from cvfp_opt.report.figures.panels import PANELS, steps_of
+from cvfp_opt.report.tables import share
+from cvfp_opt.store.artifacts.left import CSV, SVG, File
+from cvfp_opt.store.records import TrialRecord
+
+# Colours of report.figures, with enough contrast on white and on the dashboard's dark.
+_LINE, _TEXT, _GRID = "#2b7bd6", "#7d838c", "#7d838c"
+_WIDTH, _LEFT, _RIGHT = 640, 72, 12
+_PLOT, _ABOVE, _BELOW = 96, 30, 12
+# More would not be told apart; the table has all of them.
+_MAX_POINTS = 400
+
+
+def files_of(trial: TrialRecord) -> list[File]:
+    """A trial's curves: none if it left nothing of any pass."""
+    files = [
+        File(name=f"curves-{trial.number}.svg", mimetype=SVG, text=picture(trial)),
+        File(name=f"curves-{trial.number}.csv", mimetype=CSV, text=table(trial)),
+    ]
+    return [file for file in files if file.text]
+
+
+def table(trial: TrialRecord) -> str:
+    """All that its passes left, as CSV: a line for each; "" if there is nothing."""
+    steps = steps_of(trial)
+    columns = list(dict.fromkeys(key for step in steps for key in step))
+    if not columns:
+        return ""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(steps)  # nothing is written for None
+    return text.getvalue()
+
+
+def picture(trial: TrialRecord) -> str:
+    """The panels of report.figures.curves as SVG, for light and dark pages; "" for nothing."""
+    steps = _thinned(steps_of(trial))
+    passes = [_finite(step.get("iteration", place)) or 0.0 for place, step in enumerate(steps)]
+    panels = []
+    for key, title, rate in PANELS:
+        values = [_finite(step.get(key)) for step in steps]
+        if any(value is not None for value in values):
+            panels.append((title, rate, values))
+    if not panels:
+        return ""
+    height = len(panels) * (_ABOVE + _PLOT + _BELOW) + 22
+    name = f"trial {trial.number}, from pass to pass"
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
+        f'width="{_WIDTH}" height="{height}" role="img" font-family="sans-serif" '
+        f'font-size="13" fill="{_TEXT}">',
+        f"<title>{escape(name)}</title>",
+    ]
+    top = 0
+    for title, rate, values in panels:
+        top += _ABOVE
+        lines += _panel(title, rate, passes, values, top)
+        top += _PLOT + _BELOW
+    first, last = f"{passes[0]:g}", f"{passes[-1]:g}"
+    lines += [
+        f'<text x="{_LEFT}" y="{height - 8}">pass {first}</text>',
+        f'<text x="{_WIDTH - _RIGHT}" y="{height - 8}" text-anchor="end">pass {last}</text>',
+        "</svg>",
+    ]
+    return "\n".join(lines)
+
+
+def _panel(
+    title: str, rate: bool, passes: Sequence[float], values: Sequence[float | None], top: float
+) -> list[str]:
+    known = [value for value in values if value is not None]
+    low, high = min(known), max(known)
+    if rate:
+        low, high = min(low, 0.0), max(high, 1.0)
+    words = share if rate else "{:.4g}".format
+    span, length = high - low, (passes[-1] - passes[0]) or 1.0
+    ends = [(top, high), (top + _PLOT, low)] if high > low else [(top + _PLOT / 2, low)]
+    lines = [f'<text x="{_LEFT}" y="{top - 9}">{title}, last {words(known[-1])}</text>']
+    for y, end in ends:
+        lines.append(
+            f'<path d="M{_LEFT} {y}H{_WIDTH - _RIGHT}" stroke="{_GRID}" stroke-opacity="0.35"/>'
+            f'<text x="{_LEFT - 6}" y="{y + 4}" text-anchor="end">{words(end)}</text>'
+        )
+    path, dots, pen = "", "", "M"
+    for at, value in zip(passes, values, strict=True):
+        if value is None:
+            pen = "M"
+            continue
+        x = _LEFT + (_WIDTH - _LEFT - _RIGHT) * (at - passes[0]) / length
+        y = top + _PLOT * (1 - (value - low) / span if high > low else 0.5)
+        path += f"{pen}{x:.1f} {y:.1f}"
+        dots += f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{_LINE}"/>'
+        pen = "L"
+    lines.append(f'<path d="{path}" fill="none" stroke="{_LINE}" stroke-width="2"/>')
+    return [*lines, dots] if len(values) <= 40 else lines
+
+
+def _thinned(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Evenly fewer, with the last one."""
+    every = -(-len(steps) // _MAX_POINTS)
+    return steps if every <= 1 else [*steps[:-1:every], steps[-1]]
+
+
+def _finite(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        return None
+    return float(value)
