@@ -22,8 +22,9 @@ import sqlalchemy
 import torch
 from support import TINY
 
+from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.search.definition_file import read_sections, resolve_definition
-from cvfp_opt.search.objective import Objective
+from cvfp_opt.search.objective import Objective, forget
 from cvfp_opt.search.plan import Plan, Request
 from cvfp_opt.store.database.location import Location, resolve_location
 from cvfp_opt.store.database.storage import open_for_search
@@ -64,10 +65,10 @@ def read_ledger(path: Path) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Witnessed(Objective):
-    """An objective that writes what it does; instantly, or as it really is."""
+    """An objective that writes what it does; as it really is, or instantly from a sample."""
 
     ledger: Ledger
-    sample: TrainingResult | None = None
+    sample: tuple[TrainingResult, ContextNetwork] | None = None
 
     def __call__(
         self,
@@ -77,15 +78,20 @@ class Witnessed(Objective):
         should_prune: Callable[[IterationMetrics], bool] = lambda metrics: False,
         keeper: Keeper = NOTHING,
         seed: int | None = None,
+        trained: Callable[[ContextNetwork], None] = forget,
     ) -> TrainingResult:
         self.ledger.write(what="begin", number=number, params=params)
         if self.sample is None:
-            result = super().__call__(params, number, observe, should_prune, keeper, seed=seed)
+            result = super().__call__(
+                params, number, observe, should_prune, keeper, seed=seed, trained=trained
+            )
         else:
-            for metrics in self.sample.iterations:
+            result, network = self.sample
+            for metrics in result.iterations:
                 observe(IterationFinished(metrics=metrics))
-            last = replace(self.sample.iterations[-1], score=1 / (1 + number))
-            result = replace(self.sample, iterations=(*self.sample.iterations[:-1], last))
+            last = replace(result.iterations[-1], score=1 / (1 + number))
+            result = replace(result, iterations=(*result.iterations[:-1], last))
+            trained(network)
         digest = result.weights_digest
         self.ledger.write(what="end", number=number, params=params, weights=digest)
         return result
@@ -174,9 +180,14 @@ class Workshop:
         self.total = total
         self.definition = resolve_definition(read_sections("quick"), SETTINGS, where="quick")
         self.tokens: Tokens = self.definition.load_tokens()
-        self.sample = self._objective(None)(self._params(), 0) if instant else None
+        self.sample = self._sample() if instant else None
         self.plan = self.new_plan("quick")
         self.environment = {"device": "cpu", "threads": 1}
+
+    def _sample(self) -> tuple[TrainingResult, ContextNetwork]:
+        networks: list[ContextNetwork] = []
+        result = self._objective(None)(self._params(), 0, trained=networks.append)
+        return result, networks[0]
 
     def _params(self) -> dict[str, Any]:
         study = optuna.create_study()
