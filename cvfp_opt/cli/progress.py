@@ -222,6 +222,7 @@ class RunDisplay:
         name = f"--study-name {summary.name}{location.option}"
         self._line(f"the winner in full:  cvfp-opt best {name}")
         self._line(f"ten trials more:     {_command(summary, location)} --n-trials +10")
+        self._line(f"as one page:         cvfp-opt report {summary.name}{location.option}")
         self._line(f"in the browser:      cvfp-opt dashboard {name}")
 
     def _line(self, text: str, style: str = "") -> None:

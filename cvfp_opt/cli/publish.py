@@ -76,7 +76,7 @@ def save_trial(
     definition = plan.repetition.objective.definition
     compile_once(console, definition, str(plan.repetition.objective.device))
     console.print(
-        f"training trial {trial.number} of study {summary.name} again: no weights are kept",
+        f"training trial {trial.number} of study {summary.name} again, to prove its record",
         markup=False,
     )
     with resumable(console, definition, notices=False) as table:

@@ -27,7 +27,7 @@ def test_the_best_trial_is_shown_and_saved(study: None, invoke: Invoke) -> None:
     best = json.loads(invoke("best", "--json").out)
     outcome = invoke("best", "--save", "winner")
     assert outcome.code == 0, outcome.err
-    shown, _, trained = outcome.out.partition("again: no weights are kept\n")
+    shown, _, trained = outcome.out.partition("again, to prove its record\n")
     assert f"\ntrial {best['number']}: score " in shown
     assert trained.startswith("iteration ")
     assert trained.endswith("the same weights, to the bit: winner\n")
@@ -67,7 +67,7 @@ def test_what_cannot_be_is_refused(
     outcome = invoke(*words)
     assert outcome.code == 1
     assert message in outcome.err
-    assert "again: no weights are kept" not in outcome.out
+    assert "again, to prove its record" not in outcome.out
     assert not Path("net").exists()
 
 
