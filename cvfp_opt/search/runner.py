@@ -231,7 +231,7 @@ class Search:
             self._finish(trial, hold, keeper, TrialState.FAIL, None)
         else:
             state = _STATES[result.status]
-            if state is TrialState.COMPLETE:
+            if state is TrialState.COMPLETE and not hold.held.arm:  # a confirmation wants figures
                 self._leave_network(hold, networks[0], params, result)
             self._finish(trial, hold, keeper, state, self._values(result))
 

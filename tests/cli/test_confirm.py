@@ -51,6 +51,8 @@ def test_the_winner_is_shown_with_its_figures_on_fresh_seeds(
     assert hint in invoke("status").out
     outcome = invoke("confirm", *FEW)
     assert outcome.code == 0, outcome.err
+    networks = list(Path("storage/artifacts").glob("*-f"))
+    assert len(networks) == 3, "the search's; the runs of a confirmation leave none"
     rows = outcome.out.split("verdict")[1]
     for label in ("default point", "untrained net", "The winner, trial ", "Optimism: "):
         assert label in rows
