@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     metavar="N",
     help="Fresh seeds for each point; more may be added later.",
 )
+@click.option(
+    "--windows",
+    is_flag=True,
+    help="Each seed also on a part of the text of its own, which the search did not read.",
+)
 @click.option("--data", type=click.Path(), help="Where the study's text lies now.")
 @click.option(
     "--allow-code",
@@ -57,6 +62,7 @@ def confirm(
     study_name: str | None,
     top: int,
     seeds: int,
+    windows: bool,
     data: str | None,
     allow_code: bool,
     device: str,
@@ -102,7 +108,7 @@ def confirm(
         environment = workers.environment()
         environment = environment or describe_environment(where, threads or available_threads())
         task = Task(location=location, plan=plan, environment=environment, total=0)
-        code = _run(task, summary, (top, seeds), n_jobs, workers, console)
+        code = _run(task, summary, (top, seeds, windows), n_jobs, workers, console)
     with open_summary(storage, name) as summary:
         found = confirmation_of(summary)
     assert found is not None, "it was entered"
@@ -118,7 +124,7 @@ def confirm(
 def _run(
     asked: "Task",
     summary: "Summary",
-    extent: tuple[int, int],
+    extent: tuple[int, int, bool],
     n_jobs: int | None,
     engine: "Engine",
     console: "Console",
@@ -138,8 +144,16 @@ def _run(
 
     location, environment = asked.location, asked.environment
     with open_for_editing(location) as store:
-        top, num_seeds = extent
-        entered = enter(store, asked.plan, summary, environment, top=top, num_seeds=num_seeds)
+        top, num_seeds, windows = extent
+        entered = enter(
+            store,
+            asked.plan,
+            summary,
+            environment,
+            top=top,
+            num_seeds=num_seeds,
+            windows=windows,
+        )
         plan, study, total = entered.plan, entered.study, entered.total
         done = count_finished(study)
         count = n_jobs and min(n_jobs, max(1, total - done))

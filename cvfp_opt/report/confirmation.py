@@ -11,7 +11,7 @@ from rich.table import Table
 from cvfp_opt.report.statistics import Interval, expected_maximum, pooled_spread
 from cvfp_opt.report.summary import Summary
 from cvfp_opt.report.tables import number, share
-from cvfp_opt.store.confirming import DEFAULT, UNTRAINED, Arm
+from cvfp_opt.store.confirming import DEFAULT, UNTRAINED, Arm, on_windows
 from cvfp_opt.store.records import TrialRecord
 from cvfp_opt.store.retries import uuid_of
 
@@ -77,6 +77,7 @@ class Confirmation:
         winner: of the search's best trial; None if that is not among them.
         spread: standard deviation between seeds of one point, pooled over all trained points.
         num_searched: complete trials of the search, of which the winner is the best.
+        windows: whether each seed read a part of the text of its own.
     """
 
     study: str
@@ -88,6 +89,7 @@ class Confirmation:
     winner: Result | None
     spread: float | None
     num_searched: int
+    windows: bool
 
     @property
     def optimism(self) -> float | None:
@@ -129,6 +131,7 @@ class Confirmation:
             "optimism": self.optimism,
             "expected_optimism": self.expected_optimism,
             "num_searched": self.num_searched,
+            "windows": self.windows,
         }
 
 
@@ -156,6 +159,7 @@ def confirmation_of(summary: Summary) -> Confirmation | None:
         winner=by_key.get(best),
         spread=pooled_spread(trained),
         num_searched=sum(trial.state == "complete" for trial in summary.trials),
+        windows=on_windows(runs.trials),
     )
 
 
@@ -304,6 +308,8 @@ def confirmation_lines(found: Confirmation) -> list[str]:
                 for name, value in found.default.arm.params.items()
             )
         )
+    if found.windows:
+        lines.append("Each seed read a part of the text of its own, which the search did not.")
     lines.append(
         "Intervals: 95 %, Student's t over seeds; differences are paired by seed. Rules: "
         "docs/belief.md."

@@ -3,13 +3,14 @@
 import math
 import time
 import uuid
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
 
-from cvfp_opt.errors import StudyError
+from cvfp_opt.errors import DataError, StudyError
 from cvfp_opt.report.summary import Summary
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.plan import Plan
@@ -153,6 +154,7 @@ def enter(
     *,
     top: int,
     num_seeds: int,
+    windows: bool = False,
 ) -> Entered:
     """Create a study's confirmation or open it, and let what it lacks wait.
 
@@ -163,9 +165,12 @@ def enter(
         environment: of this process.
         top: how many of the best trials.
         num_seeds: fresh seeds for each point.
+        windows: whether each seed reads a part of the text of its own, which the search did not.
 
     Raises:
-        StudyError: no complete trial; or another study has the confirmation's name.
+        StudyError: no complete trial; another study has the confirmation's name; or its runs
+            read other parts of the text.
+        DataError: the text is too short for so many parts.
     """
     assert summary.record is not None, "a plan was made for it"
     search = replace(source.definition.search, pruner="none")
@@ -175,6 +180,7 @@ def enter(
         definition=replace(source.definition, search=search),
     )
     arms, notes = choose_arms(summary, source.definition, top)
+    beginnings = _windows(source.definition, num_seeds) if windows else []
     record = StudyRecord(
         definition=plan.definition.to_dict(),
         definition_digest=plan.definition.digest(),
@@ -186,6 +192,32 @@ def enter(
         uuid=uuid.uuid4().hex,
     )
     study = enter_confirmation(store, source.name, summary.record.identity, record)
-    added = add_runs(store, study, arms, num_seeds, seed=summary.record.seed)
+    added = add_runs(store, study, arms, num_seeds, seed=summary.record.seed, windows=beginnings)
     total = len(study.get_trials(deepcopy=False))
     return Entered(study=plan.load(store), plan=plan, total=total, added=added, notes=notes)
+
+
+def _windows(definition: StudyDefinition, num_seeds: int) -> list[int]:
+    """Where the parts begin that follow what the search read, one for each seed.
+
+    Raises:
+        DataError: the text is too short.
+    """
+    data = definition.data
+    beginnings = [data.first_token + (1 + k) * data.window for k in range(num_seeds)]
+    fitting = bisect_left(beginnings, True, key=lambda first: not _reaches(definition, first))
+    if fitting < num_seeds:
+        raise DataError(
+            f"--windows: {num_seeds} parts of {data.window} tokens after the search's own are "
+            f"required, {data.place} has {fitting}; bring more text, or type fewer --seeds"
+        )
+    return beginnings
+
+
+def _reaches(definition: StudyDefinition, first_token: int) -> bool:
+    data = replace(definition.data, first_token=first_token)
+    try:
+        replace(definition, data=data).load_tokens()
+    except DataError:
+        return False
+    return True

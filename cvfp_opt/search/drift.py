@@ -96,8 +96,8 @@ def changed(
     tokens: Tokens,
     environment: Mapping[str, Any],
     changes: Mapping[str, Any],
-) -> tuple[StudyDefinition, dict[str, Any]]:
-    """A definition with some keys changed, and the environment of a trial by it.
+) -> tuple[StudyDefinition, Tokens, dict[str, Any]]:
+    """A definition with some keys changed, its tokens, and the environment of a trial by it.
 
     Args:
         definition, tokens, environment: of the worker.
@@ -105,6 +105,7 @@ def changed(
 
     Raises:
         StudyError: they name code that the definition does not, and that nobody has allowed.
+        DataError: they mean another part of the text, and that cannot be read.
     """
     other = StudyDefinition.from_dict(with_changes(definition.to_dict(), changes))
     known, named = foreign_names(definition), foreign_names(other)
@@ -113,12 +114,12 @@ def changed(
         raise StudyError(
             f"a trial names code that its study does not: {', '.join(added)}; it is not run"
         )
-    drift = {
-        "definition_digest": other.digest(),
-        "data_digest": tokens.digest,
-        "keys": {f"definition.{key}": value for key, value in changes.items()},
-    }
-    return other, {**environment, "drift": drift}
+    keys = {f"definition.{key}": value for key, value in changes.items()}
+    if other.data != definition.data:
+        tokens = other.load_tokens()
+        keys["data"] = tokens.digest
+    drift = {"definition_digest": other.digest(), "data_digest": tokens.digest, "keys": keys}
+    return other, tokens, {**environment, "drift": drift}
 
 
 def refuse_drift(

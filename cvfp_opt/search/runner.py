@@ -191,10 +191,10 @@ class Search:
         changes = arm.get("changes")
         if not changes:
             return self
-        definition, environment = changed(
+        definition, tokens, environment = changed(
             self.objective.definition, self.objective.tokens, self.environment, changes
         )
-        objective = replace(self.objective, definition=definition)
+        objective = replace(self.objective, definition=definition, tokens=tokens)
         return replace(self, objective=objective, environment=environment)
 
     def _train(self, hold: Hold, asking_seconds: float) -> None:

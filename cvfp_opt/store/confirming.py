@@ -26,6 +26,8 @@ SUFFIX = "confirm"
 # Study user attribute: identity of the source, and the arms.
 ARMS = "cvfp_opt:arms"
 FRESH = 2**31
+# What a seed of its own part of the text changes in the definition.
+FIRST_TOKEN = "data.first_token"
 
 DEFAULT, UNTRAINED = "default", "untrained"
 
@@ -113,7 +115,13 @@ def enter_confirmation(store: Store, source: str, uuid: str, record: StudyRecord
 
 
 def add_runs(
-    store: Store, study: optuna.Study, arms: Iterable[Arm], num_seeds: int, *, seed: int
+    store: Store,
+    study: optuna.Study,
+    arms: Iterable[Arm],
+    num_seeds: int,
+    *,
+    seed: int,
+    windows: Sequence[int] = (),
 ) -> int:
     """Let all arms wait on all seeds, as far as they were not run or wait; how many were added.
 
@@ -125,6 +133,10 @@ def add_runs(
         arms: in the order in which they are run, on one seed after another.
         num_seeds: how many.
         seed: of the source study.
+        windows: where each seed's part of the text begins; none for the search's own part.
+
+    Raises:
+        StudyError: it has runs on other parts of the text.
     """
     added = 0
     with store.lock():
@@ -133,9 +145,11 @@ def add_runs(
         wanted = [kept.setdefault(arm.key, arm) for arm in arms]
         value = {**study.user_attrs[ARMS], "arms": [asdict(arm) for arm in kept.values()]}
         study.set_user_attr(ARMS, value)
+        runs = trial_records(study)
+        _check_windows(study.study_name, runs, windows)
         there = {
             (trial.arm.get("arm"), trial.arm.get("seed"))
-            for trial in trial_records(study)
+            for trial in runs
             if trial.state != "fail" or trial.status == "diverged"
         }
         with store.engine.begin() as connection:
@@ -154,12 +168,32 @@ def add_runs(
                             "arm": arm.key,
                             "label": arm.label,
                             "seed": k,
-                            "changes": arm.changes,
+                            "changes": arm.changes
+                            | ({FIRST_TOKEN: windows[k]} if windows else {}),
                         },
                     }
                     write_reported(connection, trial_id, Reported(system_attrs=attrs))
                     added += 1
     return added
+
+
+def on_windows(runs: Iterable[TrialRecord]) -> bool:
+    """Whether each seed of a confirmation reads a part of the text of its own."""
+    return any(FIRST_TOKEN in trial.arm.get("changes", {}) for trial in runs)
+
+
+def _check_windows(name: str, runs: Sequence[TrialRecord], windows: Sequence[int]) -> None:
+    if not runs or on_windows(runs) == bool(windows):
+        return
+    theirs, instead = (
+        ("the search's text", "leave --windows out")
+        if windows
+        else ("a part of the text of their own", "add --windows")
+    )
+    raise StudyError(
+        f"study {name!r}: its runs read {theirs}, and seeds are compared only with their like; "
+        f"{instead}, or type `cvfp-opt study delete {name}` to begin anew"
+    )
 
 
 def read_runs(source: optuna.Study, record: StudyRecord | None) -> Runs | None:

@@ -27,7 +27,8 @@ class DataConfig:
             the tokens are.
         hub: of "ultrachat": name of the data set on the hub.
         revision: of "ultrachat": commit or branch there; empty for the newest.
-        train_tokens: T, the first tokens of the text; at least 64.
+        first_token: where in the text to begin: tokens before it are left out.
+        train_tokens: T, the tokens from there on; at least 64.
         validation: "train_tail" (the last tokens of the training text, the seed's rule) or
             "held_out" (the tokens that follow the training text).
         validation_fraction: tokens of the validation split and of the held-out text, each, as a
@@ -38,6 +39,7 @@ class DataConfig:
     path: str = ""
     hub: str = "HuggingFaceH4/ultrachat_200k"
     revision: str = ""
+    first_token: int = 0
     train_tokens: int = 6400
     validation: str = "train_tail"
     validation_fraction: float = 0.2
@@ -58,6 +60,10 @@ class DataConfig:
             raise DefinitionError(
                 f'data.revision: belongs to source = "ultrachat", got source = "{self.source}"; '
                 "leave one of them out"
+            )
+        if self.first_token < 0:
+            raise DefinitionError(
+                f"data.first_token: a number from 0 on is required, got {self.first_token}"
             )
         if self.train_tokens < MIN_TRAIN_TOKENS:
             raise DefinitionError(
@@ -86,6 +92,11 @@ class DataConfig:
     def num_validation(self) -> int:
         """V: tokens of the validation split, and of the held-out text."""
         return round(self.validation_fraction * self.train_tokens)
+
+    @property
+    def window(self) -> int:
+        """T + V: tokens of the text that are used."""
+        return self.train_tokens + self.num_validation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,26 +141,27 @@ def load_tokens(
         DataError: text missing, unreadable, empty or too short; likewise embeddings.
     """
     vocabulary = load_vocabulary(embedding, embedding_size)
-    needed = config.train_tokens + config.num_validation
+    end = config.first_token + config.window
     # one character more than can matter, so that the last token needed is never cut short
     documents, origin = TEXT_SOURCES[config.source](config.path, config.hub, config.revision)
-    text = collect(documents, (needed + 1) * vocabulary.max_token_length)
+    text = collect(documents, (end + 1) * vocabulary.max_token_length)
     where = config.place
     if not text:
         raise DataError(f"{where}: text is required, but there is none in it")
     ids = vocabulary.tokenizer.encode(text, add_special_tokens=False).ids
-    if len(ids) < needed:
-        fitting = int(len(ids) / (1 + config.validation_fraction))
+    if len(ids) < end:
+        fitting = int((len(ids) - config.first_token) / (1 + config.validation_fraction))
+        after = f" after the first {config.first_token}" if config.first_token else ""
         raise DataError(
-            f"{where}: {needed} tokens are required ({config.train_tokens} to train on and "
-            f"{config.num_validation} held out), the text has {len(ids)}; "
+            f"{where}: {config.window} tokens are required{after} ({config.train_tokens} to train "
+            f"on and {config.num_validation} held out), the text has {len(ids)}; "
             + (
                 f"bring more text, or type --set data.train_tokens={fitting}"
                 if fitting >= MIN_TRAIN_TOKENS
                 else "bring more text"
             )
         )
-    chosen = torch.tensor(ids[:needed], dtype=torch.int64)
+    chosen = torch.tensor(ids[config.first_token : end], dtype=torch.int64)
     return Tokens(
         train=chosen[: config.train_tokens],
         held_out=chosen[config.train_tokens :],

@@ -78,7 +78,7 @@ def play(tmp_path: Path) -> Iterator[Callable[..., Aftermath]]:
                 env=os.environ | {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'tests'}"},
                 capture_output=True,
                 text=True,
-                timeout=1800,
+                timeout=3600,
             )
             assert done.returncode == 0, done.stderr
             assert "Traceback" not in done.stderr, done.stderr

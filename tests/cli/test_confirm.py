@@ -244,3 +244,38 @@ def test_several_processes_share_the_runs(run_tiny: Invoke, invoke: Invoke, star
     assert len(runs()) == len(set(runs())) == 2 * RUNS
     assert runs("waiting") == runs("running") == runs("fail") == []
     assert all("The winner, trial " in out for out in outs)
+
+
+def test_on_windows_each_seed_has_a_text_of_its_own(run_tiny: Invoke, invoke: Invoke) -> None:
+    run_tiny("--n-trials", "2", "--n-jobs", "1")
+    found = confirmed(invoke, "--windows")
+    assert found["windows"]
+    assert (found["done"], found["total"]) == (RUNS, RUNS)
+    assert (
+        "Each seed read a part of the text of its own" in invoke("confirm", "--windows", *FEW).out
+    )
+    study = optuna.load_study(study_name="quick/confirm", storage="sqlite:///storage/cvfp.db")
+    texts: dict[int, set[str]] = {}
+    for one in study.get_trials():
+        drift = one.user_attrs["environment"]["drift"]
+        texts.setdefault(one.system_attrs["cvfp_opt:arm"]["seed"], set()).add(drift["data_digest"])
+    digests = [digest for of_seed in texts.values() for digest in of_seed]
+    source = optuna.load_study(study_name="quick", storage="sqlite:///storage/cvfp.db")
+    assert len(digests) == 2, "all points of a seed read the same text"
+    assert len({*digests, source.user_attrs["cvfp_opt:study"]["data_digest"]}) == 3
+    replayed = invoke("trial", "replay", "0", "--study-name", "quick/confirm")
+    assert ": identical (" in replayed.out
+
+    outcome = invoke("confirm", *FEW)
+    assert outcome.code == 1
+    assert "a part of the text of their own" in outcome.err
+    assert "add --windows" in outcome.err
+
+
+def test_windows_need_text_for_each_seed(run_tiny: Invoke, invoke: Invoke) -> None:
+    run_tiny("--n-trials", "1", "--n-jobs", "1")
+    outcome = invoke("confirm", "--windows", "--top", "1", "--seeds", "5000")
+    assert outcome.code == 1
+    assert "the embedded corpus has " in outcome.err
+    assert "type fewer --seeds" in outcome.err
+    assert "quick/confirm" not in invoke("study", "list").out

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 from doctoring import RECORD
 from support import TINY
 
@@ -74,7 +75,9 @@ def test_every_definition_has_a_default_point_and_an_untrained_net(name: str) ->
     steps = {}
     for key in (DEFAULT, UNTRAINED):
         changes = points[key].changes
-        other, environment = changed(definition, tokens, describe_environment(device, 1), changes)
+        other, _, environment = changed(
+            definition, tokens, describe_environment(device, 1), changes
+        )
         assert environment["drift"]["definition_digest"] == other.digest()
         objective = Objective(definition=other, tokens=tokens, device=device)
         steps[key] = objective(points[key].params, FRESH, seed=3).optimizer_steps
@@ -86,7 +89,7 @@ def test_an_untrained_net_where_epochs_are_searched() -> None:
     definition = tiny("quick", "space.training.num_epochs={low=1, high=3}")
     arms, _ = choose_arms(searched(definition, trial(0, 0.5)), definition, 1)
     tokens = definition.load_tokens()
-    other, _ = changed(definition, tokens, {}, arms[-1].changes)
+    other, _, _ = changed(definition, tokens, {}, arms[-1].changes)
     assert arms[-1].params.keys() == other.space.searched.keys()
     objective = Objective(definition=other, tokens=tokens, device=resolve_device("cpu"))
     assert objective(arms[-1].params, FRESH, seed=3).optimizer_steps == 0
@@ -129,3 +132,13 @@ def test_changes_bring_no_code_that_nobody_allowed() -> None:
     definition = tiny("quick")
     with pytest.raises(StudyError, match="names code that its study does not: os:system"):
         changed(definition, definition.load_tokens(), {}, {"diversity.loss": "os:system"})
+
+
+def test_a_change_of_the_text_brings_its_tokens_and_their_digest() -> None:
+    definition = tiny("quick")
+    tokens = definition.load_tokens()
+    other, moved, environment = changed(definition, tokens, {}, {"data.first_token": 80})
+    assert other.data.first_token == 80
+    assert not torch.equal(moved.train, tokens.train)
+    drift = environment["drift"]
+    assert drift["data_digest"] == drift["keys"]["data"] == moved.digest != tokens.digest

@@ -144,6 +144,16 @@ def test_too_short_a_text_says_by_how_much_and_the_way_out_works() -> None:
     assert len(load_tokens(config("a.txt", train_tokens=suggested)).train) == suggested
 
 
+def test_a_part_further_on_is_what_stands_there() -> None:
+    whole = load_tokens(DataConfig(train_tokens=200))
+    part = load_tokens(DataConfig(train_tokens=80, first_token=100))
+    assert torch.equal(part.train, whole.train[100:180])
+    assert torch.equal(part.held_out, torch.cat([whole.train[180:], whole.held_out])[:16])
+    message = "7680 tokens are required after the first 29000 .* the text has 29174; bring more"
+    with pytest.raises(DataError, match=message):
+        load_tokens(DataConfig(first_token=29000))
+
+
 def test_the_embedded_corpus_serves_the_standard_protocol() -> None:
     tokens = load_tokens(DataConfig())
     assert (len(tokens.train), len(tokens.held_out), tokens.num_validation) == (6400, 1280, 1280)
@@ -154,6 +164,7 @@ def test_the_embedded_corpus_serves_the_standard_protocol() -> None:
     ("changes", "message"),
     [
         ({"source": "text"}, "a path belongs to"),
+        ({"first_token": -1}, "a number from 0 on is required, got -1"),
         ({"validation": "heldout"}, "did you mean 'held_out'"),
         ({"validation_fraction": 0.0}, "a share of train_tokens in (0, 1)"),
         ({"validation_fraction": 0.001}, "gives at least 8 tokens"),
