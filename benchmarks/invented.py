@@ -11,8 +11,9 @@ import optuna
 from sqlalchemy import Connection
 
 from cvfp_opt.model.audit import Audit, Baseline, Convergence, FrozenText
+from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.search.objective import never
+from cvfp_opt.search.objective import forget, never
 from cvfp_opt.store import rows
 from cvfp_opt.store.births import BIRTH, Birth
 from cvfp_opt.store.database.storage import Store
@@ -116,8 +117,12 @@ class InventedObjective:
         keeper: Keeper = NOTHING,
         *,
         seed: int | None = None,
+        trained: Callable[[ContextNetwork], None] = forget,
     ) -> TrainingResult:
-        """A trial, reported iteration by iteration; whatever should be pruned goes on."""
+        """A trial, reported iteration by iteration; whatever should be pruned goes on.
+
+        There is no network to be given to ``trained``.
+        """
         keeper.load()
         source = np.random.default_rng(number)
         count = self.definition.training.num_iterations

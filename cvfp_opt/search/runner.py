@@ -232,7 +232,8 @@ class Search:
         else:
             state = _STATES[result.status]
             if state is TrialState.COMPLETE and not hold.held.arm:  # a confirmation wants figures
-                self._leave_network(hold, networks[0], params, result)
+                for network in networks:
+                    self._leave_network(hold, network, params, result)
             self._finish(trial, hold, keeper, state, self._values(result))
 
     def _suggest(self, trial: optuna.Trial, hold: Hold) -> dict[str, Any]:
