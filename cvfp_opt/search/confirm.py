@@ -205,8 +205,8 @@ def _windows(definition: StudyDefinition, num_seeds: int) -> list[int]:
     """
     data = definition.data
     beginnings = [data.first_token + (1 + k) * data.window for k in range(num_seeds)]
-    fitting = bisect_left(beginnings, True, key=lambda first: not _reaches(definition, first))
-    if fitting < num_seeds:
+    if not _reaches(definition, beginnings[-1]):
+        fitting = bisect_left(beginnings, True, key=lambda first: not _reaches(definition, first))
         raise DataError(
             f"--windows: {num_seeds} parts of {data.window} tokens after the search's own are "
             f"required, {data.place} has {fitting}; bring more text, or type fewer --seeds"

@@ -230,11 +230,13 @@ class Search:
             write_attributes(trial, status="error", reason=reason, environment=self._told(hold))
             self._finish(trial, hold, keeper, TrialState.FAIL, None)
         else:
-            state = _STATES[result.status]
-            if state is TrialState.COMPLETE and not hold.held.arm:  # a confirmation wants figures
-                for network in networks:
-                    self._leave_network(hold, network, params, result)
+            state, left = _STATES[result.status], False
+            wanted = state is TrialState.COMPLETE and not hold.held.arm  # confirmations: figures
+            if wanted and networks:
+                left = self._leave_network(hold, networks[0], params, result)
             self._finish(trial, hold, keeper, state, self._values(result))
+            if left:
+                self._leaving.thin(self._networks)
 
     def _suggest(self, trial: optuna.Trial, hold: Hold) -> dict[str, Any]:
         params = self.objective.definition.space.suggest(trial)
@@ -267,8 +269,6 @@ class Search:
                 "the same command, typed here when the database is back, writes it there first"
             ) from error
         keeper.remove()
-        if state is TrialState.COMPLETE:
-            self._leaving.thin(self._networks)
 
     def _leave_curves(self, hold: Hold, frozen: FrozenTrial) -> None:
         """Before the trial ends: afterwards dashboards that have seen it don't look again."""
@@ -286,10 +286,11 @@ class Search:
         network: ContextNetwork,
         params: Mapping[str, Any],
         result: TrainingResult,
-    ) -> None:
+    ) -> bool:
+        """Whether it is among the best, and kept."""
         scored = self.objective.definition.objective.scored(result)
         if scored is None:
-            return
+            return False
         birth = hold.held.birth
         values = {
             "trial": birth.to_dict(),
@@ -298,6 +299,7 @@ class Search:
         }
         named = self._leaving.network(self._networks, birth.uuid, scored.score, network, values)
         hold.reported.system_attrs.update(named)
+        return bool(named)
 
     def _give_back(self, hold: Hold) -> None:
         # a database that is away learns it from the lease

@@ -141,12 +141,12 @@ def add_runs(
     added = 0
     with store.lock():
         study = load_study(store, study.study_name)
+        runs = trial_records(study)
+        _check_windows(store, study.study_name, runs, windows)
         kept = {arm.key: arm for arm in _arms(study)}
         wanted = [kept.setdefault(arm.key, arm) for arm in arms]
         value = {**study.user_attrs[ARMS], "arms": [asdict(arm) for arm in kept.values()]}
         study.set_user_attr(ARMS, value)
-        runs = trial_records(study)
-        _check_windows(study.study_name, runs, windows)
         there = {
             (trial.arm.get("arm"), trial.arm.get("seed"))
             for trial in runs
@@ -182,7 +182,9 @@ def on_windows(runs: Iterable[TrialRecord]) -> bool:
     return any(FIRST_TOKEN in trial.arm.get("changes", {}) for trial in runs)
 
 
-def _check_windows(name: str, runs: Sequence[TrialRecord], windows: Sequence[int]) -> None:
+def _check_windows(
+    store: Store, name: str, runs: Sequence[TrialRecord], windows: Sequence[int]
+) -> None:
     if not runs or on_windows(runs) == bool(windows):
         return
     theirs, instead = (
@@ -192,7 +194,7 @@ def _check_windows(name: str, runs: Sequence[TrialRecord], windows: Sequence[int
     )
     raise StudyError(
         f"study {name!r}: its runs read {theirs}, and seeds are compared only with their like; "
-        f"{instead}, or type `cvfp-opt study delete {name}` to begin anew"
+        f"{instead}, or type `cvfp-opt study delete {name}{store.location.option}` to begin anew"
     )
 
 
