@@ -1,0 +1,68 @@
+"""Text from elsewhere (names of studies, parameters, paths, errors of servers), by medium.
+
+A study's name can be a whole program, and whoever shares a database can choose it. Each medium
+has its own characters that are more than text: one function each. For HTML and Markdown
+``report.page.render`` and ``report.card.escaped`` do it.
+"""
+
+import re
+import shlex
+import unicodedata
+
+# Control characters, halves of surrogate pairs, line separators, and what turns the reading
+# direction or takes no place: all that makes a terminal show something else than the text.
+_UNSHOWN = frozenset({"Cc", "Cs", "Cf", "Zl", "Zp"})
+# These two join letters in several scripts, and emoji.
+_JOINERS = "\u200c\u200d"
+# A spreadsheet takes a cell that begins so for a formula.
+_FORMULA = re.compile(r"[=+\-@\t\r\n]")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf|nan", re.ASCII)
+
+
+def printable(text: object, *, keep: str = "") -> str:
+    """Write text for a terminal or a log: what is not shown as itself as an escape (``\\x1b``).
+
+    Args:
+        text: from elsewhere.
+        keep: characters to leave as they are: a line feed, where lines are meant.
+    """
+    return "".join(
+        one if one in keep or _is_shown(one) else one.encode("unicode_escape").decode("ascii")
+        for one in str(text)
+    )
+
+
+def quoted(text: object) -> str:
+    """Write text as one word of a shell command that somebody will copy into a terminal.
+
+    Plain names stay as they are; what a terminal cannot show is written in bash's ``$'…'``.
+    """
+    word = str(text)
+    if all(map(_is_shown, word)):
+        return shlex.quote(word)
+    # surrogates that stand for bytes that are no UTF-8 become those bytes again
+    raw = word.encode("utf-8", "surrogateescape" if _only_bytes(word) else "replace")
+    return "$'" + "".join(map(_ansi_c, raw)) + "'"
+
+
+def csv_cell(value: object) -> object:
+    """Write a cell so that no spreadsheet takes text for a formula; numbers stay numbers."""
+    if not isinstance(value, str) or not _FORMULA.match(value) or _NUMBER.fullmatch(value):
+        return value
+    return f"'{value}"
+
+
+def _is_shown(character: str) -> bool:
+    return character in _JOINERS or unicodedata.category(character) not in _UNSHOWN
+
+
+def _only_bytes(word: str) -> bool:
+    surrogates = [one for one in word if unicodedata.category(one) == "Cs"]
+    return all("\udc80" <= one <= "\udcff" for one in surrogates)
+
+
+def _ansi_c(byte: int) -> str:
+    character = chr(byte)
+    if character in "'\\":
+        return f"\\{character}"
+    return character if " " <= character <= "~" else f"\\x{byte:02x}"
