@@ -13,6 +13,7 @@ from sqlalchemy.exc import DatabaseError
 
 from cvfp_opt.errors import CvfpOptError, StorageError, StudyError, nearest
 from cvfp_opt.store.artifacts.stores import open_artifacts
+from cvfp_opt.store.database.engines import unsafe_tables
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.retry import passes
@@ -203,6 +204,7 @@ def _schema(connection: Connection, location: Location) -> Schema:
         version=version,
         creator=creator or "",
         lease_columns=frozenset(column["name"] for column in columns),
+        unsafe=unsafe_tables(connection),
     )
 
 
