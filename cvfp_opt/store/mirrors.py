@@ -8,6 +8,7 @@ mirrors, which nobody samples from.
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import optuna
 from optuna.study import StudyDirection
@@ -138,10 +139,8 @@ class Mirrors:
 
     def _open(self, mirror: Mirror) -> _Copied | None:
         """What is known of a mirror, which is created if need be; None if it cannot be."""
-        with self._store.engine.connect() as connection:
-            found = _find(connection, self._source, mirror)
         copied = self._copied.get(mirror.suffix)
-        if copied is not None and copied.study_id == found:
+        if copied is not None and self._is_there(mirror, copied.study_id):
             return copied
         with self._store.lock():
             study_id = _enter(self._store, self._source, mirror)
@@ -150,7 +149,16 @@ class Mirrors:
         self._copied[mirror.suffix] = _Copied(study_id)
         return self._copied[mirror.suffix]
 
-    @property
+    def _is_there(self, mirror: Mirror, study_id: int) -> bool:
+        """Whether a mirror that was opened before is still the study of that number."""
+        name = f"{self._source.name}/{mirror.suffix}"
+        with self._store.engine.connect() as connection:
+            row = find_row(connection, name)
+            attrs = attributes(connection, STUDY_USER_ATTRIBUTES, study_id)
+        same = row is not None and (row.study_id, row.study_name) == (study_id, name)
+        return same and self._source.has_mirror(name, attrs)
+
+    @cached_property
     def _source(self) -> Source:
         return Source.of_study(self._study)
 
@@ -178,10 +186,10 @@ def mirrors_of(num_directions: int) -> Sequence[Mirror]:
 
 def count_own(connection: Connection, study_id: int) -> int:
     """How many trials of a mirror are no copies: they are somebody's own."""
-    copies = select(USER_ATTRIBUTES.c.trial_id).where(USER_ATTRIBUTES.c.key == SOURCE_TRIAL)
-    own = select(func.count()).where(
-        TRIALS.c.study_id == study_id, TRIALS.c.trial_id.not_in(copies)
+    copies = select(USER_ATTRIBUTES.c.trial_id).where(
+        USER_ATTRIBUTES.c.trial_id == TRIALS.c.trial_id, USER_ATTRIBUTES.c.key == SOURCE_TRIAL
     )
+    own = select(func.count()).where(TRIALS.c.study_id == study_id, ~copies.exists())
     return int(connection.scalar(own) or 0)
 
 
@@ -266,18 +274,18 @@ def _enter(store: Store, source: Source, mirror: Mirror) -> int | None:
         return None
     identity = {MIRRORED: source.identity} if source.identity else {}
     links = {MIRROR_OF: source.name, **identity}
-    if found is None:
-        name = f"{source.name}/{mirror.suffix}"
-        try:
+    try:
+        if found is None:
+            name = f"{source.name}/{mirror.suffix}"
             return found_study(store, name, _DIRECTIONS, links, mirror.metric_names)
-        except StudyError:  # another program was quicker
-            return None
-    study_id = found.study_id if isinstance(found, _CutOff) else found
-    with store.engine.begin() as connection:
-        lock_study(connection, study_id)
-        known = attributes(connection, STUDY_USER_ATTRIBUTES, study_id)
-        if not links.keys() <= known.keys():
-            put_attributes(connection, STUDY_USER_ATTRIBUTES, study_id, links)
+        study_id = found.study_id if isinstance(found, _CutOff) else found
+        with store.engine.begin() as connection:
+            lock_study(connection, study_id)
+            known = attributes(connection, STUDY_USER_ATTRIBUTES, study_id)
+            if not links.keys() <= known.keys():
+                put_attributes(connection, STUDY_USER_ATTRIBUTES, study_id, links)
+    except StudyError:  # another program was quicker: it made one, or deleted this one
+        return None
     return study_id
 
 

@@ -29,6 +29,7 @@ from cvfp_opt.errors import StorageError, StudyError
 from cvfp_opt.model import audit as model_audit
 from cvfp_opt.model.metrics import combined_score
 from cvfp_opt.store.claims import Claims
+from cvfp_opt.store.confirming import enter_confirmation, read_runs
 from cvfp_opt.store.database.location import Location, resolve_location
 from cvfp_opt.store.doctor import scores
 from cvfp_opt.store.doctor.checks import CHECKS, Check
@@ -39,7 +40,7 @@ from cvfp_opt.store.doctor.running import HEARTBEATS
 from cvfp_opt.store.leases import LEASES
 from cvfp_opt.store.mirrors import left_out, sync_mirrors
 from cvfp_opt.store.records import CONFIRMS, MIRROR_OF
-from cvfp_opt.store.rows import TRIALS, VALUES
+from cvfp_opt.store.rows import STUDIES, TRIALS, VALUES
 from cvfp_opt.store.studies import create_study, study_names
 
 
@@ -368,3 +369,21 @@ def test_what_another_program_wrote_for_a_link_is_no_bug(site: Site) -> None:
     [fault] = site.examine().faults
     assert "mirror" in fault.line
     assert site.mend().faults == []
+
+
+def test_a_confirmation_follows_a_study_that_another_program_renamed(site: Site) -> None:
+    with site.store() as (store, _):
+        made = enter_confirmation(store, "s", RECORD.identity, replace(RECORD, uuid="c" * 32))
+        made.add_trial(optuna.trial.create_trial(value=1.0))
+    site.execute(update(STUDIES).where(STUDIES.c.study_name == "s").values(study_name="t"))
+    [fault] = [one for one in site.examine().faults if "confirmation" in one.what]
+    assert fault.line.startswith(
+        "study s/confirm: a confirmation with 1 run of study s, which is called t now (another"
+    )
+    left = site.mend()
+    assert [one for one in left.faults if "confirm" in one.line or "mirror" in one.line] == []
+    site.study = "t"
+    with site.store() as (store, study):
+        runs = read_runs(study, RECORD)
+        assert runs is not None
+        assert (runs.study, len(runs.trials)) == ("t/confirm", 1)
