@@ -6,7 +6,6 @@ a copy, in which figures and checkpoints are missing.
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -48,9 +47,7 @@ def keep_together(
             delete_study(store, name, artifacts if removing else None)
         except StudyError as error:
             return refused(error)
-        for one in ids:  # SQLite gives the number to the next study
-            with suppress(KeyError):
-                store.storage.delete_study(one)
+        store.forget(ids)
         app._inmemory_cache.clear()
         return _answer(HTTPStatus.NO_CONTENT)
 

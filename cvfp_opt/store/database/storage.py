@@ -1,14 +1,16 @@
 """An open study database."""
 
-from collections.abc import Container, Iterator, Sequence
+import copy
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
-from typing import Any
+from typing import Any, cast
 
 import optuna
 import sqlalchemy
 from filelock import Timeout
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage, get_storage
+from optuna.storages._cached_storage import _CachedStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import ColumnElement, Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -72,6 +74,16 @@ class ClaimingStorage(ReadingStorage):
         return False
 
 
+class _Nowhere(RDBStorage):
+    """A database in which there is nothing to delete."""
+
+    def __init__(self) -> None:
+        """Opens none."""
+
+    def delete_study(self, study_id: int) -> None:
+        """It is gone."""
+
+
 class Store:
     """An open study database.
 
@@ -95,6 +107,16 @@ class Store:
     def now(self) -> ColumnElement[float]:
         """SQL for epoch seconds by the clock that all workers share."""
         return self.kind.now()
+
+    def forget(self, study_ids: Iterable[int]) -> None:
+        """Drop deleted studies from Optuna's cache: SQLite gives their numbers to the next ones.
+
+        Deleting them by the cache would delete those.
+        """
+        cache = copy.copy(cast(_CachedStorage, self.storage))  # shares all that is cached
+        cache._backend = _Nowhere()
+        for study_id in study_ids:
+            cache.delete_study(study_id)
 
     def close(self) -> None:
         """Close all connections; the last one out folds SQLite's WAL back into the file."""
