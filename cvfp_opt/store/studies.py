@@ -11,7 +11,7 @@ from optuna.samplers import BaseSampler
 from optuna.storages._rdb import models
 from sqlalchemy import select
 
-from cvfp_opt.elsewhere import quoted
+from cvfp_opt.elsewhere import printable, quoted
 from cvfp_opt.errors import StudyError, nearest
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.records import CONFIRMS, MIRROR_OF, StudyRecord, Unread, trial_records
@@ -35,7 +35,7 @@ def only_study_name(store: Store) -> str:
     if len(names) > 1:
         raise StudyError(
             f"{store.location.where}: has {len(names)} studies; add --study-name with one of "
-            + ", ".join(names)
+            + printable(", ".join(names))
         )
     return names[0]
 
