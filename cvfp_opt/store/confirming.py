@@ -14,7 +14,7 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
-from cvfp_opt.elsewhere import quoted
+from cvfp_opt.elsewhere import positional
 from cvfp_opt.errors import StudyError
 from cvfp_opt.store.births import BIRTH, Birth
 from cvfp_opt.store.database.storage import Store
@@ -115,7 +115,7 @@ def enter_confirmation(store: Store, source: str, uuid: str, record: StudyRecord
             raise StudyError(
                 f"study {name!r} in {store.location.where} is no confirmation of this study "
                 f"{source!r}; rename study {source!r}, or if nobody needs the other one, type "
-                f"`cvfp-opt study delete {quoted(name)}{store.location.option}`"
+                f"`cvfp-opt study delete{store.location.option} {positional(name)}`"
             )
     return study
 
@@ -219,7 +219,8 @@ def _check_windows(
     )
     raise StudyError(
         f"study {name!r}: its runs read {theirs}, and seeds are compared only with their like; "
-        f"{instead}, or type `cvfp-opt study delete {name}{store.location.option}` to begin anew"
+        f"{instead}, or type `cvfp-opt study delete{store.location.option} {positional(name)}` "
+        "to begin anew"
     )
 
 

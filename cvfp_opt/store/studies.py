@@ -14,6 +14,7 @@ from optuna.study import StudyDirection
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
+from cvfp_opt.elsewhere import printable, quoted
 from cvfp_opt.errors import StudyError, nearest
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.moving.schema import MAX_NAME
@@ -59,7 +60,7 @@ def only_study_name(store: Store) -> str:
     if len(names) > 1:
         raise StudyError(
             f"{store.location.where}: has {len(names)} studies; add --study-name with one of "
-            + ", ".join(names)
+            + printable(", ".join(names))
         )
     return names[0]
 
@@ -192,7 +193,8 @@ def refuse_foreign(study: optuna.Study, store: Store) -> None:
         source = study.user_attrs[CONFIRMS]
         raise StudyError(
             f"study {study.study_name!r} is the confirmation of study {source!r}, which nobody "
-            f"searches: type `cvfp-opt confirm --study-name {source}{store.location.option}`"
+            f"searches: type "
+            f"`cvfp-opt confirm --study-name {quoted(source)}{store.location.option}`"
         )
     _, unread = StudyRecord.look(study.user_attrs)
     filled = bool(study.user_attrs or study.get_trials(deepcopy=False))

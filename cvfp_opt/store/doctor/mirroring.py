@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from optuna.storages._rdb import models
 from sqlalchemy import Connection, delete, select, update
 
-from cvfp_opt.elsewhere import quoted
+from cvfp_opt.elsewhere import positional
 from cvfp_opt.errors import StudyError
 from cvfp_opt.store.confirming import confirmation_name
 from cvfp_opt.store.database.storage import Store
@@ -248,7 +248,7 @@ def _confirms_nothing(study: StudyRows, renamed: StudyRows | None) -> Finding:
         where=where,
         what=f"a confirmation with {runs} of a study that is gone",
         cause=f"another program deleted study {study.confirms}",
-        help=f"if nobody needs it, type `cvfp-opt study delete {quoted(study.name)}`",
+        help=f"if nobody needs it, type `cvfp-opt study delete {positional(study.name)}`",
         harmless=True,
     )
 
