@@ -54,6 +54,13 @@ class Beginning:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._failures: int | None = 0  # None once a trial did not raise
+        self._begun = False
+
+    def is_first(self) -> bool:
+        """Whether nobody has asked before: what is done once, by the first of several lanes."""
+        with self._lock:
+            begun, self._begun = self._begun, True
+        return not begun
 
     def note(self, record: TrialRecord) -> None:
         """A trial ended. Raises SearchError if it was one too many."""
@@ -134,8 +141,9 @@ class Search:
             StorageError: the database stayed away; the text says what was kept, and where.
         """
         beginning = beginning or Beginning()
-        for line in self._patiently(lambda: list(send_unsent(self.claims))):
-            self.observer.notice(line)
+        if beginning.is_first():
+            for line in self._patiently(lambda: list(send_unsent(self.claims))):
+                self.observer.notice(line)
         self._patiently(self._mirrors.sync)  # what a killed worker left undone
         waited = 0.0
         while deadline is None or time.monotonic() < deadline:
@@ -262,7 +270,7 @@ class Search:
         except DATABASE_ERRORS as error:
             if not passes(error):
                 raise
-            path = keep_unsent(hold, state, values)
+            path = keep_unsent(hold, state, values, keeper.attributes)
             raise StorageError(
                 f"{self.store.location.where}: the database did not answer for "
                 f"{self.patience:.0f} s. The result of trial {hold.held.number} is in {path}: "

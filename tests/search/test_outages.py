@@ -139,7 +139,7 @@ def test_a_result_that_cannot_be_told_is_kept_and_told_by_the_next_run(
     assert list(Path("storage/unsent").iterdir()) == []
 
 
-def test_a_kept_result_of_a_trial_that_another_has_taken_is_dropped(
+def test_a_kept_result_of_a_trial_that_another_has_taken_is_left_alone_and_named(
     store: Store, outage: Outage
 ) -> None:
     search = make_search(store, go_away_for_good(outage))
@@ -150,12 +150,12 @@ def test_a_kept_result_of_a_trial_that_another_has_taken_is_dropped(
     again = make_search(store, lambda number, event: None)
     again.run(2)
     assert isinstance(again.observer, Recorder)
-    assert (
-        again.observer.notices[0]
-        == "trial 0: kept result dropped: it was taken or ended meanwhile"
-    )
+    [path] = Path("storage/unsent").iterdir()
+    assert again.observer.notices == [
+        "trial 0: a kept result was not written: the trial has ended otherwise meanwhile; if "
+        f"nobody misses it, type `rm {path.absolute()}`"
+    ]
     assert again.study.trials[0].state is TrialState.FAIL
-    assert list(Path("storage/unsent").iterdir()) == []
 
 
 def test_a_file_that_is_no_result_is_named_and_left_alone(store: Store) -> None:
