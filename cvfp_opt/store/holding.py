@@ -8,13 +8,12 @@ from functools import cache
 from types import TracebackType
 from typing import Self
 
-from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 from sqlalchemy import Connection, Update, bindparam, select, update
-from sqlalchemy.exc import SQLAlchemyError
 
 from cvfp_opt.store.claims import Claims, Held, wait
 from cvfp_opt.store.database.kinds import Kind
+from cvfp_opt.store.database.retry import DATABASE_ERRORS
 from cvfp_opt.store.leases import LEASES, LeaseLost
 from cvfp_opt.store.rows import (
     TRIALS,
@@ -220,7 +219,7 @@ class Renewer:
             with self._lock:
                 holds = list(self._holds)
             for hold in holds:
-                with suppress(SQLAlchemyError, StorageInternalError):
+                with suppress(*DATABASE_ERRORS):
                     try:
                         hold.renew()
                     except LeaseLost:

@@ -16,8 +16,8 @@ from cvfp_opt.store.holding import Hold
 from cvfp_opt.store.kept import Unsent, read_unsent
 from cvfp_opt.store.leases import LeaseLost
 from cvfp_opt.store.rows import lock_study
-
-FOLDER = Path("storage") / "unsent"
+from cvfp_opt.store.unsent_folder import FOLDER as FOLDER
+from cvfp_opt.store.unsent_folder import unsent_files, unsent_folder
 
 
 def keep_unsent(
@@ -48,28 +48,6 @@ def keep_unsent(
     path = unsent_folder() / f"{hold.by}-{held.trial_id}-{held.epoch}.json"
     write_file(path, json.dumps(asdict(unsent)), error=StorageError)
     return path
-
-
-def unsent_folder() -> Path:
-    """Make the folder for what a database could not be told, for the user's eyes only.
-
-    Raises:
-        StorageError: there is none, and none can be made.
-    """
-    try:
-        folder = Path.cwd() / FOLDER
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"{FOLDER}: cannot be made here: {error.strerror}") from None
-    return folder
-
-
-def unsent_files() -> list[Path]:
-    """All files that may be kept results, in the current folder's ``storage``."""
-    try:
-        return sorted((Path.cwd() / FOLDER).glob("*.json"))
-    except OSError:  # the current folder is gone
-        return []
 
 
 def send_unsent(claims: Claims) -> Iterator[str]:

@@ -16,7 +16,7 @@ from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.doctor.context import Context
 from cvfp_opt.store.doctor.finding import Finding, Repair, counted, size
 from cvfp_opt.store.snapshots import FOLDER as UNFINISHED
-from cvfp_opt.store.unsent import FOLDER as UNSENT
+from cvfp_opt.store.unsent_folder import FOLDER as UNSENT
 
 # What a rollback journal begins with as long as it has to be played back.
 _HOT = bytes.fromhex("d9d505f920a163d7")

@@ -15,7 +15,8 @@ from cvfp_opt.store.doctor.context import Context
 from cvfp_opt.store.doctor.finding import Finding, counted, of_trials
 from cvfp_opt.store.doctor.rows import StudyRows
 from cvfp_opt.store.kept import NO_RESULT, Unsent, read_unsent
-from cvfp_opt.store.unsent import send_unsent, unsent_files
+from cvfp_opt.store.unsent import send_unsent
+from cvfp_opt.store.unsent_folder import unsent_files
 
 
 def find_unsent(context: Context) -> list[Finding]:
