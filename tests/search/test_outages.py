@@ -25,7 +25,7 @@ from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.retry import Patience, passes
 from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.holding import Renewer
-from cvfp_opt.training.events import Event, IterationFinished
+from cvfp_opt.training.events import Event, IterationFinished, Phase, Progress
 
 ITERATIONS = 4
 
@@ -35,13 +35,14 @@ class Outage:
 
     def __init__(self, engine: sqlalchemy.Engine) -> None:
         self.away = False
+        self.error = "database is locked"
         self.refused = 0
         sqlalchemy.event.listen(engine, "before_cursor_execute", self._refuse)
 
     def _refuse(self, *more: object) -> None:
         if self.away:
             self.refused += 1
-            raise sqlite3.OperationalError("database is locked")
+            raise sqlite3.OperationalError(self.error)
 
 
 @pytest.fixture
@@ -137,6 +138,24 @@ def test_a_result_that_cannot_be_told_is_kept_and_told_by_the_next_run(
     assert told["audit"]
     assert again.observer.started == [1]
     assert list(Path("storage/unsent").iterdir()) == []
+
+
+def test_a_result_is_kept_whatever_the_database_refuses_it_for(
+    store: Store, outage: Outage
+) -> None:
+    outage.error = "no such table: trials"
+
+    def act(number: int, event: Event) -> None:  # the audit is what comes last
+        outage.away = outage.away or (isinstance(event, Progress) and event.phase is Phase.AUDIT)
+
+    search = make_search(store, act)
+    with pytest.raises(StorageError, match=r"no such table.*The result of trial 0 is in .*unsent"):
+        search.run(1)
+    outage.away = False
+    again = make_search(store, lambda number, event: None)
+    again.run(1)
+    assert isinstance(again.observer, Recorder)
+    assert again.observer.notices == ["trial 0: kept result written to the database"]
 
 
 def test_a_kept_result_of_a_trial_that_another_has_taken_is_left_alone_and_named(
