@@ -10,6 +10,7 @@ from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.runner import Search
 from cvfp_opt.search.stopping import SearchStopped, Stop
 from cvfp_opt.store.database.whereabouts import FileGone
+from cvfp_opt.training.device import load_linear_algebra
 from cvfp_opt.training.lanes import Lanes
 
 
@@ -65,6 +66,7 @@ def search_in_lanes(
     if num_lanes == 1:
         search.run(num_trials, deadline)
         return
+    load_linear_algebra(search.objective.device)
     stop, beginning = _OneForAll(search.stop), Beginning()
     search = replace(
         search,
