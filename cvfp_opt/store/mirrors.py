@@ -27,6 +27,7 @@ from cvfp_opt.store.rows import (
     Reported,
     insert_trial,
     lock_study,
+    next_number,
     write_reported,
     write_values,
 )
@@ -133,9 +134,11 @@ class Mirrors:
         with self._store.engine.begin() as connection:
             lock_study(connection, copied.study_id)
             _look(connection, copied)
-            for trial in trials:
-                if trial.number not in copied.numbers:  # another worker was quicker
-                    _add(connection, copied.study_id, _copy(trial, mirror, split))
+            first = next_number(connection, copied.study_id)
+            # another worker may have been quicker
+            lacking = [trial for trial in trials if trial.number not in copied.numbers]
+            for number, trial in enumerate(lacking, first):
+                _add(connection, copied.study_id, number, _copy(trial, mirror, split))
 
     def _open(self, mirror: Mirror) -> _Copied | None:
         """What is known of a mirror, which is created if need be; None if it cannot be."""
@@ -289,9 +292,9 @@ def _enter(store: Store, source: Source, mirror: Mirror) -> int | None:
     return study_id
 
 
-def _add(connection: Connection, study_id: int, trial: FrozenTrial) -> None:
+def _add(connection: Connection, study_id: int, number: int, trial: FrozenTrial) -> None:
     times = trial.datetime_start, trial.datetime_complete
-    trial_id, _ = insert_trial(connection, study_id, trial.state, *times)
+    trial_id, _ = insert_trial(connection, study_id, trial.state, *times, number=number)
     params = {
         name: (trial.distributions[name].to_internal_repr(value), trial.distributions[name])
         for name, value in trial.params.items()

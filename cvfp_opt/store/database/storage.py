@@ -19,6 +19,7 @@ from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.reading import read_trial, read_trials
+from cvfp_opt.store.database.whereabouts import Watch
 from cvfp_opt.store.leases import LEASES
 from cvfp_opt.store.rows import change_state
 
@@ -94,14 +95,18 @@ class Store:
         engine: for transactions of our own.
     """
 
-    def __init__(self, location: Location, backend: RDBStorage) -> None:
+    def __init__(
+        self, location: Location, backend: RDBStorage, watch: Watch | None = None
+    ) -> None:
         self.location = location
+        self._watch = watch
         self.kind = kind_of(location)
         self.storage: BaseStorage = get_storage(backend)
         self.engine: Engine = backend.engine
 
     def lock(self) -> AbstractContextManager[Any]:
         """The lock for what must happen once: creation, mirrors. Not re-entrant."""
+        self.check()
         return self.kind.lock(self.location, LOCK_SECONDS)
 
     def now(self) -> ColumnElement[float]:
@@ -118,10 +123,17 @@ class Store:
         for study_id in study_ids:
             cache.delete_study(study_id)
 
+    def check(self) -> None:
+        """Raise FileGone if what is open is not where it was opened any more."""
+        if self._watch is not None:
+            self._watch.check()
+
     def close(self) -> None:
         """Close all connections; the last one out folds SQLite's WAL back into the file."""
         self.storage.remove_session()
         self.engine.dispose()
+        if self._watch is not None:
+            self._watch.close()
 
 
 @contextmanager
@@ -130,6 +142,7 @@ def open_for_search(location: Location) -> Iterator[Store]:
 
     Raises:
         StorageError: see ``check_writable`` of its kind; or the database fails in use.
+        FileGone: its file was removed or moved meanwhile.
     """
     kind = kind_of(location)
     kind.check_writable(location)
@@ -141,8 +154,10 @@ def open_for_search(location: Location) -> Iterator[Store]:
             # the constructor's connections were opened before
             kind.set_up(backend.engine)
             LEASES.metadata.create_all(backend.engine)
-        with closing(Store(location, backend)) as store:
+            watch = kind.watch(location, backend.engine)
+        with closing(Store(location, backend, watch)) as store:
             yield store
+            store.check()
 
 
 @contextmanager
