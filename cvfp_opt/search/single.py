@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cvfp_opt.elsewhere import some
 from cvfp_opt.errors import CheckpointError, StorageError
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.search.definition import StudyDefinition
@@ -210,15 +211,17 @@ def load_network(folder: Path) -> tuple[ContextNetwork, StudyDefinition, Checkpo
         layernorm_mix=definition.hyperparameters().layernorm_mix,
         generator=torch.Generator().manual_seed(0),
     )
-    try:
-        network.load_state_dict(
-            {name: torch.from_numpy(array) for name, array in checkpoint.weights.items()}
-        )
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
+    shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    there = {name: array.shape for name, array in checkpoint.weights.items()}
+    if other := [name for name, shape in shapes.items() if there.get(name) != shape]:
         raise CheckpointError(
-            f"{folder}: weights of another size or architecture than its definition: {reason}"
-        ) from None
+            f"{folder}: weights of another size or architecture than its definition: "
+            f"{some(f'{name} {shapes[name]}' for name in other)} are required, there are "
+            + (some(f"{n} {shape}" for n, shape in there.items() if shapes.get(n) != shape))
+        )
+    network.load_state_dict(
+        {name: torch.from_numpy(array) for name, array in checkpoint.weights.items()}
+    )
     return network, definition, checkpoint
 
 
