@@ -62,6 +62,14 @@ def some(names: Iterable[str], *, at_most: int = 3) -> str:
     return f"{words} and {len(listed) - at_most} more" if len(listed) > at_most else words
 
 
+def positional(text: object) -> str:
+    """Write text as the last argument of a shell command; ``--`` before what looks like an option.
+
+    No option may follow.
+    """
+    return f"{'-- ' if str(text).startswith('-') else ''}{quoted(text)}"
+
+
 def csv_cell(value: object) -> object:
     """Write a cell so that no spreadsheet takes text for a formula; numbers stay numbers."""
     if not isinstance(value, str) or not _FORMULA.match(value) or _NUMBER.fullmatch(value):

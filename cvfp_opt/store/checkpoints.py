@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from cvfp_opt.elsewhere import printable, some
+from cvfp_opt.elsewhere import positional, printable, some
 from cvfp_opt.errors import CheckpointError
 
 # 2: embeddings, tokenizer and card beside the weights; digests and sizes of all files.
@@ -100,7 +100,7 @@ def check_target(folder: Path) -> None:
     if not folder.absolute().parent.is_dir():
         raise CheckpointError(
             f"{folder}: the folder {folder.absolute().parent} does not exist; "
-            f"type `mkdir -p {folder.absolute().parent}` first"
+            f"type `mkdir -p {positional(folder.absolute().parent)}` first"
         )
 
 
