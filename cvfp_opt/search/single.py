@@ -212,7 +212,7 @@ def load_network(folder: Path) -> tuple[ContextNetwork, StudyDefinition, Checkpo
         generator=torch.Generator().manual_seed(0),
     )
     shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    there = {name: array.shape for name, array in checkpoint.weights.items()}
+    there = {name: array.shape for name, array in sorted(checkpoint.weights.items())}
     if other := [name for name, shape in shapes.items() if there.get(name) != shape]:
         raise CheckpointError(
             f"{folder}: weights of another size or architecture than its definition: "

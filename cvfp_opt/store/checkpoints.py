@@ -300,6 +300,7 @@ def _arrays(path: Path, content: bytes) -> Weights:
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         reason = printable(shorten(str(error), 200))
         raise CheckpointError(f"{path}: not a safetensors file: {reason}") from None
-    if other := [f"{n} is {a.dtype}" for n, a in arrays.items() if a.dtype != "float32"]:
+    other = sorted(f"{n} is {a.dtype}" for n, a in arrays.items() if a.dtype != "float32")
+    if other:
         raise CheckpointError(f"{path}: float32 is required, {some(other)}")
     return arrays
