@@ -16,6 +16,8 @@ from cvfp_opt.store.moving.manifest import CONFIRMATION, STUDY, TRIALS, Manifest
 from cvfp_opt.store.moving.safe_zip import ARTIFACTS, MANIFEST, SafeZip, Stream, faults
 from cvfp_opt.store.moving.schema import Value
 
+_MAX_DIGITS = 4000
+
 
 class Archive:
     """An exported study; can be read from as an artifact store.
@@ -95,7 +97,7 @@ class Archive:
         return self._header(header), self._lines(trials)
 
     def _header(self, name: str) -> Value:
-        return self._json(name, "\n".join(self._file.lines(name, self._digest(name))))
+        return self._json(name, self._file.text(name, self._digest(name)))
 
     def _lines(self, name: str) -> Iterator[Value]:
         for number, line in enumerate(self._file.lines(name, self._digest(name))):
@@ -103,7 +105,14 @@ class Archive:
 
     def _json(self, where: str, text: str) -> Value:
         with faults(self._file.path):
-            return Value(json.loads(text), f"{self._file.path}: {where}")
+            return Value(json.loads(text, parse_int=_whole), f"{self._file.path}: {where}")
 
     def _digest(self, name: str) -> str:
         return self.manifest.members[name].sha256
+
+
+def _whole(digits: str) -> int:
+    """A whole number; Python reads so many digits and no more. Raises ValueError."""
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError(f"a whole number of {len(digits)} digits")
+    return int(digits)

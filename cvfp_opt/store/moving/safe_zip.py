@@ -34,9 +34,9 @@ MAX_LINE = 2**24
 FREE_MEMORY = 2**27
 MEMORY_PER_BYTE = 160
 # A value of JSON takes so much, measured with half a million small attributes, and begins or ends
-# with one of these.
+# with one of these; a line takes as much.
 _VALUE = 160
-_MARKS = (b",", b":", b"[", b"{")
+_MARKS = (b",", b":", b"[", b"{", b"\n")
 # Copies of a text while it is read: of lines, of what is read as a whole.
 _COPIES, _WHOLE_COPIES = 2, 4
 
@@ -120,6 +120,12 @@ class SafeZip:
         with faults(self.path):
             return b"".join(self._weighed(self._chunks(name), _WHOLE_COPIES)).decode("utf-8")
 
+    def text(self, name: str, digest: str) -> str:
+        """A member's content as text. See ``chunks``."""
+        with faults(self.path):
+            content = b"".join(self._weighed(self.chunks(name, digest), _WHOLE_COPIES))
+            return content.decode("utf-8")
+
     def lines(self, name: str, digest: str) -> Iterator[str]:
         """A member's lines; the digest is checked at the end. See ``chunks``."""
         rest = b""
@@ -129,8 +135,10 @@ class SafeZip:
                 raise ArchiveError(
                     f"{self.path}: member {name!r}: a line of over {MAX_LINE} bytes"
                 )
-            with faults(self.path):
-                yield from [line.decode("utf-8") for line in whole]
+            for line in whole:
+                with faults(self.path):
+                    text = line.decode("utf-8")
+                yield text
         if rest:
             raise ArchiveError(f"{self.path}: member {name!r}: the last line is not whole")
 
@@ -160,8 +168,9 @@ class SafeZip:
             self._left -= memory_of(chunk, copies)
             if self._left < 0:
                 raise ArchiveError(
-                    f"{self.path}: what it holds would take over {self._memory >> 20} MiB of "
-                    "memory, more than an export of its size needs; refused as a bomb"
+                    f"{self.path}: an export of cvfp-opt is required; what this one holds would "
+                    f"take over {self._memory >> 20} MiB of memory, more than an export of its "
+                    "size needs; refused as a bomb"
                 )
             yield chunk
 
@@ -209,7 +218,9 @@ def faults(path: Path) -> Iterator[None]:
     except OSError as error:
         raise ArchiveError(f"{path}: cannot be read: {error.strerror or error}") from None
     except RecursionError:
-        raise ArchiveError(f"{path}: its text is nested too deeply to be an export") from None
+        raise ArchiveError(
+            f"{path}: an export of cvfp-opt is required; the text of this one is nested too deeply"
+        ) from None
     except MemoryError:
         raise ArchiveError(f"{path}: there is not enough memory to read it") from None
     except (
