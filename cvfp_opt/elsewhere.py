@@ -70,6 +70,14 @@ def positional(text: object) -> str:
     return f"{'-- ' if str(text).startswith('-') else ''}{quoted(text)}"
 
 
+def excerpt(text: object, at_most: int = 200) -> str:
+    """Write a text of any length for a message: on one line, its beginning and its end."""
+    whole = str(text)
+    if len(whole) > at_most:
+        whole = f"{whole[: at_most * 2 // 3]} ... {whole[-at_most // 3 :]}"
+    return printable(" ".join(whole.split()))
+
+
 def csv_cell(value: object) -> object:
     """Write a cell so that no spreadsheet takes text for a formula; numbers stay numbers."""
     if not isinstance(value, str) or not _FORMULA.match(value) or _NUMBER.fullmatch(value):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cvfp_opt.elsewhere import csv_cell, printable, quoted, release_of, some
+from cvfp_opt.elsewhere import csv_cell, excerpt, printable, quoted, release_of, some
 
 ODD = st.text(st.one_of(st.sampled_from("\x1b\n\r\t'\"\\ $`;#\u202e\u200b\x9b"), st.characters()))
 
@@ -81,3 +81,8 @@ def test_of_many_names_some_are_said() -> None:
     assert some(["a"]) == "a"
     assert some("abc") == "a, b, c"
     assert some(["a\x1b", *map(str, range(147))]) == "a\\x1b, 0, 1 and 145 more"
+
+
+def test_a_long_text_is_said_in_part() -> None:
+    assert excerpt("a\nb\x1b") == "a b\\x1b"
+    assert excerpt("x" * 9999 + "end", 30) == "x" * 20 + " ... " + "x" * 7 + "end"

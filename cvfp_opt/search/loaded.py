@@ -4,14 +4,13 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from cvfp_opt.elsewhere import printable, release_of
+from cvfp_opt.elsewhere import excerpt, release_of
 from cvfp_opt.errors import CheckpointError, DataError
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import ContextOverflow, sequential_pass, zero_context
@@ -120,7 +119,7 @@ def _tokenizer(path: Path, checkpoint: Checkpoint) -> Tokenizer:
     try:
         return Tokenizer.from_str(checkpoint.tokenizer)
     except Exception as error:  # of Rust: no narrower class
-        reason = printable(shorten(str(error), 200))
+        reason = excerpt(error)
         raise CheckpointError(f"{path}: not a tokenizer.json: {reason}") from None
 
 

@@ -14,14 +14,13 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from cvfp_opt.elsewhere import positional, printable, some
+from cvfp_opt.elsewhere import excerpt, positional, some
 from cvfp_opt.errors import CheckpointError
 
 # 2: embeddings, tokenizer and card beside the weights; digests and sizes of all files.
@@ -178,7 +177,7 @@ def _read_account(folder: Path) -> Account:
         digest = value.pop("sha256", None) if isinstance(value, dict) else None
         fits = digest == _digest(value)
     except ValueError as error:  # not UTF-8, not JSON, numbers too long
-        raise CheckpointError(_required(folder, f"{path.name}: {error}")) from None
+        raise CheckpointError(_required(folder, f"{path.name}: {excerpt(error)}")) from None
     except RecursionError:
         raise CheckpointError(_required(folder, f"{path.name}: nested too deeply")) from None
     found = value.get("format") if isinstance(value, dict) else None
@@ -192,7 +191,7 @@ def _read_account(folder: Path) -> Account:
     try:
         account = Account(**value)
     except TypeError as error:
-        reason = printable(shorten(str(error), 200))
+        reason = excerpt(error)
         raise CheckpointError(f"{path}: not an account: {reason}") from None
     problem = _problem(account)
     if problem:
@@ -298,7 +297,7 @@ def _arrays(path: Path, content: bytes) -> Weights:
     try:
         arrays = load(content)
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
-        reason = printable(shorten(str(error), 200))
+        reason = excerpt(error)
         raise CheckpointError(f"{path}: not a safetensors file: {reason}") from None
     other = sorted(f"{n} is {a.dtype}" for n, a in arrays.items() if a.dtype != "float32")
     if other:

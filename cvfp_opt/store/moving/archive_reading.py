@@ -2,6 +2,7 @@
 
 import io
 import json
+import reprlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,7 +75,7 @@ class Archive:
         actual = {name: size for name, size in sizes.items() if name != MANIFEST}
         if declared != actual:
             other = sorted(set(declared.items()) ^ set(actual.items()))[0][0]
-            raise ArchiveError(f"{path}: member {other!r} is not as {MANIFEST} has it")
+            raise ArchiveError(f"{path}: member {reprlib.repr(other)} is not as {MANIFEST} has it")
         return manifest
 
     def _dump(self) -> Dump:
@@ -86,7 +87,9 @@ class Archive:
         found = {name for name in self.manifest.members if not name.startswith(ARTIFACTS)}
         if found != used:
             other = sorted(found ^ used)[0]
-            raise ArchiveError(f"{self._file.path}: member {other!r} is not one of an export's")
+            raise ArchiveError(
+                f"{self._file.path}: member {reprlib.repr(other)} is not one of an export's"
+            )
         return read_dump(
             self._study(STUDY, TRIALS),
             (self._study(*names) for names in mirrors),

@@ -9,6 +9,7 @@ import hashlib
 import io
 import os
 import re
+import reprlib
 import stat
 import struct
 import zipfile
@@ -18,6 +19,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+from cvfp_opt.elsewhere import excerpt
 from cvfp_opt.errors import ArchiveError
 
 # Text is compressed, artifacts are not: they can swell to no more than the file's size.
@@ -95,7 +97,7 @@ class SafeZip:
             yield opened
 
     def _check(self, info: zipfile.ZipInfo) -> None:
-        name, where = info.filename, f"{self.path}: member {info.filename!r}"
+        name, where = info.filename, f"{self.path}: member {reprlib.repr(info.filename)}"
         if name != info.orig_filename or not re.fullmatch(r"[A-Za-z0-9._/-]+", name):
             raise ArchiveError(f"{where}: not a name that an export gives")
         if info.flag_bits & _ENCRYPTED:
@@ -234,5 +236,6 @@ def faults(path: Path) -> Iterator[None]:
         OverflowError,
     ) as error:
         raise ArchiveError(
-            f"{path}: an export of cvfp-opt is required; this is none, or damaged: {error}"
+            f"{path}: an export of cvfp-opt is required; this is none, or damaged: "
+            f"{excerpt(error)}"
         ) from None
