@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 
 from cvfp_opt.elsewhere import excerpt, release_of
@@ -42,9 +42,21 @@ class LoadedNetwork:
     card: str
 
     def tokens(self, text: str) -> list[str]:
-        """The T tokens of a text, as the tokenizer spells them."""
-        spelled: list[str] = self.tokenizer.encode(text, add_special_tokens=False).tokens
+        """The T tokens of a text, as the tokenizer spells them.
+
+        Raises:
+            CheckpointError: the tokenizer cannot read it.
+        """
+        spelled: list[str] = self._encoded(text).tokens
         return spelled
+
+    def _encoded(self, text: str) -> Encoding:
+        try:
+            return self.tokenizer.encode(text, add_special_tokens=False)
+        except Exception as error:  # of Rust: no narrower class
+            raise CheckpointError(
+                f"this network's tokenizer can't read the text: {excerpt(error)}"
+            ) from None
 
     def contexts(self, text: str, *, passes: int = 2) -> Tensor:
         """Read a text again and again; the contexts (T, D) of the last pass, float32.
@@ -60,11 +72,12 @@ class LoadedNetwork:
 
         Raises:
             DataError: no token, or no pass.
-            CheckpointError: contexts explode; or its tokenizer gives a token without embedding.
+            CheckpointError: contexts explode; or its tokenizer cannot read the text, or gives a
+                token without embedding.
         """
         if passes < 1:
             raise DataError(f"passes: at least 1 is required, got {passes}")
-        ids = self.tokenizer.encode(text, add_special_tokens=False).ids
+        ids = self._encoded(text).ids
         if not ids:
             raise DataError("text: at least one token is required, there is none in it")
         if max(ids) >= len(self.table):
