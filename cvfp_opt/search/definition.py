@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Self, get_args, get_origin, get_type_hints
 
+from cvfp_opt.elsewhere import some
 from cvfp_opt.errors import DefinitionError, PointError, nearest
 from cvfp_opt.model.diversity import NEED_BATCH, DiversityConfig
 from cvfp_opt.model.network import ModelConfig
@@ -173,7 +174,7 @@ class StudyDefinition:
         sections = self.to_dict()
         found = [f"{name}: {why}" for name, why in strangers(sections["space"], params)]
         if found:
-            raise PointError(f"no point of the study's space: {'; '.join(found)}")
+            raise PointError(f"no point of the study's space: {some(found)}")
         return type(self).from_dict(with_parameters(sections, params))
 
     def hyperparameters(self) -> Hyperparameters:
