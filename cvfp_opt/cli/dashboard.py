@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cvfp_opt.cli.options import artifacts_option, storage_option, study_name_option
+from cvfp_opt.elsewhere import printable
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -82,7 +83,7 @@ def dashboard(
         app = make_app(store, open_artifacts(location, artifacts), rules, _tell)
         server = Server(app, address)
         url = f"http://{printed_host(host)}:{server.port}{opening.path}"
-        click.echo(f"{opening.words}: {url}{f'?token={shown}' if shown else ''}")
+        click.echo(f"{printable(opening.words)}: {url}{f'?token={shown}' if shown else ''}")
         click.echo("stop with ^C")
         server.run()
     click.echo("stopped")
@@ -135,7 +136,7 @@ def _token(location: "Location", new: bool, *, open: bool) -> "tuple[Token | Non
 
 
 def _tell(line: str) -> None:
-    click.echo(line, err=True)
+    click.echo(printable(line), err=True)
 
 
 @contextmanager
