@@ -124,7 +124,7 @@ def send(port: int, request: Request) -> Answer:
         return Answer(response.status, given, response.read())
 
 
-@pytest.mark.filterwarnings("default::UserWarning")  # of optuna's figures, in the server's threads
+@pytest.mark.filterwarnings("ignore:Target and region quantiles:UserWarning")  # of a plot
 @pytest.mark.parametrize(
     ("seed", "count"), [(0, 200), pytest.param(1, 1000, marks=pytest.mark.slow)]
 )
