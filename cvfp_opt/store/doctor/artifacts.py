@@ -29,7 +29,7 @@ def find_missing_artifacts(context: Context) -> list[Finding]:
         (study, trial, artifact_id)
         for study in context.studies
         for trial in (None, *study.trials)
-        for artifact_id in _named(trial.system_attrs if trial else study.system_keys)
+        for artifact_id in _named(trial.system_attrs if trial else study.system_attrs)
     ]
     store = context.artifacts
     if named and isinstance(store, FolderStore) and not store.folder.is_dir():
