@@ -245,7 +245,8 @@ def _read_parts(
 def _fetch(connection: Connection, result: CursorResult[Any]) -> Sequence[Any]:
     """The next rows, as the driver gives them; what it raises is SQLAlchemy's error as always."""
     driver = connection.dialect.dbapi
-    assert driver is not None and result.cursor is not None
+    assert driver is not None
+    assert result.cursor is not None
     try:
         return result.cursor.fetchmany(1000)
     except driver.Error as error:

@@ -209,11 +209,11 @@ def read_trials(connection: Connection, study_id: int) -> tuple[TrialRow, ...]:
     for row in _of_trials(connection, study_id, PARAMS, "param_name", "param_value"):
         _keep_figure(trials[row.trial_id], "params", row.param_name, row.param_value, "")
     for row in _of_trials(connection, study_id, VALUES, "objective", "value", "value_type"):
-        trial_id, name, value, special = row
+        trial_id, name, value, special = tuple(row)
         _keep_figure(trials[trial_id], "values", name, value, special)
     names = ("step", "intermediate_value", "intermediate_value_type")
     for row in _of_trials(connection, study_id, INTERMEDIATE, *names):
-        trial_id, name, value, special = row
+        trial_id, name, value, special = tuple(row)
         _keep_figure(trials[trial_id], "intermediate", name, value, special)
     return tuple(trials.values())
 
