@@ -11,7 +11,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from cvfp_opt.errors import CvfpOptError, SearchError, StorageError
+from cvfp_opt.errors import CvfpOptError, PointError, SearchError, StorageError
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.report.dashboard.page import keep_current
 from cvfp_opt.search.claimed import open_trial
@@ -222,6 +222,11 @@ class Search:
             raise
         except LeaseLost:
             raise
+        except PointError as error:  # another program wrote it: the next trial may be right
+            write_attributes(
+                trial, status="error", reason=str(error), environment=self._told(hold)
+            )
+            self._finish(trial, hold, keeper, TrialState.FAIL, None)
         except (CvfpOptError, *DATABASE_ERRORS):  # nothing wrong with the trial
             self._give_back(hold)
             raise

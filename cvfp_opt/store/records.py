@@ -304,13 +304,18 @@ def with_parameters(
 
 def definition_of(record: StudyRecord, trial: TrialRecord) -> Sections:
     """What a trial was trained by: the study's definition, but for a drift that was allowed."""
-    drift = trial.environment.get("drift", {})
+    return with_changes(completed(record.definition), drifted(trial.environment))
+
+
+def drifted(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of the definition that a trial was trained by otherwise; see ``with_changes``."""
+    drift = environment.get("drift", {})
     changed = {
         key.removeprefix("definition."): value
         for key, value in drift.get("keys", {}).items()
         if key.startswith("definition.")
     }
-    return with_changes(completed(record.definition), changed | drift.get("located", {}))
+    return changed | drift.get("located", {})
 
 
 def with_changes(
@@ -319,10 +324,17 @@ def with_changes(
     """A definition's sections with other values of some keys, as ``section.key``.
 
     None for a key of [space] that is left out.
+
+    Raises:
+        DefinitionError: a change names no section.
     """
     changed = {name: dict(section) for name, section in sections.items()}
     for name, value in changes.items():
         section, _, key = name.partition(".")
+        if section not in changed or not key:
+            raise DefinitionError(
+                f"a changed key of the definition: section.key is required, got {name!r}"
+            )
         if value is None:
             changed[section].pop(key, None)
         else:

@@ -1,14 +1,11 @@
 """A dump as JSON and back; back means that everything is checked."""
 
 import json
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
-from optuna.distributions import CategoricalDistribution, json_to_distribution
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
@@ -20,7 +17,8 @@ from cvfp_opt.store.moving.attributes import (
     TRIAL_CHECKS,
     Check,
 )
-from cvfp_opt.store.moving.dump import Dump, Param, StudyDump, Texts, TrialDump
+from cvfp_opt.store.moving.dump import Dump, StudyDump, Texts, TrialDump
+from cvfp_opt.store.moving.points import check_point, read_param
 from cvfp_opt.store.moving.schema import Value, plain_number
 from cvfp_opt.store.records import CONFIRMS, MIRROR_OF
 
@@ -137,6 +135,8 @@ def _read_study(
         if uuid != (birth.uuid if birth else None) or (uuid and uuid in uuids):
             raise Value(uuid, f"{line.where}, uuid").refuse("the trial's own identity")
         uuids.add(uuid)
+        if study.record:
+            check_point(line, study.record)
         trials.append(trial)
     return replace(study, trials=tuple(trials))
 
@@ -149,7 +149,7 @@ def _read_trial(
         number=own_number.whole(number, number),
         state=state.one_of(_STATES),
         values=tuple(value.number(nan=False) for value in values.elements()),
-        params=tuple(map(_read_param, params.elements())),
+        params=tuple(map(read_param, params.elements())),
         intermediate=_read_intermediate(intermediate),
         user_attrs=_read_texts(attrs[0], checks),
         system_attrs=_read_texts(attrs[1], SYSTEM_CHECKS),
@@ -173,39 +173,6 @@ def _read_texts(value: Value, checks: Mapping[str, Check]) -> Texts:
             check(item)
         texts[key] = json.dumps(item.shallow())
     return texts
-
-
-def _read_param(value: Value) -> Param:
-    name, number, distribution = value.members("name", "value", "distribution")
-    text = json.dumps(distribution.kind(dict))
-    try:
-        _check_param(text, number.finite())
-    except _UNFIT:
-        raise value.refuse("a parameter that fits its distribution") from None
-    return Param(name=name.name(), value=number.finite(), distribution=text)
-
-
-# Whatever Optuna's constructors raise when they are given nonsense.
-_UNFIT = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
-
-
-def _check_param(distribution: str, value: float) -> None:
-    choices = _choices(distribution)
-    if choices is not None and not (value.is_integer() and 0 <= value < choices):
-        raise ValueError
-
-
-@lru_cache(maxsize=4096)
-def _choices(distribution: str) -> int | None:
-    """Number of choices of a categorical distribution; None for a numerical one."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Optuna, about its older distributions
-        made = json_to_distribution(distribution)
-    if isinstance(made, CategoricalDistribution):
-        if not all(isinstance(c, str | int | float | None) for c in made.choices):
-            raise TypeError
-        return len(made.choices)
-    return None
 
 
 def _read_intermediate(value: Value) -> dict[int, float]:
