@@ -20,8 +20,9 @@ from sqlalchemy import ColumnElement, Connection, Enum, Row, String, Table, sele
 from cvfp_opt.store.births import BIRTH
 from cvfp_opt.store.database.damage import parsed
 from cvfp_opt.store.leases import FORMER_LEASE, LEASES, Lease
+from cvfp_opt.store.links import Source, source_name
 from cvfp_opt.store.mirrors import SOURCE_TRIAL
-from cvfp_opt.store.records import ATTRIBUTES, FORMAT, MIRROR_OF, StudyRecord
+from cvfp_opt.store.records import ATTRIBUTES, CONFIRMS, FORMAT, MIRROR_OF, StudyRecord
 from cvfp_opt.store.rows import (
     INTERMEDIATE,
     PARAMS,
@@ -123,8 +124,17 @@ class StudyRows:
     @property
     def mirror_of(self) -> str | None:
         """The name of the study that it is a mirror of; None for a study."""
-        name = self.attributes.get(MIRROR_OF)
-        return name if isinstance(name, str) else None
+        return source_name(self.attributes, MIRROR_OF)
+
+    @property
+    def confirms(self) -> str | None:
+        """The name of the study whose confirmation it is; None for any other study."""
+        return source_name(self.attributes, CONFIRMS)
+
+    @property
+    def source(self) -> Source:
+        """Itself, as what others may belong to."""
+        return Source.of(self.name, self.attributes)
 
     @property
     def running(self) -> list[TrialRow]:
