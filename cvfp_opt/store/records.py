@@ -1,5 +1,6 @@
 """What a study and a trial leave behind in the database: the one place that knows the keys."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
@@ -10,8 +11,15 @@ from optuna.trial import FrozenTrial, TrialState
 
 from cvfp_opt.errors import DefinitionError, StudyError
 from cvfp_opt.store.artifacts.checkpoints import ATTRIBUTE
-from cvfp_opt.store.births import BIRTH, derived_uuid
-from cvfp_opt.store.shapes import is_ours
+from cvfp_opt.store.births import BIRTH, Birth, derived_uuid
+from cvfp_opt.store.shapes import (
+    SECTIONS,
+    are_keys,
+    is_definition,
+    is_moment,
+    is_ours,
+    is_whole,
+)
 
 # Of what is written below. Raise it when old readers would misread, and keep reading the old.
 # 2: studies and trials have an identity (``uuid``, store.births); leases have a table.
@@ -118,6 +126,20 @@ class StudyRecord:
         return self.uuid or derived_uuid(f"{self.definition_digest} {self.created}")
 
     @property
+    def is_whole(self) -> bool:
+        """Whether all of it is of the kind that this program writes."""
+        texts = (self.definition_digest, self.data_digest, self.uuid)
+        tables = (self.environment, self.sources, self.code)
+        return (
+            is_definition(self.definition)
+            and all(isinstance(one, str) for one in texts)
+            and all(isinstance(one, dict) for one in tables)
+            and all(isinstance(one, dict) for one in self.sources.values())
+            and isinstance(self.environment.get("versions", {}), dict)
+            and is_moment(self.created)
+        )
+
+    @property
     def seed(self) -> int:
         """The study's seed."""
         return int(self.definition["search"]["seed"])
@@ -151,12 +173,12 @@ class StudyRecord:
     @classmethod
     def look(cls, attributes: Mapping[str, Any]) -> "tuple[Self | None, Unread | None]":
         """The record among a study's user attributes, or why there is none; raises nothing."""
-        if MIRROR_OF in attributes:
+        if isinstance(attributes.get(MIRROR_OF), str):
             return None, Unread.MIRROR
         if STUDY not in attributes:
             return None, Unread.FOREIGN
         value = attributes[STUDY]
-        if not isinstance(value, dict) or not isinstance(value.get("format", FORMAT), int):
+        if not isinstance(value, dict) or type(value.get("format", FORMAT)) is not int:
             return None, Unread.DAMAGED
         if value.get("format", FORMAT) > FORMAT:
             return None, Unread.NEWER
@@ -164,9 +186,7 @@ class StudyRecord:
             record = cls(**value)
         except TypeError:
             return None, Unread.DAMAGED
-        sections = record.definition
-        whole = isinstance(sections, dict) and all(isinstance(s, dict) for s in sections.values())
-        if not whole or not {"objective", "space", "search"} <= sections.keys():
+        if not record.is_whole:
             return None, Unread.DAMAGED
         return record, None
 
@@ -226,9 +246,15 @@ class TrialRecord:
         value = record.value
         if len(record.values) > 1:  # one score of a trial with two objectives
             value = kept.get("scored", {}).get("score")
-        birth = trial.system_attrs.get(BIRTH, {})
-        arm = trial.system_attrs.get(ARM, {})
-        return replace(record, value=value, birth=birth, arm=arm, **kept)
+        birth = Birth.read(trial.system_attrs.get(BIRTH))
+        arm: Any = trial.system_attrs.get(ARM)
+        return replace(
+            record,
+            value=value,
+            birth=birth.to_dict() if birth else {},
+            arm=arm if is_arm(arm) else {},
+            **kept,
+        )
 
     @classmethod
     def bare(cls, trial: FrozenTrial) -> Self:
@@ -266,6 +292,19 @@ ATTRIBUTES = (
 )
 
 
+def is_arm(value: Any) -> bool:
+    """Whether a trial's system attribute ARM says what it runs, see store.confirming."""
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"arm", "label", "seed", "changes"}
+        and isinstance(value["arm"], str)
+        and isinstance(value["label"], str)
+        and is_whole(value["seed"], 2**31)
+        and isinstance(value["changes"], dict)
+        and are_keys(value["changes"])
+    )
+
+
 def write_attributes(trial: optuna.Trial, **attributes: Any) -> None:
     """Write some of ATTRIBUTES to a running trial."""
     for key, value in attributes.items():
@@ -288,13 +327,17 @@ def with_parameters(
         if not dot:
             space[name] = value
             continue
+        if section not in sections:
+            raise DefinitionError(f"space.{name}: there is no section [{section}]")
         if name not in params and isinstance(value, dict | list):
             continue  # still searched
         space.pop(name, None)
         key, bracket, index = key.partition("[")
         if bracket:
-            values = list(sections[section][key])
-            place = int(index.removesuffix("]"))
+            values = sections[section].get(key)
+            values = list(values) if isinstance(values, list | tuple) else []
+            digits = index.removesuffix("]")
+            place = int(digits) if re.fullmatch("[0-9]{1,9}", digits) else len(values)
             if place >= len(values):
                 raise DefinitionError(
                     f"space.{name}: {section}.{key} has the places 0 to {len(values) - 1}; "
@@ -308,7 +351,9 @@ def with_parameters(
 
 def definition_of(record: StudyRecord, trial: TrialRecord) -> Sections:
     """What a trial was trained by: the study's definition, but for a drift that was allowed."""
-    return with_changes(completed(record.definition), drifted(trial.environment))
+    own = completed(record.definition)
+    sections = with_changes(own, drifted(trial.environment))
+    return sections if is_definition(sections) else own  # what others wrote for a drift is none
 
 
 def drifted(environment: Mapping[str, Any]) -> dict[str, Any]:
@@ -335,14 +380,14 @@ def with_changes(
     changed = {name: dict(section) for name, section in sections.items()}
     for name, value in changes.items():
         section, _, key = name.partition(".")
-        if section not in changed or not key:
+        if section not in SECTIONS or not key:
             raise DefinitionError(
                 f"a changed key of the definition: section.key is required, got {name!r}"
             )
         if value is None:
-            changed[section].pop(key, None)
+            changed.setdefault(section, {}).pop(key, None)
         else:
-            changed[section][key] = value
+            changed.setdefault(section, {})[key] = value
     return changed
 
 
