@@ -170,11 +170,15 @@ class StudyDefinition:
             PointError: a parameter, or its value, that the space does not have.
             DefinitionError: it does not fit the rest of the definition.
         """
-        sections = self.to_dict()
-        found = [f"{name}: {why}" for name, why in strangers(sections["space"], params)]
+        self.check_point(params)
+        return type(self).from_dict(with_parameters(self.to_dict(), params))
+
+    def check_point(self, params: Mapping[str, Any]) -> None:
+        """Refuse parameters that the space does not have. Raises PointError."""
+        space = self.space.to_dict()
+        found = [f"{name}: {why}" for name, why in strangers(space, params)]
         if found:
             raise PointError(f"no point of the study's space: {'; '.join(found)}")
-        return type(self).from_dict(with_parameters(sections, params))
 
     def hyperparameters(self) -> Hyperparameters:
         """The hyperparameters of a definition that searches nothing.

@@ -36,6 +36,8 @@ ARMS = "cvfp_opt:arms"
 
 # Trial system attribute: of a confirmation, see store.confirming, what is run on which seed.
 ARM = "cvfp_opt:arm"
+# And Optuna's: parameters that a trial takes from whoever enqueued it.
+FIXED_PARAMS = "fixed_params"
 
 
 Sections = dict[str, dict[str, Any]]

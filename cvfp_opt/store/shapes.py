@@ -47,7 +47,7 @@ SECTIONS = frozenset(_SECTIONS.split())
 """Of a study definition."""
 
 _KEY = re.compile(rf"({'|'.join(sorted(SECTIONS))})\..+", re.DOTALL)
-_SPLITS = ("train", "validation")
+_SPLITS = ("train", "validation", "held_out")
 # Epoch seconds of the year 10000.
 _LAST_MOMENT = 253402300800.0
 _MAX_SEED = 2**63

@@ -2,9 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from datetime import datetime
-from typing import Any
 
 from optuna.trial import TrialState
 from sqlalchemy import Connection, insert, select, update
@@ -20,7 +18,6 @@ from cvfp_opt.store.rows import TRIALS, Reported, lock_study, write_reported
 
 _UPGRADE = "type `pip install -U cvfp-opt`"
 _RESTORE = "restore the study from an export or a copy: `cvfp-opt study import FILE.zip`"
-_BIRTH_KEYS = {field.name for field in fields(Birth)}
 
 
 def find_unreadable_records(context: Context) -> list[Finding]:
@@ -91,8 +88,8 @@ def _births(study: StudyRows) -> list[Finding]:
         birth = trial.system_attrs.get(BIRTH)
         if birth is None:
             continue
-        if _is_birth(birth):
-            owners[birth["uuid"]].append(trial)
+        if (known := Birth.read(birth)) is not None:
+            owners[known.uuid].append(trial)
         else:
             found.append(
                 Finding(
@@ -104,10 +101,6 @@ def _births(study: StudyRows) -> list[Finding]:
             )
     found += [_same(study, trials) for trials in owners.values() if len(trials) > 1]
     return found
-
-
-def _is_birth(value: Any) -> bool:
-    return isinstance(value, dict) and {"uuid"} <= value.keys() <= _BIRTH_KEYS
 
 
 def _same(study: StudyRows, trials: list[TrialRow]) -> Finding:

@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, Connection, Enum, Row, String, Table, sele
 
 from cvfp_opt.store.births import BIRTH
 from cvfp_opt.store.database.damage import parsed
-from cvfp_opt.store.leases import FORMER_LEASE, LEASES, Lease
+from cvfp_opt.store.leases import FORMER_LEASE, LEASES, Lease, is_former_lease
 from cvfp_opt.store.links import Source, source_name
 from cvfp_opt.store.mirrors import SOURCE_TRIAL
 from cvfp_opt.store.records import ATTRIBUTES, CONFIRMS, FORMAT, MIRROR_OF, StudyRecord
@@ -42,8 +42,6 @@ _READ = (*(key for key in ATTRIBUTES if key != "seconds"), SOURCE_TRIAL)
 
 # What stands beside NULL where SQL has no number; SQLite has NULL for NaN itself.
 _SPECIAL = {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan, "FINITE": math.nan}
-
-_FORMER_KEYS = {"worker", "host", "pid", "started"}
 
 
 @dataclass(kw_only=True)
@@ -81,7 +79,7 @@ class TrialRow:
     def former_lease(self) -> dict[str, Any] | None:
         """Who runs it, as record format 1 has it; None if nobody does by that."""
         value = self.system_attrs.get(FORMER_LEASE)
-        return value if isinstance(value, dict) and value.keys() >= _FORMER_KEYS else None
+        return dict(value) if is_former_lease(value) else None
 
     def table(self, key: str) -> dict[str, Any]:
         """A user attribute that is a table; empty where it is none."""
