@@ -57,7 +57,7 @@ def judge_trial(best: TrialRecord, definition: dict[str, Any], *, subject: str) 
 def findings(best: TrialRecord, definition: dict[str, Any], *, subject: str) -> list[Finding]:
     """What the judgement is made of, in its order."""
     if not best.audit:
-        scores = f" scores {best.value:.3f}, but" if definition else ""
+        scores = f" scores {number(best.value)}, but" if definition else ""
         text = f"{subject}{scores} carries no audit"
         return [Finding(text=text, good=None)]
     return [

@@ -29,7 +29,7 @@ from cvfp_opt.store.records import (
     trial_records,
 )
 from cvfp_opt.store.rows import Reported, insert_trial, lock_study, write_reported
-from cvfp_opt.store.shapes import is_finite, is_whole
+from cvfp_opt.store.shapes import is_number, is_whole
 from cvfp_opt.store.studies import create_study, has_study, load_study, refuse_foreign
 from cvfp_opt.store.study_rows import put_attributes
 from cvfp_opt.store.waiting import FIXED_PARAMS
@@ -263,5 +263,5 @@ def _is_entry(value: Any) -> bool:
         and isinstance(value["params"], dict)
         and isinstance(value["changes"], dict)
         and (value["trial"] is None or is_whole(value["trial"], 2**31))
-        and (value["reported"] is None or is_finite(value["reported"]))
+        and (value["reported"] is None or is_number(value["reported"]))
     )

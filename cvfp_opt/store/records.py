@@ -1,7 +1,8 @@
 """What a study and a trial leave behind in the database: the one place that knows the keys."""
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import Any, Self
@@ -398,6 +399,22 @@ def trial_records(study: optuna.Study) -> list[TrialRecord]:
     record, _ = StudyRecord.look(study.user_attrs)
     read = TrialRecord.bare if record is None else TrialRecord.of
     return [read(trial) for trial in study.get_trials(deepcopy=False)]
+
+
+def rank(value: float | None, *, maximized: bool = True) -> float | None:
+    """What a value is ranked by, the lowest first; None for what is no number and has no rank.
+
+    As Optuna does it: infinite is better than any other. The one rule for which trial is best.
+    """
+    if value is None or math.isnan(value):
+        return None
+    return -value if maximized else value
+
+
+def best_of(values: Iterable[float | None], *, maximized: bool = True) -> float | None:
+    """The best of some values, see ``rank``; None if none has a rank."""
+    ranks = [one for value in values if (one := rank(value, maximized=maximized)) is not None]
+    return rank(min(ranks), maximized=maximized) if ranks else None
 
 
 def count_artifacts(study: optuna.Study) -> int:
