@@ -89,7 +89,7 @@ def is_ours(key: str, value: Any) -> bool:
         return all(is_finite(spent) and spent >= 0.0 for spent in value.values())
     if key == "audit":
         added = all(value.get(name) is None or _has(value[name], _ADDED[name]) for name in _ADDED)
-        if not added or not _is_audit(value):
+        if value and not (added and _are_quantiles(value.get("residual_quantiles"))):
             return False
     return not value or (_is_table(value, key == "audit") and _has(value, _NEEDED.get(key, {})))
 
@@ -136,9 +136,8 @@ def _is_environment(value: dict[str, Any]) -> bool:
     )
 
 
-def _is_audit(value: dict[str, Any]) -> bool:
-    quantiles = value.get("residual_quantiles", [0.0, 0.0])
-    return isinstance(quantiles, list) and len(quantiles) > 1 and all(map(is_number, quantiles))
+def _are_quantiles(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 1 and all(map(is_number, value))
 
 
 def _is_table(value: Any, nested: bool = False) -> bool:
