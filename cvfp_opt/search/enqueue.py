@@ -1,6 +1,5 @@
 """Trials asked for by hand: at a point, at another study's best points, at a trial's once more."""
 
-import tomllib
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from cvfp_opt.errors import DefinitionError, StudyError
 from cvfp_opt.report.summary import Summary
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.fitting import fit, fixed_value
+from cvfp_opt.search.values import read_value
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.points import strangers
 from cvfp_opt.store.records import StudyRecord, TrialRecord, completed, definition_of
@@ -147,7 +147,4 @@ def _setting(setting: str) -> tuple[str, Any]:
         raise DefinitionError(
             f"--set {setting}: NAME=VALUE is required, for instance --set dist_reg_weight=0.85"
         )
-    try:
-        return name, tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return name, text.strip()
+    return name, read_value(f"--set {name}", text)
