@@ -236,6 +236,8 @@ def _read_parts(
         params.sort()  # as they were suggested
     for _, trial_id, name, value, text in params:
         with values_read(f"trial of id {trial_id}, parameter {name!r}"):
+            if not isinstance(value, int | float):
+                raise ValueError(f"its value is {value!r}")
             distribution = _distribution(text)
             found.distributions[trial_id][name] = distribution
             found.params[trial_id][name] = distribution.to_external_repr(value)

@@ -96,8 +96,8 @@ class StudyDump:
         Raises:
             StudyError: written by a newer version of this program.
         """
-        value = _value(self.user_attrs, STUDY)
-        return StudyRecord.parse(self.name, {} if value is None else {STUDY: value})
+        told = {STUDY: _value(self.user_attrs, STUDY)} if STUDY in self.user_attrs else {}
+        return StudyRecord.parse(self.name, told)
 
     def birth(self, trial: TrialDump) -> Birth | None:
         """Who a trial is; None for one that waits and never ran, or of another program."""
