@@ -15,6 +15,7 @@ from cvfp_opt.model.schedules import ScheduleConfig
 from cvfp_opt.search.pruner import PRUNERS
 from cvfp_opt.search.sampler import SAMPLERS
 from cvfp_opt.search.space import LIMITS, SearchSpace
+from cvfp_opt.search.values import brief, check_value, hint
 from cvfp_opt.store.points import strangers
 from cvfp_opt.store.records import with_parameters
 from cvfp_opt.training.config import (
@@ -171,11 +172,15 @@ class StudyDefinition:
             PointError: a parameter, or its value, that the space does not have.
             DefinitionError: it does not fit the rest of the definition.
         """
-        sections = self.to_dict()
-        found = [f"{name}: {why}" for name, why in strangers(sections["space"], params)]
+        self.check_point(params)
+        return type(self).from_dict(with_parameters(self.to_dict(), params))
+
+    def check_point(self, params: Mapping[str, Any]) -> None:
+        """Refuse parameters that the space does not have. Raises PointError."""
+        space = self.space.to_dict()
+        found = [f"{name}: {why}" for name, why in strangers(space, params)]
         if found:
             raise PointError(f"no point of the study's space: {some(found)}")
-        return type(self).from_dict(with_parameters(sections, params))
 
     def hyperparameters(self) -> Hyperparameters:
         """The hyperparameters of a definition that searches nothing.
@@ -219,7 +224,11 @@ class StudyDefinition:
             if name not in hints:
                 raise DefinitionError(f"unknown section [{name}]; {nearest(name, hints)}")
             if not isinstance(section, dict):
-                raise DefinitionError(f"{name}: a section [{name}] is required, got {section!r}")
+                raise DefinitionError(
+                    f"{name}: a section [{name}] is required, got {brief(section)}"
+                )
+            for key, one in section.items():
+                check_value(f"{name}.{key}", one)
             sections[name] = _read_section(name, hints[name], section)
         definition = cls(**sections)
         searched = definition.space.searched
@@ -303,7 +312,7 @@ def _read_value(key: str, kind: Any, value: Any) -> Any:
     """``value`` if it is of the annotated type (a whole number will do as a float)."""
     if get_origin(kind) is tuple:
         if not isinstance(value, list | tuple):
-            raise DefinitionError(f"{key}: a list is required, got {json.dumps(value)}")
+            raise DefinitionError(f"{key}: a list is required, got {brief(value)}")
         return tuple(_read_value(f"{key}[{i}]", get_args(kind)[0], v) for i, v in enumerate(value))
     kinds = get_args(kind) if get_origin(kind) is not None else getattr(kind, "__args__", (kind,))
     for one in kinds or (kind,):
@@ -312,4 +321,5 @@ def _read_value(key: str, kind: Any, value: Any) -> Any:
         if one is float and type(value) is int:
             return float(value)
     wanted = " or ".join(_NAMES[one] for one in kinds or (kind,))
-    raise DefinitionError(f"{key}: {wanted} is required, got {json.dumps(value, default=str)}")
+    typed = hint(value, kinds or (kind,))
+    raise DefinitionError(f"{key}: {wanted} is required, got {brief(value)}{typed}")

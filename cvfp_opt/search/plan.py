@@ -1,6 +1,5 @@
 """What `run` was asked for, made definite and checked before anything is written."""
 
-import json
 import time
 import uuid
 from collections.abc import Sequence
@@ -30,6 +29,7 @@ from cvfp_opt.search.drift import (
 )
 from cvfp_opt.search.pruner import PRUNERS
 from cvfp_opt.search.sampler import SAMPLERS, PerTrialSampler
+from cvfp_opt.search.values import written
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import Store, open_for_reading
@@ -88,7 +88,7 @@ class Request:
         """
         former = missing_keys(record.definition) if record is not None else {}
         settings = [
-            f"{section}.{key}={json.dumps(value)}"
+            f"{section}.{key}={written(value)}"
             for section, keys in former.items()
             for key, value in keys.items()
         ]

@@ -182,3 +182,9 @@ SYSTEM_CHECKS: Mapping[str, Check] = {
     ARM: _arm,
     "fixed_params": _dict,
 }
+
+
+def check_of(key: str, checks: Mapping[str, Check]) -> Check | None:
+    """The check of an attribute; None for another program's."""
+    head, colon, _ = key.partition(":")
+    return checks.get(key) or checks.get(f"{head}{colon}")

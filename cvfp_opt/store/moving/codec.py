@@ -10,6 +10,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from cvfp_opt.store.confirming import confirmation_name
+from cvfp_opt.store.database.damage import all_parsed, values_read
 from cvfp_opt.store.links import Source
 from cvfp_opt.store.moving.attributes import (
     MIRROR_CHECKS,
@@ -17,6 +18,7 @@ from cvfp_opt.store.moving.attributes import (
     SYSTEM_CHECKS,
     TRIAL_CHECKS,
     Check,
+    check_of,
 )
 from cvfp_opt.store.moving.dump import Dump, StudyDump, Texts, TrialDump
 from cvfp_opt.store.moving.points import check_point, read_param
@@ -54,15 +56,17 @@ def study_json(study: StudyDump) -> dict[str, Any]:
 def trial_line(study: StudyDump, trial: TrialDump) -> str:
     """A trial as one line of JSON."""
     birth = study.birth(trial)
+    with values_read(f"study {study.name}, trial {trial.number}"):
+        params = [
+            {"name": p.name, "value": p.value, "distribution": json.loads(p.distribution)}
+            for p in trial.params
+        ]
     value = {
         "number": trial.number,
         "state": trial.state.name,
         "uuid": birth.uuid if birth else None,
         "values": [plain_number(value) for value in trial.values],
-        "params": [
-            {"name": p.name, "value": p.value, "distribution": json.loads(p.distribution)}
-            for p in trial.params
-        ],
+        "params": params,
         "intermediate_values": [[s, plain_number(v)] for s, v in trial.intermediate.items()],
         "user_attrs": _parsed(trial.user_attrs),
         "system_attrs": _parsed(trial.system_attrs),
@@ -73,7 +77,7 @@ def trial_line(study: StudyDump, trial: TrialDump) -> str:
 
 
 def _parsed(texts: Texts) -> dict[str, Any]:
-    return {key: json.loads(text) for key, text in texts.items()}
+    return all_parsed(texts)
 
 
 def read_dump(
@@ -169,8 +173,7 @@ def _read_trial(
 def _read_texts(value: Value, checks: Mapping[str, Check]) -> Texts:
     texts = {}
     for key, item in value.items():
-        head, colon, _ = key.partition(":")
-        check = checks.get(key) or checks.get(f"{head}{colon}")
+        check = check_of(key, checks)
         if check:
             check(item)
         texts[key] = json.dumps(item.shallow())
