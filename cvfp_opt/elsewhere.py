@@ -8,6 +8,7 @@ has its own characters that are more than text: one function each. For HTML and 
 import re
 import shlex
 import unicodedata
+from collections.abc import Iterable
 
 # Control characters, halves of surrogate pairs, line separators, and what turns the reading
 # direction or takes no place: all that makes a terminal show something else than the text.
@@ -43,6 +44,13 @@ def quoted(text: object) -> str:
     # surrogates that stand for bytes that are no UTF-8 become those bytes again
     raw = word.encode("utf-8", "surrogateescape" if _only_bytes(word) else "replace")
     return "$'" + "".join(map(_ansi_c, raw)) + "'"
+
+
+def listed(names: Iterable[object], *, most: int = 8) -> str:
+    """Write names for a message, and of many the first: ``a, b and 140 more``."""
+    words = [printable(name) for name in names]
+    shown = ", ".join(words[:most])
+    return f"{shown} and {len(words) - most} more" if len(words) > most else shown
 
 
 def csv_cell(value: object) -> object:

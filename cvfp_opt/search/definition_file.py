@@ -98,6 +98,15 @@ def resolve_definition(
 
 
 def data_settings(path: str) -> list[str]:
-    """The settings that ``--data PATH`` stands for."""
+    """The settings that ``--data PATH`` stands for.
+
+    Raises:
+        DefinitionError: it is empty, as from a variable that is not set.
+    """
+    if not path.strip():
+        raise DefinitionError(
+            f'--data "{path}": a path is required, got an empty one (a variable that is not '
+            "set?); type --data text.txt, or --data . for the current folder"
+        )
     absolute = str(Path(path).expanduser().absolute())
     return ["data.source=text", f"data.path={json.dumps(absolute)}"]

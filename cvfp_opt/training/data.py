@@ -9,7 +9,8 @@ from torch import Tensor
 
 from cvfp_opt.errors import DataError, DefinitionError, nearest
 from cvfp_opt.training.embedding import EmbeddingConfig, load_vocabulary
-from cvfp_opt.training.text import TEXT_SOURCES, collect
+from cvfp_opt.training.encoding import first_ids
+from cvfp_opt.training.text import TEXT_SOURCES, Reading
 
 VALIDATION_SPLITS = ("train_tail", "held_out")
 MIN_TRAIN_TOKENS = 64
@@ -50,7 +51,8 @@ class DataConfig:
                 f"data.source: unknown source {self.source!r}; "
                 f"{nearest(self.source, TEXT_SOURCES)}"
             )
-        if self.source != "ultrachat" and (self.source == "embedded") != (self.path == ""):
+        no_path = not self.path.strip()
+        if self.source != "ultrachat" and (self.source == "embedded") != no_path:
             raise DefinitionError(
                 f'data: a path belongs to source = "text", or a local copy of "ultrachat", got '
                 f'source = "{self.source}" and path = "{self.path}"; '
@@ -113,6 +115,7 @@ class Tokens:
         table: (vocabulary, E) layer-normalised embeddings; None if each trial draws its own.
         digest: SHA-256 over all ids, hexadecimal.
         sources: what the text ("data") and the embeddings ("embedding") came from.
+        notice: what the user should know of the text; empty if nothing.
     """
 
     train: Tensor
@@ -123,6 +126,7 @@ class Tokens:
     table: Tensor | None
     digest: str
     sources: dict[str, dict[str, str]]
+    notice: str = ""
 
 
 def load_tokens(
@@ -142,26 +146,16 @@ def load_tokens(
     """
     vocabulary = load_vocabulary(embedding, embedding_size)
     end = config.first_token + config.window
-    # one character more than can matter, so that the last token needed is never cut short
     documents, origin = TEXT_SOURCES[config.source](config.path, config.hub, config.revision)
-    text = collect(documents, (end + 1) * vocabulary.max_token_length)
-    where = config.place
-    if not text:
+    text, where = Reading(documents), config.place
+    if not text.first(1)[0]:
         raise DataError(f"{where}: text is required, but there is none in it")
-    ids = vocabulary.tokenizer.encode(text, add_special_tokens=False).ids
+    ids = first_ids(vocabulary.tokenizer, text, end, where)
     if len(ids) < end:
-        fitting = int((len(ids) - config.first_token) / (1 + config.validation_fraction))
-        after = f" after the first {config.first_token}" if config.first_token else ""
-        raise DataError(
-            f"{where}: {config.window} tokens are required{after} ({config.train_tokens} to train "
-            f"on and {config.num_validation} held out), the text has {len(ids)}; "
-            + (
-                f"bring more text, or type --set data.train_tokens={fitting}"
-                if fitting >= MIN_TRAIN_TOKENS
-                else "bring more text"
-            )
-        )
-    chosen = torch.tensor(ids[config.first_token : end], dtype=torch.int64)
+        raise DataError(f"{where}: {_too_short(config, len(ids), text.skipped)}")
+    chosen = torch.tensor(ids[config.first_token :], dtype=torch.int64)
+    if vocabulary.table is not None:
+        _refuse_empty_rows(vocabulary.table, vocabulary.tokenizer, chosen, where)
     return Tokens(
         train=chosen[: config.train_tokens],
         held_out=chosen[config.train_tokens :],
@@ -171,4 +165,34 @@ def load_tokens(
         table=vocabulary.table,
         sources={"data": {"source": config.source} | origin, "embedding": vocabulary.identity},
         digest=hashlib.sha256(chosen.numpy().astype("<i8").tobytes()).hexdigest(),
+        notice=text.skipped,
     )
+
+
+def _too_short(config: DataConfig, found: int, skipped: str) -> str:
+    """What is required, what there is, and what to type instead."""
+    fitting = int((found - config.first_token) / (1 + config.validation_fraction))
+    after = f" after the first {config.first_token}" if config.first_token else ""
+    instead = "bring more text"
+    if fitting >= MIN_TRAIN_TOKENS:
+        instead += f", or type --set data.train_tokens={fitting}"
+    elif not found:
+        instead = "its tokenizer knows none of its characters: bring another one, or other text"
+    return (
+        f"{config.window} tokens are required{after} ({config.train_tokens} to train on and "
+        f"{config.num_validation} held out), the text has {found}; {instead}"
+        + (f" ({skipped})" if skipped else "")
+    )
+
+
+def _refuse_empty_rows(table: Tensor, tokenizer: Tokenizer, ids: Tensor, where: str) -> None:
+    """Refuse a text of whose tokens one has no embedding: all numbers of its row are the same."""
+    used = torch.unique(ids)
+    empty = used[(table[used] == 0).all(dim=1)]
+    if len(empty):
+        first = int(empty[0])
+        raise DataError(
+            f"{where}: an embedding for each token of the text is required, {len(empty)} of its "
+            f"{len(used)} tokens have none (the row of the table holds one number), the first is "
+            f"{tokenizer.id_to_token(first)!r}, row {first}; bring a whole table, or its tokenizer"
+        )

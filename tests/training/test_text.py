@@ -1,6 +1,7 @@
 """Text sources, tokenizer, corpus, and the tokens made of them."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from cvfp_opt.errors import DataError, DefinitionError
 from cvfp_opt.training.build_tokenizer import write_tokenizer
 from cvfp_opt.training.data import DataConfig, load_tokens
-from cvfp_opt.training.text import CORPUS, SEPARATOR, TEXT_SOURCES, collect, read_files
+from cvfp_opt.training.text import CORPUS, SEPARATOR, TEXT_SOURCES, Reading, read_files
 from cvfp_opt.training.tokenizer import MAX_TOKEN_LENGTH, TOKENIZER, load_tokenizer
 
 WORDS = " ".join(f"some words, number {i}." for i in range(100))
@@ -22,6 +23,10 @@ def config(path: str, **changes: object) -> DataConfig:
     return replace(DataConfig(source="text", path=path, train_tokens=64), **changes)  # type: ignore[arg-type]
 
 
+def documents(path: str) -> list[str]:
+    return ["".join(document) for document in read_files(path)]
+
+
 def test_the_corpus_is_as_large_and_as_shaped_as_promised() -> None:
     dialogues = [json.loads(line) for line in CORPUS.read_text().splitlines()]
     assert len(dialogues) >= 60
@@ -29,7 +34,7 @@ def test_the_corpus_is_as_large_and_as_shaped_as_promised() -> None:
     assert len({d["subject"] for d in dialogues}) >= 60
     for dialogue in dialogues:
         assert [m["role"] for m in dialogue["messages"]] == ["user", "assistant"]
-    everything = collect(TEXT_SOURCES["embedded"]("", "", "")[0], 10**9)
+    everything, _ = Reading(TEXT_SOURCES["embedded"]("", "", "")[0]).first(10**9)
     assert len(everything.encode()) >= 60_000
     assert len(load_tokenizer().encode(everything).ids) >= 12_000
 
@@ -53,30 +58,30 @@ def test_no_token_is_longer_than_the_budget_of_text_assumes() -> None:
 
 def test_a_file_a_folder_and_both_kinds_of_jsonl_give_documents() -> None:
     Path("a.txt").write_text("\ufeffone", encoding="utf-8")
-    assert list(read_files("a.txt")) == ["one"]
+    assert documents("a.txt") == ["one"]
     folder = Path("folder")
     folder.mkdir()
     for name, content in (("2.txt", "second"), ("1.txt", "first"), ("x.md", "not this")):
         (folder / name).write_text(content)
-    assert list(read_files("folder")) == ["first", "second"]
+    assert documents("folder") == ["first", "second"]
     rows = [{"text": "plain"}, {"messages": [{"content": "asked"}, {"content": "answered"}]}]
     Path("a.jsonl").write_text("\n\n".join(json.dumps(row) for row in rows))
-    assert list(read_files("a.jsonl")) == ["plain", "asked\nanswered"]
+    assert documents("a.jsonl") == ["plain", "asked\nanswered"]
 
 
 def test_line_ends_of_every_system_read_the_same() -> None:
     for name, end in (("unix", b"\n"), ("windows", b"\r\n"), ("mac", b"\r")):
         Path(f"{name}.txt").write_bytes(end.join([b"one", b"two", b""]))
-        assert list(read_files(f"{name}.txt")) == ["one\ntwo\n"]
+        assert documents(f"{name}.txt") == ["one\ntwo\n"]
 
 
 def test_documents_are_joined_until_there_is_enough() -> None:
-    def endless() -> object:
+    def endless() -> Iterator[str]:
         while True:
             yield "word " * 10
 
-    joined = collect(endless(), 120)  # type: ignore[arg-type]
-    assert len(joined) == 120
+    joined, is_all = Reading(endless()).first(120)
+    assert (len(joined), is_all) == (120, False)
     assert SEPARATOR in joined
 
 
