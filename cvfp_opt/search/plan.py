@@ -214,9 +214,9 @@ def make_plan(location: Location, request: Request) -> Plan:
     except DataError as error:
         if record is None or request.data is not None:
             raise
+        option = "--set data.path=PATH" if definition.data.hub_copy else "--data PATH"
         raise DataError(
-            f"{error} (the text of study {request.name!r}; if it lies elsewhere now, "
-            "add --data PATH)"
+            f"{error} (the text of study {request.name!r}; if it lies elsewhere now, add {option})"
         ) from None
     if record is not None and not request.allow_drift:
         found = compare(facts_of_record(record), facts(definition, tokens, code, {}))

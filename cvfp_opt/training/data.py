@@ -14,6 +14,8 @@ from cvfp_opt.training.text import TEXT_SOURCES, Reading
 
 VALIDATION_SPLITS = ("train_tail", "held_out")
 MIN_TRAIN_TOKENS = 64
+# From here on a text is hardly one that the tokenizer was made for.
+UNKNOWN_SHARE = 0.1
 SHIPPED = EmbeddingConfig()
 
 
@@ -91,6 +93,11 @@ class DataConfig:
         return self.path or f"{self.hub} on the hub"
 
     @property
+    def hub_copy(self) -> bool:
+        """Whether the text is a data set of the hub, or a local copy of it."""
+        return self.source == "ultrachat"
+
+    @property
     def num_validation(self) -> int:
         """V: tokens of the validation split, and of the held-out text."""
         return round(self.validation_fraction * self.train_tokens)
@@ -165,8 +172,18 @@ def load_tokens(
         table=vocabulary.table,
         sources={"data": {"source": config.source} | origin, "embedding": vocabulary.identity},
         digest=hashlib.sha256(chosen.numpy().astype("<i8").tobytes()).hexdigest(),
-        notice=text.skipped,
+        notice="; ".join(filter(None, [text.skipped, _unknown(vocabulary.tokenizer, chosen)])),
     )
+
+
+def _unknown(tokenizer: Tokenizer, ids: Tensor) -> str:
+    """How many tokens stand for words that the tokenizer does not know; empty if few do."""
+    token = getattr(tokenizer.model, "unk_token", None)
+    unknown = None if token is None else tokenizer.token_to_id(token)
+    count = 0 if unknown is None else int((ids == unknown).sum())
+    if count < UNKNOWN_SHARE * len(ids):
+        return ""
+    return f"{count} of the {len(ids)} tokens are {token}: the tokenizer does not know those words"
 
 
 def _too_short(config: DataConfig, found: int, skipped: str) -> str:

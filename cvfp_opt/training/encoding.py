@@ -7,11 +7,14 @@ from cvfp_opt.training.text import Reading
 
 # Characters to begin with, for each token: prose has 3 to 5.
 _A_TOKEN = 8
+# Less is not worth asking for, and no tokenizer treats a word of this length as it does a longer
+# one (WordPiece calls words of more than 100 characters unknown).
+_LEAST_CHARACTERS = 1 << 14
 # A tokenizer cuts a text into words first, and where it cuts may depend on what follows, by a
 # word or two (spaces before a word, the signs of a contraction). No tokenizer looks so far.
 _UNSETTLED_WORDS = 32
-# Text that is held at most, in characters, if it gives hardly any tokens: 1 GB of memory.
-_MOST_CHARACTERS = 1 << 24
+# Text that is held at most, in characters, if it gives hardly any tokens: takes 20 s and 0.8 GB.
+_MOST_CHARACTERS = 1 << 23
 
 
 def first_ids(tokenizer: Tokenizer, text: Reading, count: int, where: str) -> list[int]:
@@ -29,7 +32,8 @@ def first_ids(tokenizer: Tokenizer, text: Reading, count: int, where: str) -> li
     Raises:
         DataError: the tokenizer cannot encode the text, or makes next to nothing of it.
     """
-    size, most = _A_TOKEN * (count + 1), max(_MOST_CHARACTERS, 64 * count)
+    size = max(_LEAST_CHARACTERS, _A_TOKEN * count)
+    most = max(_MOST_CHARACTERS, 64 * count)
     before: list[int] = []
     while True:
         head, is_all = text.first(size)

@@ -84,9 +84,10 @@ def test_a_copy_gives_the_tokens_of_the_same_text(copies: Path) -> None:
     [
         ("a.csv", "text", "a .parquet, .jsonl or .json file, or a folder of files"),
         ("nowhere.parquet", None, "got none"),
-        ("a.parquet", "not parquet", "a.parquet: cannot be read as UltraChat"),
+        ("a.parquet", "not parquet", "a.parquet: cannot be read: "),
         ("a.jsonl", '{"text": "no dialogue"}\n', "a.jsonl, row 0: "),
-        ("a.jsonl", '{"messages": []}\n', 'or "data" ["...", ...] is required'),
+        ("a.jsonl", '{"messages": [5]}\n', 'or "data" ["...", ...] is required'),
+        ("a.jsonl", '{"messages": []}\n', "text is required, but there is none in it"),
     ],
 )
 def test_a_copy_that_is_not_ultrachat_is_refused(
@@ -190,14 +191,14 @@ def test_a_matrix_from_a_file_serves_the_shipped_tokenizer_or_one_given(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"path": "nowhere.safetensors"}, "not a safetensors file"),
+        ({"path": "nowhere.safetensors"}, "there is no such file"),
         ({"path": "text.safetensors"}, "not a safetensors file"),
         ({"path": "two.safetensors"}, "has 2 matrices; name one with --set embedding.tensor=NAME"),
         ({"path": "two.safetensors", "tensor": "on"}, "no matrix 'on'; did you mean 'one'?"),
         ({"path": "few.safetensors"}, "a row for each of the tokenizer's 4031 tokens"),
         ({"path": "nan.safetensors"}, "finite embeddings are required"),
         ({"path": "wide.safetensors"}, "type --set model.embedding_size=7"),
-        ({"path": "good.safetensors", "tokenizer": "nowhere.json"}, "No such file"),
+        ({"path": "good.safetensors", "tokenizer": "nowhere.json"}, "there is no such file"),
         ({"path": "good.safetensors", "tokenizer": "text.safetensors"}, "not a tokenizer.json"),
     ],
 )
