@@ -235,5 +235,5 @@ def _table(path: Path) -> Rows:
             yield f"{path}:{reader.line_num}", row
     except csv.Error as error:
         raise DataError(
-            f"{path}:{reader.line_num}: a row of a table is required: {error}"
+            f"{path}:{reader.line_num + 1}: a row of a table is required: {error}"
         ) from None
