@@ -26,8 +26,8 @@ class DataConfig:
     Attributes:
         source: a key of TEXT_SOURCES.
         path: file or folder of the source "text"; a local copy for "ultrachat", or empty for the
-            hub; empty for "embedded". Where the text lies is not part of what a study is: only
-            the tokens are.
+            hub; empty for "embedded". A relative one is relative to the current folder, ``~`` is
+            the home. Where the text lies is not part of what a study is: only the tokens are.
         hub: of "ultrachat": name of the data set on the hub.
         revision: of "ultrachat": commit or branch there; empty for the newest.
         first_token: where in the text to begin: tokens before it are left out.

@@ -233,6 +233,16 @@ def test_a_study_runs_on_ultrachat_with_gpt2_and_refuses_another_table(
     assert sources["data"] == {"source": "ultrachat", "path": "chat.parquet"}
     assert sources["embedding"]["path"] == "gpt2"
     assert invoke("run", "quick", "--n-trials", "3", *words).code == 0
+    Path("elsewhere").mkdir()
+    Path("chat.parquet").rename("elsewhere/chat.parquet")
+    lost = invoke("run", "--study-name", "quick", "--n-trials", "4", "--threads", "1")
+    assert (lost.code, lost.out) == (1, "")
+    assert f"no such file or folder (in {Path.cwd()})" in lost.err
+    found = ["--set", "data.path=elsewhere/chat.parquet"]
+    assert "add --set data.path=PATH or --set embedding.path=PATH)" in lost.err
+    on = invoke("run", "--study-name", "quick", "--n-trials", "3", "--threads", "1", *found)
+    assert on.code == 0, on.err
+    Path("elsewhere/chat.parquet").rename("chat.parquet")
     config = transformers.GPT2Config(
         vocab_size=300, n_embd=WIDTH, n_layer=1, n_head=2, n_positions=8
     )
