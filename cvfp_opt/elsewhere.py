@@ -53,6 +53,14 @@ def listed(names: Iterable[object], *, most: int = 8) -> str:
     return f"{shown} and {len(words) - most} more" if len(words) > most else shown
 
 
+def positional(text: object) -> str:
+    """Write text as the last argument of a shell command; ``--`` before what looks like an option.
+
+    No option may follow.
+    """
+    return f"{'-- ' if str(text).startswith('-') else ''}{quoted(text)}"
+
+
 def csv_cell(value: object) -> object:
     """Write a cell so that no spreadsheet takes text for a formula; numbers stay numbers."""
     if not isinstance(value, str) or not _FORMULA.match(value) or _NUMBER.fullmatch(value):

@@ -23,6 +23,7 @@ from cvfp_opt.cli.thresholds import thresholds
 from cvfp_opt.cli.train import train
 from cvfp_opt.cli.trial import trial
 from cvfp_opt.cli.verify import verify
+from cvfp_opt.elsewhere import printable
 from cvfp_opt.errors import CvfpOptError
 from cvfp_opt.version import __version__
 
@@ -73,7 +74,7 @@ def main() -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         code = INTERRUPTED
     except CvfpOptError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo("Error: " + printable(error, keep="\n"), err=True)
         code = USER_ERROR
     except BrokenPipeError:  # the reader (head, less) went away
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

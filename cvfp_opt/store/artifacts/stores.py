@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from cvfp_opt.elsewhere import positional
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.artifacts.folder import FolderStore
 from cvfp_opt.store.artifacts.s3 import SCHEME, S3Store
@@ -55,6 +56,6 @@ def open_artifacts(location: Location, artifacts: str | None) -> ArtifactStore:
     if not folder.parent.is_dir():  # mistyped, or not mounted: nothing to make in silence
         raise StorageError(
             f"--artifacts {artifacts}: the folder {folder.parent} does not exist; "
-            f"type `mkdir -p {folder.parent}` first"
+            f"type `mkdir -p {positional(folder.parent)}` first"
         )
     return FolderStore(folder)
