@@ -4,6 +4,7 @@ Precedence: ``--set`` and the options that stand for one, then the TOML file, th
 """
 
 import json
+import os
 import tomllib
 from collections.abc import Iterable, Sequence
 from importlib import resources
@@ -108,5 +109,5 @@ def data_settings(path: str) -> list[str]:
             f'--data "{path}": a path is required, got an empty one (a variable that is not '
             "set?); type --data text.txt, or --data . for the current folder"
         )
-    absolute = str(Path(path).expanduser().absolute())
+    absolute = str(Path(os.path.expanduser(path)).absolute())
     return ["data.source=text", f"data.path={json.dumps(absolute)}"]

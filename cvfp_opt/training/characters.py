@@ -26,6 +26,8 @@ MOST_OF_A_LINE = 1 << 25
 
 _GZIP = b"\x1f\x8b"
 _TO_TEXT = "write its text to a .txt file and name that"
+_NO_TEXT = "null bytes or control characters"
+_NOT_CONTROLS = bytes([*b"\b\t\n\v\f\r\x1b", *range(0x20, 0x100)])
 _UNPACK = "unpack it, and name what was in it"
 # How files of other kinds begin, what they are, and what to do instead. PDF and RTF may be ASCII
 # for long, all others would be refused anyway: here they are called by their name.
@@ -141,14 +143,10 @@ def _decoded(path: Path) -> Iterator[tuple[str, bool]]:
             before, null, _ = text.partition("\0")
             if null:
                 yield before, True
-                raise DataError(f"{path}: text is required, this holds null bytes; {_TO_TEXT}")
+                raise DataError(f"{path}: text is required, this holds {_NO_TEXT}; {_TO_TEXT}")
             yield text, final or wrong
             if wrong:
-                raise DataError(
-                    f"{path}: {encoding.name} text is required, but the byte at offset "
-                    f"{offset + used} is not; convert it, for instance: "
-                    f"iconv -f latin1 -t utf-8 {quoted(path)} > utf8.txt"
-                )
+                raise DataError(_not_decoded(path, encoding, pending[used:], offset + used))
             offset += used
             pending = pending[used:] + chunk
 
@@ -161,6 +159,16 @@ def _decode(encoding: _Encoding, raw: bytes, final: bool) -> tuple[str, int, boo
         text, used = encoding.decode(raw[: error.start], "strict", True)
         return text, used, True
     return text, used, False
+
+
+def _not_decoded(path: Path, encoding: _Encoding, raw: bytes, offset: int) -> str:
+    """What is wrong from an offset on, and what to do: by what the bytes there look like."""
+    where = f"{path}: {encoding.name} text is required, but the byte at offset {offset} is not"
+    if encoding.name != _UTF8.name:
+        return f"{where}: the file is damaged or cut off; bring a whole one"
+    if _is_binary(raw):
+        return f"{where}: it is no text; {_TO_TEXT}"
+    return f"{where}; convert it, for instance: iconv -f latin1 -t utf-8 {quoted(path)} > utf8.txt"
 
 
 @contextmanager
@@ -198,20 +206,34 @@ def refuse_other_kinds(head: bytes, path: Path, *, but: Collection[bytes] = ()) 
 
 
 def _refuse_unmarked(head: bytes, path: Path) -> None:
-    """Tell UTF-16 and UTF-32 without a byte order mark by where their null bytes are."""
-    nulls = [head[k::4].count(0) for k in range(4)]
-    most = len(head) // 8  # half of all characters are Latin
-    if min(nulls[1:]) > most and not nulls[0]:
-        name = "UTF-32LE"
-    elif min(nulls[:3]) > most and not nulls[3]:
-        name = "UTF-32BE"
-    elif min(nulls[1], nulls[3]) > most and not nulls[0] + nulls[2]:
-        name = "UTF-16LE"
-    elif min(nulls[0], nulls[2]) > most and not nulls[1] + nulls[3]:
-        name = "UTF-16BE"
-    else:
+    """Refuse what begins as no UTF-8 text does; tell UTF-16 and UTF-32 without their marks."""
+    if not _is_binary(head):
         return
-    raise DataError(
-        f"{path}: UTF-8 text is required, this looks like {name}; convert it: "
-        f"iconv -f {name} -t utf-8 {quoted(path)} > utf8.txt"
-    )
+    name = _looks_like(head)
+    if name is not None:
+        raise DataError(
+            f"{path}: UTF-8 text is required, this looks like {name}; convert it: "
+            f"iconv -f {name} -t utf-8 {quoted(path)} > utf8.txt"
+        )
+    raise DataError(f"{path}: text is required, this holds {_NO_TEXT}; {_TO_TEXT}")
+
+
+def _is_binary(raw: bytes) -> bool:
+    """Whether bytes hold what UTF-8 text does not, or hardly: nulls, control characters."""
+    controls = len(raw.translate(None, delete=_NOT_CONTROLS))
+    return b"\0" in raw or controls > len(raw) / 50
+
+
+def _looks_like(head: bytes) -> str | None:
+    """The encoding in which bytes would be text, if there is one."""
+    found: dict[str, int] = {}
+    for encoding in _MARKED[1:]:
+        try:
+            text, _ = encoding.decode(head, "strict", False)
+        except UnicodeDecodeError:
+            continue
+        shown = sum(one.isprintable() or one in "\n\r\t" for one in text)
+        if text and shown > 0.95 * len(text):
+            # read in the wrong order, Latin letters are Chinese: count what is in every text
+            found[encoding.name] = sum(one < "\x7f" or "\u3000" <= one <= "\u303f" for one in text)
+    return max(found, key=lambda name: found[name], default=None)

@@ -53,8 +53,8 @@ class DataConfig:
                 f"data.source: unknown source {self.source!r}; "
                 f"{nearest(self.source, TEXT_SOURCES)}"
             )
-        no_path = not self.path.strip()
-        if self.source != "ultrachat" and (self.source == "embedded") != no_path:
+        embedded = self.source == "embedded"
+        if self.source != "ultrachat" and (self.path != "" if embedded else not self.path.strip()):
             raise DefinitionError(
                 f'data: a path belongs to source = "text", or a local copy of "ultrachat", got '
                 f'source = "{self.source}" and path = "{self.path}"; '

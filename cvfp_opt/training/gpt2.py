@@ -85,7 +85,7 @@ def _embeddings(transformers: Any, found: str, options: dict[str, Any], shown: s
     model, told = transformers.GPT2Model.from_pretrained(
         found, output_loading_info=True, ignore_mismatched_sizes=True, **options
     )
-    if _WTE in told["missing_keys"]:
+    if any(name.endswith(_WTE) for name in told["missing_keys"]):
         unexpected = sorted(told["unexpected_keys"], key=lambda name: ("wte" not in name, name))
         names = listed(unexpected, most=4)
         raise DataError(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from support import TINY_ARGUMENTS, Outcome
 
 from cvfp_opt.errors import DataError, DefinitionError
+from cvfp_opt.search.definition_file import data_settings
 from cvfp_opt.training.build_tokenizer import write_tokenizer
 from cvfp_opt.training.data import DataConfig, load_tokens
 from cvfp_opt.training.text import CORPUS, SEPARATOR, TEXT_SOURCES, Reading, read_files
@@ -104,6 +105,8 @@ def test_a_path_is_a_path_and_the_home_is_understood(
         assert documents(name) == documents(f"{name}/{name}.txt") == [name]
     monkeypatch.setenv("HOME", str(isolated_folder))
     assert documents("~/[x]") == ["[x]"]
+    Path("~nobody.txt").write_text("no home")
+    assert documents(json.loads(data_settings("~nobody.txt")[1].partition("=")[2])) == ["no home"]
 
 
 @pytest.mark.parametrize(
