@@ -12,8 +12,9 @@ from torch import Tensor
 from cvfp_opt.elsewhere import listed
 from cvfp_opt.errors import DataError
 from cvfp_opt.files import open_file, what_it_is
-from cvfp_opt.training.characters import looked_in, refuse_other_kinds
+from cvfp_opt.training.characters import looked_in
 from cvfp_opt.training.clients import in_one_line, reaching_the_hub, require
+from cvfp_opt.training.kinds import refuse_other_kinds
 from cvfp_opt.training.tokenizer import settled
 
 _WTE = "wte.weight"

@@ -10,8 +10,9 @@ from typing import Any
 from cvfp_opt.elsewhere import listed, quoted
 from cvfp_opt.errors import DataError
 from cvfp_opt.files import open_file
-from cvfp_opt.training.characters import lines, pieces, refuse_other_kinds
+from cvfp_opt.training.characters import lines, pieces
 from cvfp_opt.training.clients import in_one_line, require
+from cvfp_opt.training.kinds import refuse_other_kinds
 
 Rows = Iterator[tuple[str, Any]]
 """Rows, each with where it stands: ``FILE:LINE`` or ``FILE, row N``."""
