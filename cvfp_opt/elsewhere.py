@@ -55,11 +55,11 @@ def release_of(version: object) -> str:
     return version if isinstance(version, str) and _VERSION.fullmatch(version) else ""
 
 
-def some(names: Iterable[str], *, at_most: int = 3) -> str:
-    """Write names for a message: the first few, ``and 145 more``."""
-    listed = list(names)
-    words = ", ".join(map(printable, listed[:at_most]))
-    return f"{words} and {len(listed) - at_most} more" if len(listed) > at_most else words
+def first_few(names: Iterable[object], *, most: int = 4) -> str:
+    """Write names for a message, and of many the first: ``a, b and 140 more``."""
+    words = [printable(name) for name in names]
+    shown = ", ".join(words[:most])
+    return f"{shown} and {len(words) - most} more" if len(words) > most else shown
 
 
 def positional(text: object) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cvfp_opt.elsewhere import csv_cell, excerpt, printable, quoted, release_of, some
+from cvfp_opt.elsewhere import csv_cell, excerpt, first_few, printable, quoted, release_of
 
 ODD = st.text(st.one_of(st.sampled_from("\x1b\n\r\t'\"\\ $`;#\u202e\u200b\x9b"), st.characters()))
 
@@ -78,9 +78,9 @@ def test_nothing_else_goes_there(version: object) -> None:
 
 
 def test_of_many_names_some_are_said() -> None:
-    assert some(["a"]) == "a"
-    assert some("abc") == "a, b, c"
-    assert some(["a\x1b", *map(str, range(147))]) == "a\\x1b, 0, 1 and 145 more"
+    assert first_few(["a"]) == "a"
+    assert first_few("abc") == "a, b, c"
+    assert first_few(["a\x1b", *map(str, range(147))]) == "a\\x1b, 0, 1, 2 and 144 more"
 
 
 def test_a_long_text_is_said_in_part() -> None:

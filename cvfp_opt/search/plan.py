@@ -223,9 +223,11 @@ def make_plan(location: Location, request: Request) -> Plan:
     except DataError as error:
         if record is None or request.data is not None:
             raise
+        options = ["--set data.path=PATH" if definition.data.hub_copy else "--data PATH"]
+        options += ["--set embedding.path=PATH"] if definition.embedding.path else []
         raise DataError(
             f"{error} (the text of study {request.name!r}; if it lies elsewhere now, "
-            "add --data PATH)"
+            f"add {' or '.join(options)})"
         ) from None
     if record is not None and not request.allow_drift:
         found = compare(facts_of_record(record), facts(definition, tokens, code, {}))

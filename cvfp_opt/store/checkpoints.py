@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from cvfp_opt.elsewhere import excerpt, positional, some
+from cvfp_opt.elsewhere import excerpt, first_few, positional
 from cvfp_opt.errors import CheckpointError
 
 # 2: embeddings, tokenizer and card beside the weights; digests and sizes of all files.
@@ -301,5 +301,5 @@ def _arrays(path: Path, content: bytes) -> Weights:
         raise CheckpointError(f"{path}: not a safetensors file: {reason}") from None
     other = sorted(f"{n} is {a.dtype}" for n, a in arrays.items() if a.dtype != "float32")
     if other:
-        raise CheckpointError(f"{path}: float32 is required, {some(other)}")
+        raise CheckpointError(f"{path}: float32 is required, {first_few(other)}")
     return arrays
