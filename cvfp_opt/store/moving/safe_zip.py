@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from cvfp_opt.errors import ArchiveError
+from cvfp_opt.files import open_file
 
 # Text is compressed, artifacts are not: they can swell to no more than the file's size.
 MAX_MEMBERS = 200_000
@@ -78,7 +79,7 @@ class SafeZip:
         """
         with ExitStack() as stack:
             with faults(shown):
-                raw = stack.enter_context(path.open("rb"))
+                raw = stack.enter_context(open_file(path, error=ArchiveError, name=str(shown)))
                 file = stack.enter_context(zipfile.ZipFile(raw))
                 opened = cls(shown, file, os.fstat(raw.fileno()).st_size)
             yield opened
