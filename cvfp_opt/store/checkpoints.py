@@ -8,9 +8,7 @@ import hashlib
 import json
 import os
 import reprlib
-import shutil
 import stat
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,6 +20,7 @@ from safetensors.numpy import load, save
 
 from cvfp_opt.elsewhere import excerpt, first_few, positional
 from cvfp_opt.errors import CheckpointError
+from cvfp_opt.files import is_folder, making_folder, what_it_is
 
 # 2: embeddings, tokenizer and card beside the weights; digests and sizes of all files.
 FORMAT = 2
@@ -94,9 +93,13 @@ def check_target(folder: Path) -> None:
     Raises:
         CheckpointError: it exists, or the folder that it would lie in does not.
     """
-    if folder.exists():
+    try:
+        found = what_it_is(folder)
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be written: {error.strerror}") from None
+    if found is not None:
         raise CheckpointError(f"{folder}: exists already; name a new folder")
-    if not folder.absolute().parent.is_dir():
+    if not is_folder(folder.absolute().parent):
         raise CheckpointError(
             f"{folder}: the folder {folder.absolute().parent} does not exist; "
             f"type `mkdir -p {positional(folder.absolute().parent)}` first"
@@ -126,18 +129,9 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     value = asdict(replace(checkpoint.account, files=files))
     text = json.dumps(value | {"sha256": _digest(value)}, indent=1, allow_nan=False)
     contents[ACCOUNT] = f"{text}\n".encode()
-    try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.absolute().parent))
-    except OSError as error:
-        raise CheckpointError(f"{folder}: cannot be written: {error.strerror}") from None
-    try:
+    with making_folder(folder, error=CheckpointError) as temporary:
         for name, content in contents.items():
             (temporary / name).write_bytes(content)
-        temporary.chmod(0o755)  # mkdtemp's is its owner's alone
-        os.replace(temporary, folder)
-    except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise CheckpointError(f"{folder}: cannot be written: {error.strerror}") from None
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:

@@ -21,6 +21,7 @@ from typing import Any, Self
 
 from cvfp_opt.elsewhere import excerpt
 from cvfp_opt.errors import ArchiveError
+from cvfp_opt.files import open_file
 
 # Text is compressed, artifacts are not: they can swell to no more than the file's size.
 MAX_MEMBERS = 200_000
@@ -91,7 +92,7 @@ class SafeZip:
         """
         with ExitStack() as stack:
             with faults(shown):
-                raw = stack.enter_context(path.open("rb"))
+                raw = stack.enter_context(open_file(path, error=ArchiveError, name=str(shown)))
                 file = stack.enter_context(zipfile.ZipFile(raw))
                 opened = cls(shown, file, os.fstat(raw.fileno()).st_size)
             yield opened
