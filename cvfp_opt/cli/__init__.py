@@ -4,6 +4,7 @@ Command modules import click alone at the top; what is slow to import (torch, op
 when they run, so that ``--help`` answers at once.
 """
 
+import io
 import os
 import platform
 import sys
@@ -23,6 +24,7 @@ from cvfp_opt.cli.thresholds import thresholds
 from cvfp_opt.cli.train import train
 from cvfp_opt.cli.trial import trial
 from cvfp_opt.cli.verify import verify
+from cvfp_opt.elsewhere import quoted, redacted
 from cvfp_opt.errors import CvfpOptError
 from cvfp_opt.version import __version__
 
@@ -68,12 +70,14 @@ def main() -> NoReturn:
     except click.exceptions.Exit as exit_:
         code = exit_.exit_code
     except click.ClickException as error:
-        error.show()
+        told = io.StringIO()
+        error.show(told)
+        click.echo(redacted(told.getvalue(), words=sys.argv), nl=False, err=True)
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         code = INTERRUPTED
     except CvfpOptError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {redacted(error, words=sys.argv)}", err=True)
         code = USER_ERROR
     except BrokenPipeError:  # the reader (head, less) went away
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -89,12 +93,13 @@ def _report_bug(error: Exception) -> int:
     text = "\n".join(
         [
             f"cvfp-opt {__version__}, Python {platform.python_version()}, {platform.platform()}",
-            f"command: {' '.join(sys.argv)}",
+            f"command: {' '.join(quoted(redacted(word, word=True)) for word in sys.argv)}",
             "",
-            traceback.format_exc(),
+            redacted(traceback.format_exc(), words=sys.argv),
         ]
     )
-    click.echo(f"Error: this is a bug in cvfp-opt: {type(error).__name__}: {error}", err=True)
+    told = redacted(f"{type(error).__name__}: {error}", words=sys.argv)
+    click.echo(f"Error: this is a bug in cvfp-opt: {told}", err=True)
     try:
         click.echo(f"Its account is in {write_bug_log(text)}; please report it.", err=True)
     except OSError:

@@ -10,6 +10,7 @@ from cvfp_opt.cli.moving import copy_study, export_study, import_study, merge_st
 from cvfp_opt.cli.options import artifacts_option, json_option, storage_option
 from cvfp_opt.cli.publish import publish
 from cvfp_opt.cli.show import list_studies, open_summary
+from cvfp_opt.elsewhere import quoted
 
 MOVES = (export_study, import_study, copy_study, merge_studies)
 
@@ -53,7 +54,8 @@ def delete(name: str, storage: str | None, artifacts: str | None, yes: bool, for
         what = f"study {name} with {len(summary.trials)} trials in {location.shown}"
     if not yes:
         if not sys.stdin.isatty():
-            option = f"{location.option}{f' --artifacts {artifacts}' if artifacts else ''}"
+            option = location.option
+            option += f" --artifacts {quoted(artifacts)}" if artifacts else ""
             option += " --force" if force else ""
             raise StudyError(
                 f"{what}: nobody is there to be asked whether to delete it; to delete it, type "

@@ -6,12 +6,14 @@ import stat
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import psutil
 import sqlalchemy
 from filelock import FileLock
 from sqlalchemy import ColumnElement, Engine
 
+from cvfp_opt.elsewhere import quoted
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.tables import ALEMBIC_VERSION, are_started, check_tables
@@ -69,12 +71,12 @@ def check_writable(location: Location) -> None:
             check_readable(location)
         if not _has_write_bit(path):
             raise StorageError(
-                f"{path}: the database is read-only; type `chmod u+w {path}`, "
+                f"{path}: the database is read-only; type `chmod u+w {quoted(path)}`, "
                 "or copy it and name the copy with --storage"
             )
     elif not folder.is_dir() and not location.default:
         raise StorageError(
-            f"{path}: the folder {folder} does not exist; type `mkdir -p {folder}` first"
+            f"{path}: the folder {folder} does not exist; type `mkdir -p {quoted(folder)}` first"
         )
     if folder.is_dir() and not _has_write_bit(folder):
         raise StorageError(
@@ -139,7 +141,9 @@ def now() -> ColumnElement[float]:
 
 def reading_url(location: Location) -> str:
     """A URL that cannot write, and needs not, not even on a read-only disk."""
-    return f"sqlite:///{_read_only_uri(location.file)}&uri=true"
+    file, _, query = _read_only_uri(location.file).partition("?")
+    url = sqlalchemy.URL.create("sqlite", database=file, query=dict(parse_qsl(query)))
+    return url.update_query_dict({"uri": "true"}).render_as_string()
 
 
 def _set_pragmas(connection: Any, record: object) -> None:

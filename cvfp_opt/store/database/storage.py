@@ -17,6 +17,7 @@ from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.reading import read_trial, read_trials
+from cvfp_opt.store.database.retry import LOOKING, Patience, driver_words
 from cvfp_opt.store.leases import LEASES
 from cvfp_opt.store.rows import change_state
 
@@ -80,13 +81,17 @@ class Store:
         kind: what is special about databases of its kind.
         storage: what to give to Optuna (cached).
         engine: for transactions of our own.
+        patiently: how to ask a database that may be away for a while.
     """
 
-    def __init__(self, location: Location, backend: RDBStorage) -> None:
+    def __init__(
+        self, location: Location, backend: RDBStorage, patiently: Patience = LOOKING
+    ) -> None:
         self.location = location
         self.kind = kind_of(location)
         self.storage: BaseStorage = get_storage(backend)
         self.engine: Engine = backend.engine
+        self.patiently = patiently
 
     def lock(self) -> AbstractContextManager[Any]:
         """The lock for what must happen once: creation, mirrors. Not re-entrant."""
@@ -103,12 +108,42 @@ class Store:
 
 
 @contextmanager
-def open_for_search(location: Location) -> Iterator[Store]:
+def open_for_search(location: Location, patiently: Patience = LOOKING) -> Iterator[Store]:
     """Open a study database to write to, creating tables (and an SQLite file) if need be.
+
+    Args:
+        location: of the database.
+        patiently: how to wait for one that is away, now and while it is open.
 
     Raises:
         StorageError: see ``check_writable`` of its kind; or the database fails in use.
     """
+    with (
+        translated(location),
+        closing(patiently(lambda: _search_store(location, patiently))) as store,
+    ):
+        yield store
+
+
+@contextmanager
+def open_for_reading(location: Location, patiently: Patience = LOOKING) -> Iterator[Store]:
+    """Open an existing study database to look at; changes nothing, not even on a read-only disk.
+
+    Args:
+        location: of the database.
+        patiently: how to wait for one that is away, now and while it is open.
+
+    Raises:
+        StorageError: see ``check_readable`` of its kind; or the database fails in use.
+    """
+    with (
+        translated(location),
+        closing(patiently(lambda: _reading_store(location, patiently))) as store,
+    ):
+        yield store
+
+
+def _search_store(location: Location, patiently: Patience) -> Store:
     kind = kind_of(location)
     kind.check_writable(location)
     kind.create(location)
@@ -116,27 +151,23 @@ def open_for_search(location: Location) -> Iterator[Store]:
         # the first open creates tables: once, or several processes trip over each other
         with kind.lock(location, LOCK_SECONDS):
             backend = ClaimingStorage(location.url, kind.engine_arguments(location))
-            # the constructor's connections were opened before
-            kind.set_up(backend.engine)
-            LEASES.metadata.create_all(backend.engine)
-        with closing(Store(location, backend)) as store:
-            yield store
+            try:
+                # the constructor's connections were opened before
+                kind.set_up(backend.engine)
+                LEASES.metadata.create_all(backend.engine)
+            except BaseException:
+                backend.engine.dispose()
+                raise
+        return Store(location, backend, patiently)
 
 
-@contextmanager
-def open_for_reading(location: Location) -> Iterator[Store]:
-    """Open an existing study database to look at; changes nothing, not even on a read-only disk.
-
-    Raises:
-        StorageError: see ``check_readable`` of its kind; or the database fails in use.
-    """
+def _reading_store(location: Location, patiently: Patience) -> Store:
     kind = kind_of(location)
     kind.check_readable(location)
     with translated(location):
         url = kind.reading_url(location)
         backend = ReadingStorage(url, kind.engine_arguments(location), skip_table_creation=True)
-        with closing(Store(location, backend)) as store:
-            yield store
+        return Store(location, backend, patiently)
 
 
 def has_leases(store: Store) -> bool:
@@ -150,8 +181,7 @@ def translated(location: Location) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, StorageInternalError) as error:
-        cause = error.__cause__ or error
-        original = " ".join(str(getattr(cause, "orig", None) or cause).split())
+        original = location.redacted(driver_words(error))
         raise StorageError(f"{location.where}: the database failed: {original}") from error
     except Timeout:
         raise StorageError(
