@@ -7,6 +7,7 @@ when they run, so that ``--help`` answers at once.
 import io
 import os
 import platform
+import signal
 import sys
 import traceback
 from typing import NoReturn
@@ -66,6 +67,22 @@ for command in (
 def main() -> NoReturn:
     """Entry point: runs a command and turns what it raises into text and an exit code."""
     try:
+        code = _outcome()
+        _ignore_further_sigint()
+    except KeyboardInterrupt:  # in the last moment: an exit code, and not a death by signal
+        _ignore_further_sigint()
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def _ignore_further_sigint() -> None:
+    """Let the process end in peace: half a second may pass until torch is gone."""
+    if getattr(sys.modules["__main__"], "main", None) is main:  # or others live on in it
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _outcome() -> int:
+    try:
         code = cli.main(prog_name="cvfp-opt", standalone_mode=False)
     except click.exceptions.Exit as exit_:
         code = exit_.exit_code
@@ -84,7 +101,7 @@ def main() -> NoReturn:
         code = USER_ERROR
     except Exception as error:
         code = _report_bug(error)
-    sys.exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0
 
 
 def _report_bug(error: Exception) -> int:

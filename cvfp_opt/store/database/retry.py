@@ -108,5 +108,8 @@ class Patience:
                 return found
 
 
+AT_ONCE = Patience(seconds=0)
+"""For a part of what is repeated as a whole."""
+
 LOOKING = Patience(seconds=LOOKING_SECONDS)
 """For who looks, or changes something by hand: somebody waits for the answer."""

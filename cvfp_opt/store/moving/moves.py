@@ -37,7 +37,7 @@ class Place:
     def read(self, name: str) -> Dump:
         """A study, as of one moment. Raises StorageError, StudyError."""
         with open_for_reading(self.location) as store:
-            return read_dump(store, name)
+            return store.patiently(lambda: read_dump(store, name))
 
     def reader(self) -> Reader:
         """Its artifacts. Raises StorageError."""
