@@ -61,6 +61,14 @@ def quoted(text: object) -> str:
     return "$'" + "".join(map(_ansi_c, raw)) + "'"
 
 
+def positional(text: object) -> str:
+    """Write text as the last argument of a shell command; ``--`` before what looks like an option.
+
+    No option may follow.
+    """
+    return f"{'-- ' if str(text).startswith('-') else ''}{quoted(text)}"
+
+
 def csv_cell(value: object) -> object:
     """Write a cell so that no spreadsheet takes text for a formula; numbers stay numbers."""
     if not isinstance(value, str) or not _FORMULA.match(value) or _NUMBER.fullmatch(value):

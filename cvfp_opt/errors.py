@@ -7,6 +7,8 @@ command line turns these into text and an exit code; anything else that is raise
 import difflib
 from collections.abc import Iterable
 
+from cvfp_opt.elsewhere import printable
+
 
 class CvfpOptError(Exception):
     """Base of all expected errors; its text is the user's message."""
@@ -59,7 +61,8 @@ class SearchError(CvfpOptError):
 def nearest(name: str, valid: Iterable[str]) -> str:
     """`` Did you mean X?`` for the valid name most like ``name``; else the list of names."""
     names = sorted(valid)
+    shown = printable(", ".join(names))
     close = difflib.get_close_matches(name, names, n=1)
     if close:
-        return f"did you mean {close[0]!r}? (valid: {', '.join(names)})"
-    return f"valid: {', '.join(names)}"
+        return f"did you mean {close[0]!r}? (valid: {shown})"
+    return f"valid: {shown}"

@@ -25,7 +25,7 @@ from cvfp_opt.cli.thresholds import thresholds
 from cvfp_opt.cli.train import train
 from cvfp_opt.cli.trial import trial
 from cvfp_opt.cli.verify import verify
-from cvfp_opt.elsewhere import quoted, redacted
+from cvfp_opt.elsewhere import printable, quoted, redacted
 from cvfp_opt.errors import CvfpOptError
 from cvfp_opt.version import __version__
 
@@ -87,14 +87,15 @@ def _outcome() -> int:
     except click.exceptions.Exit as exit_:
         code = exit_.exit_code
     except click.ClickException as error:
-        told = io.StringIO()
-        error.show(told)
-        click.echo(redacted(told.getvalue(), words=sys.argv), nl=False, err=True)
+        shown = io.StringIO()
+        error.show(shown)
+        click.echo(redacted(shown.getvalue(), words=sys.argv), nl=False, err=True)
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         code = INTERRUPTED
     except CvfpOptError as error:
-        click.echo(f"Error: {redacted(error, words=sys.argv)}", err=True)
+        told = printable(redacted(error, words=sys.argv), keep="\n")
+        click.echo(f"Error: {told}", err=True)
         code = USER_ERROR
     except BrokenPipeError:  # the reader (head, less) went away
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,10 +3,14 @@
 import json
 import math
 import sys
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from cvfp_opt.elsewhere import printable
 
 if TYPE_CHECKING:
     from cvfp_opt.search.definition import StudyDefinition
@@ -15,11 +19,25 @@ LOG_WIDTH = 120
 NOTEWORTHY_SECONDS = 2.0
 
 
+class PlainConsole(Console):
+    """A console on which text can be text only: its own escapes pass, others are shown.
+
+    Lines and columns are right only where whoever makes them has done the same before.
+    """
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """Yield the segments of what is printed."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else printable(text, keep="\n"), style, control)
+
+
 def make_console(*, stderr: bool = False) -> Console:
     """A console; in a log it has no colours and a fixed width."""
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else LOG_WIDTH
-    return Console(file=stream, width=width, highlight=False, soft_wrap=False)
+    return PlainConsole(file=stream, width=width, markup=False, highlight=False)
 
 
 def compile_once(console: Console, definition: "StudyDefinition", device: str) -> None:
@@ -47,10 +65,15 @@ def blocks_for(encoding: str | None) -> str:
     return BLOCKS
 
 
-def print_lines(lines: list[str]) -> None:
+def echo(line: str = "", *, err: bool = False) -> None:
+    """One plain line to standard output, or standard error; never wrapped."""
+    click.echo(printable(line), err=err)
+
+
+def print_lines(lines: Iterable[str]) -> None:
     """Plain lines to standard output; never wrapped."""
     for line in lines:
-        click.echo(line)
+        echo(line)
 
 
 def print_json(value: Any) -> None:

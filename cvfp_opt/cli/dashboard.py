@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cvfp_opt.cli.console import echo
 from cvfp_opt.cli.options import artifacts_option, storage_option, study_name_option
 
 if TYPE_CHECKING:
@@ -82,10 +83,10 @@ def dashboard(
         app = make_app(store, open_artifacts(location, artifacts), rules, _tell)
         server = Server(app, address)
         url = f"http://{printed_host(host)}:{server.port}{opening.path}"
-        click.echo(f"{opening.words}: {url}{f'?token={shown}' if shown else ''}")
-        click.echo("stop with ^C")
+        echo(f"{opening.words}: {url}{f'?token={shown}' if shown else ''}")
+        echo("stop with ^C")
         server.run()
-    click.echo("stopped")
+    echo("stopped")
     sys.exit(128 + signals[0] if signals else 0)
 
 
@@ -123,19 +124,19 @@ def _token(location: "Location", new: bool, *, open: bool) -> "tuple[Token | Non
     path = token_path(location)
     token = None if new else load_token(path)
     if token is not None:
-        click.echo(
+        echo(
             f"the token that was printed on {moment(token.created)} is asked for; "
             "to make another one, add --new-token"
         )
         return token, ""
     text, token = make_token(path)
-    click.echo(f"token, shown this once ({path} holds its digest): {text}")
-    click.echo("nothing is encrypted on the way: docs/dashboard.md shows a tunnel")
+    echo(f"token, shown this once ({path} holds its digest): {text}")
+    echo("nothing is encrypted on the way: docs/dashboard.md shows a tunnel")
     return token, text
 
 
 def _tell(line: str) -> None:
-    click.echo(line, err=True)
+    echo(line, err=True)
 
 
 @contextmanager

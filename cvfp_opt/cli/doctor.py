@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from cvfp_opt.cli.console import print_json, print_lines
+from cvfp_opt.cli.console import echo, print_json, print_lines
 from cvfp_opt.cli.options import artifacts_option, json_option, storage_option, study_name_option
 
 
@@ -33,7 +33,7 @@ def doctor(
     patient = Patient(location=resolve_location(storage), artifacts=artifacts, study=study_name)
     report = examine(patient)
     mended: list[str] = []
-    tell = mended.append if as_json else click.echo
+    tell = mended.append if as_json else echo
     if repair and report.repairable:
         if not as_json:
             print_lines([*finding_lines(report), ""])

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
+from cvfp_opt.elsewhere import positional, printable, quoted
 from cvfp_opt.report.confirmation import confirmation_line
 from cvfp_opt.report.judgement import judge
 from cvfp_opt.report.summary import Summary, untrained_score
@@ -64,9 +65,9 @@ class RunDisplay:
         self._durations: list[float] = []
         self._running: dict[int, _Running] = {}
         self._bars = Progress(
-            TextColumn("{task.description}", justify="left"),
+            TextColumn("{task.description}", justify="left", markup=False),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[text]}"),
+            TextColumn("{task.fields[text]}", markup=False),
             console=console,
             transient=True,
             disable=not console.is_terminal,
@@ -215,19 +216,23 @@ class RunDisplay:
                 self._line("")
                 self._console.print(table)
         self._line("")
-        self._console.print(Text(judge(summary)))
+        self._console.print(Text(printable(judge(summary))))
         if confirmed := confirmation_line(summary, option=location.option):
             self._line(confirmed)
         self._line("")
-        name = f"--study-name {summary.name}{location.option}"
+        name = f"--study-name {quoted(summary.name)}{location.option}"
         self._line(f"the winner in full:  cvfp-opt best {name}")
         self._line(f"ten trials more:     {_command(summary, location)} --n-trials +10")
-        self._line(f"as one page:         cvfp-opt report {summary.name}{location.option}")
+        self._line(
+            f"as one page:         cvfp-opt report{location.option} {positional(summary.name)}"
+        )
         self._line(f"in the browser:      cvfp-opt dashboard {name}")
 
     def _line(self, text: str, style: str = "") -> None:
         # a terminal wraps between words; a log keeps one line per trial
-        self._console.print(Text(text, style=style), soft_wrap=not self._console.is_terminal)
+        self._console.print(
+            Text(printable(text), style=style), soft_wrap=not self._console.is_terminal
+        )
 
 
 def _shares(processes: int, lanes: int, threads: int) -> str:
@@ -238,7 +243,7 @@ def _shares(processes: int, lanes: int, threads: int) -> str:
 
 
 def _command(summary: Summary, location: Location) -> str:
-    return f"cvfp-opt run --study-name {summary.name}{location.option}"
+    return f"cvfp-opt run --study-name {quoted(summary.name)}{location.option}"
 
 
 def _value(record: TrialRecord) -> float:

@@ -7,6 +7,7 @@ import click
 
 from cvfp_opt.cli.options import storage_option
 from cvfp_opt.cli.show import open_summary
+from cvfp_opt.elsewhere import printable
 
 if TYPE_CHECKING:
     from cvfp_opt.report.summary import Summary
@@ -82,4 +83,4 @@ def save_trial(
     with resumable(console, definition, notices=False) as table:
         identical = plan.write(table.observe)
     same = "the same weights, to the bit" if identical else "NOT identical, and marked so"
-    console.print(f"{same}: {folder}", markup=False, soft_wrap=True)
+    console.print(printable(f"{same}: {folder}"), soft_wrap=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from cvfp_opt.cli.console import make_console, print_json
+from cvfp_opt.cli.console import echo, make_console, print_json
 from cvfp_opt.cli.options import Name, json_option, storage_option
 from cvfp_opt.cli.show import open_summary
 
@@ -57,10 +57,10 @@ def report(
             with open_summary(storage, other) as second:
                 comparison = compare_studies(summary, second)
         write_report(summary, output, resolve_location(storage).option, comparison)
-        click.echo(f"the report is in {output}")
+        echo(f"the report is in {output}")
         if data is not None:
             write_data(summary, data)
-            click.echo(f"its numbers are in {data}")
+            echo(f"its numbers are in {data}")
 
 
 @click.command(epilog="Example: cvfp-opt plot quick --kind pareto -o pareto.svg")
@@ -90,10 +90,10 @@ def plot(name: str | None, kind: str, output: Path | None, storage: str | None) 
     if output is None and not info.missing:
         rows = info.rows()
         make_console().print(rows_table(rows.columns, rows.words()))
-        click.echo()
-    click.echo(info.missing or info.caption)
+        echo()
+    echo(info.missing or info.caption)
     if output is not None:
-        click.echo(f"the picture is in {output}")
+        echo(f"the picture is in {output}")
 
 
 @click.command(epilog="Example: cvfp-opt compare quick wide")
@@ -115,5 +115,5 @@ def compare(first: str, second: str, storage: str | None, as_json: bool) -> None
     for rows in (comparison.figures, comparison.parameters, comparison.differences):
         if rows.rows:
             console.print(rows_table(rows.columns, rows.rows))
-            click.echo()
-    click.echo(comparison.sentence)
+            echo()
+    echo(comparison.sentence)

@@ -138,7 +138,7 @@ def run(
     console = make_console(stderr=as_json)
     deadline = None if timeout is None else time.monotonic() + timeout
     if console.is_terminal:
-        console.print("[dim]loading ...[/dim]", end="\r")
+        console.print("loading ...", style="dim", end="\r")
 
     from cvfp_opt.search.environment import describe_environment
     from cvfp_opt.search.lanes import check_lanes

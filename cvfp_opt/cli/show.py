@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cvfp_opt.cli.console import blocks_for, make_console, print_json, print_lines
+from cvfp_opt.cli.console import blocks_for, echo, make_console, print_json, print_lines
 from cvfp_opt.cli.options import json_option, storage_option, study_name_option
+from cvfp_opt.elsewhere import printable
 
 if TYPE_CHECKING:
     from cvfp_opt.report.summary import Summary
@@ -85,7 +86,7 @@ def status(
     history = history_line(summary, blocks=blocks_for(sys.stdout.encoding))
     confirmed = confirmation_line(summary, option=resolve_location(storage).option)
     print_lines([*status_lines(summary, history), *filter(None, [confirmed])])
-    make_console().print(judge(summary))
+    make_console().print(printable(judge(summary)))
 
 
 @click.command(epilog="Example: cvfp-opt best --toml > winner.toml && cvfp-opt run winner.toml")
@@ -135,7 +136,7 @@ def best(
             make_console().print(combiners_table(combined))
     else:
         print_lines([*best_lines(summary, resolve_location(storage).option), ""])
-        make_console().print(judge(summary))
+        make_console().print(printable(judge(summary)))
     if combined is not None and not (toml or as_json):
         make_console().print(f"{combined.sentence}.")
     if save is not None:
@@ -161,4 +162,4 @@ def list_studies(storage: str | None, as_json: bool) -> None:
     elif rows:
         make_console().print(studies_table(rows))
     else:
-        click.echo("no studies yet; type `cvfp-opt run`")
+        echo("no studies yet; type `cvfp-opt run`")

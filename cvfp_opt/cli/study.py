@@ -4,13 +4,13 @@ import sys
 
 import click
 
-from cvfp_opt.cli.console import print_json, print_lines
+from cvfp_opt.cli.console import echo, print_json, print_lines
 from cvfp_opt.cli.doctor import doctor
 from cvfp_opt.cli.moving import copy_study, export_study, import_study, merge_studies
 from cvfp_opt.cli.options import artifacts_option, json_option, storage_option
 from cvfp_opt.cli.publish import publish
 from cvfp_opt.cli.show import list_studies, open_summary
-from cvfp_opt.elsewhere import quoted
+from cvfp_opt.elsewhere import positional, printable, quoted
 
 MOVES = (export_study, import_study, copy_study, merge_studies)
 
@@ -51,22 +51,21 @@ def delete(name: str, storage: str | None, artifacts: str | None, yes: bool, for
     location = resolve_location(storage)
     files = open_artifacts(location, artifacts)
     with open_summary(storage, name) as summary:
-        what = f"study {name} with {len(summary.trials)} trials in {location.shown}"
+        what = f"study {printable(name)} with {len(summary.trials)} trials in {location.shown}"
     if not yes:
         if not sys.stdin.isatty():
-            option = location.option
-            option += f" --artifacts {quoted(artifacts)}" if artifacts else ""
+            option = f"{location.option}{f' --artifacts {quoted(artifacts)}' if artifacts else ''}"
             option += " --force" if force else ""
             raise StudyError(
                 f"{what}: nobody is there to be asked whether to delete it; to delete it, type "
-                f"`cvfp-opt study delete {name}{option} --yes`"
+                f"`cvfp-opt study delete{option} --yes {positional(name)}`"
             )
         if not click.confirm(f"Delete {what}? There is no way back.", err=True):
-            click.echo("nothing was deleted")
+            echo("nothing was deleted")
             sys.exit(1)
     with open_for_editing(location) as store:
         delete_study(store, name, files, force=force)
-    click.echo(f"deleted {what}")
+    echo(f"deleted {what}")
 
 
 @click.command(epilog="Example: cvfp-opt study rename quick first-try")
@@ -80,7 +79,7 @@ def rename(old: str, new: str, storage: str | None) -> None:
 
     with open_for_editing(resolve_location(storage)) as store:
         rename_study(store, old, new)
-    click.echo(f"study {old} is study {new} now")
+    echo(f"study {old} is study {new} now")
 
 
 for command in (list_studies, show, delete, rename, publish, *MOVES, doctor):

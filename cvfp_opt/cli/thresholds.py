@@ -35,7 +35,7 @@ def thresholds(
     CHECKPOINT (a folder that `train --save` wrote), has stored. Nothing is computed anew, but for
     --downstream, which asks whether a fixed point with a high rank predicts anything.
     """
-    from cvfp_opt.cli.console import make_console, print_json
+    from cvfp_opt.cli.console import echo, make_console, print_json
     from cvfp_opt.report.thresholds import probe_table, threshold_rows, threshold_table
 
     checkpoint = Path(source) if source is not None and Path(source).is_dir() else None
@@ -55,9 +55,7 @@ def thresholds(
     rows = threshold_rows(audit)
     console = make_console(stderr=as_json)
     if not as_json:
-        click.echo(
-            f"convergence of {label} between the last two passes (* in the original report)"
-        )
+        echo(f"convergence of {label} between the last two passes (* in the original report)")
         console.print(threshold_table(rows))
     probes = _probe(checkpoint, threads, console) if downstream and checkpoint else None
     if as_json:

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from cvfp_opt.cli.progress import position
+from cvfp_opt.elsewhere import printable
 from cvfp_opt.report.tables import duration, number, share
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.stopping import SearchStopped, StopRequest
@@ -126,7 +127,7 @@ class TrainingTable:
         self._print("".join(text.rjust(width) for text, width in cells))
 
     def _print(self, text: str) -> None:
-        self._console.print(Text(text), soft_wrap=True)
+        self._console.print(Text(printable(text)), soft_wrap=True)
 
 
 @contextmanager

@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cvfp_opt.cli.console import make_console, print_json, print_lines
+from cvfp_opt.cli.console import echo, make_console, print_json, print_lines
 from cvfp_opt.cli.options import json_option, storage_option, study_name_option
 from cvfp_opt.cli.replay import replay
 from cvfp_opt.cli.show import open_summary
+from cvfp_opt.elsewhere import quoted
 
 if TYPE_CHECKING:
     from cvfp_opt.store.waiting import Enqueued
@@ -37,7 +38,7 @@ def show(number: int, storage: str | None, study_name: str | None, as_json: bool
         print_lines(trial_lines(summary, found))
         table = iterations_table(found)
         if table is not None:
-            click.echo()
+            echo()
             make_console().print(table)
 
 
@@ -118,10 +119,10 @@ def _print_enqueued(done: "list[Enqueued]", study: str) -> None:
 
     for one in done:
         waits = "waits" if one.new else "waits already, none was added"
-        click.echo(f"trial {one.number} {waits}: {parameters_line(one.params)}")
+        echo(f"trial {one.number} {waits}: {parameters_line(one.params)}")
     added = sum(one.new for one in done)
     if added:
-        click.echo(f"to run what waits:  cvfp-opt run --study-name {study} --n-trials +{added}")
+        echo(f"to run what waits:  cvfp-opt run --study-name {quoted(study)} --n-trials +{added}")
 
 
 @click.command(epilog="Example: cvfp-opt trial fail 3 --study-name quick --reason 'wrong disk'")
@@ -147,7 +148,7 @@ def fail(number: int, storage: str | None, study_name: str | None, reason: str) 
                 f"trial {number} of study {study.study_name!r} has ended already "
                 f"({found.state}): one that runs or waits is required"
             )
-    click.echo(f"trial {number} of study {study.study_name} has failed: {reason}")
+    echo(f"trial {number} of study {study.study_name} has failed: {reason}")
 
 
 for command in (show, replay, enqueue, fail):

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.live import Live
 
 from cvfp_opt.cli.console import blocks_for
+from cvfp_opt.elsewhere import printable
 
 if TYPE_CHECKING:
     from cvfp_opt.report.summary import Summary
@@ -63,7 +64,7 @@ def _print(look: "Callable[[], Summary]", pause: Callable[[], None], console: Co
         if state != told:
             told[:] = state
             line = watch_line(summary, time.time(), blocks_for(console.encoding))
-            console.print(line, markup=False, soft_wrap=True)
+            console.print(printable(line), soft_wrap=True)
 
     follow(look, show, pause)
 

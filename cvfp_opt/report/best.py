@@ -4,6 +4,7 @@ from typing import Any
 
 import tomlkit
 
+from cvfp_opt.elsewhere import printable, quoted
 from cvfp_opt.errors import StudyError
 from cvfp_opt.report.confirmation import confirmation_line
 from cvfp_opt.report.summary import Summary
@@ -20,7 +21,7 @@ def require_best(summary: Summary) -> TrialRecord:
         StudyError: no trial is complete.
     """
     if summary.best is None:
-        more = f"type `cvfp-opt run --study-name {summary.name}`"
+        more = f"type `cvfp-opt run --study-name {quoted(summary.name)}`"
         raise StudyError(
             f"study {summary.name!r}: at least one complete trial is required, it has none; "
             + (summary.note or more)
@@ -141,7 +142,9 @@ def best_toml(summary: Summary) -> str:
         raise StudyError(f"study {summary.name!r} has no definition to print: {why}")
     document = tomlkit.document()
     document.add(
-        tomlkit.comment(f"Trial {best.number} of study {summary.name}, score {best.value:.4f}.")
+        tomlkit.comment(
+            f"Trial {best.number} of study {printable(summary.name)}, score {best.value:.4f}."
+        )
     )
     if confirmed := confirmation_line(summary):
         document.add(tomlkit.comment(confirmed))

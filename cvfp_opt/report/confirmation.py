@@ -1,6 +1,5 @@
 """Whether a study's best points hold on fresh seeds: figures, verdicts, and the words for both."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -8,6 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
+from cvfp_opt.elsewhere import printable, quoted
 from cvfp_opt.report.statistics import Interval, expected_maximum, pooled_spread
 from cvfp_opt.report.summary import Summary
 from cvfp_opt.report.tables import number, share
@@ -263,7 +263,7 @@ def confirmation_line(
     if shown is None or summary.record is None or summary.confirms:
         return ""
     best = summary.best is not None and shown.number == summary.best.number
-    command = f"cvfp-opt confirm --study-name {shlex.quote(summary.name)}{option}"
+    command = f"cvfp-opt confirm --study-name {quoted(summary.name)}{option}"
     more = f"; type `{command}`" if hint else ""
     found = confirmation_of(summary)
     if found is None:
@@ -345,7 +345,7 @@ def confirmation_table(found: Confirmation) -> Table:
         difference = result.difference
         probability = difference.probability_positive if difference else None
         table.add_row(
-            result.arm.label,
+            printable(result.arm.label),
             number(result.arm.reported),
             number(result.score.mean if result.score else None),
             _range(result.score),

@@ -1,9 +1,9 @@
 """What an examination found, in words and as JSON."""
 
-import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from cvfp_opt.elsewhere import quoted
 from cvfp_opt.store.doctor.examination import Patient, Report
 from cvfp_opt.store.doctor.finding import counted
 
@@ -49,5 +49,5 @@ def report_json(report: Report, mended: Sequence[str]) -> dict[str, Any]:
 
 def _options(patient: Patient) -> str:
     named = {"--study-name": patient.study, "--artifacts": patient.artifacts}
-    options = [f" {name} {shlex.quote(value)}" for name, value in named.items() if value]
+    options = [f" {name} {quoted(value)}" for name, value in named.items() if value]
     return "".join([patient.location.option, *options])

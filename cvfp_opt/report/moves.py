@@ -1,10 +1,10 @@
 """What moved from where to where, in lines for a terminal and as JSON."""
 
-import shlex
 from collections.abc import Collection, Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
+from cvfp_opt.elsewhere import positional, quoted
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.moving.merge import Merged
 from cvfp_opt.store.moving.moves import Exported, Loaded
@@ -20,7 +20,7 @@ def exported_lines(exported: Exported, file: str) -> list[str]:
         f"study {manifest.study['name']!r} is in {file}: {_counted(trials, 'trial')}"
         f"{_confirmed(manifest.counts.get('confirmation'))}, "
         f"{_counted(artifacts, 'artifact')}, {exported.size:,} bytes",
-        f"to use it elsewhere:  cvfp-opt study import {shlex.quote(file)}",
+        f"to use it elsewhere:  cvfp-opt study import {positional(file)}",
     ]
 
 
@@ -44,8 +44,8 @@ def loaded_lines(loaded: Loaded, location: Location) -> list[str]:
         f"study {study.name!r} is in {location.shown}: {_counted(len(study.trials), 'trial')}"
         f"{_confirmed(runs)}",
     ]
-    if study.record is not None and study.name.isprintable():
-        name = shlex.quote(study.name)
+    if study.record is not None:
+        name = quoted(study.name)
         lines.append(f"to go on with it:  cvfp-opt run --study-name {name}{location.option}")
     return lines
 
@@ -75,7 +75,7 @@ def merged_lines(merged: Merged) -> list[str]:
             )
     lines += [
         f"the confirmation of {label} is left out: its seeds are not those of the result; type "
-        f"`cvfp-opt confirm --study-name {shlex.quote(merged.dump.study.name)}`"
+        f"`cvfp-opt confirm --study-name {quoted(merged.dump.study.name)}`"
         for label in merged.unconfirmed
     ]
     return lines + [f"conflict: {line}" for line in merged.conflicts]

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from cvfp_opt.elsewhere import printable
 from cvfp_opt.report.segments import segments, segments_line
 from cvfp_opt.report.summary import Summary, untrained_score
 from cvfp_opt.store.records import TrialRecord
@@ -60,8 +60,8 @@ def short_name(name: str) -> str:
 
 
 def parameters_line(params: dict[str, Any]) -> str:
-    """Parameters in one line."""
-    return "  ".join(f"{short_name(k)} {parameter(v, 3)}" for k, v in params.items())
+    """Parameters in one line, whatever names and values another program gave them."""
+    return printable("  ".join(f"{short_name(k)} {parameter(v, 3)}" for k, v in params.items()))
 
 
 def duration(seconds: float) -> str:
@@ -79,10 +79,17 @@ def moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def _cell(text: object) -> Text:
+    """Make a cell of text, whoever wrote it: one line, no markup, no escapes."""
+    return Text(printable(text))
+
+
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table = Table(
+        title=_cell(title), title_justify="left", title_style="bold", box=None, pad_edge=False
+    )
     for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
+        table.add_column(_cell(column), justify="right", no_wrap=True)
     return table
 
 
@@ -113,8 +120,8 @@ def best_table(ranking: list[TrialRecord], title: str = "") -> Table:
             number(untrained_score(trial)),
             share(scored(trial).get("convergence_rate")),
             share(scored(trial).get("effective_rank")),
-            *(parameter(trial.params[name]) if name in trial.params else "-" for name in names),
-            trial.status,
+            *(_cell(parameter(trial.params[n]) if n in trial.params else "-") for n in names),
+            _cell(trial.status),
         )
     return table
 
@@ -196,13 +203,13 @@ def reproduction_lines(name: str, experiment: dict[str, Any], standard: int) -> 
 
 def rows_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     """Words in columns, the first one to the left; they are never markup."""
-    table = _table("", *map(escape, columns))
+    table = _table("", *columns)
     table.title = None
     table.columns[0].justify = "left"
     for column in table.columns[1:]:
         column.no_wrap, column.overflow = False, "fold"
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
+        table.add_row(*map(_cell, row))
     return table
 
 
@@ -214,7 +221,7 @@ def studies_table(rows: list[StudySummary]) -> Table:
     for row in rows:
         counts = [str(row.num_trials.get(s, 0)) for s in _COUNTED]
         name = f"{row.name} ({row.note})" if row.note else row.name
-        table.add_row(Text(name), *counts, number(row.best_value))
+        table.add_row(_cell(name), *counts, number(row.best_value))
     return table
 
 

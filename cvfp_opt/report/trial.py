@@ -4,6 +4,7 @@ from typing import Any
 
 from rich.table import Table
 
+from cvfp_opt.elsewhere import printable
 from cvfp_opt.report.best import account_lines
 from cvfp_opt.report.summary import Summary
 from cvfp_opt.report.tables import (
@@ -54,7 +55,7 @@ def iterations_table(trial: TrialRecord) -> Table | None:
         table.add_column(column, justify="right")
     for row in trial.iterations:
         table.add_row(
-            str(row.get("iteration")),
+            printable(row.get("iteration")),
             number(row.get("score"), 4),
             share(row.get("convergence_rate")),
             share(row.get("effective_rank")),

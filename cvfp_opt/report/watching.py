@@ -8,6 +8,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from cvfp_opt.elsewhere import printable
 from cvfp_opt.report.confirmation import confirmation_line
 from cvfp_opt.report.history import BLOCKS, best_so_far, history_line, sparkline
 from cvfp_opt.report.judgement import judge
@@ -84,13 +85,13 @@ class WatchView:
             yield Text()
             yield _best(summary.ranking[:NUM_BEST])
             yield Text()
-            yield Text(judge(summary))
+            yield Text(printable(judge(summary)))
             if confirmed := confirmation_line(summary):
-                yield Text(confirmed)
+                yield Text(printable(confirmed))
         yield Text("^C ends the watching, not the search", "dim")
 
     def _title(self) -> Rule:
-        words = Text.assemble((self.summary.name, "bold"), f"  {moment(self.seen)}")
+        words = Text.assemble((printable(self.summary.name), "bold"), f"  {moment(self.seen)}")
         return Rule(words, align="left", style="dim", characters="-")
 
     def _states(self, width: int) -> Text:

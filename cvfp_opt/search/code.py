@@ -1,5 +1,6 @@
 """The user's own losses and schedules that a definition names: which, and whether to run them."""
 
+from cvfp_opt.elsewhere import quoted
 from cvfp_opt.errors import StudyError
 from cvfp_opt.model.diversity import diversity_loss
 from cvfp_opt.model.foreign import is_foreign, source_digest
@@ -63,5 +64,5 @@ def compare_code(study: str, recorded: dict[str, str], found: dict[str, str]) ->
             raise StudyError(
                 f"study {study!r}: the file of {name} has changed since the study was created "
                 f"(digest {digest[:12]}, now {found.get(name, 'none')[:12]}); restore it, or "
-                f"start another study with --study-name {study}-2"
+                f"start another study with --study-name {quoted(f'{study}-2')}"
             )

@@ -10,6 +10,7 @@ from typing import Any
 
 import optuna
 
+from cvfp_opt.elsewhere import quoted
 from cvfp_opt.errors import DataError, StudyError
 from cvfp_opt.report.summary import Summary
 from cvfp_opt.search.definition import StudyDefinition
@@ -89,7 +90,7 @@ def choose_arms(
     if best is None:
         raise StudyError(
             f"study {summary.name!r}: at least one complete trial is required, it has none; "
-            f"type `cvfp-opt run --study-name {summary.name}`"
+            f"type `cvfp-opt run --study-name {quoted(summary.name)}`"
         )
     arms, notes = [], []
     for trial in summary.ranking[:top]:

@@ -10,6 +10,7 @@ from typing import Any
 from optuna.distributions import check_distribution_compatibility
 from optuna.trial import FrozenTrial
 
+from cvfp_opt.elsewhere import quoted
 from cvfp_opt.errors import StudyError
 from cvfp_opt.search.code import foreign_names
 from cvfp_opt.search.definition import LOCATED, StudyDefinition, shown
@@ -146,6 +147,7 @@ def refuse_drift(
     by_kind: dict[str, list[Difference]] = {}
     for one in refused(differences):
         by_kind.setdefault(one.key.partition(".")[0], []).append(one)
+    another = f"--study-name {quoted(f'{study}-2')}"
     allow = "or go on all the same, which the study will tell for ever: --allow-drift"
     if found := by_kind.get("definition"):
         lines = "\n  ".join(
@@ -154,11 +156,11 @@ def refuse_drift(
         )
         raise StudyError(
             f"study {study!r} was created with another definition:\n  {lines}"
-            f"\nEither start another study:  --study-name {study}-2\n"
+            f"\nEither start another study:  {another}\n"
             "or go on with the study's own definition:  "
-            f"cvfp-opt run --study-name {study}{option}\n{allow}"
+            f"cvfp-opt run --study-name {quoted(study)}{option}\n{allow}"
         )
-    ways = f", start another study with --study-name {study}-2, {allow}" if mendable else ""
+    ways = f", start another study with {another}, {allow}" if mendable else ""
     for kind, own, mend in (
         ("data", definition.data.place, "give the study's own text with --data PATH"),
         (
@@ -233,11 +235,12 @@ def refuse_unmixable(
                 "Optuna cannot sample from both"
             )
     if found:
+        another = f"--study-name {quoted(f'{study}-2')}"
         raise StudyError(
             f"study {study!r}: --allow-drift cannot allow this:\n  "
             + "\n  ".join(dict.fromkeys(found))
-            + f"\nStart another study:  --study-name {study}-2, and to begin it with this one's "
-            f"best:  cvfp-opt trial enqueue --study-name {study}-2 --from-study {study}{option}"
+            + f"\nStart another study:  {another}, and to begin it with this one's best:  "
+            f"cvfp-opt trial enqueue {another} --from-study {quoted(study)}{option}"
         )
 
 

@@ -8,6 +8,7 @@ from cvfp_opt.errors import DefinitionError, DeviceError
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.runner import Beginning, Search
 from cvfp_opt.search.stopping import SearchStopped, Stop
+from cvfp_opt.training.device import load_linear_algebra
 from cvfp_opt.training.lanes import Lanes
 
 
@@ -62,6 +63,7 @@ def search_in_lanes(
     if num_lanes == 1:
         search.run(num_trials, deadline)
         return
+    load_linear_algebra(search.objective.device)
     stop, beginning = _OneForAll(search.stop), Beginning()
     search = replace(
         search,

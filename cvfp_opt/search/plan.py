@@ -11,6 +11,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial
 
+from cvfp_opt.elsewhere import printable
 from cvfp_opt.errors import DataError, DefinitionError
 from cvfp_opt.search.code import check_allowed, load_code
 from cvfp_opt.search.definition import StudyDefinition
@@ -91,7 +92,7 @@ class Request:
         settings += [f"search.seed={self.seed}"] if self.seed is not None else []
         sections: Sections
         if self.definition is None and record is not None:
-            sections, where = completed(record.definition), f"study {self.name}"
+            sections, where = completed(record.definition), f"study {printable(self.name)}"
         else:
             where = self.definition or DEFAULT_DEFINITION
             sections = read_sections(where)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from cvfp_opt.elsewhere import positional, quoted
 from cvfp_opt.errors import StudyError
 from cvfp_opt.report.card import CardFacts, model_card
 from cvfp_opt.report.confirmation import confirmation_line, trial_json
@@ -53,8 +54,9 @@ class Publication:
             raise StudyError(
                 f"{self._named}: it ended with other weights ({self._why(recorded)}). Nothing was "
                 "written. Train it where these are the same, or hand on what comes out here, "
-                f"marked as not identical: `cvfp-opt study publish {self.summary.name} "
-                f"{self.folder} --trial {self.trial.number} --allow-drift`"
+                f"marked as not identical: `cvfp-opt study publish --trial "
+                f"{self.trial.number} --allow-drift {positional(self.summary.name)} "
+                f"{quoted(self.folder)}`"
             )
         facts = self._facts(trained, identical)
         origin = {
@@ -156,7 +158,7 @@ def plan_publication(
     if trial.state != "complete":
         raise StudyError(
             f"study {summary.name!r}: a complete trial is required, {trial.number} is "
-            f"{trial.state}; `cvfp-opt best --study-name {summary.name}` names one"
+            f"{trial.state}; `cvfp-opt best --study-name {quoted(summary.name)}` names one"
         )
     repetition = prepare_repetition(summary, trial, conditions)
     if repetition.differences:

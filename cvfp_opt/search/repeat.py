@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from cvfp_opt.elsewhere import printable
 from cvfp_opt.errors import DataError, StudyError
 from cvfp_opt.report.summary import Summary
 from cvfp_opt.search.code import check_allowed, load_code
@@ -91,7 +92,7 @@ def prepare_repetition(
     ran_on = trial.environment
     sections = with_parameters(definition_of(record, trial), trial.params)
     settings = data_settings(conditions.data) if conditions.data is not None else []
-    definition = resolve_definition(sections, settings, where=f"study {summary.name}")
+    definition = resolve_definition(sections, settings, where=f"study {printable(summary.name)}")
     check_allowed(summary.name, definition, allowed=conditions.allow_code)
     device = resolve_device(conditions.device or str(ran_on.get("device", "auto")).split(":")[0])
     recorded = ran_on.get("threads")

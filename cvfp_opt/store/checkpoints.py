@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from cvfp_opt.elsewhere import positional
 from cvfp_opt.errors import CheckpointError
 
 # 2: embeddings, tokenizer and card beside the weights; digests and sizes of all files.
@@ -96,7 +97,7 @@ def check_target(folder: Path) -> None:
     if not folder.absolute().parent.is_dir():
         raise CheckpointError(
             f"{folder}: the folder {folder.absolute().parent} does not exist; "
-            f"type `mkdir -p {folder.absolute().parent}` first"
+            f"type `mkdir -p {positional(folder.absolute().parent)}` first"
         )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
+from cvfp_opt.elsewhere import positional
 from cvfp_opt.errors import StudyError
 from cvfp_opt.store.births import BIRTH, Birth
 from cvfp_opt.store.database.storage import Store
@@ -108,8 +109,8 @@ def enter_confirmation(store: Store, source: str, uuid: str, record: StudyRecord
         elif attrs.get(ARMS, {}).get("uuid") != uuid:
             raise StudyError(
                 f"study {name!r} in {store.location.where} is no confirmation of this study "
-                f"{source!r}; rename one of the two, or type `cvfp-opt study delete {name}"
-                f"{store.location.option}`"
+                f"{source!r}; rename one of the two, or type `cvfp-opt study delete"
+                f"{store.location.option} {positional(name)}`"
             )
     return study
 
@@ -194,7 +195,8 @@ def _check_windows(
     )
     raise StudyError(
         f"study {name!r}: its runs read {theirs}, and seeds are compared only with their like; "
-        f"{instead}, or type `cvfp-opt study delete {name}{store.location.option}` to begin anew"
+        f"{instead}, or type `cvfp-opt study delete{store.location.option} {positional(name)}` "
+        "to begin anew"
     )
 
 

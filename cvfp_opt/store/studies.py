@@ -11,6 +11,7 @@ from optuna.samplers import BaseSampler
 from optuna.storages._rdb import models
 from sqlalchemy import select
 
+from cvfp_opt.elsewhere import printable, quoted
 from cvfp_opt.errors import StudyError, nearest
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.records import CONFIRMS, MIRROR_OF, StudyRecord, Unread, trial_records
@@ -34,7 +35,7 @@ def only_study_name(store: Store) -> str:
     if len(names) > 1:
         raise StudyError(
             f"{store.location.where}: has {len(names)} studies; add --study-name with one of "
-            + ", ".join(names)
+            + printable(", ".join(names))
         )
     return names[0]
 
@@ -101,7 +102,8 @@ def refuse_foreign(study: optuna.Study, store: Store) -> None:
         source = study.user_attrs[CONFIRMS]
         raise StudyError(
             f"study {study.study_name!r} is the confirmation of study {source!r}, which nobody "
-            f"searches: type `cvfp-opt confirm --study-name {source}{store.location.option}`"
+            f"searches: type "
+            f"`cvfp-opt confirm --study-name {quoted(source)}{store.location.option}`"
         )
     _, unread = StudyRecord.look(study.user_attrs)
     filled = bool(study.user_attrs or study.get_trials(deepcopy=False))

@@ -60,7 +60,7 @@ def test_nobody_there_to_be_asked(run_tiny: Invoke, invoke: Invoke) -> None:
     refused = invoke("study", "delete", "quick", "--storage", "storage/cvfp.db", "--force")
     assert (refused.code, refused.out) == (1, "")
     assert (
-        "type `cvfp-opt study delete quick --storage storage/cvfp.db --force --yes`" in refused.err
+        "type `cvfp-opt study delete --storage storage/cvfp.db --force --yes quick`" in refused.err
     )
     assert names(invoke) == ["quick"]
 

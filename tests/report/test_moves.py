@@ -62,4 +62,5 @@ def test_a_name_from_elsewhere_does_no_harm_on_a_terminal() -> None:
     quoted = loaded_lines(Loaded(dump=DUMP.renamed("$(rm x)"), missing=[]), location)
     assert quoted[-1].endswith("run --study-name '$(rm x)' --storage x.db")
     hidden = loaded_lines(Loaded(dump=DUMP.renamed("\x1b[2J"), missing=[]), location)
-    assert hidden == [r"study '\x1b[2J' is in sqlite:///x.db: 2 trials"]
+    assert hidden[0] == r"study '\x1b[2J' is in sqlite:///x.db: 2 trials"
+    assert hidden[1].endswith(r"run --study-name $'\x1b[2J' --storage x.db")

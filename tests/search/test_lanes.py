@@ -153,6 +153,24 @@ def test_one_lane_is_a_search_without_threads(store: Store) -> None:
     assert "lanes" not in trial_records(search.study)[0].environment
 
 
+def test_linear_algebra_is_loaded_before_threads_ask_for_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, tuple[int, ...]]] = []
+    eigvalsh = torch.linalg.eigvalsh
+
+    def watched(matrix: torch.Tensor) -> torch.Tensor:
+        asked.append((threading.current_thread().name, tuple(matrix.shape)))
+        return eigvalsh(matrix)
+
+    monkeypatch.setattr(torch.linalg, "eigvalsh", watched)
+    assert run(make_search(store, num_first=2), 2, 2) is None
+    (first, shape), *others = asked
+    assert shape == (1, 1)
+    assert not first.startswith("lane")
+    assert {name.partition("_")[0] for name, _ in others} == {"lane"}
+
+
 def test_a_trial_that_raises_leaves_the_others_alone(store: Store) -> None:
     def act(number: int, event: Event) -> None:
         if number == 1 and isinstance(event, IterationFinished):

@@ -95,7 +95,7 @@ def test_other_weights_are_refused_with_what_differs(summary: Summary) -> None:
     ) as error:
         publication.write(ignore)
     assert "Nothing was written" in str(error.value)
-    assert "cvfp-opt study publish quick winner --trial " in str(error.value)
+    assert "study publish --trial 0 --allow-drift quick winner`" in str(error.value)
     assert not FOLDER.exists()
 
 

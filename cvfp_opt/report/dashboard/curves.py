@@ -11,6 +11,7 @@ from html import escape
 from math import isfinite
 from typing import Any
 
+from cvfp_opt.elsewhere import csv_cell
 from cvfp_opt.report.figures.panels import PANELS, steps_of
 from cvfp_opt.report.tables import share
 from cvfp_opt.store.artifacts.left import CSV, SVG, File
@@ -40,9 +41,10 @@ def table(trial: TrialRecord) -> str:
     if not columns:
         return ""
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(steps)  # nothing is written for None
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(map(csv_cell, columns))
+    # nothing is written for None
+    writer.writerows([csv_cell(step.get(column)) for column in columns] for step in steps)
     return text.getvalue()
 
 

@@ -1,9 +1,8 @@
 """The notes on the pages of a study and of its mirrors."""
 
-import shlex
-
 import tomlkit
 
+from cvfp_opt.elsewhere import quoted
 from cvfp_opt.report.confirmation import confirmation_line
 from cvfp_opt.report.dashboard.markdown import code, plain, table
 from cvfp_opt.report.judgement import judge
@@ -50,9 +49,9 @@ def study_note(summary: Summary, option: str, mirrors: dict[str, int]) -> str:
     if mirrors:
         links = [f"[{plain(n)}](/dashboard/studies/{i})" for n, i in mirrors.items()]
         lines.append(f"Pareto fronts: {', '.join(links)}.")
-    name = f"--study-name {shlex.quote(summary.name)}{option}"
+    name = f"--study-name {quoted(summary.name)}{option}"
     lines += ["", "## Go on, look closer", ""]
-    again = f"--study-name {shlex.quote(summary.confirms)}{option}"
+    again = f"--study-name {quoted(summary.confirms)}{option}"
     lines += code(
         f"cvfp-opt confirm {again}\ncvfp-opt status {name}"
         if summary.confirms

@@ -3,15 +3,16 @@
 import csv
 import io
 
+from cvfp_opt.elsewhere import csv_cell
 from cvfp_opt.report.figures.figure import Rows
 
 
 def to_csv(rows: Rows) -> str:
-    """Full digits, nothing where there is no figure."""
+    """Write full digits, nothing where there is no figure, and no text that would be a formula."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(rows.columns)
-    writer.writerows(["" if cell is None else cell for cell in row] for row in rows.rows)
+    writer.writerow(map(csv_cell, rows.columns))
+    writer.writerows(["" if cell is None else csv_cell(cell) for cell in row] for row in rows.rows)
     return text.getvalue()
 
 

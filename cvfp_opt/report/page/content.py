@@ -1,7 +1,6 @@
 """What a report holds, before it is a page."""
 
 import json
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 import tomlkit
 
+from cvfp_opt.elsewhere import positional, quoted
 from cvfp_opt.report.compare import Comparison
 from cvfp_opt.report.confirmation import confirmation_line, confirmation_lines, confirmation_of
 from cvfp_opt.report.endings import costs, costs_sentence, endings, endings_sentence
@@ -232,10 +232,10 @@ def _record(summary: Summary) -> tuple[tuple[str, str], ...]:
 def _commands(summary: Summary, option: str) -> tuple[tuple[str, str], ...]:
     if summary.record is None:
         return ()
-    name = f"--study-name {shlex.quote(summary.name)}{option}"
+    name = f"--study-name {quoted(summary.name)}{option}"
     commands = [("ten trials more", f"cvfp-opt run {name} --n-trials +10")]
     if summary.confirms:
-        again = f"--study-name {shlex.quote(summary.confirms)}{option}"
+        again = f"--study-name {quoted(summary.confirms)}{option}"
         commands = [("what it lacks", f"cvfp-opt confirm {again}")]
     best = summary.best
     if best is not None:
@@ -248,7 +248,7 @@ def _commands(summary: Summary, option: str) -> tuple[tuple[str, str], ...]:
             ("a study of the winner alone", "cvfp-opt run winner.toml --n-trials 1"),
             (
                 "this report",
-                f"cvfp-opt report {name.removeprefix('--study-name ')} -o report.html",
+                f"cvfp-opt report{option} -o report.html {positional(summary.name)}",
             ),
         ]
     return tuple(commands)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from cvfp_opt.elsewhere import quoted, redacted
+from cvfp_opt.elsewhere import positional, quoted, redacted
 from cvfp_opt.errors import StorageError
 from cvfp_opt.files import what_it_is
 from cvfp_opt.store.artifacts.folder import FolderStore
@@ -59,7 +59,7 @@ def open_artifacts(location: Location, artifacts: str | None) -> ArtifactStore:
         if not folder.parent.is_dir():  # mistyped, or not mounted: nothing to make in silence
             raise StorageError(
                 f"{where}: the folder {folder.parent} does not exist; "
-                f"type `mkdir -p {quoted(folder.parent)}` first"
+                f"type `mkdir -p {positional(folder.parent)}` first"
             )
     except OSError as error:  # a name that is too long, a folder that is closed to us
         raise StorageError(f"{where}: cannot be looked at: {error.strerror}") from None

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Engine, func
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from cvfp_opt.elsewhere import quoted
+from cvfp_opt.elsewhere import positional, quoted
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.codes import refusal_code
 from cvfp_opt.store.database.location import Location
@@ -38,8 +38,8 @@ def check_readable(location: Location) -> None:
     tables, version = _look(location)
     if not tables:
         raise StorageError(
-            f"{location.where}: the database is empty; type `cvfp-opt run --storage "
-            f"{location.shown}` to fill it"
+            f"{location.where}: the database is empty; type `cvfp-opt run{location.option}` to "
+            "fill it"
         )
     check_tables(location, tables, version)
 
@@ -213,7 +213,7 @@ def _refusal(location: Location, error: SQLAlchemyError) -> str:
     if code == "3D000":
         return (
             f"{location.where}: there is no database {name!r}; "
-            f"type `createdb {quoted(name)}` on the server"
+            f"type `createdb {positional(name)}` on the server"
         )
     if code == "1049":
         plain = str(name).isidentifier()

@@ -13,7 +13,7 @@ import sqlalchemy
 from filelock import FileLock
 from sqlalchemy import ColumnElement, Engine
 
-from cvfp_opt.elsewhere import quoted
+from cvfp_opt.elsewhere import positional
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.tables import ALEMBIC_VERSION, are_started, check_tables
@@ -71,12 +71,13 @@ def check_writable(location: Location) -> None:
             check_readable(location)
         if not _has_write_bit(path):
             raise StorageError(
-                f"{path}: the database is read-only; type `chmod u+w {quoted(path)}`, "
+                f"{path}: the database is read-only; type `chmod u+w {positional(path)}`, "
                 "or copy it and name the copy with --storage"
             )
     elif not folder.is_dir() and not location.default:
         raise StorageError(
-            f"{path}: the folder {folder} does not exist; type `mkdir -p {quoted(folder)}` first"
+            f"{path}: the folder {folder} does not exist; type "
+            f"`mkdir -p {positional(folder)}` first"
         )
     if folder.is_dir() and not _has_write_bit(folder):
         raise StorageError(

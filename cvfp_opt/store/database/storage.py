@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import ColumnElement, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from cvfp_opt.elsewhere import quoted
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
@@ -193,5 +194,5 @@ def translated(location: Location) -> Iterator[None]:
             raise
         raise StorageError(
             f"{location.where}: written by an older Optuna; make a copy, then type "
-            f"`optuna storage upgrade --storage {location.shown}`"
+            f"`optuna storage upgrade --storage {quoted(location.shown)}`"
         ) from None

@@ -1,11 +1,11 @@
 """What the checks look at: read once, shared by all of them."""
 
-import shlex
 from dataclasses import dataclass
 from functools import cache
 
 from sqlalchemy import Connection
 
+from cvfp_opt.elsewhere import quoted
 from cvfp_opt.store.artifacts.stores import ArtifactStore
 from cvfp_opt.store.database.kinds import Kind, kind_of
 from cvfp_opt.store.database.location import Location
@@ -83,7 +83,7 @@ class Context:
 
     def command(self, words: str, study: str = "") -> str:
         """What to type, for a study of this database."""
-        name = f" --study-name {shlex.quote(study)}" if study else ""
+        name = f" --study-name {quoted(study)}" if study else ""
         return f"`cvfp-opt {words}{name}{self.location.option}`"
 
     def is_dead(self, lease: Lease) -> bool:

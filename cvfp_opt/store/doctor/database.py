@@ -70,7 +70,7 @@ def find_foreign_schema(context: Context) -> list[Finding]:
                 what=f"tables of schema {schema.version}, this Optuna needs {head}",
                 cause=f"written by an older Optuna ({made} made them)",
                 help="make a copy, then type "
-                f"`optuna storage upgrade --storage {context.location.shown}`",
+                f"`optuna storage upgrade --storage {quoted(context.location.shown)}`",
             )
         ]
     return _lease_columns(schema.lease_columns, where)

@@ -12,6 +12,7 @@ import optuna
 from filelock import FileLock, Timeout
 from sqlalchemy import select
 
+from cvfp_opt.elsewhere import positional
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.artifacts.folder import LEFTOVER_SECONDS, FolderStore
 from cvfp_opt.store.claims import Claims
@@ -205,7 +206,7 @@ def _no_result(path: Path, why: str) -> Finding:
         where=str(path),
         what="no result that can be read",
         cause=f"damaged, or written by another version: {why}",
-        help=f"if nobody misses it, type `rm {path}`",
+        help=f"if nobody misses it, type `rm {positional(path)}`",
     )
 
 

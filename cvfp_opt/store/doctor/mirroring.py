@@ -1,6 +1,5 @@
 """Mirrors and what they mirror."""
 
-import shlex
 from collections import defaultdict
 from collections.abc import Callable
 
@@ -8,6 +7,7 @@ import optuna
 from optuna.storages._rdb import models
 from sqlalchemy import Connection, delete, select
 
+from cvfp_opt.elsewhere import positional
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.doctor.context import Context
 from cvfp_opt.store.doctor.finding import Finding, Repair, counted
@@ -143,7 +143,7 @@ def _confirms_nothing(study: StudyRows) -> Finding:
         where=f"study {study.name}",
         what=f"a confirmation with {counted(len(study.trials), 'run')} of a study that is gone",
         cause=f"another program deleted study {study.attributes[CONFIRMS]}",
-        help=f"if nobody needs it, type `cvfp-opt study delete {shlex.quote(study.name)}`",
+        help=f"if nobody needs it, type `cvfp-opt study delete {positional(study.name)}`",
         harmless=True,
     )
 

@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from optuna.artifacts.exceptions import ArtifactNotFound
 
+from cvfp_opt.elsewhere import positional
 from cvfp_opt.errors import ArchiveError
 from cvfp_opt.store.moving.archive_reading import Archive
 from cvfp_opt.store.moving.artifacts import CHUNK, Reader
@@ -45,7 +46,8 @@ def check_target(path: Path) -> None:
         raise ArchiveError(f"{path}: exists already; name a new file, or remove that one first")
     if not folder.is_dir():
         raise ArchiveError(
-            f"{path}: the folder {folder} does not exist; type `mkdir -p {folder}` first"
+            f"{path}: the folder {folder} does not exist; type "
+            f"`mkdir -p {positional(folder)}` first"
         )
 
 

@@ -1,6 +1,5 @@
 """From a dump to a database: all of it, in one transaction, or nothing."""
 
-import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
@@ -11,6 +10,7 @@ from optuna.study._frozen import FrozenStudy
 from sqlalchemy import Connection, Table, insert, select
 from sqlalchemy.exc import IntegrityError
 
+from cvfp_opt.elsewhere import quoted
 from cvfp_opt.errors import StorageError, StudyError
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.mirrors import MIRRORS
@@ -55,7 +55,7 @@ def check_absent(store: Store, dump: Dump) -> None:
         if record is not None and _identity(study) == record.identity:
             raise StudyError(
                 f"{where}: has this study already, as {study.study_name!r}; to join what each "
-                f"of them has, type `cvfp-opt study merge {shlex.quote(study.study_name)} SOURCE "
+                f"of them has, type `cvfp-opt study merge {quoted(study.study_name)} SOURCE "
                 f"-o NAME{store.location.option}` with the file, or URL#NAME, for SOURCE"
             )
     wanted = {study.name for study in dump.studies}
