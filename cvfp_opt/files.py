@@ -35,6 +35,14 @@ def what_it_is(path: Path) -> str | None:
     return None if status is None else _kind(status.st_mode)
 
 
+def is_there(path: Path) -> bool:
+    """Whether anything can be seen to lie at a path, links followed."""
+    try:
+        return what_it_is(path) is not None
+    except OSError:
+        return False
+
+
 def open_file(path: Path, *, error: type[CvfpOptError], name: str = "") -> BinaryIO:
     """Open a regular file to read; whatever else lies there is refused before it can hang.
 

@@ -20,7 +20,7 @@ from cvfp_opt.search.leaving import Leaving
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.observer import SearchObserver
 from cvfp_opt.search.reporting import Checkpointing, Reporter
-from cvfp_opt.search.stopping import SearchStopped, Stop
+from cvfp_opt.search.stopping import SearchStopped, Stop, pause
 from cvfp_opt.search.trial_keeper import TrialKeeper
 from cvfp_opt.store.artifacts.left import Networks
 from cvfp_opt.store.claims import REFUSED, Claims, Nothing
@@ -161,7 +161,8 @@ class Search:
         if self.mirroring.due():
             self._mirror()
         standing = self._patiently(self._follower.standing)
-        record = TrialRecord.of(self.study._storage.get_trial(hold.held.trial_id))
+        read = self.study._storage.get_trial
+        record = TrialRecord.of(self._patiently(lambda: read(hold.held.trial_id)))
         self.observer.trial_finished(record, standing)
         return record
 
@@ -387,8 +388,4 @@ class Search:
         return Patience(seconds=self.patience, notify=self.observer.notice, pause=self._pause)
 
     def _pause(self, seconds: float) -> None:
-        """Wait, but not for longer than the user."""
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            self.stop.check()
-            time.sleep(min(left, 0.1))
+        pause(self.stop, seconds)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import psutil
 import sqlalchemy
@@ -181,7 +182,9 @@ def now() -> ColumnElement[float]:
 
 def reading_url(location: Location) -> str:
     """A URL that cannot write, and needs not, not even on a read-only disk."""
-    return f"sqlite:///{_read_only_uri(location.file)}&uri=true"
+    file, _, query = _read_only_uri(location.file).partition("?")
+    url = sqlalchemy.URL.create("sqlite", database=file, query=dict(parse_qsl(query)))
+    return url.update_query_dict({"uri": "true"}).render_as_string()
 
 
 def _set_pragmas(connection: Any, record: object) -> None:

@@ -17,11 +17,13 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import ColumnElement, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from cvfp_opt.elsewhere import quoted
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.damage import UNREADABLE, damage
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.reading import read_trial, read_trials
+from cvfp_opt.store.database.retry import LOOKING, Patience, driver_words
 from cvfp_opt.store.database.study_reading import (
     read_attributes,
     read_directions,
@@ -120,16 +122,22 @@ class Store:
         kind: what is special about databases of its kind.
         storage: what to give to Optuna (cached).
         engine: for transactions of our own.
+        patiently: how to ask a database that may be away for a while.
     """
 
     def __init__(
-        self, location: Location, backend: RDBStorage, watch: Watch | None = None
+        self,
+        location: Location,
+        backend: RDBStorage,
+        patiently: Patience = LOOKING,
+        watch: Watch | None = None,
     ) -> None:
         self.location = location
         self._watch = watch
         self.kind = kind_of(location)
         self.storage: BaseStorage = get_storage(backend)
         self.engine: Engine = backend.engine
+        self.patiently = patiently
 
     def lock(self) -> AbstractContextManager[Any]:
         """The lock for what must happen once: creation, mirrors. Not re-entrant."""
@@ -164,13 +172,44 @@ class Store:
 
 
 @contextmanager
-def open_for_search(location: Location) -> Iterator[Store]:
+def open_for_search(location: Location, patiently: Patience = LOOKING) -> Iterator[Store]:
     """Open a study database to write to, creating tables (and an SQLite file) if need be.
+
+    Args:
+        location: of the database.
+        patiently: how to wait for one that is away, now and while it is open.
 
     Raises:
         StorageError: see ``check_writable`` of its kind; or the database fails in use.
         FileGone: its file was removed or moved meanwhile.
     """
+    with (
+        translated(location),
+        closing(patiently(lambda: _search_store(location, patiently))) as store,
+    ):
+        yield store
+        store.check()
+
+
+@contextmanager
+def open_for_reading(location: Location, patiently: Patience = LOOKING) -> Iterator[Store]:
+    """Open an existing study database to look at; changes nothing, not even on a read-only disk.
+
+    Args:
+        location: of the database.
+        patiently: how to wait for one that is away, now and while it is open.
+
+    Raises:
+        StorageError: see ``check_readable`` of its kind; or the database fails in use.
+    """
+    with (
+        translated(location),
+        closing(patiently(lambda: _reading_store(location, patiently))) as store,
+    ):
+        yield store
+
+
+def _search_store(location: Location, patiently: Patience) -> Store:
     kind = kind_of(location)
     kind.check_writable(location)
     kind.create(location)
@@ -178,29 +217,24 @@ def open_for_search(location: Location) -> Iterator[Store]:
         # the first open creates tables: once, or several processes trip over each other
         with kind.lock(location, LOCK_SECONDS):
             backend = ClaimingStorage(location.url, kind.engine_arguments(location))
-            # the constructor's connections were opened before
-            kind.set_up(backend.engine)
-            LEASES.metadata.create_all(backend.engine)
-            watch = kind.watch(location, backend.engine)
-        with closing(Store(location, backend, watch)) as store:
-            yield store
-            store.check()
+            try:
+                # the constructor's connections were opened before
+                kind.set_up(backend.engine)
+                LEASES.metadata.create_all(backend.engine)
+                watch = kind.watch(location, backend.engine)
+            except BaseException:
+                backend.engine.dispose()
+                raise
+        return Store(location, backend, patiently, watch)
 
 
-@contextmanager
-def open_for_reading(location: Location) -> Iterator[Store]:
-    """Open an existing study database to look at; changes nothing, not even on a read-only disk.
-
-    Raises:
-        StorageError: see ``check_readable`` of its kind; or the database fails in use.
-    """
+def _reading_store(location: Location, patiently: Patience) -> Store:
     kind = kind_of(location)
     kind.check_readable(location)
     with translated(location):
         url = kind.reading_url(location)
         backend = ReadingStorage(url, kind.engine_arguments(location), skip_table_creation=True)
-        with closing(Store(location, backend)) as store:
-            yield store
+        return Store(location, backend, patiently)
 
 
 def has_leases(store: Store) -> bool:
@@ -229,13 +263,11 @@ def translated(location: Location) -> Iterator[None]:
             raise
         raise StorageError(
             f"{location.where}: written by an older Optuna; make a copy, then type "
-            f"`optuna storage upgrade --storage {location.shown}`"
+            f"`optuna storage upgrade --storage {quoted(location.shown)}`"
         ) from None
 
 
 def _failure(location: Location, error: BaseException) -> str:
     if found := damage(error):
         return f"damaged: {found}; type `cvfp-opt study doctor{location.option}`"
-    cause = error.__cause__ or error
-    original = " ".join(str(getattr(cause, "orig", None) or cause).split())
-    return f"the database failed: {original}"
+    return f"the database failed: {location.redacted(driver_words(error))}"

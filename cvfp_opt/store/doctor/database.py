@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from sqlalchemy.exc import DatabaseError
 
+from cvfp_opt.elsewhere import quoted
 from cvfp_opt.store.database.engines import engine_cure, engine_fault
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.doctor.context import LEASE_COLUMNS, Context, optuna_schemas
@@ -85,7 +86,7 @@ def find_foreign_schema(context: Context) -> list[Finding]:
                 what=f"tables of schema {schema.version}, this Optuna needs {head}",
                 cause=f"written by an older Optuna ({made} made them)",
                 help="make a copy, then type "
-                f"`optuna storage upgrade --storage {context.location.shown}`",
+                f"`optuna storage upgrade --storage {quoted(context.location.shown)}`",
             )
         ]
     return [*_engines(schema.unsafe, where), *_lease_columns(schema.lease_columns, where)]

@@ -26,9 +26,9 @@ def snapshot(location: Location, *, still: bool) -> Iterator[Connection]:
         still: nobody writes to its file, see ``stillness``.
     """
     kind = kind_of(location)
-    url = kind.reading_url(location)
-    if still and "immutable" not in url:
-        url = url.replace("mode=ro", "mode=ro&immutable=1")
+    url = sqlalchemy.make_url(kind.reading_url(location))
+    if still:
+        url = url.update_query_dict({"immutable": "1"})
     engine = sqlalchemy.create_engine(url, **kind.engine_arguments(location))
     try:
         with engine.connect() as connection:
