@@ -149,7 +149,7 @@ def rewritten(change: Callable[[Checkpoint], Checkpoint]) -> None:
         ],
         (
             lambda c: replace(c, weights={f"{i}": a for i, a in enumerate(c.weights.values())}),
-            r"definition: layers\S+ \(.*\) and 3 more are required, there are 0 .* and 3 more$",
+            r"definition: layers\S+ \(.*\) and 2 more are required, there are 0 .* and 2 more$",
         ),
         (lambda c: replace(c, tokenizer="{}"), "its tokenizer is not the one"),
         (lambda c: replace(c, embeddings=None), "embeddings of 4031 tokens or more.*got none"),

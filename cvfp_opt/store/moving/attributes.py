@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
+from functools import partial
 
 from cvfp_opt.store.births import BIRTH
 from cvfp_opt.store.leases import FORMER_LEASE
@@ -120,15 +121,17 @@ def _arm(value: Value) -> None:
     changes.kind(dict)
 
 
-def _artifact(value: Value) -> None:
-    """Optuna's account of an artifact: JSON within JSON."""
+def _artifact(value: Value, named: str = "") -> None:
+    """Optuna's account of the artifact ``named`` by the attribute's key: JSON within JSON."""
     try:
         account = Value(json.loads(value.text()), value.where)
     except (ValueError, RecursionError):
         raise value.refuse("an account of an artifact") from None
-    _, name, mimetype, encoding = account.members(
+    artifact_id, name, mimetype, encoding = account.members(
         "artifact_id", "filename", "mimetype", "encoding"
     )
+    if artifact_id.text() != named:  # the key was checked, and Optuna's tools read this one
+        raise artifact_id.refuse("the id that the attribute's name ends in")
     if set(name.name()) & set("/\\"):
         raise name.refuse("a file's name without a folder")
     mimetype.name()
@@ -186,5 +189,7 @@ SYSTEM_CHECKS: Mapping[str, Check] = {
 
 def check_of(key: str, checks: Mapping[str, Check]) -> Check | None:
     """The check of an attribute; None for another program's."""
-    head, colon, _ = key.partition(":")
+    head, colon, rest = key.partition(":")
+    if f"{head}{colon}" == ARTIFACT and ARTIFACT in checks:
+        return partial(_artifact, named=rest)
     return checks.get(key) or checks.get(f"{head}{colon}")

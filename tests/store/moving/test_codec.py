@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from archives import account
 from dumps import own_study, own_trial, studies
 from hypothesis import given, settings
 
@@ -65,6 +66,8 @@ WRONG: list[tuple[list[Any], Any, str]] = [
     (["system_attrs", "cvfp_opt:birth", "seed"], -1, "a whole number from 0"),
     (["system_attrs", "cvfp_opt:birth", "uuid"], "A" * 32, "32 hexadecimal digits"),
     (["system_attrs", "artifacts:x"], "{}", "an object with artifact_id"),
+    (["system_attrs", "artifacts:x"], account("y")["artifacts:y"], "the id that the attribute's"),
+    (["system_attrs", "artifacts:x"], account("../x")["artifacts:../x"], "the id that the attr"),
     (["system_attrs", "cvfp_opt:lease"], {"pid": 1}, "a trial that nobody holds"),
     (["uuid"], "f" * 32, "the trial's own identity"),
     (["extra"], 1, "an object with number"),
