@@ -188,7 +188,7 @@ def test_parameters_that_another_program_wrote_are_not_trained_by(
     assert not Path("net").exists()
     assert run_tiny("--n-trials", "3", "--n-jobs", "1").code == 0
     failed = json.loads(invoke("trial", "show", "1", "--json").out)
-    assert (failed["state"], failed["status"]) == ("fail", "error")
+    assert (failed["state"], failed["status"]) == ("fail", "refused")
     assert "diversity.loss: the study's space has no such parameter" in failed["reason"]
     assert json.loads(invoke("trial", "show", "2", "--json").out)["state"] == "complete"
     assert not Path("imported").exists()
