@@ -19,8 +19,12 @@ FORMAT = 2
 
 # Study user attributes.
 STUDY = "cvfp_opt:study"
+# Of a mirror: the name of the study that it copies, and that study's identity (none in old ones).
 MIRROR_OF = "cvfp_opt:mirror_of"
+MIRRORED = "cvfp_opt:mirrored"
+# Of a confirmation: the name of the study whose points it runs; its identity, and the arms.
 CONFIRMS = "cvfp_opt:confirms"
+ARMS = "cvfp_opt:arms"
 
 # Trial system attribute: of a confirmation, see store.confirming, what is run on which seed.
 ARM = "cvfp_opt:arm"

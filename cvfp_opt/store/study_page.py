@@ -14,12 +14,13 @@ from typing import Any, cast
 
 import optuna
 from optuna.storages import BaseStorage
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, select
 
 from cvfp_opt.errors import StudyError
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.moving.tables import STUDY_SYSTEM_ATTRIBUTES as ATTRIBUTES
 from cvfp_opt.store.rows import lock_study
+from cvfp_opt.store.study_rows import put_attributes
 
 # Study system attribute: when the page was written last, how long that took, and how many trials
 # had ended by then.
@@ -62,7 +63,7 @@ def take_turn(store: Store, study: optuna.Study, ended: int, *, last: bool = Fal
         if not due(page):
             return False
         turn = {"written": time.time(), "ended": ended, "seconds": page.get("seconds", 0.0)}
-        _put(connection, study_id, {PAGE: turn})
+        put_attributes(connection, ATTRIBUTES, study_id, {PAGE: turn})
     return True
 
 
@@ -91,7 +92,7 @@ def write_page(
     turn = {"written": time.time(), "ended": ended, "seconds": round(seconds, 3)}
     with store.engine.begin() as connection:
         lock_study(connection, study_id)
-        _put(connection, study_id, kept.changed | {PAGE: turn})
+        put_attributes(connection, ATTRIBUTES, study_id, kept.changed | {PAGE: turn})
 
 
 def is_trial_note(key: str) -> bool:
@@ -145,12 +146,3 @@ def _page(connection: Connection, study_id: int) -> dict[str, Any]:
     )
     value = json.loads(connection.scalar(query) or "{}")
     return value if isinstance(value, dict) else {}
-
-
-def _put(connection: Connection, study_id: int, values: Mapping[str, Any]) -> None:
-    of_study = ATTRIBUTES.c.study_id == study_id
-    connection.execute(delete(ATTRIBUTES).where(of_study, ATTRIBUTES.c.key.in_(list(values))))
-    rows = [
-        {"study_id": study_id, "key": k, "value_json": json.dumps(v)} for k, v in values.items()
-    ]
-    connection.execute(insert(ATTRIBUTES), rows)

@@ -16,6 +16,7 @@ from cvfp_opt.store.artifacts.left import has_curves, leave_curves, name_artifac
 from cvfp_opt.store.artifacts.stores import ArtifactStore
 from cvfp_opt.store.births import Birth
 from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.links import Source, linked_studies
 from cvfp_opt.store.mirrors import MIRRORS
 from cvfp_opt.store.records import MIRROR_OF, StudyRecord, TrialRecord, count_finished
 from cvfp_opt.store.study_page import noted_trials, put_trial_note, take_turn, write_page
@@ -103,9 +104,8 @@ def _write_note(store: Store, study: optuna.Study, note: str, ended: int) -> Non
 
 def _mirrors(store: Store, study: optuna.Study) -> dict[str, int]:
     """The ids of a study's mirrors, by name."""
-    studies = store.storage.get_all_studies()
-    mine = [one for one in studies if one.user_attrs.get(MIRROR_OF) == study.study_name]
-    return {one.study_name: one._study_id for one in mine}
+    mine = linked_studies(store, Source.of_study(study))
+    return {one.study_name: one._study_id for one in mine if MIRROR_OF in one.user_attrs}
 
 
 def _note(page: optuna.Study, note: str) -> None:

@@ -5,7 +5,6 @@ a copy, in which figures and checkpoints are missing.
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from http import HTTPStatus
 
 from bottle import Bottle, HTTPResponse, request
@@ -16,8 +15,9 @@ from cvfp_opt.errors import StudyError
 from cvfp_opt.report.dashboard.views import answer, refuse
 from cvfp_opt.store.artifacts.stores import ArtifactStore
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.editing import delete_study, linked_names, rename_study
-from cvfp_opt.store.records import CONFIRMS, MIRROR_OF
+from cvfp_opt.store.editing import delete_study, rename_study
+from cvfp_opt.store.links import Source, linked_studies
+from cvfp_opt.store.studies import load_study
 
 
 def keep_together(
@@ -40,14 +40,13 @@ def keep_together(
     def delete(study_id: int) -> HTTPResponse:
         name = _name(store, study_id)
         removing = request.json.get("remove_associated_artifacts", True)
-        ids = [study_id, *map(store.storage.get_study_id_from_name, _linked(store, name))]
+        linked = linked_studies(store, Source.of_study(load_study(store, name)))
+        ids = [study_id, *(one._study_id for one in linked)]
         try:
             delete_study(store, name, artifacts if removing else None)
         except StudyError as error:
             return refused(error)
-        for one in ids:  # SQLite gives the number to the next study
-            with suppress(KeyError):
-                store.storage.delete_study(one)
+        store.forget(ids)
         app._inmemory_cache.clear()
         return answer(HTTPStatus.NO_CONTENT)
 
@@ -64,10 +63,6 @@ def keep_together(
         found = get_study(store.storage, study_id)
         assert found is not None
         return answer(HTTPStatus.CREATED, serialize_frozen_study(found))
-
-
-def _linked(store: Store, name: str) -> list[str]:
-    return linked_names(store, name, MIRROR_OF, CONFIRMS)
 
 
 def _name(store: Store, study_id: int) -> str:

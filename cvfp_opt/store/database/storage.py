@@ -1,14 +1,16 @@
 """An open study database."""
 
-from collections.abc import Container, Iterator, Sequence
+import copy
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
-from typing import Any
+from typing import Any, cast
 
 import optuna
 import sqlalchemy
 from filelock import Timeout
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage, get_storage
+from optuna.storages._cached_storage import _CachedStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import ColumnElement, Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,6 +19,7 @@ from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.reading import read_trial, read_trials
+from cvfp_opt.store.database.whereabouts import Watch
 from cvfp_opt.store.leases import LEASES
 from cvfp_opt.store.rows import change_state
 
@@ -72,6 +75,16 @@ class ClaimingStorage(ReadingStorage):
         return False
 
 
+class _Nowhere(RDBStorage):
+    """A database in which there is nothing to delete."""
+
+    def __init__(self) -> None:
+        """Opens none."""
+
+    def delete_study(self, study_id: int) -> None:
+        """It is gone."""
+
+
 class Store:
     """An open study database.
 
@@ -82,24 +95,45 @@ class Store:
         engine: for transactions of our own.
     """
 
-    def __init__(self, location: Location, backend: RDBStorage) -> None:
+    def __init__(
+        self, location: Location, backend: RDBStorage, watch: Watch | None = None
+    ) -> None:
         self.location = location
+        self._watch = watch
         self.kind = kind_of(location)
         self.storage: BaseStorage = get_storage(backend)
         self.engine: Engine = backend.engine
 
     def lock(self) -> AbstractContextManager[Any]:
         """The lock for what must happen once: creation, mirrors. Not re-entrant."""
+        self.check()
         return self.kind.lock(self.location, LOCK_SECONDS)
 
     def now(self) -> ColumnElement[float]:
         """SQL for epoch seconds by the clock that all workers share."""
         return self.kind.now()
 
+    def forget(self, study_ids: Iterable[int]) -> None:
+        """Drop deleted studies from Optuna's cache: SQLite gives their numbers to the next ones.
+
+        Deleting them by the cache would delete those.
+        """
+        cache = copy.copy(cast(_CachedStorage, self.storage))  # shares all that is cached
+        cache._backend = _Nowhere()
+        for study_id in study_ids:
+            cache.delete_study(study_id)
+
+    def check(self) -> None:
+        """Raise FileGone if what is open is not where it was opened any more."""
+        if self._watch is not None:
+            self._watch.check()
+
     def close(self) -> None:
         """Close all connections; the last one out folds SQLite's WAL back into the file."""
         self.storage.remove_session()
         self.engine.dispose()
+        if self._watch is not None:
+            self._watch.close()
 
 
 @contextmanager
@@ -108,6 +142,7 @@ def open_for_search(location: Location) -> Iterator[Store]:
 
     Raises:
         StorageError: see ``check_writable`` of its kind; or the database fails in use.
+        FileGone: its file was removed or moved meanwhile.
     """
     kind = kind_of(location)
     kind.check_writable(location)
@@ -119,8 +154,10 @@ def open_for_search(location: Location) -> Iterator[Store]:
             # the constructor's connections were opened before
             kind.set_up(backend.engine)
             LEASES.metadata.create_all(backend.engine)
-        with closing(Store(location, backend)) as store:
+            watch = kind.watch(location, backend.engine)
+        with closing(Store(location, backend, watch)) as store:
             yield store
+            store.check()
 
 
 @contextmanager

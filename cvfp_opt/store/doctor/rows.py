@@ -18,8 +18,9 @@ from sqlalchemy import Column, Connection, Row, Table, select
 
 from cvfp_opt.store.births import BIRTH
 from cvfp_opt.store.leases import FORMER_LEASE, LEASES, Lease
+from cvfp_opt.store.links import Source, source_name
 from cvfp_opt.store.mirrors import SOURCE_TRIAL
-from cvfp_opt.store.records import ATTRIBUTES, FORMAT, MIRROR_OF, STUDY, StudyRecord
+from cvfp_opt.store.records import ATTRIBUTES, CONFIRMS, FORMAT, MIRROR_OF, STUDY, StudyRecord
 from cvfp_opt.store.rows import (
     INTERMEDIATE,
     PARAMS,
@@ -116,7 +117,17 @@ class StudyRows:
     @property
     def mirror_of(self) -> str | None:
         """The name of the study that it is a mirror of; None for a study."""
-        return self.attributes.get(MIRROR_OF)
+        return source_name(self.attributes, MIRROR_OF)
+
+    @property
+    def confirms(self) -> str | None:
+        """The name of the study whose confirmation it is; None for any other study."""
+        return source_name(self.attributes, CONFIRMS)
+
+    @property
+    def source(self) -> Source:
+        """Itself, as what others may belong to."""
+        return Source.of(self.name, self.attributes)
 
     @property
     def running(self) -> list[TrialRow]:

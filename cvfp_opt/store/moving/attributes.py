@@ -5,12 +5,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 
 from cvfp_opt.store.births import BIRTH
-from cvfp_opt.store.confirming import ARMS
 from cvfp_opt.store.leases import FORMER_LEASE
 from cvfp_opt.store.mirrors import SOURCE_TRIAL
 from cvfp_opt.store.moving.dump import ARTIFACT
 from cvfp_opt.store.moving.schema import Value
-from cvfp_opt.store.records import ARM, CONFIRMS, FORMAT, MIRROR_OF, STUDY, StudyRecord
+from cvfp_opt.store.records import (
+    ARM,
+    ARMS,
+    CONFIRMS,
+    FORMAT,
+    MIRROR_OF,
+    MIRRORED,
+    STUDY,
+    StudyRecord,
+)
 
 Check = Callable[[Value], object]
 """Raises ArchiveError for what does not fit."""
@@ -138,10 +146,14 @@ def _arms(value: Value) -> None:
 STUDY_CHECKS: Mapping[str, Check] = {
     STUDY: _record,
     MIRROR_OF: _no_mirror,
+    MIRRORED: _no_mirror,
     CONFIRMS: Value.name,
     ARMS: _arms,
 }
-MIRROR_CHECKS: Mapping[str, Check] = {MIRROR_OF: Value.name}
+MIRROR_CHECKS: Mapping[str, Check] = {
+    MIRROR_OF: Value.name,
+    MIRRORED: lambda value: value.hexadecimal(32),
+}
 
 TRIAL_CHECKS: Mapping[str, Check] = {
     "status": Value.text,

@@ -12,7 +12,8 @@ from optuna.distributions import CategoricalDistribution, json_to_distribution
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from cvfp_opt.store.confirming import confirmation_name, is_linked
+from cvfp_opt.store.confirming import confirmation_name
+from cvfp_opt.store.links import Source
 from cvfp_opt.store.moving.attributes import (
     MIRROR_CHECKS,
     STUDY_CHECKS,
@@ -22,7 +23,7 @@ from cvfp_opt.store.moving.attributes import (
 )
 from cvfp_opt.store.moving.dump import Dump, Param, StudyDump, Texts, TrialDump
 from cvfp_opt.store.moving.schema import Value, plain_number
-from cvfp_opt.store.records import CONFIRMS, MIRROR_OF
+from cvfp_opt.store.records import ARMS
 
 _DIRECTIONS = {direction.name: direction for direction in StudyDirection}
 _STATES = {state.name: state for state in TrialState if state is not TrialState.RUNNING}
@@ -89,12 +90,12 @@ def read_dump(
         StudyError: the study was written by a newer version of this program.
     """
     read = _read_study(*study, checks=STUDY_CHECKS)
+    source = Source.of(read.name, _parsed(read.user_attrs))
     names: set[str] = set()
     found = []
     for header, lines in mirrors:
         mirror = _read_study(header, lines, checks=MIRROR_CHECKS)
-        of = Value(mirror.user_attrs.get(MIRROR_OF), header.where)
-        if of.value != json.dumps(read.name) or not mirror.name.startswith(f"{read.name}/"):
+        if not source.has_mirror(mirror.name, _parsed(mirror.user_attrs)):
             raise header.refuse(f"a mirror of {read.name!r}")
         if mirror.name in names:
             raise header.refuse("one mirror of each name")
@@ -107,8 +108,9 @@ def read_dump(
 def _read_confirmation(header: Value, lines: Iterable[Value], of: StudyDump) -> StudyDump:
     read = _read_study(header, lines, checks=STUDY_CHECKS)
     attrs = _parsed(read.user_attrs)
-    linked = of.record is not None and is_linked(attrs, of.record.identity)
-    if not linked or (read.name, attrs[CONFIRMS]) != (confirmation_name(of.name), of.name):
+    source = Source.of(of.name, _parsed(of.user_attrs))
+    linked = ARMS in attrs and source.has_confirmation(read.name, attrs)
+    if of.record is None or not linked or read.name != confirmation_name(of.name):
         raise header.refuse(f"the confirmation of {of.name!r}")
     if read.record is None:
         raise header.refuse("a confirmation with a record")
