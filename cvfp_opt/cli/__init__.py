@@ -4,8 +4,10 @@ Command modules import click alone at the top; what is slow to import (torch, op
 when they run, so that ``--help`` answers at once.
 """
 
+import errno
 import os
 import platform
+import signal
 import sys
 import traceback
 from typing import NoReturn
@@ -18,16 +20,18 @@ from cvfp_opt.cli.report import compare, plot, report
 from cvfp_opt.cli.reproduce import reproduce
 from cvfp_opt.cli.run import run
 from cvfp_opt.cli.show import best, list_studies, status
+from cvfp_opt.cli.streams import guard_streams, lost_output
 from cvfp_opt.cli.study import study
 from cvfp_opt.cli.thresholds import thresholds
 from cvfp_opt.cli.train import train
 from cvfp_opt.cli.trial import trial
 from cvfp_opt.cli.verify import verify
 from cvfp_opt.elsewhere import printable
-from cvfp_opt.errors import CvfpOptError
+from cvfp_opt.errors import CvfpOptError, foreign_fault, unreadable
 from cvfp_opt.version import __version__
 
 USER_ERROR, USAGE_ERROR, BUG, INTERRUPTED = 1, 2, 3, 130
+_LINE_FEED = "\n"
 
 
 @click.group(
@@ -40,6 +44,13 @@ def cli() -> None:
 
     Every trial is trained, scored and audited, and kept in an Optuna database.
     """
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise CvfpOptError(
+            f"the current folder: cannot be used: {error.strerror}: it was removed or moved, or "
+            "may not be read; type `cd` with another folder first"
+        ) from None
 
 
 for command in (
@@ -64,38 +75,63 @@ for command in (
 
 def main() -> NoReturn:
     """Entry point: runs a command and turns what it raises into text and an exit code."""
+    guard_streams()
+    code = _run()
+    lost = lost_output()
+    if lost is not None and code in (0, 128 + signal.SIGTERM):
+        code = USER_ERROR
+        if lost.errno != errno.EPIPE:  # of a reader that went away (head, less) nothing is said
+            _complain(f"standard output: cannot be written: {lost.strerror}; the rest was done")
+    sys.exit(code)
+
+
+def _run() -> int:
     try:
+        _check_words()
         code = cli.main(prog_name="cvfp-opt", standalone_mode=False)
     except click.exceptions.Exit as exit_:
         code = exit_.exit_code
+    except SystemExit as exit_:  # a command's own way to say one
+        code = exit_.code
     except click.ClickException as error:
         error.show()
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         code = INTERRUPTED
     except CvfpOptError as error:
-        click.echo("Error: " + printable(error, keep="\n"), err=True)
-        code = USER_ERROR
-    except BrokenPipeError:  # the reader (head, less) went away
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _complain(str(error))
         code = USER_ERROR
     except Exception as error:
-        code = _report_bug(error)
-    sys.exit(code if isinstance(code, int) else 0)
+        words = foreign_fault(error)
+        if words:
+            _complain(words)
+        code = USER_ERROR if words else _report_bug(error)
+    return code if isinstance(code, int) else 0
+
+
+def _complain(text: str) -> None:
+    click.echo(f"Error: {printable(text, keep=_LINE_FEED)}", err=True)
+
+
+def _check_words() -> None:
+    """Refuse what no name, value or path that is kept or shown can have in it."""
+    for word in sys.argv[1:]:
+        if odd := unreadable(word):
+            raise click.UsageError(f"argument {word!a}: UTF-8 text is required, {odd}")
 
 
 def _report_bug(error: Exception) -> int:
     from cvfp_opt.store.bug_log import write_bug_log
 
-    text = "\n".join(
-        [
-            f"cvfp-opt {__version__}, Python {platform.python_version()}, {platform.platform()}",
-            f"command: {' '.join(sys.argv)}",
-            "",
-            traceback.format_exc(),
-        ]
-    )
-    click.echo(f"Error: this is a bug in cvfp-opt: {type(error).__name__}: {error}", err=True)
+    lines = [
+        f"cvfp-opt {__version__}, Python {platform.python_version()}, {platform.platform()}",
+        f"command: {' '.join(sys.argv)}",
+        "",
+        traceback.format_exc(),
+    ]
+    # what is no UTF-8 (a file's name, say) must not keep the account from being written
+    text = "\n".join(lines).encode("utf-8", "backslashreplace").decode()
+    _complain(f"this is a bug in cvfp-opt: {type(error).__name__}: {error}")
     try:
         click.echo(f"Its account is in {write_bug_log(text)}; please report it.", err=True)
     except OSError:

@@ -60,7 +60,7 @@ class TrialCount(click.ParamType):
 @click.option(
     "--data",
     type=click.Path(),
-    help="Text to train on: a .txt file, a folder of them, or a .jsonl file.",
+    help="Text to train on: a .txt file, a folder of them, or a .jsonl or .parquet file.",
 )
 @click.option(
     "--set",

@@ -3,6 +3,7 @@
 import threading
 
 from cvfp_opt.errors import SearchError
+from cvfp_opt.store.claims import REFUSED
 from cvfp_opt.store.records import TrialRecord
 
 MAX_FIRST_FAILURES = 5
@@ -24,6 +25,8 @@ class Beginning:
 
     def note(self, record: TrialRecord) -> None:
         """A trial ended. Raises SearchError if it was one too many."""
+        if record.status == REFUSED:  # it was never run, and says nothing of the others
+            return
         with self._lock:
             if self._failures is not None:
                 self._failures = self._failures + 1 if record.status == "error" else None

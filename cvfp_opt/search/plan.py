@@ -1,6 +1,5 @@
 """What `run` was asked for, made definite and checked before anything is written."""
 
-import json
 import time
 import uuid
 from collections.abc import Sequence
@@ -30,6 +29,7 @@ from cvfp_opt.search.drift import (
 )
 from cvfp_opt.search.pruner import PRUNERS
 from cvfp_opt.search.sampler import SAMPLERS, PerTrialSampler
+from cvfp_opt.search.values import written
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import Store, open_for_reading
@@ -88,7 +88,7 @@ class Request:
         """
         former = missing_keys(record.definition) if record is not None else {}
         settings = [
-            f"{section}.{key}={json.dumps(value)}"
+            f"{section}.{key}={written(value)}"
             for section, keys in former.items()
             for key, value in keys.items()
         ]
@@ -223,9 +223,11 @@ def make_plan(location: Location, request: Request) -> Plan:
     except DataError as error:
         if record is None or request.data is not None:
             raise
+        options = ["--set data.path=PATH" if definition.data.hub_copy else "--data PATH"]
+        options += ["--set embedding.path=PATH"] if definition.embedding.path else []
         raise DataError(
             f"{error} (the text of study {request.name!r}; if it lies elsewhere now, "
-            "add --data PATH)"
+            f"add {' or '.join(options)})"
         ) from None
     if record is not None and not request.allow_drift:
         found = compare(facts_of_record(record), facts(definition, tokens, code, {}))

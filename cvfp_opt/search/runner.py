@@ -10,7 +10,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from cvfp_opt.errors import CvfpOptError, StorageError
+from cvfp_opt.errors import CvfpOptError, DefinitionError, PointError, StorageError
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.report.dashboard.page import keep_current
 from cvfp_opt.search.beginning import Beginning
@@ -23,7 +23,7 @@ from cvfp_opt.search.reporting import Checkpointing, Reporter
 from cvfp_opt.search.stopping import SearchStopped, Stop
 from cvfp_opt.search.trial_keeper import TrialKeeper
 from cvfp_opt.store.artifacts.left import Networks
-from cvfp_opt.store.claims import Claims, Nothing
+from cvfp_opt.store.claims import REFUSED, Claims, Nothing
 from cvfp_opt.store.database.retry import DATABASE_ERRORS, Patience, in_words, passes
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.whereabouts import FileGone
@@ -201,6 +201,10 @@ class Search:
             raise
         except LeaseLost:
             raise
+        except PointError as error:  # another program wrote it: the next trial may be right
+            told = self._told(hold)
+            write_attributes(trial, status=REFUSED, reason=str(error), environment=told)
+            self._finish(trial, hold, keeper, TrialState.FAIL, None)
         except (CvfpOptError, *DATABASE_ERRORS):  # nothing wrong with the trial
             self._give_back(hold)
             raise
@@ -218,7 +222,22 @@ class Search:
                 self._leaving.thin(self._networks)
 
     def _suggest(self, trial: optuna.Trial, hold: Hold) -> dict[str, Any]:
-        params = self.objective.definition.space.suggest(trial)
+        """Parameters of a trial.
+
+        Raises:
+            PointError: whoever made it gave it others than the study's space has.
+        """
+        definition = self.objective.definition
+        definition.check_point(hold.held.fixed)
+        try:
+            params = definition.space.suggest(trial)
+            definition.at(params)
+        except PointError:
+            raise
+        except (DefinitionError, TypeError, ValueError) as error:
+            if hold.held.made is not None:  # by this search
+                raise
+            raise PointError(f"no point of the study's space: {error}") from None
         hold.flush()
         return params
 

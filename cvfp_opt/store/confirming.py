@@ -29,6 +29,7 @@ from cvfp_opt.store.records import (
     trial_records,
 )
 from cvfp_opt.store.rows import Reported, insert_trial, lock_study, write_reported
+from cvfp_opt.store.shapes import is_number, is_whole
 from cvfp_opt.store.studies import create_study, has_study, load_study, refuse_foreign
 from cvfp_opt.store.study_rows import put_attributes
 from cvfp_opt.store.waiting import FIXED_PARAMS
@@ -249,8 +250,18 @@ def _arms(study: optuna.Study) -> list[Arm]:
     listed = value.get("arms") if isinstance(value, dict) else None
     found = []
     for entry in listed if isinstance(listed, list) else []:
-        try:
+        if _is_entry(entry):
             found.append(Arm(**entry))
-        except TypeError:
-            continue
     return found
+
+
+def _is_entry(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"key", "params", "changes", "trial", "reported"}
+        and isinstance(value["key"], str)
+        and isinstance(value["params"], dict)
+        and isinstance(value["changes"], dict)
+        and (value["trial"] is None or is_whole(value["trial"], 2**31))
+        and (value["reported"] is None or is_number(value["reported"]))
+    )

@@ -7,14 +7,13 @@ import os
 import secrets
 import stat
 import time
-import uuid
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cvfp_opt.elsewhere import printable
 from cvfp_opt.errors import StorageError
+from cvfp_opt.files import replacing
 from cvfp_opt.store.database.location import Location
 
 _FORMAT = 1
@@ -91,25 +90,17 @@ def make_token(path: Path) -> tuple[str, Token]:
     text = secrets.token_urlsafe(32)
     token = Token(digest=_digest(text), created=time.time())
     value = {"format": _FORMAT, "created": token.created, "sha256": token.digest.hex()}
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        with open(temporary, "x", encoding="utf-8", opener=_private) as file:
-            json.dump(value, file)
-        os.replace(temporary, path)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         raise StorageError(f"{path}: cannot be written: {error.strerror}") from None
+    with replacing(path, error=StorageError, private=True) as file:
+        file.write(json.dumps(value).encode())
     return text, token
 
 
 def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _as_it_is(path: str, flags: int) -> int:

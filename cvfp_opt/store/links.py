@@ -35,7 +35,7 @@ class Source:
     @classmethod
     def of(cls, name: str, attributes: Mapping[str, Any]) -> Self:
         """What a study's own user attributes say."""
-        return cls(name=name, identity=_identity(attributes.get(STUDY)))
+        return cls(name=name, identity=_identity(attributes))
 
     @classmethod
     def of_study(cls, study: optuna.Study) -> Self:
@@ -78,9 +78,10 @@ def source_name(attributes: Mapping[str, Any], key: str) -> str | None:
     return value if value is None or isinstance(value, str) else repr(value)
 
 
-def _identity(record: Any) -> str | None:
-    if record is None:
+def _identity(attributes: Mapping[str, Any]) -> str | None:
+    if STUDY not in attributes:
         return None
+    record = attributes[STUDY]
     if not isinstance(record, dict):
         return UNKNOWN
     uuid = record.get("uuid")

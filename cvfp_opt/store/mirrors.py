@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import Connection, func, select
 
 from cvfp_opt.errors import StudyError
+from cvfp_opt.store.database.damage import parsed
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.links import Source
 from cvfp_opt.store.moving.schema import MAX_NAME
@@ -31,7 +32,7 @@ from cvfp_opt.store.rows import (
     write_reported,
     write_values,
 )
-from cvfp_opt.store.shapes import is_ours
+from cvfp_opt.store.shapes import is_ours, is_whole
 from cvfp_opt.store.studies import found_study
 from cvfp_opt.store.study_rows import (
     METRIC_NAMES,
@@ -226,8 +227,10 @@ def _look(connection: Connection, copied: _Copied) -> None:
             USER_ATTRIBUTES.c.key == SOURCE_TRIAL,
         )
     )
-    for trial_id, number in rows:
-        copied.numbers.add(int(number))
+    for trial_id, text in rows:
+        number = parsed(text)
+        if is_whole(number, 2**31):  # the doctor finds others
+            copied.numbers.add(number)
         copied.last_trial_id = max(copied.last_trial_id, trial_id)
 
 

@@ -25,6 +25,7 @@ from cvfp_opt.store.records import (
     STUDY,
     StudyRecord,
     Unread,
+    best_of,
     trial_records,
 )
 from cvfp_opt.store.rows import lock_study
@@ -244,14 +245,13 @@ def summarize(store: Store) -> list[StudySummary]:
         study = optuna.load_study(study_name=name, storage=store.storage)
         record, unread = StudyRecord.look(study.user_attrs)
         trials = trial_records(study)
-        values = [t.value for t in trials if t.state == "complete" and t.value is not None]
-        maximized = study.directions[0] is StudyDirection.MAXIMIZE
-        best = max if len(study.directions) > 1 or maximized else min
+        values = [trial.value for trial in trials if trial.state == "complete"]
+        maximized = study.directions[0] is StudyDirection.MAXIMIZE or len(study.directions) > 1
         rows.append(
             StudySummary(
                 name=name,
                 num_trials=dict(Counter(trial.state for trial in trials)),
-                best_value=best(values, default=None),
+                best_value=best_of(values, maximized=maximized),
                 made_here=record is not None,
                 note=unread.owner if unread else "",
             )

@@ -12,6 +12,7 @@ from typing import Any
 from optuna.study import StudyDirection
 from sqlalchemy import Connection, Row, Table, delete, insert, select
 
+from cvfp_opt.store.database.damage import all_parsed
 from cvfp_opt.store.moving.tables import (
     DIRECTIONS,
     STUDY_SYSTEM_ATTRIBUTES,
@@ -83,18 +84,10 @@ def put_attributes(
 
 
 def attributes(connection: Connection, table: Table, study_id: int) -> dict[str, Any]:
-    """Read a study's attributes; one that is no JSON is its text."""
+    """Read a study's attributes; None for one that is no JSON."""
     columns = table.c.key, table.c.value_json
     rows = connection.execute(select(*columns).where(table.c.study_id == study_id))
-    return {row.key: parsed(row.value_json) for row in rows}
-
-
-def parsed(text: str) -> Any:
-    """Read an attribute's value; one that is no JSON is its text."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
+    return all_parsed({row.key: row.value_json for row in rows})
 
 
 def directions_of(connection: Connection, study_id: int) -> list[StudyDirection]:

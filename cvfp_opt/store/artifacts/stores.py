@@ -5,6 +5,7 @@ from typing import BinaryIO, Protocol
 
 from cvfp_opt.elsewhere import positional
 from cvfp_opt.errors import StorageError
+from cvfp_opt.files import is_folder, what_it_is
 from cvfp_opt.store.artifacts.folder import FolderStore
 from cvfp_opt.store.artifacts.s3 import SCHEME, S3Store
 from cvfp_opt.store.database.location import Location
@@ -51,9 +52,13 @@ def open_artifacts(location: Location, artifacts: str | None) -> ArtifactStore:
             f"got {artifacts or 'nothing'}"
         )
     folder = Path(artifacts).expanduser().absolute()
-    if folder.exists() and not folder.is_dir():
-        raise StorageError(f"--artifacts {artifacts}: a folder is required, this is a file")
-    if not folder.parent.is_dir():  # mistyped, or not mounted: nothing to make in silence
+    try:
+        found = what_it_is(folder)
+    except OSError as error:
+        raise StorageError(f"--artifacts {artifacts}: cannot be read: {error.strerror}") from None
+    if found not in (None, "a folder"):
+        raise StorageError(f"--artifacts {artifacts}: a folder is required, this is {found}")
+    if not is_folder(folder.parent):  # mistyped, or not mounted: nothing to make in silence
         raise StorageError(
             f"--artifacts {artifacts}: the folder {folder.parent} does not exist; "
             f"type `mkdir -p {positional(folder.parent)}` first"

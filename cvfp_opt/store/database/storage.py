@@ -11,14 +11,22 @@ from filelock import Timeout
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage, get_storage
 from optuna.storages._cached_storage import _CachedStorage
+from optuna.study import StudyDirection
+from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import ColumnElement, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from cvfp_opt.errors import StorageError
+from cvfp_opt.store.database.damage import UNREADABLE, damage
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.reading import read_trial, read_trials
+from cvfp_opt.store.database.study_reading import (
+    read_attributes,
+    read_directions,
+    read_frozen_studies,
+)
 from cvfp_opt.store.database.whereabouts import Watch
 from cvfp_opt.store.leases import LEASES
 from cvfp_opt.store.rows import change_state
@@ -30,7 +38,26 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 class ReadingStorage(RDBStorage):
-    """Optuna's storage, with trials read by few queries; see database.reading."""
+    """Optuna's storage, with trials read by few queries; see database.reading.
+
+    Attributes that are no JSON stop nobody: their value is None.
+    """
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        with self.engine.connect() as connection:
+            return read_frozen_studies(connection)
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        with self.engine.connect() as connection:
+            return read_directions(connection, study_id)
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        with self.engine.connect() as connection:
+            return read_attributes(connection, study_id, system=False)
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        with self.engine.connect() as connection:
+            return read_attributes(connection, study_id, system=True)
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         with self.engine.connect() as connection:
@@ -183,18 +210,20 @@ def has_leases(store: Store) -> bool:
 
 @contextmanager
 def translated(location: Location) -> Iterator[None]:
-    """Database errors as one line of ours."""
+    """Database errors as one line of ours, and what its values make SQLAlchemy and Optuna say."""
     try:
         yield
     except (SQLAlchemyError, StorageInternalError) as error:
-        cause = error.__cause__ or error
-        original = " ".join(str(getattr(cause, "orig", None) or cause).split())
-        raise StorageError(f"{location.where}: the database failed: {original}") from error
+        raise StorageError(f"{location.where}: {_failure(location, error)}") from error
     except Timeout:
         raise StorageError(
             f"{location.where}: another process kept the lock {location.file.name}.lock for more "
             f"than {LOCK_SECONDS} s; see what it does, then type the command again"
         ) from None
+    except UNREADABLE as error:
+        if not damage(error):
+            raise
+        raise StorageError(f"{location.where}: {_failure(location, error)}") from error
     except RuntimeError as error:
         if "table schema" not in str(error):
             raise
@@ -202,3 +231,11 @@ def translated(location: Location) -> Iterator[None]:
             f"{location.where}: written by an older Optuna; make a copy, then type "
             f"`optuna storage upgrade --storage {location.shown}`"
         ) from None
+
+
+def _failure(location: Location, error: BaseException) -> str:
+    if found := damage(error):
+        return f"damaged: {found}; type `cvfp-opt study doctor{location.option}`"
+    cause = error.__cause__ or error
+    original = " ".join(str(getattr(cause, "orig", None) or cause).split())
+    return f"the database failed: {original}"

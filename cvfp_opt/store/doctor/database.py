@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from sqlalchemy.exc import DatabaseError
 
 from cvfp_opt.store.database.engines import engine_cure, engine_fault
+from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.doctor.context import LEASE_COLUMNS, Context, optuna_schemas
 from cvfp_opt.store.doctor.files import hot_journal
 from cvfp_opt.store.doctor.finding import Finding
@@ -16,9 +17,11 @@ _MAX_FAULTS = 10
 def find_damage(context: Context) -> list[Finding]:
     """Pages and indices of an SQLite file that contradict each other. A server sees to its own."""
     location = context.location
-    if location.path is None or hot_journal(location) is not None:
-        return []
     faults = [context.fault] if context.fault else []
+    if location.path is None:
+        return [_unreadable(location, fault) for fault in faults]
+    if hot_journal(location) is not None:
+        return []
     if context.connection is not None:
         try:
             rows = context.connection.exec_driver_sql(f"PRAGMA integrity_check({_MAX_FAULTS})")
@@ -39,6 +42,15 @@ def find_damage(context: Context) -> list[Finding]:
             f"`sqlite3 {location.path} .recover | sqlite3 {copy}` to save what can be read",
         )
     ]
+
+
+def _unreadable(location: Location, fault: str) -> Finding:
+    return Finding(
+        where=location.where,
+        what=f"damaged: {fault}",
+        cause="another program wrote to its tables, or changed them",
+        help="mend what it says, or restore the studies from an export or a backup",
+    )
 
 
 def find_foreign_schema(context: Context) -> list[Finding]:

@@ -1,15 +1,15 @@
 """Records, identities and numbers: what a study and its trials are known by."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import fields
 from datetime import datetime
 from itertools import islice
-from typing import Any
 
 from optuna.trial import TrialState
 from sqlalchemy import Connection, insert, select, update
 
+from cvfp_opt.elsewhere import printable
 from cvfp_opt.store.births import BIRTH, Birth, derived_uuid
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.doctor.context import Context
@@ -48,17 +48,23 @@ def find_unreadable_records(context: Context) -> list[Finding]:
                     help=_RESTORE,
                 )
             )
-        for trial in study.trials:
-            if trial.unreadable:
-                found.append(
-                    Finding(
-                        where=of_trials(study.name, [trial.number]),
-                        what=f"attribute {trial.unreadable[0]} cannot be read: it is no JSON",
-                        cause="written or changed by another program, or cut off",
-                        help=_RESTORE,
-                    )
-                )
+        if study.unreadable:
+            found.append(_unreadable(where, study.unreadable))
+        found += [
+            _unreadable(of_trials(study.name, [trial.number]), trial.unreadable)
+            for trial in study.trials
+            if trial.unreadable
+        ]
     return found
+
+
+def _unreadable(where: str, what: Sequence[str]) -> Finding:
+    return Finding(
+        where=where,
+        what=f"{printable(what[0])} cannot be read",
+        cause="written or changed by another program, cut off, or damaged",
+        help=_RESTORE,
+    )
 
 
 def find_births(context: Context) -> list[Finding]:
@@ -87,8 +93,8 @@ def _births(study: StudyRows) -> list[Finding]:
         birth = trial.system_attrs.get(BIRTH)
         if birth is None:
             continue
-        if _is_birth(birth):
-            owners[birth["uuid"]].append(trial)
+        if (known := Birth.read(birth)) is not None:
+            owners[known.uuid].append(trial)
         else:
             found.append(
                 Finding(
@@ -100,10 +106,6 @@ def _births(study: StudyRows) -> list[Finding]:
             )
     found += [_same(study, trials) for trials in owners.values() if len(trials) > 1]
     return found
-
-
-def _is_birth(value: Any) -> bool:
-    return isinstance(value, dict) and {"uuid"} <= value.keys() <= _BIRTH_KEYS
 
 
 def _same(study: StudyRows, trials: list[TrialRow]) -> Finding:

@@ -68,6 +68,13 @@ def _definition(value: Value) -> None:
     needed["objective"].text()
 
 
+def _environment(value: Value) -> None:
+    """What a trial ran on; a drift in it is part of what it is trained by again."""
+    drift = Value(value.kind(dict).get("drift", {}), f"{value.where}, 'drift'").kind(dict)
+    for key in ("keys", "located"):
+        Value(drift.get(key, {}), f"{value.where}, 'drift', {key!r}").kind(dict)
+
+
 _RECORD: Mapping[str, Check] = {
     "definition": _definition,
     "definition_digest": lambda value: value.hexadecimal(64),
@@ -163,7 +170,7 @@ TRIAL_CHECKS: Mapping[str, Check] = {
     "iterations": _dicts,
     "audit": _dict,
     "seconds": _dict,
-    "environment": _dict,
+    "environment": _environment,
     SOURCE_TRIAL: lambda value: value.whole(0),
 }
 
@@ -175,3 +182,9 @@ SYSTEM_CHECKS: Mapping[str, Check] = {
     ARM: _arm,
     "fixed_params": _dict,
 }
+
+
+def check_of(key: str, checks: Mapping[str, Check]) -> Check | None:
+    """The check of an attribute; None for another program's."""
+    head, colon, _ = key.partition(":")
+    return checks.get(key) or checks.get(f"{head}{colon}")

@@ -1,18 +1,16 @@
 """A dump as JSON and back; back means that everything is checked."""
 
 import json
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
-from optuna.distributions import CategoricalDistribution, json_to_distribution
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from cvfp_opt.store.confirming import confirmation_name
+from cvfp_opt.store.database.damage import all_parsed, values_read
 from cvfp_opt.store.links import Source
 from cvfp_opt.store.moving.attributes import (
     MIRROR_CHECKS,
@@ -20,8 +18,10 @@ from cvfp_opt.store.moving.attributes import (
     SYSTEM_CHECKS,
     TRIAL_CHECKS,
     Check,
+    check_of,
 )
-from cvfp_opt.store.moving.dump import Dump, Param, StudyDump, Texts, TrialDump
+from cvfp_opt.store.moving.dump import Dump, StudyDump, Texts, TrialDump
+from cvfp_opt.store.moving.points import check_point, read_param
 from cvfp_opt.store.moving.schema import Value, plain_number
 from cvfp_opt.store.records import ARMS
 
@@ -56,15 +56,17 @@ def study_json(study: StudyDump) -> dict[str, Any]:
 def trial_line(study: StudyDump, trial: TrialDump) -> str:
     """A trial as one line of JSON."""
     birth = study.birth(trial)
+    with values_read(f"study {study.name}, trial {trial.number}"):
+        params = [
+            {"name": p.name, "value": p.value, "distribution": json.loads(p.distribution)}
+            for p in trial.params
+        ]
     value = {
         "number": trial.number,
         "state": trial.state.name,
         "uuid": birth.uuid if birth else None,
         "values": [plain_number(value) for value in trial.values],
-        "params": [
-            {"name": p.name, "value": p.value, "distribution": json.loads(p.distribution)}
-            for p in trial.params
-        ],
+        "params": params,
         "intermediate_values": [[s, plain_number(v)] for s, v in trial.intermediate.items()],
         "user_attrs": _parsed(trial.user_attrs),
         "system_attrs": _parsed(trial.system_attrs),
@@ -75,7 +77,7 @@ def trial_line(study: StudyDump, trial: TrialDump) -> str:
 
 
 def _parsed(texts: Texts) -> dict[str, Any]:
-    return {key: json.loads(text) for key, text in texts.items()}
+    return all_parsed(texts)
 
 
 def read_dump(
@@ -139,6 +141,8 @@ def _read_study(
         if uuid != (birth.uuid if birth else None) or (uuid and uuid in uuids):
             raise Value(uuid, f"{line.where}, uuid").refuse("the trial's own identity")
         uuids.add(uuid)
+        if study.record:
+            check_point(line, study.record)
         trials.append(trial)
     return replace(study, trials=tuple(trials))
 
@@ -151,7 +155,7 @@ def _read_trial(
         number=own_number.whole(number, number),
         state=state.one_of(_STATES),
         values=tuple(value.number(nan=False) for value in values.elements()),
-        params=tuple(map(_read_param, params.elements())),
+        params=tuple(map(read_param, params.elements())),
         intermediate=_read_intermediate(intermediate),
         user_attrs=_read_texts(attrs[0], checks),
         system_attrs=_read_texts(attrs[1], SYSTEM_CHECKS),
@@ -169,45 +173,11 @@ def _read_trial(
 def _read_texts(value: Value, checks: Mapping[str, Check]) -> Texts:
     texts = {}
     for key, item in value.items():
-        head, colon, _ = key.partition(":")
-        check = checks.get(key) or checks.get(f"{head}{colon}")
+        check = check_of(key, checks)
         if check:
             check(item)
         texts[key] = json.dumps(item.shallow())
     return texts
-
-
-def _read_param(value: Value) -> Param:
-    name, number, distribution = value.members("name", "value", "distribution")
-    text = json.dumps(distribution.kind(dict))
-    try:
-        _check_param(text, number.finite())
-    except _UNFIT:
-        raise value.refuse("a parameter that fits its distribution") from None
-    return Param(name=name.name(), value=number.finite(), distribution=text)
-
-
-# Whatever Optuna's constructors raise when they are given nonsense.
-_UNFIT = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
-
-
-def _check_param(distribution: str, value: float) -> None:
-    choices = _choices(distribution)
-    if choices is not None and not (value.is_integer() and 0 <= value < choices):
-        raise ValueError
-
-
-@lru_cache(maxsize=4096)
-def _choices(distribution: str) -> int | None:
-    """Number of choices of a categorical distribution; None for a numerical one."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Optuna, about its older distributions
-        made = json_to_distribution(distribution)
-    if isinstance(made, CategoricalDistribution):
-        if not all(isinstance(c, str | int | float | None) for c in made.choices):
-            raise TypeError
-        return len(made.choices)
-    return None
 
 
 def _read_intermediate(value: Value) -> dict[int, float]:

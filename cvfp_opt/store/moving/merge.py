@@ -6,7 +6,6 @@ at least as long as each of them; and as a trial is born with a number below its
 the next number, with the first study's seed, was never drawn from before.
 """
 
-import json
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from cvfp_opt.errors import StudyError
 from cvfp_opt.store.births import BIRTH
 from cvfp_opt.store.confirming import confirmation_name
+from cvfp_opt.store.database.damage import all_parsed
 from cvfp_opt.store.mirrors import SOURCE_TRIAL
 from cvfp_opt.store.moving.artifacts import Reader, Several
 from cvfp_opt.store.moving.candidates import Candidate, candidates
@@ -266,7 +266,7 @@ def _confirmation(first: Source, study: StudyDump) -> StudyDump | None:
     confirmation = first.dump.confirmation
     if confirmation is None or confirmation.record is None or study.record is None:
         return None
-    attrs = {key: json.loads(text) for key, text in confirmation.user_attrs.items()}
+    attrs = all_parsed(confirmation.user_attrs)
     record = replace(confirmation.record, uuid=uuid.uuid4().hex)
     changed = {
         STUDY: asdict(record),

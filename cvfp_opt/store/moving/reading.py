@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, Table, select
 
 from cvfp_opt.errors import StudyError, nearest
 from cvfp_opt.store.confirming import confirmation_name
+from cvfp_opt.store.database.damage import parsed, values_read
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.leases import FORMER_LEASE
 from cvfp_opt.store.links import Source, source_name
@@ -32,7 +33,6 @@ from cvfp_opt.store.rows import (
     VALUES,
 )
 from cvfp_opt.store.study_page import is_trial_note
-from cvfp_opt.store.study_rows import parsed
 
 
 def read_dump(store: Store, name: str) -> Dump:
@@ -127,20 +127,22 @@ def read_study(connection: Connection, study_id: int, name: str) -> StudyDump:
 
     Raises:
         StudyError: its trials are not numbered from 0 without gaps.
+        Damaged: what is stored of it is no study.
     """
-    directions = connection.execute(
-        select(DIRECTIONS.c.direction)
-        .where(DIRECTIONS.c.study_id == study_id)
-        .order_by(DIRECTIONS.c.objective)
-    )
-    system_attrs = _study_attributes(connection, STUDY_SYSTEM_ATTRIBUTES, study_id)
-    return StudyDump(
-        name=name,
-        directions=tuple(row.direction for row in directions),
-        user_attrs=_study_attributes(connection, STUDY_USER_ATTRIBUTES, study_id),
-        system_attrs={key: text for key, text in system_attrs.items() if not is_trial_note(key)},
-        trials=tuple(_trials(connection, study_id, name)),
-    )
+    with values_read(f"study {name}"):
+        directions = connection.execute(
+            select(DIRECTIONS.c.direction)
+            .where(DIRECTIONS.c.study_id == study_id)
+            .order_by(DIRECTIONS.c.objective)
+        )
+        system_attrs = _study_attributes(connection, STUDY_SYSTEM_ATTRIBUTES, study_id)
+        return StudyDump(
+            name=name,
+            directions=tuple(row.direction for row in directions),
+            user_attrs=_study_attributes(connection, STUDY_USER_ATTRIBUTES, study_id),
+            system_attrs={k: text for k, text in system_attrs.items() if not is_trial_note(k)},
+            trials=tuple(_trials(connection, study_id, name)),
+        )
 
 
 def _study_attributes(connection: Connection, table: Table, study_id: int) -> Texts:
