@@ -8,6 +8,7 @@ has its own characters that are more than text: one function each. For HTML and 
 import re
 import shlex
 import unicodedata
+from collections.abc import Iterable, Sequence
 
 # Control characters, halves of surrogate pairs, line separators, and what turns the reading
 # direction or takes no place: all that makes a terminal show something else than the text.
@@ -16,7 +17,23 @@ _UNSHOWN = frozenset({"Cc", "Cs", "Cf", "Zl", "Zp"})
 _JOINERS = "\u200c\u200d"
 # A spreadsheet takes a cell that begins so for a formula.
 _FORMULA = re.compile(r"[=+\-@\t\r\n]")
+_VERSION = re.compile(r"\d{1,5}(\.\d{1,5}){0,3}((a|b|rc|\.post|\.dev)\d{1,5}){0,3}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf|nan", re.ASCII)
+
+HIDDEN = "***"
+_URL = re.compile(r"([A-Za-z][\w+.\-]*)://(\S*)", re.ASCII)
+_URL_WORD = re.compile(r"([A-Za-z][\w+.\-]*)://(.*)", re.ASCII | re.DOTALL)
+_ASSIGNED = re.compile(r"(?i)(passw(?:or)?d|passphrase|secret\w*|\bpwd)(\s*=\s*)('[^']*'|[^\s&]+)")
+# After their host an "@" is nothing special; all others may be databases.
+_NO_DATABASES = frozenset({"sqlite", "file", "http", "https", "ws", "wss", "s3", "tcp", "tls"})
+# Of a database's query: what is no secret. All else is hidden, what is unknown included.
+HARMLESS = frozenset(
+    {"application_name", "charset", "client_encoding", "connect_timeout", "dbname", "database"}
+    | {"gssencmode", "host", "hostaddr", "keepalives", "load_balance_hosts", "options", "port"}
+    | {"read_timeout", "requirepeer", "service", "ssl_ca", "ssl_cert", "ssl_key", "ssl_mode"}
+    | {"sslcert", "sslkey", "sslmode", "sslrootcert", "target_session_attrs", "unix_socket"}
+    | {"user", "write_timeout"}
+)
 
 
 def printable(text: object, *, keep: str = "") -> str:
@@ -45,6 +62,21 @@ def quoted(text: object) -> str:
     return "$'" + "".join(map(_ansi_c, raw)) + "'"
 
 
+def release_of(version: object) -> str:
+    """A version, if it is no more than one: to be put into ``pip install NAME==VERSION``; else "".
+
+    Only releases, pre-releases and the like; what follows a ``+`` is of one machine.
+    """
+    return version if isinstance(version, str) and _VERSION.fullmatch(version) else ""
+
+
+def first_few(names: Iterable[object], *, most: int = 4) -> str:
+    """Write names for a message, and of many the first: ``a, b and 140 more``."""
+    words = [printable(name) for name in names]
+    shown = ", ".join(words[:most])
+    return f"{shown} and {len(words) - most} more" if len(words) > most else shown
+
+
 def positional(text: object) -> str:
     """Write text as the last argument of a shell command; ``--`` before what looks like an option.
 
@@ -53,11 +85,63 @@ def positional(text: object) -> str:
     return f"{'-- ' if str(text).startswith('-') else ''}{quoted(text)}"
 
 
+def excerpt(text: object, at_most: int = 200) -> str:
+    """Write a text of any length for a message: on one line, its beginning and its end."""
+    whole = str(text)
+    if len(whole) > at_most:
+        whole = f"{whole[: at_most * 2 // 3]} ... {whole[-at_most // 3 :]}"
+    return printable(" ".join(whole.split()))
+
+
 def csv_cell(value: object) -> object:
     """Write a cell so that no spreadsheet takes text for a formula; numbers stay numbers."""
     if not isinstance(value, str) or not _FORMULA.match(value) or _NUMBER.fullmatch(value):
         return value
     return f"'{value}"
+
+
+def redacted(text: object, *, word: bool = False, words: Sequence[str] = ()) -> str:
+    """Write text without the passwords of the URLs in it, however they were typed.
+
+    A password may stand before an "@", where it should have been percent-encoded and was not; in
+    a query; or beside its name, as in ``password=...``.
+
+    Args:
+        text: from a user, a driver, a server.
+        word: all of it is one word of a command line, blanks in a password included.
+        words: of the command line, which the text may repeat.
+    """
+    told = str(text)
+    for typed in words:
+        told = told.replace(typed, redacted(typed, word=True)) if "://" in typed else told
+    return _ASSIGNED.sub(_assigned, (_URL_WORD if word else _URL).sub(_url, told))
+
+
+def _assigned(found: "re.Match[str]") -> str:
+    return f"{found[1]}{found[2]}{HIDDEN}"
+
+
+def _url(found: "re.Match[str]") -> str:
+    scheme, rest = found[1], found[2]
+    if scheme.partition("+")[0].lower() in _NO_DATABASES:
+        hidden = re.sub(r"^[^/?#]*@", f"{HIDDEN}@", rest)
+        return f"{scheme}://{hidden}"
+    before, at, place = rest.rpartition("@")  # the last one: a raw "@" is part of a password
+    user, colon, _ = before.partition(":")
+    if at and "?" in before:  # of a password, or the "@" is the query's: not to be told apart
+        return f"{scheme}://{user.partition('?')[0]}{':' if colon else '?'}{HIDDEN}"
+    if at and colon:
+        rest = f"{user}:{HIDDEN}@{place}"
+    where, question, query = rest.partition("?")
+    pairs = "&".join(map(_pair, query.split("&")))
+    return f"{scheme}://{where}{question}{pairs}"
+
+
+def _pair(pair: str) -> str:
+    key, equals, _ = pair.partition("=")
+    if not pair or (equals and key in HARMLESS):
+        return pair
+    return f"{key}={HIDDEN}" if equals and key.isidentifier() else HIDDEN
 
 
 def _is_shown(character: str) -> bool:

@@ -5,6 +5,7 @@ when they run, so that ``--help`` answers at once.
 """
 
 import errno
+import io
 import os
 import platform
 import signal
@@ -26,7 +27,7 @@ from cvfp_opt.cli.thresholds import thresholds
 from cvfp_opt.cli.train import train
 from cvfp_opt.cli.trial import trial
 from cvfp_opt.cli.verify import verify
-from cvfp_opt.elsewhere import printable
+from cvfp_opt.elsewhere import printable, quoted, redacted
 from cvfp_opt.errors import CvfpOptError, foreign_fault, unreadable
 from cvfp_opt.version import __version__
 
@@ -76,13 +77,24 @@ for command in (
 def main() -> NoReturn:
     """Entry point: runs a command and turns what it raises into text and an exit code."""
     guard_streams()
-    code = _run()
+    try:
+        code = _run()
+        _ignore_further_sigint()
+    except KeyboardInterrupt:  # in the last moment: an exit code, and not a death by signal
+        _ignore_further_sigint()
+        code = INTERRUPTED
     lost = lost_output()
     if lost is not None and code in (0, 128 + signal.SIGTERM):
         code = USER_ERROR
         if lost.errno != errno.EPIPE:  # of a reader that went away (head, less) nothing is said
             _complain(f"standard output: cannot be written: {lost.strerror}; the rest was done")
     sys.exit(code)
+
+
+def _ignore_further_sigint() -> None:
+    """Let the process end in peace: half a second may pass until torch is gone."""
+    if getattr(sys.modules["__main__"], "main", None) is main:  # or others live on in it
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _run() -> int:
@@ -94,7 +106,9 @@ def _run() -> int:
     except SystemExit as exit_:  # a command's own way to say one
         code = exit_.code
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        click.echo(redacted(shown.getvalue(), words=sys.argv), nl=False, err=True)
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         code = INTERRUPTED
@@ -110,7 +124,8 @@ def _run() -> int:
 
 
 def _complain(text: str) -> None:
-    click.echo(f"Error: {printable(text, keep=_LINE_FEED)}", err=True)
+    told = printable(redacted(text, words=sys.argv), keep=_LINE_FEED)
+    click.echo(f"Error: {told}", err=True)
 
 
 def _check_words() -> None:
@@ -125,9 +140,9 @@ def _report_bug(error: Exception) -> int:
 
     lines = [
         f"cvfp-opt {__version__}, Python {platform.python_version()}, {platform.platform()}",
-        f"command: {' '.join(sys.argv)}",
+        f"command: {' '.join(quoted(redacted(word, word=True)) for word in sys.argv)}",
         "",
-        traceback.format_exc(),
+        redacted(traceback.format_exc(), words=sys.argv),
     ]
     # what is no UTF-8 (a file's name, say) must not keep the account from being written
     text = "\n".join(lines).encode("utf-8", "backslashreplace").decode()

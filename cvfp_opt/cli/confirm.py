@@ -1,7 +1,7 @@
 """``confirm``: the best trials again, on seeds that the search never used."""
 
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from cvfp_opt.report.summary import Summary
+    from cvfp_opt.store.database.retry import Patience
     from cvfp_opt.workers.engine import Engine
     from cvfp_opt.workers.task import Task
 
@@ -89,17 +90,19 @@ def confirm(
     from cvfp_opt.search.environment import describe_environment
     from cvfp_opt.search.plan import Request, make_plan
     from cvfp_opt.store.database.location import resolve_location
+    from cvfp_opt.store.database.retry import Patience
     from cvfp_opt.training.device import available_threads, resolve_device
     from cvfp_opt.workers.engine import Crew
     from cvfp_opt.workers.engines import make_engine
     from cvfp_opt.workers.task import Task, share_out
 
+    console = make_console(stderr=as_json)
+    patiently = Patience(notify=console.print)
     location = resolve_location(storage)
-    with open_summary(storage, study_name) as summary:
+    with open_summary(storage, study_name, patiently) as summary:
         name = summary.name
     request = Request(study_name=name, data=data, allow_code=allow_code, confirms=True)
-    plan = make_plan(location, request)
-    console = make_console(stderr=as_json)
+    plan = make_plan(location, request, patiently)
     remote = scheduler is not None  # then who computes is not this machine
     where = resolve_device("auto" if remote and device == "cuda" else device)
     n_jobs, threads = share_out(where, n_jobs, threads, lanes=1, remote=remote)
@@ -108,8 +111,8 @@ def confirm(
         environment = workers.environment()
         environment = environment or describe_environment(where, threads or available_threads())
         task = Task(location=location, plan=plan, environment=environment, total=0)
-        code = _run(task, summary, (top, seeds, windows), n_jobs, workers, console)
-    with open_summary(storage, name) as summary:
+        code = _run(task, summary, (top, seeds, windows), n_jobs, workers, console, patiently)
+    with open_summary(storage, name, patiently) as summary:
         found = confirmation_of(summary)
     assert found is not None, "it was entered"
     if as_json:
@@ -128,6 +131,7 @@ def _run(
     n_jobs: int | None,
     engine: "Engine",
     console: "Console",
+    patiently: "Patience",
 ) -> int:
     """Run what is missing; the exit code."""
     from cvfp_opt.cli.console import compile_once
@@ -137,29 +141,33 @@ def _run(
     from cvfp_opt.search.confirm import enter
     from cvfp_opt.search.drift import drift_lines
     from cvfp_opt.search.stopping import SearchStopped
+    from cvfp_opt.store.database.retry import DATABASE_ERRORS
     from cvfp_opt.store.editing import open_for_editing
     from cvfp_opt.store.records import count_finished
     from cvfp_opt.store.studies import load_study
     from cvfp_opt.workers.engine import Job
 
     location, environment = asked.location, asked.environment
-    with open_for_editing(location) as store:
+    with open_for_editing(location, patiently) as store:
         top, num_seeds, windows = extent
-        entered = enter(
-            store,
-            asked.plan,
-            summary,
-            environment,
-            top=top,
-            num_seeds=num_seeds,
-            windows=windows,
+        entered = patiently(
+            lambda: enter(
+                store,
+                asked.plan,
+                summary,
+                environment,
+                top=top,
+                num_seeds=num_seeds,
+                windows=windows,
+            )
         )
         plan, study, total = entered.plan, entered.study, entered.total
-        done = count_finished(study)
+        done = patiently(lambda: count_finished(study))
+        differences = patiently(lambda: plan.drift(study, environment))
         count = n_jobs and min(n_jobs, max(1, total - done))
         display = RunDisplay(console, plan.definition, total, count or 1)
         display.header(plan, location, environment, done, engine.place)
-        for line in (*entered.notes, *drift_lines(plan.drift(study, environment))):
+        for line in (*entered.notes, *drift_lines(differences)):
             display.notice(line)
         if done == total:
             return 0
@@ -174,5 +182,6 @@ def _run(
             console.print("stopped; what is done is kept: type the same command to go on")
             code = stopped.exit_code
         # its page says what is known of the winner now
-        refresh(store, load_study(store, summary.name), lambda text: None)
+        with suppress(*DATABASE_ERRORS):  # a page is worth neither waiting nor an end
+            refresh(store, load_study(store, summary.name), lambda text: None)
     return code

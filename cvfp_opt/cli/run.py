@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from cvfp_opt.cli.progress import RunDisplay
     from cvfp_opt.store.database.location import Location
+    from cvfp_opt.store.database.retry import Patience
     from cvfp_opt.workers.engine import Engine, Job
     from cvfp_opt.workers.task import Task
 
@@ -60,7 +61,7 @@ class TrialCount(click.ParamType):
 @click.option(
     "--data",
     type=click.Path(),
-    help="Text to train on: a .txt file, a folder of them, or a .jsonl file.",
+    help="Text to train on: a .txt file, a folder of them, or a .jsonl or .parquet file.",
 )
 @click.option(
     "--set",
@@ -144,6 +145,7 @@ def run(
     from cvfp_opt.search.plan import Request, make_plan
     from cvfp_opt.store.artifacts.stores import open_artifacts
     from cvfp_opt.store.database.location import resolve_location
+    from cvfp_opt.store.database.retry import Patience
     from cvfp_opt.training.device import available_threads, resolve_device
     from cvfp_opt.workers.engine import Crew
     from cvfp_opt.workers.engines import make_engine
@@ -170,7 +172,8 @@ def run(
         allow_code=allow_code,
         allow_drift=allow_drift,
     )
-    plan = make_plan(location, request)
+    patiently = Patience(seconds=wait_for_database, notify=console.print)
+    plan = make_plan(location, request, patiently)
     check_lanes(plan.definition, lanes, 1 if remote else n_jobs or 1)
     crew = Crew(location=location, device=device, threads=threads, scheduler=scheduler)
     with closing(make_engine(engine, crew)) as workers:
@@ -185,7 +188,7 @@ def run(
             lanes=lanes,
             endurance=endurance,
         )
-        code = _search(task, n_trials, n_jobs, workers, console, as_json)
+        code = _search(task, n_trials, n_jobs, workers, console, as_json, patiently)
     sys.exit(code)
 
 
@@ -196,6 +199,7 @@ def _search(
     engine: "Engine",
     console: "Console",
     as_json: bool,
+    patiently: "Patience",
 ) -> int:
     """Run the search and print its summary; the exit code."""
     from cvfp_opt.cli.console import compile_once
@@ -203,18 +207,19 @@ def _search(
     from cvfp_opt.report.summary import Summary
     from cvfp_opt.search.drift import drift_lines, marked
     from cvfp_opt.search.stopping import SearchStopped
+    from cvfp_opt.store.database.retry import DATABASE_ERRORS, LOOKING
     from cvfp_opt.store.database.storage import open_for_search
     from cvfp_opt.store.mirrors import left_out
     from cvfp_opt.store.records import count_finished
     from cvfp_opt.workers.engine import Job
 
     plan, location = asked.plan, asked.location
-    with open_for_search(location) as store:
+    with open_for_search(location, patiently) as store:
         study, created = plan.enter(store, asked.environment)
-        differences = plan.drift(study, asked.environment)
+        differences = patiently(lambda: plan.drift(study, asked.environment))
         environment = marked(asked.environment, differences, plan.definition, plan.tokens)
         number, relative = n_trials
-        done = count_finished(study)
+        done = patiently(lambda: count_finished(study))
         total = number + done if relative else number
         most = max(1, total - done)
         count, lanes = n_jobs and min(n_jobs, most), min(asked.lanes, most)
@@ -231,7 +236,14 @@ def _search(
             run_trials(engine, job, display)
         except SearchStopped as stopped:
             code = stopped.exit_code
-        summary = Summary.of(study, location.shown)
+        try:
+            look = LOOKING if code else patiently  # who stopped it waits for no summary
+            summary = look(lambda: Summary.of(study, location.shown))
+        except DATABASE_ERRORS:
+            if not code:
+                raise
+            console.print("stopped; the database does not answer: what was written there is kept")
+            return code
     _finish(display, summary, location, code, as_json)
     return code
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import tomlkit
 
-from cvfp_opt.elsewhere import printable, quoted
+from cvfp_opt.elsewhere import excerpt, printable, quoted
 from cvfp_opt.errors import StudyError
 from cvfp_opt.report.confirmation import confirmation_line
 from cvfp_opt.report.summary import Summary
@@ -152,8 +152,8 @@ def best_toml(summary: Summary) -> str:
     sections = definition_of(summary.record, best)
     for name, why in strangers(sections["space"], best.params):
         raise StudyError(
-            f"study {summary.name!r}, trial {best.number}: {name}: {why}; another program "
-            "wrote it, and no definition is made of it"
+            f"study {summary.name!r}, trial {best.number}: {excerpt(name)}: {why}; another "
+            "program wrote it, and no definition is made of it"
         )
     sections = with_parameters(sections, best.params)
     for title, section in sections.items():

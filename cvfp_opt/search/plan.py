@@ -32,13 +32,20 @@ from cvfp_opt.search.sampler import SAMPLERS, PerTrialSampler
 from cvfp_opt.search.values import written
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.database.retry import AT_ONCE, LOOKING, Patience
 from cvfp_opt.store.database.storage import Store, open_for_reading
 from cvfp_opt.store.database.unparsed import user_attribute
 from cvfp_opt.store.drift import record_drift
 from cvfp_opt.store.environments import Difference, compare
 from cvfp_opt.store.records import StudyRecord, completed, missing_keys
 from cvfp_opt.store.shapes import is_ours
-from cvfp_opt.store.studies import create_study, has_study, load_study, refuse_foreign
+from cvfp_opt.store.studies import (
+    check_new_name,
+    create_study,
+    has_study,
+    load_study,
+    refuse_foreign,
+)
 from cvfp_opt.training.data import Tokens
 
 DEFAULT_DEFINITION = "recommended"
@@ -132,6 +139,10 @@ class Plan:
 
     def enter(self, store: Store, environment: dict[str, Any]) -> tuple[optuna.Study, bool]:
         """Open the study, creating it if need be; whether it was created."""
+        created = store.patiently(lambda: self._create(store, environment))
+        return store.patiently(lambda: self.load(store)), created
+
+    def _create(self, store: Store, environment: dict[str, Any]) -> bool:
         with store.lock():
             record = _record(store, self.name)
             if record is None:
@@ -146,11 +157,10 @@ class Plan:
                     uuid=uuid.uuid4().hex,
                 )
                 create_study(store, self.name, record)
-                created = True
-            else:  # since the plan was made, another process may have created it differently
-                self._check_drift(store, record)
-                created = False
-        return self.load(store), created
+                return True
+            # since the plan was made, another process may have created it differently
+            self._check_drift(store, record)
+        return False
 
     def drift(self, study: optuna.Study, environment: dict[str, Any]) -> list[Difference]:
         """In what this worker differs from what the study was created with and on."""
@@ -188,17 +198,18 @@ class Plan:
         return load_study(store, self.name, sampler=sampler, pruner=pruner)
 
 
-def make_plan(location: Location, request: Request) -> Plan:
+def make_plan(location: Location, request: Request, patiently: Patience = LOOKING) -> Plan:
     """Check the database, the definition, the study's own if it exists, and the text.
+
+    Args:
+        location: of the database.
+        request: what the user typed.
+        patiently: how to wait for a database that is away.
 
     Raises:
         CvfpOptError: whichever of them is not as required; nothing was created or changed.
     """
-    kind_of(location).check_writable(location)
-    record = None
-    if kind_of(location).has_database(location):
-        with open_for_reading(location) as store:
-            record = _record(store, request.name)
+    record = patiently(lambda: _record_at(location, request.name))
     definition = request.resolve(record)
     if record is not None:
         if request.allow_drift:
@@ -215,9 +226,11 @@ def make_plan(location: Location, request: Request) -> Plan:
     except DataError as error:
         if record is None or request.data is not None:
             raise
+        options = ["--set data.path=PATH" if definition.data.hub_copy else "--data PATH"]
+        options += ["--set embedding.path=PATH"] if definition.embedding.path else []
         raise DataError(
             f"{error} (the text of study {request.name!r}; if it lies elsewhere now, "
-            "add --data PATH)"
+            f"add {' or '.join(options)})"
         ) from None
     if record is not None and not request.allow_drift:
         found = compare(facts_of_record(record), facts(definition, tokens, code, {}))
@@ -229,13 +242,25 @@ def make_plan(location: Location, request: Request) -> Plan:
     )
 
 
+def _record_at(location: Location, name: str) -> StudyRecord | None:
+    """The record of a study in a database that can be written to, if both are there."""
+    kind_of(location).check_writable(location)
+    if not kind_of(location).has_database(location):
+        check_new_name(name)
+        return None
+    with open_for_reading(location, AT_ONCE) as store:
+        return _record(store, name)
+
+
 def _record(store: Store, name: str) -> StudyRecord | None:
     """The record of a study; None if there is no such study (or one cut off at birth).
 
     Raises:
-        StudyError: another program's, a newer version's, or a mirror.
+        StudyError: another program's, a newer version's, or a mirror; or no study can have the
+            name.
     """
     if not has_study(store, name):
+        check_new_name(name)
         return None
     study = load_study(store, name)
     refuse_foreign(study, store)

@@ -288,7 +288,7 @@ def find_repeatable(
         reason = f" ({trial.status}: {trial.reason})" if trial.status else ""
         raise StudyError(f"{where} has reported no iteration{reason}: nothing to compare with")
     sections = definition_of(summary.record, trial)
-    definition = StudyDefinition.from_dict(_located(sections, data) if data else sections)
+    definition = StudyDefinition.from_dict(sections if data is None else _located(sections, data))
     definition_at(summary.name, definition, trial, allowed=allow_code)  # before text is read
     tokens = definition.load_tokens()
     drift = trial.environment.get("drift", {})

@@ -1,6 +1,5 @@
 """The loop of a search: claim a trial, run it, tell how it went."""
 
-import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,21 +10,23 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from cvfp_opt.errors import CvfpOptError, DefinitionError, PointError, SearchError, StorageError
+from cvfp_opt.errors import CvfpOptError, DefinitionError, PointError, StorageError
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.report.dashboard.page import keep_current
+from cvfp_opt.search.beginning import Beginning
 from cvfp_opt.search.claimed import open_trial
 from cvfp_opt.search.drift import changed
 from cvfp_opt.search.leaving import Leaving
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.observer import SearchObserver
 from cvfp_opt.search.reporting import Checkpointing, Reporter
-from cvfp_opt.search.stopping import SearchStopped, Stop
+from cvfp_opt.search.stopping import SearchStopped, Stop, pause
 from cvfp_opt.search.trial_keeper import TrialKeeper
 from cvfp_opt.store.artifacts.left import Networks
 from cvfp_opt.store.claims import REFUSED, Claims, Nothing
-from cvfp_opt.store.database.retry import DATABASE_ERRORS, Patience, passes
+from cvfp_opt.store.database.retry import DATABASE_ERRORS, Patience, in_words, passes
 from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.database.whereabouts import FileGone
 from cvfp_opt.store.holding import Hold, Renewer
 from cvfp_opt.store.leases import LeaseLost
 from cvfp_opt.store.mirrors import Mirrors
@@ -34,7 +35,6 @@ from cvfp_opt.store.standing import Follower
 from cvfp_opt.store.unsent import keep_unsent, send_unsent
 from cvfp_opt.training.result import Status, TrainingResult
 
-MAX_FIRST_FAILURES = 5
 # Mirrors are for people who look; trials may be quicker than that.
 MIRROR_SECONDS = 5.0
 # While others run the last trials: asked again after so many seconds, and said after so many.
@@ -46,30 +46,6 @@ _STATES = {
     Status.PRUNED: TrialState.PRUNED,
     Status.DIVERGED: TrialState.FAIL,
 }
-
-
-class Beginning:
-    """The first trials of a search: if all of them raise, so will the rest."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._failures: int | None = 0  # None once a trial did not raise
-
-    def note(self, record: TrialRecord) -> None:
-        """A trial ended. Raises SearchError if it was one too many."""
-        if record.status == REFUSED:  # it was never run, and says nothing of the others
-            return
-        with self._lock:
-            if self._failures is not None:
-                self._failures = self._failures + 1 if record.status == "error" else None
-            failures = self._failures
-        if failures == MAX_FIRST_FAILURES:
-            # a confirmation asks for what failed by itself
-            more = "" if record.arm else f" with --n-trials +{failures}"
-            raise SearchError(
-                f"the first {failures} trials all failed, the last one with: {record.reason}; "
-                f"mend the cause, then type the same command again{more}"
-            )
 
 
 @dataclass
@@ -136,8 +112,9 @@ class Search:
             StorageError: the database stayed away; the text says what was kept, and where.
         """
         beginning = beginning or Beginning()
-        for line in self._patiently(lambda: list(send_unsent(self.claims))):
-            self.observer.notice(line)
+        if beginning.is_first():
+            for line in self._patiently(lambda: list(send_unsent(self.claims))):
+                self.observer.notice(line)
         self._patiently(self._mirrors.sync)  # what a killed worker left undone
         waited = 0.0
         while deadline is None or time.monotonic() < deadline:
@@ -184,7 +161,8 @@ class Search:
         if self.mirroring.due():
             self._mirror()
         standing = self._patiently(self._follower.standing)
-        record = TrialRecord.of(self.study._storage.get_trial(hold.held.trial_id))
+        read = self.study._storage.get_trial
+        record = TrialRecord.of(self._patiently(lambda: read(hold.held.trial_id)))
         self.observer.trial_finished(record, standing)
         return record
 
@@ -281,15 +259,32 @@ class Search:
         try:
             self._patiently(lambda: hold.finish(state, values, keeper.attributes))
         except DATABASE_ERRORS as error:
-            if not passes(error):
-                raise
-            path = keep_unsent(hold, state, values)
-            raise StorageError(
-                f"{self.store.location.where}: the database did not answer for "
-                f"{self.patience:.0f} s. The result of trial {hold.held.number} is in {path}: "
-                "the same command, typed here when the database is back, writes it there first"
-            ) from error
+            raise self._kept(hold, state, values, keeper, error) from error
         keeper.remove()
+
+    def _kept(
+        self,
+        hold: Hold,
+        state: TrialState,
+        values: list[float] | None,
+        keeper: TrialKeeper,
+        error: Exception,
+    ) -> StorageError:
+        """Keep a result that the database can't be told; what is to be said of it."""
+        number, where = hold.held.number, self.store.location.where
+        why = f"{where}: the database did not answer for {self.patience:.0f} s"
+        if not passes(error):
+            why = str(error) if isinstance(error, FileGone) else f"{where}: {in_words(error)}"
+        try:
+            path = keep_unsent(hold, state, values, keeper.attributes)
+        except StorageError as refusal:
+            return StorageError(f"{why}. The result of trial {number} is lost: {refusal}")
+        if isinstance(error, FileGone):
+            return FileGone(f"{why}; the result of trial {number}, in {path}, is written there")
+        return StorageError(
+            f"{why}. The result of trial {number} is in {path}: the same command, typed here when "
+            "the database is back, writes it there first"
+        )
 
     def _leave_curves(self, hold: Hold, frozen: FrozenTrial) -> None:
         """Before the trial ends: afterwards dashboards that have seen it don't look again."""
@@ -393,8 +388,4 @@ class Search:
         return Patience(seconds=self.patience, notify=self.observer.notice, pause=self._pause)
 
     def _pause(self, seconds: float) -> None:
-        """Wait, but not for longer than the user."""
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            self.stop.check()
-            time.sleep(min(left, 0.1))
+        pause(self.stop, seconds)

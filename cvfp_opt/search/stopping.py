@@ -1,6 +1,7 @@
 """Stopping a search by ^C or SIGTERM, at a place where nothing is half done."""
 
 import signal
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Protocol, Self
@@ -22,6 +23,14 @@ class Stop(Protocol):
 
     def check(self) -> None:
         """Raise SearchStopped if so. Called from the thread of any trial."""
+
+
+def pause(stop: Stop, seconds: float) -> None:
+    """Wait, but not for longer than the user. Raises SearchStopped."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        stop.check()
+        time.sleep(min(left, 0.1))
 
 
 class StopRequest:

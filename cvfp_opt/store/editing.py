@@ -16,6 +16,7 @@ from cvfp_opt.store.artifacts.stores import ArtifactStore
 from cvfp_opt.store.confirming import SUFFIX
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.database.retry import LOOKING, Patience
 from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.leases import LEASES, Lease, read_leases
 from cvfp_opt.store.links import Source, linked_studies
@@ -28,14 +29,18 @@ from cvfp_opt.store.study_rows import find_row, put_attributes
 
 
 @contextmanager
-def open_for_editing(location: Location) -> Iterator[Store]:
+def open_for_editing(location: Location, patiently: Patience = LOOKING) -> Iterator[Store]:
     """Open a study database that must exist, to change it.
+
+    Args:
+        location: of the database.
+        patiently: how to wait for one that is away, now and while it is open.
 
     Raises:
         StorageError: it does not, or cannot be written to.
     """
-    kind_of(location).check_readable(location)
-    with open_for_search(location) as store:
+    patiently(lambda: kind_of(location).check_readable(location))
+    with open_for_search(location, patiently) as store:
         yield store
 
 

@@ -8,6 +8,7 @@ mirrors, which nobody samples from.
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import optuna
 from optuna.study import StudyDirection
@@ -27,6 +28,7 @@ from cvfp_opt.store.rows import (
     Reported,
     insert_trial,
     lock_study,
+    next_number,
     write_reported,
     write_values,
 )
@@ -133,16 +135,16 @@ class Mirrors:
         with self._store.engine.begin() as connection:
             lock_study(connection, copied.study_id)
             _look(connection, copied)
-            for trial in trials:
-                if trial.number not in copied.numbers:  # another worker was quicker
-                    _add(connection, copied.study_id, _copy(trial, mirror, split))
+            first = next_number(connection, copied.study_id)
+            # another worker may have been quicker
+            lacking = [trial for trial in trials if trial.number not in copied.numbers]
+            for number, trial in enumerate(lacking, first):
+                _add(connection, copied.study_id, number, _copy(trial, mirror, split))
 
     def _open(self, mirror: Mirror) -> _Copied | None:
         """What is known of a mirror, which is created if need be; None if it cannot be."""
-        with self._store.engine.connect() as connection:
-            found = _find(connection, self._source, mirror)
         copied = self._copied.get(mirror.suffix)
-        if copied is not None and copied.study_id == found:
+        if copied is not None and self._is_there(mirror, copied.study_id):
             return copied
         with self._store.lock():
             study_id = _enter(self._store, self._source, mirror)
@@ -151,7 +153,16 @@ class Mirrors:
         self._copied[mirror.suffix] = _Copied(study_id)
         return self._copied[mirror.suffix]
 
-    @property
+    def _is_there(self, mirror: Mirror, study_id: int) -> bool:
+        """Whether a mirror that was opened before is still the study of that number."""
+        name = f"{self._source.name}/{mirror.suffix}"
+        with self._store.engine.connect() as connection:
+            row = find_row(connection, name)
+            attrs = attributes(connection, STUDY_USER_ATTRIBUTES, study_id)
+        same = row is not None and (row.study_id, row.study_name) == (study_id, name)
+        return same and self._source.has_mirror(name, attrs)
+
+    @cached_property
     def _source(self) -> Source:
         return Source.of_study(self._study)
 
@@ -179,10 +190,10 @@ def mirrors_of(num_directions: int) -> Sequence[Mirror]:
 
 def count_own(connection: Connection, study_id: int) -> int:
     """How many trials of a mirror are no copies: they are somebody's own."""
-    copies = select(USER_ATTRIBUTES.c.trial_id).where(USER_ATTRIBUTES.c.key == SOURCE_TRIAL)
-    own = select(func.count()).where(
-        TRIALS.c.study_id == study_id, TRIALS.c.trial_id.not_in(copies)
+    copies = select(USER_ATTRIBUTES.c.trial_id).where(
+        USER_ATTRIBUTES.c.trial_id == TRIALS.c.trial_id, USER_ATTRIBUTES.c.key == SOURCE_TRIAL
     )
+    own = select(func.count()).where(TRIALS.c.study_id == study_id, ~copies.exists())
     return int(connection.scalar(own) or 0)
 
 
@@ -269,24 +280,24 @@ def _enter(store: Store, source: Source, mirror: Mirror) -> int | None:
         return None
     identity = {MIRRORED: source.identity} if source.identity else {}
     links = {MIRROR_OF: source.name, **identity}
-    if found is None:
-        name = f"{source.name}/{mirror.suffix}"
-        try:
+    try:
+        if found is None:
+            name = f"{source.name}/{mirror.suffix}"
             return found_study(store, name, _DIRECTIONS, links, mirror.metric_names)
-        except StudyError:  # another program was quicker
-            return None
-    study_id = found.study_id if isinstance(found, _CutOff) else found
-    with store.engine.begin() as connection:
-        lock_study(connection, study_id)
-        known = attributes(connection, STUDY_USER_ATTRIBUTES, study_id)
-        if not links.keys() <= known.keys():
-            put_attributes(connection, STUDY_USER_ATTRIBUTES, study_id, links)
+        study_id = found.study_id if isinstance(found, _CutOff) else found
+        with store.engine.begin() as connection:
+            lock_study(connection, study_id)
+            known = attributes(connection, STUDY_USER_ATTRIBUTES, study_id)
+            if not links.keys() <= known.keys():
+                put_attributes(connection, STUDY_USER_ATTRIBUTES, study_id, links)
+    except StudyError:  # another program was quicker: it made one, or deleted this one
+        return None
     return study_id
 
 
-def _add(connection: Connection, study_id: int, trial: FrozenTrial) -> None:
+def _add(connection: Connection, study_id: int, number: int, trial: FrozenTrial) -> None:
     times = trial.datetime_start, trial.datetime_complete
-    trial_id, _ = insert_trial(connection, study_id, trial.state, *times)
+    trial_id, _ = insert_trial(connection, study_id, trial.state, *times, number=number)
     params = {
         name: (trial.distributions[name].to_internal_repr(value), trial.distributions[name])
         for name, value in trial.params.items()

@@ -5,10 +5,11 @@ or made an export can write any: what the space does not have is never trained b
 """
 
 import math
+import reprlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cvfp_opt.elsewhere import printable
+from cvfp_opt.elsewhere import excerpt, first_few
 
 # A draw on a log scale may miss its bound by the last bits.
 _ROUNDING = 1e-9
@@ -43,7 +44,7 @@ def _problem(dimension: Any, value: Any) -> str:
     if isinstance(dimension, list | tuple):
         if isinstance(value, str) and value in dimension:
             return ""
-        return f"one of {', '.join(map(_shown, dimension))} is required, got {shown}"
+        return f"one of {first_few(map(_shown, dimension))} is required, got {shown}"
     if type(value) is not bool and value == dimension:
         return ""
     return f"the study fixes it at {_shown(dimension)}, got {shown}"
@@ -59,5 +60,4 @@ def _is_between(low: Any, value: Any, high: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    text = printable(value if isinstance(value, str) else repr(value))
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return excerpt(value if isinstance(value, str) else reprlib.repr(value), 60)

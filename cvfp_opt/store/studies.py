@@ -35,6 +35,7 @@ from cvfp_opt.store.study_rows import (
     find_row,
     insert_study,
     is_empty,
+    is_text,
     put_attributes,
 )
 
@@ -179,7 +180,7 @@ def check_new_name(name: str) -> None:
             f"a name of at most {MAX_STUDY_NAME} characters is required for a study, got "
             f"{len(name)}: {reprlib.repr(name)}"
         )
-    if "\0" in name or any("\ud800" <= one <= "\udfff" for one in name):
+    if not is_text(name):
         raise StudyError(f"a name of Unicode characters is required for a study, got {name!r}")
 
 

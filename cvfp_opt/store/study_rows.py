@@ -31,8 +31,15 @@ def find_row(connection: Connection, name: str) -> Row[Any, Any] | None:
 
     Its name may be another: MariaDB and MySQL take "Quick", "quick" and "quick " for one name.
     """
+    if not is_text(name):
+        return None
     columns = STUDIES.c.study_id, STUDIES.c.study_name
     return connection.execute(select(*columns).where(STUDIES.c.study_name == name)).first()
+
+
+def is_text(name: str) -> bool:
+    """Whether any database can keep it: no half of a surrogate pair, and no NUL."""
+    return "\0" not in name and not any("\ud800" <= one <= "\udfff" for one in name)
 
 
 def insert_study(

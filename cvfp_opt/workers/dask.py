@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from cvfp_opt.errors import CvfpOptError, SearchError
 from cvfp_opt.search.stopping import Stop
-from cvfp_opt.store.database.retry import Patience
 from cvfp_opt.store.records import count_finished, count_taken
 from cvfp_opt.workers.dask_cluster import Cluster
 from cvfp_opt.workers.dask_members import Member, fair_share, neighbours_of
@@ -70,10 +69,8 @@ class DaskWorkers:
         self._task, self._limit, self._study = job.task, job.count, job.study
         self._device, self._threads = device, threads
         self._observer = job.observer
-        patience = Patience(
-            seconds=job.task.endurance.patience_seconds, notify=job.observer.notice
-        )
-        self._listener = Listener(job.study, job.observer, patience)
+        self._stop: Stop | None = None
+        self._listener = Listener(job.study, job.observer, job.task.patience(job.observer, self))
         self._deaths = Deaths()
         self._run = uuid.uuid4().hex
         self._payload = pickle.dumps(replace(job.task, deadline=None))
@@ -106,6 +103,7 @@ class DaskWorkers:
             CvfpOptError: a worker met it, and none is left that did not.
             WorkerError: a worker met a bug.
         """
+        self._stop = stop
         stop.check()  # it may have come before there was anybody to call
         self._cluster.listen(TOPIC, self._receive)
         try:
@@ -115,6 +113,11 @@ class DaskWorkers:
         finally:
             for running in self._running.values():
                 self._cancel(running)
+
+    def check(self) -> None:
+        """As a Stop's, for who waits in our stead. Raises SearchStopped."""
+        if self._stop is not None:
+            self._stop.check()
 
     def check_undone(self) -> None:
         """Raises SearchError if workers died too often, and trials are left undone."""

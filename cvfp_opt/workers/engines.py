@@ -1,10 +1,12 @@
 """The engines, by name."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from cvfp_opt.errors import ClusterError, nearest
 from cvfp_opt.search.stopping import SearchStopped, Stop
+from cvfp_opt.store.database.retry import DATABASE_ERRORS
 from cvfp_opt.store.records import count_finished
 from cvfp_opt.workers.dask import DaskWorkers
 from cvfp_opt.workers.dask_cluster import Cluster, check_installed, connect, start_local
@@ -64,7 +66,8 @@ class Dask:
         return self._cluster.environment(self._crew.device, self._crew.threads)
 
     def run(self, job: Job, stop: Stop) -> None:
-        if count_finished(job.study) >= job.task.total:  # no cluster is needed to see that
+        finished = job.store.patiently(lambda: count_finished(job.study))
+        if finished >= job.task.total:  # no cluster is needed to see that
             job.task.search(job.store, job.study, job.observer, stop)
         elif self._cluster is not None:
             self._run(self._cluster, job, stop).check_undone()
@@ -82,7 +85,8 @@ class Dask:
             raise
         finally:
             self._cluster.close()
-            job.task.claims(job.store, job.study).release_dead()
+            with suppress(*DATABASE_ERRORS):  # one that is away learns it from the leases
+                job.task.claims(job.store, job.study).release_dead()
 
     def _run(self, cluster: Cluster, job: Job, stop: Stop) -> DaskWorkers:
         self._workers = DaskWorkers(cluster, job, self._crew.device, self._crew.threads)

@@ -10,13 +10,15 @@ from multiprocessing.context import SpawnProcess
 
 import optuna
 
+from cvfp_opt.errors import StorageError
 from cvfp_opt.search.observer import SearchObserver
 from cvfp_opt.search.stopping import Stop
-from cvfp_opt.store.database.retry import Patience
+from cvfp_opt.store.database.retry import DATABASE_ERRORS
 from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.database.whereabouts import FileGone
 from cvfp_opt.store.records import count_finished, count_taken
 from cvfp_opt.workers.listening import Deaths, Listener
-from cvfp_opt.workers.messages import Message, TrialFinished
+from cvfp_opt.workers.messages import Message, Refused, TrialFinished
 from cvfp_opt.workers.process import work
 from cvfp_opt.workers.signals import sigint_blocked
 from cvfp_opt.workers.task import Task
@@ -50,9 +52,10 @@ class LocalWorkers:
         self._observer = observer
         self._workers: list[_Worker] = []
         self._stopping = False
-        patience = Patience(seconds=task.endurance.patience_seconds, notify=observer.notice)
-        self._listener = Listener(study, observer, patience)
+        self._listener = Listener(study, observer, task.patience(observer, self))
         self._deaths = Deaths()
+        self._stop: Stop | None = None
+        self._refusal: StorageError | None = None
         # Plain pickle: multiprocessing's own would move tensors to shared memory, of which a
         # container may have too little for a table of embeddings.
         self._payload = pickle.dumps(task)
@@ -77,6 +80,7 @@ class LocalWorkers:
             SearchError: workers died too often, and trials are left undone.
             WorkerError: a worker met a bug.
         """
+        self._stop = stop
         stop.check()  # it may have come before there was anybody to call
         try:
             self._start(self._count)
@@ -89,9 +93,28 @@ class LocalWorkers:
             for worker in self._workers:
                 worker.process.kill()
                 worker.process.join()
-            self._task.claims(self._store, self._study).release_dead()
-        left = self._task.total - count_taken(self._study)  # what others run is not undone
+            with suppress(*DATABASE_ERRORS):  # one that is away learns it from the leases
+                self._task.claims(self._store, self._study).release_dead()
+        self._check_refusal()
+        # what others run is not undone
+        left = self._task.total - self._listener.patiently(lambda: count_taken(self._study))
         self._deaths.check(left, self._task.total)
+
+    def check(self) -> None:
+        """As a Stop's, for who waits in our stead. Raises SearchStopped."""
+        if self._stop is not None:
+            self._stop.check()
+
+    def _check_refusal(self) -> None:
+        """Raise what the database refused to a worker, if trials are left undone."""
+        if self._refusal is None:
+            return
+        try:
+            finished = count_finished(self._study)
+        except DATABASE_ERRORS:  # the worker has waited for it already
+            raise self._refusal from None
+        if finished < self._task.total:
+            raise self._refusal
 
     def _start(self, count: int) -> None:
         context = multiprocessing.get_context("spawn")
@@ -120,7 +143,19 @@ class LocalWorkers:
             return
         if isinstance(message, TrialFinished):
             self._deaths.forget()
-        self._listener.hear(worker, message)
+        if isinstance(message, Refused) and isinstance(message.error, StorageError):
+            self._refused(worker, message.error)
+            return
+        try:
+            self._listener.hear(worker, message)
+        except FileGone as error:  # the workers learn it by themselves, and keep what they have
+            self._refusal = self._refusal or error
+
+    def _refused(self, worker: _Worker, error: StorageError) -> None:
+        """Go on with the others: what they have done they can write, or keep, themselves."""
+        self._refusal = self._refusal or error
+        if len(self._workers) > 1:
+            self._observer.notice(f"worker process {worker.process.pid} gives up: {error}")
 
     def _ended(self, worker: _Worker) -> None:
         worker.process.join()  # also makes it known as dead: a zombie would still have its pid

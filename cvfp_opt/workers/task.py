@@ -1,6 +1,7 @@
 """What a worker is to do, the same in this process and in another one."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import optuna
@@ -15,12 +16,12 @@ from cvfp_opt.search.observer import SearchObserver
 from cvfp_opt.search.plan import Plan
 from cvfp_opt.search.reporting import Checkpointing
 from cvfp_opt.search.runner import Search
-from cvfp_opt.search.stopping import Stop
+from cvfp_opt.search.stopping import Stop, pause
 from cvfp_opt.search.trial_keeper import CHECKPOINT_SECONDS
 from cvfp_opt.store.artifacts.stores import open_artifacts
 from cvfp_opt.store.claims import MAX_RETRIES, Claims
 from cvfp_opt.store.database.location import Location
-from cvfp_opt.store.database.retry import PATIENCE_SECONDS
+from cvfp_opt.store.database.retry import PATIENCE_SECONDS, Patience
 from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.holding import Renewer
 from cvfp_opt.store.leases import LEASE_SECONDS
@@ -82,10 +83,10 @@ class Task:
         """
         plan, environment = self.plan, self.environment
         compare_code(plan.name, plan.code, load_code(plan.definition))
-        with open_for_search(self.location) as store:
-            study = plan.load(store)
+        with open_for_search(self.location, self.patience(observer, stop)) as store:
+            study = store.patiently(lambda: plan.load(store))
             if elsewhere:
-                differences = plan.drift(study, environment)
+                differences = store.patiently(lambda: plan.drift(study, environment))
                 for line in drift_lines(differences):
                     observer.notice(f"{environment['host']}: {line}")
                 environment = marked(environment, differences, plan.definition, plan.tokens)
@@ -109,7 +110,7 @@ class Task:
             tokens=self.plan.tokens,
             device=resolve_device(self.environment["device"]),
         )
-        claims = self.claims(store, study)
+        claims = self.patience(observer, stop)(lambda: self.claims(store, study))
         claims.notify = observer.notice
         with Renewer(claims.seconds) as renewer:
             search = Search(
@@ -130,6 +131,14 @@ class Task:
                 ),
             )
             search_in_lanes(search, self.lanes, self.total, self.deadline)
+
+    def patience(self, observer: SearchObserver, stop: Stop) -> Patience:
+        """How to ask a database that may be away for a while."""
+        return Patience(
+            seconds=self.endurance.patience_seconds,
+            notify=observer.notice,
+            pause=partial(pause, stop),
+        )
 
     def claims(self, store: Store, study: optuna.Study) -> Claims:
         """A new worker's hand on the study."""

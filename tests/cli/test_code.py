@@ -161,7 +161,9 @@ def test_a_drift_brings_no_code_that_was_not_allowed(run_tiny: Invoke, invoke: I
         refused = invoke(*command, *there)
         assert refused.code == 1
         assert "add --allow-code" in refused.err
-    invoke("confirm", "--seeds", "2", "--n-jobs", "1", *there)
+    stopped = invoke("confirm", "--seeds", "2", "--n-jobs", "1", *there)
+    assert stopped.code == 1
+    assert "names code that its study does not: loud:loss; it is not run" in stopped.err
     assert not Path("imported").exists()
 
 
@@ -190,3 +192,33 @@ def test_parameters_that_another_program_wrote_are_not_trained_by(
     assert "diversity.loss: the study's space has no such parameter" in failed["reason"]
     assert json.loads(invoke("trial", "show", "2", "--json").out)["state"] == "complete"
     assert not Path("imported").exists()
+
+
+def enqueue(trial: dict[str, Any]) -> None:
+    """As Optuna itself does it, which takes a number that lies outside of its range."""
+    move(trial)
+    trial["system_attrs"]["fixed_params"] = {"dist_reg_weight": 99.0}
+
+
+def test_a_number_that_somebody_enqueued_comes_along_and_is_not_trained_by(
+    run_tiny: Invoke, invoke: Invoke
+) -> None:
+    run_tiny("--n-trials", "1", "--n-jobs", "1")
+    invoke("study", "export", "quick", "-o", "quick.cvfp.zip")
+    there = ["--storage", "there.db"]
+    assert invoke("study", "import", str(forged(enqueue)), *there).code == 0
+    refused = invoke("trial", "replay", "0", *there)
+    assert (refused.code, refused.out) == (1, "")
+    assert "dist_reg_weight: a number from 0.1 to 0.9 is required, got 99.0" in refused.err
+
+
+def test_trials_of_an_allowed_drift_come_along_and_are_trained_by_it(
+    run_tiny: Invoke, invoke: Invoke
+) -> None:
+    run_tiny("--n-trials", "1", "--n-jobs", "1")
+    other = "space.phase1_convergence_threshold={ low = 0.6, high = 0.9 }"
+    run_tiny("--n-trials", "2", "--n-jobs", "1", "--set", other, "--allow-drift")
+    invoke("study", "export", "quick", "-o", "quick.cvfp.zip")
+    there = ["--storage", "there.db"]
+    assert invoke("study", "import", "quick.cvfp.zip", *there).code == 0
+    assert "identical" in invoke("trial", "replay", "1", *there).out

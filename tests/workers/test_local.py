@@ -7,6 +7,8 @@ from collections.abc import Callable
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from subprocess import Popen
+from types import SimpleNamespace
+from typing import Any, cast
 
 import optuna
 import psutil
@@ -25,10 +27,17 @@ from running import (
 )
 from support import TINY, Outcome, Start
 
+from cvfp_opt.errors import StorageError
 from cvfp_opt.search.definition_file import read_sections, resolve_definition
 from cvfp_opt.search.objective import Objective
+from cvfp_opt.search.plan import Request, make_plan
 from cvfp_opt.search.stopping import SearchStopped, StopRequest
+from cvfp_opt.store.database.location import resolve_location
+from cvfp_opt.store.database.storage import open_for_search
+from cvfp_opt.workers.local import LocalWorkers, _Worker
+from cvfp_opt.workers.messages import Refused
 from cvfp_opt.workers.process import _ignore_further_sigterm
+from cvfp_opt.workers.task import Task
 
 Invoke = Callable[..., Outcome]
 
@@ -230,3 +239,35 @@ def test_no_process_is_started_without_need(
     assert num_started == []
     assert "2 processes of 1 thread\n" in run_tiny("--n-trials", "4", "--n-jobs", "3").out
     assert len(num_started) == 2
+
+
+class Told:
+    """A worker's line, with one message."""
+
+    def __init__(self, message: object) -> None:
+        self._message = message
+
+    def recv(self) -> object:
+        return self._message
+
+
+def test_a_worker_that_the_database_refuses_ends_alone() -> None:
+    notices: list[str] = []
+    observer: Any = SimpleNamespace(notice=notices.append)
+    with open_for_search(resolve_location("x.db")) as store:
+        plan = make_plan(store.location, Request(definition="quick", settings=TINY))
+        study, _ = plan.enter(store, {})
+        task = Task(location=store.location, plan=plan, environment={}, total=1)
+        workers = LocalWorkers(task, 2, store, study, observer)
+        refusal = StorageError("too many connections")
+        refused, other = (
+            _Worker(cast(Any, SimpleNamespace(pid=pid)), cast(Any, Told(Refused(refusal))))
+            for pid in (1, 2)
+        )
+        workers._workers = [refused, other]
+        workers._listen(refused)
+        assert notices == ["worker process 1 gives up: too many connections"]
+        with pytest.raises(StorageError, match="too many connections"):
+            workers._check_refusal()  # a trial is left undone
+        study.add_trial(optuna.trial.create_trial(value=0.5))
+        workers._check_refusal()  # the other one has done it

@@ -1,16 +1,19 @@
 """Artifacts as objects of an S3-compatible bucket, through Optuna's Boto3ArtifactStore."""
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, cast
 
 from optuna.artifacts import Boto3ArtifactStore
 
+from cvfp_opt.elsewhere import redacted
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.artifacts.folder import checked_id
 
 SCHEME = "s3://"
+_BUCKET = re.compile(r"[\w.:\-]+", re.ASCII)  # or an access point's ARN
 
 # boto3's own are 60 s, five times over: too long for a training run to stand still.
 _CONNECT_SECONDS = 10
@@ -31,8 +34,11 @@ class S3Store:
 
     def __init__(self, url: str, client: Any = None) -> None:
         bucket, _, prefix = url.removeprefix(SCHEME).partition("/")
-        if not url.startswith(SCHEME) or not bucket:
-            raise StorageError(f"--artifacts: {SCHEME}BUCKET/PREFIX is required, got {url!r}")
+        if not url.startswith(SCHEME) or not _BUCKET.fullmatch(bucket):
+            raise StorageError(
+                f"--artifacts: {SCHEME}BUCKET/PREFIX is required, the bucket's name of letters, "
+                f"digits, dots, colons and dashes, got {redacted(url, word=True)!r}"
+            )
         self._url = url
         self._prefix = prefix.strip("/")
         with self._told("cannot be reached"):

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from cvfp_opt.elsewhere import positional
+from cvfp_opt.elsewhere import positional, quoted, redacted
 from cvfp_opt.errors import StorageError
+from cvfp_opt.files import is_folder, what_it_is
 from cvfp_opt.store.artifacts.folder import FolderStore
 from cvfp_opt.store.artifacts.s3 import SCHEME, S3Store
-from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.database.location import Location, resolved, user_path
 
 _FOLDER = "artifacts"
 
@@ -48,14 +49,19 @@ def open_artifacts(location: Location, artifacts: str | None) -> ArtifactStore:
     if not artifacts or "://" in artifacts:
         raise StorageError(
             f"--artifacts: a folder or {SCHEME}BUCKET/PREFIX is required, "
-            f"got {artifacts or 'nothing'}"
+            f"got {redacted(artifacts, word=True) or 'nothing'}"
         )
-    folder = Path(artifacts).expanduser().absolute()
-    if folder.exists() and not folder.is_dir():
-        raise StorageError(f"--artifacts {artifacts}: a folder is required, this is a file")
-    if not folder.parent.is_dir():  # mistyped, or not mounted: nothing to make in silence
+    where = f"--artifacts {quoted(artifacts)}"
+    _, folder = resolved(user_path(artifacts, "--artifacts"), where)
+    try:
+        found = what_it_is(folder)
+    except OSError as error:  # a name that is too long, a folder that is closed to us
+        raise StorageError(f"{where}: cannot be looked at: {error.strerror}") from None
+    if found not in (None, "a folder"):
+        raise StorageError(f"{where}: a folder is required, this is {found}")
+    if not is_folder(folder.parent):  # mistyped, or not mounted: nothing to make in silence
         raise StorageError(
-            f"--artifacts {artifacts}: the folder {folder.parent} does not exist; "
+            f"{where}: the folder {folder.parent} does not exist; "
             f"type `mkdir -p {positional(folder.parent)}` first"
         )
     return FolderStore(folder)

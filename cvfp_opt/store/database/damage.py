@@ -17,8 +17,6 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages._rdb import models
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-import cvfp_opt
-
 UNREADABLE = (
     ArithmeticError,
     AssertionError,
@@ -30,7 +28,7 @@ UNREADABLE = (
 )
 """What Python, SQLAlchemy and Optuna raise over values that they did not expect."""
 
-_OURS = str(Path(cvfp_opt.__file__).parent)
+_OURS = str(Path(__file__).parents[2])  # the package
 # Whoever makes values of rows: what they raise was in the rows.
 _READERS = (
     "sqlalchemy/cyextension/",

@@ -1,17 +1,22 @@
 """From what the user typed as ``--storage`` to one database."""
 
 import os
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote_to_bytes, urlsplit
 
 import sqlalchemy
 from sqlalchemy.exc import ArgumentError
 
+from cvfp_opt.elsewhere import HARMLESS, HIDDEN, printable, quoted, redacted
 from cvfp_opt.errors import StorageError
 
 ENVIRONMENT = "CVFP_OPT_STORAGE"
 DEFAULT_PATH = Path("storage") / "cvfp.db"
 _SQLITE = "sqlite:///"
+_SQLITE_SCHEMES = ("sqlite", "sqlite+pysqlite")
+_MEMORY = ":memory:"
 
 # What a URL may begin with, and the driver that it then means.
 _SERVERS = {
@@ -32,19 +37,25 @@ class Location:
 
     Attributes:
         url: SQLAlchemy's, with driver and password: for no screen and no file.
-        path: absolute path of the SQLite file, which need not exist yet; None for a server.
+        path: absolute path of the SQLite file, which need not exist yet, with all links followed:
+            a file has one lock and one folder of artifacts, whatever it is called; None for a
+            server.
         default: the user named none.
+        named: absolute path of the SQLite file as the user named it.
     """
 
     url: str
     path: Path | None = None
     default: bool = False
+    named: Path | None = field(default=None, compare=False)
 
     @classmethod
     def of_file(cls, path: Path, *, default: bool = False) -> "Location":
-        """An SQLite file."""
-        path = path.expanduser().absolute()
-        return cls(url=f"{_SQLITE}{path}", path=path, default=default)
+        """An SQLite file. Raises StorageError if there can be no file of that name."""
+        named, real = resolved(path, f"--storage {path}")
+        # as a file's own URL: SQLAlchemy 2.0 reads a plain path as it is, 2.1 decodes it
+        url = sqlalchemy.URL.create("sqlite", database=real.as_uri(), query={"uri": "true"})
+        return cls(url=url.render_as_string(), path=real, default=default, named=named)
 
     @property
     def kind(self) -> str:
@@ -60,56 +71,155 @@ class Location:
     @property
     def where(self) -> str:
         """What a message begins with: the file, or the URL without its password."""
-        return str(self.path) if self.path is not None else self.shown
+        return self.shown if self.path is None else printable(self.named or self.path)
 
     @property
     def shown(self) -> str:
         """The URL as short as it can be typed in the current folder; a password is ``***``."""
         if self.path is None:
             url = sqlalchemy.make_url(self.url)
-            return url.set(drivername=url.get_backend_name()).render_as_string()
-        try:
-            return f"{_SQLITE}{self.path.relative_to(Path.cwd())}"
-        except ValueError:
-            return self.url
+            url = url.set(drivername=url.get_backend_name())
+            return printable(redacted(url.render_as_string(hide_password=False), word=True))
+        word = self._word
+        # in a URL some characters mean something else
+        return printable(word if set(word) & set("?%") else f"{_SQLITE}{word}")
 
     @property
     def option(self) -> str:
         """What to add to a command to mean this database; empty where none is needed."""
-        named = os.environ.get(ENVIRONMENT)
-        if self.default or (named and resolve_location(named) == self):
+        if self.default or self == _of_environment():
             return ""
-        return f" --storage {self.shown.removeprefix(_SQLITE)}"
+        return f" --storage {quoted(self.shown if self.path is None else self._word)}"
+
+    def redacted(self, text: object) -> str:
+        """Write what a driver said without this URL's secrets, however it may quote them."""
+        told = redacted(str(text).replace(self.url, self.shown))
+        for secret in _secrets(self.url):
+            told = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", HIDDEN, told)
+        return told
+
+    @property
+    def _word(self) -> str:
+        """The path as it can be typed in the current folder."""
+        named = self.named or self.file
+        try:
+            word = str(named.relative_to(Path.cwd()))
+        except (ValueError, OSError):  # elsewhere; or the folder is gone
+            return str(named)
+        return f"./{word}" if word.startswith(("~", "-", _MEMORY)) else word
 
 
 def resolve_location(storage: str | None) -> Location:
     """The location for a path, a URL or None (``storage/cvfp.db`` here).
 
     Raises:
-        StorageError: a URL of another kind of database.
+        StorageError: a URL of another kind of database, or one that cannot be understood.
     """
     if storage is None:
         return Location.of_file(DEFAULT_PATH, default=True)
     scheme, separator, rest = storage.partition("://")
-    if not separator:
-        path = storage
-    elif storage.startswith(_SQLITE):
-        path = storage.removeprefix(_SQLITE)
-    else:
-        return _server(storage, scheme, rest)
-    if not path:
+    if separator and scheme not in _SQLITE_SCHEMES:
+        return _server(scheme, rest)
+    path = _sqlite_path(rest) if separator else storage
+    if not path.strip():
         raise StorageError(f"{REQUIRED}, got nothing")
-    return Location.of_file(Path(path))
+    if path.partition(":")[0] in (*_SQLITE_SCHEMES, *_SERVERS) and ":" in path and not separator:
+        raise StorageError(f"{REQUIRED}, got a URL without its two slashes")
+    if path == _MEMORY:
+        raise StorageError(f"{REQUIRED}, got {_MEMORY}, where nothing would be kept")
+    return Location.of_file(user_path(path, "--storage"))
 
 
-def _server(storage: str, scheme: str, rest: str) -> Location:
+def user_path(text: str, option: str) -> Path:
+    """The path that a user typed, ``~`` and ``~USER`` followed.
+
+    Raises:
+        StorageError: there is no such user.
+    """
+    found = os.path.expanduser(text)
+    if found.startswith("~"):
+        raise StorageError(
+            f"{option} {quoted(text)}: there is no user {quoted(text.partition('/')[0][1:])} "
+            f"here; if it is the name of a file or folder, type {quoted('./' + text)}"
+        )
+    return Path(found)
+
+
+def resolved(path: Path, name: str) -> tuple[Path, Path]:
+    """The absolute path, and the one with all links followed.
+
+    Args:
+        path: need not exist.
+        name: what the message begins with.
+
+    Raises:
+        StorageError: no system takes such a path, or the current folder is gone.
+    """
+    try:
+        return path.absolute(), Path(os.path.realpath(path))
+    except ValueError as error:  # a null byte, say
+        raise StorageError(f"{printable(name)}: cannot be a path: {error}") from None
+    except OSError as error:
+        raise StorageError(
+            f"{printable(name)}: cannot be resolved: {error.strerror} (is the current folder "
+            "gone?); name an absolute path"
+        ) from None
+
+
+def _of_environment() -> Location | None:
+    named = os.environ.get(ENVIRONMENT)
+    try:
+        return resolve_location(named) if named else None
+    except StorageError:
+        return None
+
+
+def _sqlite_path(rest: str) -> str:
+    """The path in what follows ``sqlite://``."""
+    if rest and not rest.startswith("/"):
+        raise StorageError(
+            f"{REQUIRED}, got two slashes after sqlite: where three belong: {_SQLITE}PATH"
+        )
+    path, question, query = rest[1:].partition("?")
+    if not question:
+        return path
+    database = sqlalchemy.make_url(f"sqlite://{rest}").database or ""
+    if query == "uri=true" and database.startswith("file:") and "?" not in database:
+        return os.fsdecode(
+            unquote_to_bytes(urlsplit(database).path)
+        )  # as SQLAlchemy, and ``url``, name a file
+    raise StorageError(
+        f"{REQUIRED}; {_SQLITE}PATH takes nothing after a question mark: leave it out, or "
+        f"type the path without {_SQLITE} if it has one"
+    )
+
+
+def _server(scheme: str, rest: str) -> Location:
     driver = _SERVERS.get(scheme.partition("+")[0])
     if driver is None:
         raise StorageError(f"{REQUIRED}, got one of {scheme!r}")
     try:
         url = sqlalchemy.make_url(f"{driver}://{rest}")
     except (ArgumentError, ValueError):  # its text would show the password
-        raise StorageError(f"{REQUIRED}; what was given cannot be read as a URL") from None
+        raise StorageError(
+            f"{REQUIRED}; what was given cannot be read as a URL; in a password, %40 stands for "
+            "@, %3A for :, %2F for /, %25 for %"
+        ) from None
+    if "@" in f"{url.host}{url.database}" or not all(map(str.isidentifier, url.query)):
+        raise StorageError(
+            f"{REQUIRED}; what was given can be read in two ways: type %40 for an @ in the "
+            "password, %2F for /, %3F for ?, %26 for &"
+        )
     if not url.database:
         raise StorageError(f"{REQUIRED}, got no name of a database")
     return Location(url=url.render_as_string(hide_password=False))
+
+
+def _secrets(url: str) -> list[str]:
+    """What is written nowhere: the password, and what in a query may be one."""
+    made = sqlalchemy.make_url(url)
+    told = [made.password, *(v for k, v in made.query.items() if k not in HARMLESS)]
+    if made.get_backend_name() not in _SERVERS:
+        return []
+    values = [one for value in told for one in (value if isinstance(value, tuple) else (value,))]
+    return [str(value) for value in values if value]

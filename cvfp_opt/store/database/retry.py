@@ -16,37 +16,54 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from cvfp_opt.elsewhere import redacted
+from cvfp_opt.errors import StorageError
+from cvfp_opt.store.database.codes import refusal_passes
+from cvfp_opt.store.database.whereabouts import FileGone
+
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 600.0
+LOOKING_SECONDS = 5.0
 
-DATABASE_ERRORS = (SQLAlchemyError, StorageInternalError)
-"""All that the database itself raises."""
+DATABASE_ERRORS = (SQLAlchemyError, StorageInternalError, FileGone)
+"""All that the database itself raises, and that its file is not there any more."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 15.0
 # Shorter outages are nobody's concern.
 _TOLD_AFTER = 2.0
 
-# SQLite says "operational" for all that goes wrong; these pass.
-_SQLITE_PASSES = ("locked", "busy", "disk is full", "disk i/o error")
+# Where a driver keeps no code of a refusal, an English server at least is understood.
 _SERVER_STAYS = ("does not exist", "Unknown database", "authentication failed", "Access denied")
 
 
 def passes(error: BaseException) -> bool:
     """Whether what failed may succeed later, all else the same."""
-    if isinstance(error, StorageInternalError):
-        error = error.__cause__ or error
+    error = _cause(error)
     # the second is Optuna's, who asks on after the connection broke
     if isinstance(error, PoolTimeout | PendingRollbackError):
         return True
     if not isinstance(error, DBAPIError):
         return False
-    text = str(error.orig)
-    if type(error.orig).__module__.startswith("sqlite3"):
-        return any(word in text.lower() for word in _SQLITE_PASSES)
-    if any(word in text for word in _SERVER_STAYS):
+    decided = refusal_passes(error.orig) if error.orig is not None else None
+    if decided is not None:
+        return decided
+    if any(word in str(error.orig) for word in _SERVER_STAYS):
         return False
     return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+
+
+def driver_words(error: BaseException) -> str:
+    """What the driver said, in one line."""
+    cause = _cause(error)
+    return " ".join(str(getattr(cause, "orig", None) or cause).split())
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What the database raised, which Optuna and we wrap."""
+    while isinstance(error, StorageInternalError | StorageError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +96,7 @@ class Patience:
                     raise
                 if not told and waited > min(_TOLD_AFTER, self.seconds / 2):
                     told = True
-                    self.notify(f"{_words(error)}; waiting for up to {self.seconds:.0f} s")
+                    self.notify(f"{in_words(error)}; waiting for up to {self.seconds:.0f} s")
                 # not all workers at once when it is back
                 self.pause(pause * random.uniform(0.5, 1.0))
                 pause = min(2 * pause, _LONGEST_PAUSE)
@@ -89,7 +106,13 @@ class Patience:
                 return found
 
 
-def _words(error: Exception) -> str:
-    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-    text = " ".join(str(getattr(cause, "orig", None) or cause).split())
-    return f"the database does not answer ({text})"
+def in_words(error: Exception) -> str:
+    """Say in a line that, and why, the database does not answer."""
+    return f"the database does not answer ({redacted(driver_words(error))})"
+
+
+AT_ONCE = Patience(seconds=0)
+"""For a part of what is repeated as a whole."""
+
+LOOKING = Patience(seconds=LOOKING_SECONDS)
+"""For who looks, or changes something by hand: somebody waits for the answer."""

@@ -1,8 +1,11 @@
 """PostgreSQL and MariaDB or MySQL: what is refused before a study is touched, and locks."""
 
 import importlib.util
+import random
+import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from zlib import crc32
 
@@ -11,11 +14,17 @@ from sqlalchemy import ColumnElement, Engine, func
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from cvfp_opt.elsewhere import positional, quoted
 from cvfp_opt.errors import StorageError
+from cvfp_opt.store.database.codes import refusal_code
+from cvfp_opt.store.database.engines import check_engines, connect_arguments
 from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.database.retry import driver_words
 from cvfp_opt.store.database.tables import ALEMBIC_VERSION, are_started, check_tables
 
 CONNECT_SECONDS = 10
+# Between two times that a lock is asked for.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5
 # kind -> (module of its driver, the extra that brings it)
 _DRIVERS = {"postgresql": ("psycopg", "postgresql"), "mysql": ("pymysql", "mysql")}
 
@@ -30,8 +39,8 @@ def check_readable(location: Location) -> None:
     tables, version = _look(location)
     if not tables:
         raise StorageError(
-            f"{location.where}: the database is empty; type `cvfp-opt run --storage "
-            f"{location.shown}` to fill it"
+            f"{location.where}: the database is empty; type `cvfp-opt run{location.option}` to "
+            "fill it"
         )
     check_tables(location, tables, version)
 
@@ -43,9 +52,12 @@ def has_database(location: Location) -> bool:
 
 
 def check_writable(location: Location) -> None:
-    """As ``check_readable``, but an empty database will do."""
+    """As ``check_readable``, but an empty database will do; one without transactions will not."""
     if has_database(location):
         check_readable(location)
+    if location.kind == "mysql":
+        with _connection(location) as connection:
+            check_engines(location, connection)
 
 
 def create(location: Location) -> None:
@@ -53,13 +65,22 @@ def create(location: Location) -> None:
 
 
 def engine_arguments(location: Location) -> dict[str, Any]:
-    """What SQLAlchemy's ``create_engine`` is given: a dead connection is noticed and replaced."""
+    """What SQLAlchemy's ``create_engine`` is given: a dead connection is noticed and replaced.
+
+    Nothing here belongs to a session: behind a pooler the next transaction may meet another one.
+    """
     arguments: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS}
     if location.kind == "postgresql":  # or a server that vanished would be waited for for hours
         arguments |= {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
         arguments |= {"tcp_user_timeout": 30_000, "application_name": "cvfp-opt"}
     else:
         arguments |= {"read_timeout": 90, "write_timeout": 90}
+        arguments |= connect_arguments(sqlalchemy.make_url(location.url))
+    # what the URL itself says counts
+    given = sqlalchemy.make_url(location.url).query
+    arguments = {key: value for key, value in arguments.items() if key not in given}
+    if location.kind == "postgresql":  # prepared statements stay with a session
+        arguments["prepare_threshold"] = None
     # MariaDB's default level locks the gap in which a row would stand: writers of different
     # trials then wait for each other in circles
     level = "READ COMMITTED"
@@ -82,22 +103,33 @@ def now_postgresql() -> ColumnElement[float]:
 
 
 def now_mysql() -> ColumnElement[float]:
-    """Epoch seconds by the server's clock, at the statement's moment."""
-    return sqlalchemy.literal_column("unix_timestamp(sysdate(6)) + 0e0", sqlalchemy.Double)
+    """Epoch seconds by the server's clock, when the statement began.
+
+    Counted in UTC: of local time, an hour comes twice a year.
+    """
+    since = "timestampdiff(microsecond, '1970-01-01', utc_timestamp(6))"
+    return sqlalchemy.literal_column(f"{since} / 1e6", sqlalchemy.Double)
 
 
 @contextmanager
 def lock_postgresql(location: Location, seconds: float) -> Iterator[None]:
-    """An advisory lock of the database; it ends with its connection, so with its process."""
-    with _connection(location) as connection:
-        connection.exec_driver_sql(f"SET lock_timeout = {round(1000 * seconds)}")
-        try:
-            connection.execute(sqlalchemy.select(func.pg_advisory_lock(_lock_number(location))))
-        except SQLAlchemyError as error:
-            if "lock timeout" not in str(error):
-                raise
-            raise _kept(location, seconds) from None
-        yield
+    """An advisory lock of the database; it ends with its transaction, so with its process.
+
+    One who waits for it asks anew each time: behind a pooler with few connections, one who
+    waited within the server would keep the connection that the lock's holder needs.
+    """
+    ask = sqlalchemy.select(func.pg_try_advisory_xact_lock(_lock_number(location)))
+    end = time.monotonic() + seconds
+    pause = _FIRST_PAUSE
+    while True:
+        with _connection(location) as connection:
+            if connection.scalar(ask):
+                yield
+                return
+        if time.monotonic() > end:
+            raise _kept(location, seconds)
+        time.sleep(pause * random.uniform(0.5, 1.0))
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 @contextmanager
@@ -124,10 +156,16 @@ def _kept(location: Location, seconds: float) -> StorageError:
 
 @contextmanager
 def _connection(location: Location) -> Iterator[sqlalchemy.Connection]:
+    """A connection of its own, in one transaction, of which nothing is kept."""
     arguments = engine_arguments(location)["connect_args"]
     engine = sqlalchemy.create_engine(location.url, poolclass=NullPool, connect_args=arguments)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    connection = engine.connect()
+    try:
         yield connection
+    finally:
+        with suppress(SQLAlchemyError):  # it may be broken: what was done within is done
+            connection.rollback()
+        connection.close()
 
 
 def _look(location: Location) -> tuple[set[str], str | None]:
@@ -147,21 +185,46 @@ def _look(location: Location) -> tuple[set[str], str | None]:
                 row = connection.exec_driver_sql(query).first()
                 version = row[0] if row else None
     except SQLAlchemyError as error:
-        raise StorageError(_refusal(location, error)) from None
+        _refuse_unknown_host(location)
+        raise StorageError(_refusal(location, error)) from error
+    except (TypeError, ValueError, RuntimeError) as error:  # drivers about what the URL asks for
+        raise StorageError(
+            f"{location.where}: the driver {module} cannot connect by this URL: "
+            f"{location.redacted(error)}"
+        ) from None
     return tables, version
 
 
+def _refuse_unknown_host(location: Location) -> None:
+    """Refuse at once, when a database is opened, a host's name that nobody knows."""
+    url = sqlalchemy.make_url(location.url)
+    if not url.host or "," in url.host or url.query.get("host"):
+        return
+    try:
+        socket.getaddrinfo(url.host, None)
+    except socket.gaierror as error:
+        if error.errno == socket.EAI_NONAME:
+            raise StorageError(
+                f"{location.where}: there is no host {url.host!r}; name another --storage"
+            ) from None
+    except UnicodeError:
+        raise StorageError(f"{location.where}: {url.host!r} cannot be a host's name") from None
+
+
 def _refusal(location: Location, error: SQLAlchemyError) -> str:
-    text = " ".join(str(getattr(error, "orig", None) or error).split())
+    text = location.redacted(driver_words(error))
     name = sqlalchemy.make_url(location.url).database
-    if "does not exist" in text and "database" in text:
+    code = refusal_code(getattr(error, "orig", None))
+    if code == "3D000":
         return (
             f"{location.where}: there is no database {name!r}; "
-            f"type `createdb {name}` on the server"
+            f"type `createdb {positional(name)}` on the server"
         )
-    if "Unknown database" in text:
+    if code == "1049":
+        plain = str(name).isidentifier()
+        statement = f"CREATE DATABASE {name if plain else f'`{name}`'}"
         return (
             f"{location.where}: there is no database {name!r}; "
-            f'type `mariadb -e "CREATE DATABASE {name}"` on the server'
+            f"type `mariadb -e {quoted(statement)}` on the server"
         )
     return f"{location.where}: the server cannot be used: {text}"

@@ -1,30 +1,35 @@
 """An open study database."""
 
-from collections.abc import Container, Iterator, Sequence
+import copy
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
-from typing import Any
+from typing import Any, cast
 
 import optuna
 import sqlalchemy
 from filelock import Timeout
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage, get_storage
+from optuna.storages._cached_storage import _CachedStorage
 from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import ColumnElement, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from cvfp_opt.elsewhere import quoted
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.damage import UNREADABLE, damage
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.reading import read_trial, read_trials
+from cvfp_opt.store.database.retry import LOOKING, Patience, driver_words
 from cvfp_opt.store.database.study_reading import (
     read_attributes,
     read_directions,
     read_frozen_studies,
 )
+from cvfp_opt.store.database.whereabouts import Watch
 from cvfp_opt.store.leases import LEASES
 from cvfp_opt.store.rows import change_state
 
@@ -99,6 +104,16 @@ class ClaimingStorage(ReadingStorage):
         return False
 
 
+class _Nowhere(RDBStorage):
+    """A database in which there is nothing to delete."""
+
+    def __init__(self) -> None:
+        """Opens none."""
+
+    def delete_study(self, study_id: int) -> None:
+        """It is gone."""
+
+
 class Store:
     """An open study database.
 
@@ -107,35 +122,94 @@ class Store:
         kind: what is special about databases of its kind.
         storage: what to give to Optuna (cached).
         engine: for transactions of our own.
+        patiently: how to ask a database that may be away for a while.
     """
 
-    def __init__(self, location: Location, backend: RDBStorage) -> None:
+    def __init__(
+        self,
+        location: Location,
+        backend: RDBStorage,
+        patiently: Patience = LOOKING,
+        watch: Watch | None = None,
+    ) -> None:
         self.location = location
+        self._watch = watch
         self.kind = kind_of(location)
         self.storage: BaseStorage = get_storage(backend)
         self.engine: Engine = backend.engine
+        self.patiently = patiently
 
     def lock(self) -> AbstractContextManager[Any]:
         """The lock for what must happen once: creation, mirrors. Not re-entrant."""
+        self.check()
         return self.kind.lock(self.location, LOCK_SECONDS)
 
     def now(self) -> ColumnElement[float]:
         """SQL for epoch seconds by the clock that all workers share."""
         return self.kind.now()
 
+    def forget(self, study_ids: Iterable[int]) -> None:
+        """Drop deleted studies from Optuna's cache: SQLite gives their numbers to the next ones.
+
+        Deleting them by the cache would delete those.
+        """
+        cache = copy.copy(cast(_CachedStorage, self.storage))  # shares all that is cached
+        cache._backend = _Nowhere()
+        for study_id in study_ids:
+            cache.delete_study(study_id)
+
+    def check(self) -> None:
+        """Raise FileGone if what is open is not where it was opened any more."""
+        if self._watch is not None:
+            self._watch.check()
+
     def close(self) -> None:
         """Close all connections; the last one out folds SQLite's WAL back into the file."""
         self.storage.remove_session()
         self.engine.dispose()
+        if self._watch is not None:
+            self._watch.close()
 
 
 @contextmanager
-def open_for_search(location: Location) -> Iterator[Store]:
+def open_for_search(location: Location, patiently: Patience = LOOKING) -> Iterator[Store]:
     """Open a study database to write to, creating tables (and an SQLite file) if need be.
+
+    Args:
+        location: of the database.
+        patiently: how to wait for one that is away, now and while it is open.
 
     Raises:
         StorageError: see ``check_writable`` of its kind; or the database fails in use.
+        FileGone: its file was removed or moved meanwhile.
     """
+    with (
+        translated(location),
+        closing(patiently(lambda: _search_store(location, patiently))) as store,
+    ):
+        yield store
+        store.check()
+
+
+@contextmanager
+def open_for_reading(location: Location, patiently: Patience = LOOKING) -> Iterator[Store]:
+    """Open an existing study database to look at; changes nothing, not even on a read-only disk.
+
+    Args:
+        location: of the database.
+        patiently: how to wait for one that is away, now and while it is open.
+
+    Raises:
+        StorageError: see ``check_readable`` of its kind; or the database fails in use.
+    """
+    with (
+        translated(location),
+        closing(patiently(lambda: _reading_store(location, patiently))) as store,
+    ):
+        yield store
+
+
+def _search_store(location: Location, patiently: Patience) -> Store:
     kind = kind_of(location)
     kind.check_writable(location)
     kind.create(location)
@@ -143,27 +217,24 @@ def open_for_search(location: Location) -> Iterator[Store]:
         # the first open creates tables: once, or several processes trip over each other
         with kind.lock(location, LOCK_SECONDS):
             backend = ClaimingStorage(location.url, kind.engine_arguments(location))
-            # the constructor's connections were opened before
-            kind.set_up(backend.engine)
-            LEASES.metadata.create_all(backend.engine)
-        with closing(Store(location, backend)) as store:
-            yield store
+            try:
+                # the constructor's connections were opened before
+                kind.set_up(backend.engine)
+                LEASES.metadata.create_all(backend.engine)
+                watch = kind.watch(location, backend.engine)
+            except BaseException:
+                backend.engine.dispose()
+                raise
+        return Store(location, backend, patiently, watch)
 
 
-@contextmanager
-def open_for_reading(location: Location) -> Iterator[Store]:
-    """Open an existing study database to look at; changes nothing, not even on a read-only disk.
-
-    Raises:
-        StorageError: see ``check_readable`` of its kind; or the database fails in use.
-    """
+def _reading_store(location: Location, patiently: Patience) -> Store:
     kind = kind_of(location)
     kind.check_readable(location)
     with translated(location):
         url = kind.reading_url(location)
         backend = ReadingStorage(url, kind.engine_arguments(location), skip_table_creation=True)
-        with closing(Store(location, backend)) as store:
-            yield store
+        return Store(location, backend, patiently)
 
 
 def has_leases(store: Store) -> bool:
@@ -192,13 +263,11 @@ def translated(location: Location) -> Iterator[None]:
             raise
         raise StorageError(
             f"{location.where}: written by an older Optuna; make a copy, then type "
-            f"`optuna storage upgrade --storage {location.shown}`"
+            f"`optuna storage upgrade --storage {quoted(location.shown)}`"
         ) from None
 
 
 def _failure(location: Location, error: BaseException) -> str:
     if found := damage(error):
         return f"damaged: {found}; type `cvfp-opt study doctor{location.option}`"
-    cause = error.__cause__ or error
-    original = " ".join(str(getattr(cause, "orig", None) or cause).split())
-    return f"the database failed: {original}"
+    return f"the database failed: {location.redacted(driver_words(error))}"

@@ -10,6 +10,7 @@ from optuna.trial import TrialState
 from sqlalchemy import Connection, delete, select
 
 from cvfp_opt.errors import StorageError
+from cvfp_opt.files import is_folder
 from cvfp_opt.store.artifacts.checkpoints import ATTRIBUTE, TrialCheckpoints
 from cvfp_opt.store.artifacts.folder import FolderStore, checked_id
 from cvfp_opt.store.artifacts.stores import ArtifactStore
@@ -32,7 +33,7 @@ def find_missing_artifacts(context: Context) -> list[Finding]:
         for artifact_id in _named(trial.system_attrs if trial else study.system_attrs)
     ]
     store = context.artifacts
-    if named and isinstance(store, FolderStore) and not store.folder.is_dir():
+    if named and isinstance(store, FolderStore) and not is_folder(store.folder):
         return [
             Finding(
                 where=str(store.folder),
@@ -223,7 +224,7 @@ def _unname(connection: Connection, trial_id: int, artifact_id: str) -> None:
 def _files(folder: Path) -> dict[str, int]:
     """Names and sizes in bytes; without what is being written."""
     found = {}
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, NotADirectoryError):
         for path in folder.iterdir():
             with suppress(FileNotFoundError):
                 if path.is_file() and not path.name.startswith("."):

@@ -15,7 +15,6 @@ from cvfp_opt.store.doctor.files import (
     find_lock_files,
     find_temporary_files,
     find_unfinished,
-    find_unsent,
 )
 from cvfp_opt.store.doctor.finding import Finding
 from cvfp_opt.store.doctor.identities import (
@@ -31,6 +30,7 @@ from cvfp_opt.store.doctor.scores import (
     find_wrong_intermediate_values,
     find_wrong_scores,
 )
+from cvfp_opt.store.doctor.unsent import find_unsent
 from cvfp_opt.store.doctor.waiting import find_waiting_strangers
 
 

@@ -1,7 +1,11 @@
 """The database itself: whether it is whole, and whether its tables are those that we know."""
 
+from collections.abc import Mapping
+
 from sqlalchemy.exc import DatabaseError
 
+from cvfp_opt.elsewhere import quoted
+from cvfp_opt.store.database.engines import engine_cure, engine_fault
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.doctor.context import LEASE_COLUMNS, Context, optuna_schemas
 from cvfp_opt.store.doctor.files import hot_journal
@@ -82,10 +86,24 @@ def find_foreign_schema(context: Context) -> list[Finding]:
                 what=f"tables of schema {schema.version}, this Optuna needs {head}",
                 cause=f"written by an older Optuna ({made} made them)",
                 help="make a copy, then type "
-                f"`optuna storage upgrade --storage {context.location.shown}`",
+                f"`optuna storage upgrade --storage {quoted(context.location.shown)}`",
             )
         ]
-    return _lease_columns(schema.lease_columns, where)
+    return [*_engines(schema.unsafe, where), *_lease_columns(schema.lease_columns, where)]
+
+
+def _engines(unsafe: Mapping[str, str], where: str) -> list[Finding]:
+    """No repair: all workers have to be stopped while tables are written anew."""
+    if not unsafe:
+        return []
+    return [
+        Finding(
+            where=where,
+            what=engine_fault(unsafe),
+            cause="the server makes such tables by default, or did",
+            help=engine_cure(unsafe),
+        )
+    ]
 
 
 def _lease_columns(found: frozenset[str], where: str) -> list[Finding]:

@@ -1,11 +1,10 @@
 """Examining a database, and mending what can be mended."""
 
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
 
-import psutil
 import sqlalchemy
 from optuna.storages._rdb import models
 from sqlalchemy import Connection, Table, select
@@ -14,10 +13,12 @@ from sqlalchemy.exc import DatabaseError
 from cvfp_opt.errors import CvfpOptError, StudyError, nearest
 from cvfp_opt.store.artifacts.stores import open_artifacts
 from cvfp_opt.store.database.damage import UNREADABLE, Damaged, damage
+from cvfp_opt.store.database.engines import unsafe_tables
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.retry import passes
 from cvfp_opt.store.database.storage import Store, open_for_search, translated
+from cvfp_opt.store.database.whereabouts import is_open
 from cvfp_opt.store.doctor.checks import CHECKS
 from cvfp_opt.store.doctor.context import Context, Schema
 from cvfp_opt.store.doctor.files import unmerged
@@ -214,6 +215,7 @@ def _schema(connection: Connection, location: Location) -> Schema:
         version=version,
         creator=creator or "",
         lease_columns=frozenset(column["name"] for column in columns),
+        unsafe=unsafe_tables(connection),
     )
 
 
@@ -248,9 +250,4 @@ def _in_use(location: Location) -> bool:
     """Whether a process that can be seen from here has the SQLite file open, if that matters."""
     if location.path is None or not unmerged(location):
         return False
-    path = str(location.path.resolve())
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if any(file.path == path for file in process.open_files()):
-                return True
-    return False
+    return is_open(location.path.resolve())

@@ -1,8 +1,9 @@
 """Records, identities and numbers: what a study and its trials are known by."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 
 from optuna.trial import TrialState
 from sqlalchemy import Connection, insert, select, update
@@ -21,6 +22,8 @@ from cvfp_opt.store.study_page import is_note
 
 _UPGRADE = "type `pip install -U cvfp-opt`"
 _RESTORE = "restore the study from an export or a copy: `cvfp-opt study import FILE.zip`"
+# Of missing numbers; where more are, it is a number that is wrong.
+MAX_FILLED = 10_000
 
 
 def find_unreadable_records(context: Context) -> list[Finding]:
@@ -192,7 +195,7 @@ def find_numbering(context: Context) -> list[Finding]:
 def _numbering(study: StudyRows) -> list[Finding]:
     counts = Counter(trial.number for trial in study.trials)
     twice = sorted(number for number, count in counts.items() if count > 1)
-    missing = sorted(set(range(max(counts, default=-1))) - counts.keys())
+    num_missing = max(counts, default=-1) + 1 - sum(number >= 0 for number in counts)
     found = []
     if twice:
         found.append(
@@ -205,17 +208,24 @@ def _numbering(study: StudyRows) -> list[Finding]:
                 repair=_renumber(study),
             )
         )
-    if missing:
+    if num_missing > 0:
+        few = num_missing <= MAX_FILLED
         found.append(
             Finding(
-                where=of_trials(study.name, missing),
-                what="there is no trial of that number",
+                where=of_trials(study.name, list(islice(_missing(counts), MAX_FILLED))),
+                what="there is no trial of that number"
+                + ("" if few else f" ({num_missing:,} in all)"),
                 cause="another program deleted it",
-                help="puts a failed trial in its place",
-                repair=_fill(study),
+                help="puts a failed trial in its place" if few else _RESTORE,
+                repair=_fill(study) if few else None,
             )
         )
     return found
+
+
+def _missing(there: Collection[int]) -> Iterator[int]:
+    """The numbers below the largest one that no trial has: perhaps very many."""
+    return (number for number in range(max(there, default=-1)) if number not in there)
 
 
 def _renumber(study: StudyRows) -> Repair:
@@ -249,7 +259,7 @@ def _fill(study: StudyRows) -> Repair:
         with open_store().engine.begin() as connection:
             lock_study(connection, study.study_id)
             there = {number for _, number in _numbers(connection, study.study_id)}
-            missing = sorted(set(range(max(there, default=-1))) - there)
+            missing = list(islice(_missing(there), MAX_FILLED))
             for number in missing:
                 row = {"study_id": study.study_id, "number": number, "state": TrialState.FAIL}
                 times = {"datetime_start": now, "datetime_complete": now}

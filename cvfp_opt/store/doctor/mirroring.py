@@ -4,10 +4,11 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 
 from optuna.storages._rdb import models
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, update
 
 from cvfp_opt.elsewhere import positional
 from cvfp_opt.errors import StudyError
+from cvfp_opt.store.confirming import confirmation_name
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.doctor.context import Context
 from cvfp_opt.store.doctor.finding import Finding, Repair, counted
@@ -22,10 +23,10 @@ from cvfp_opt.store.mirrors import (
     mirrors_of,
     sync_mirrors,
 )
-from cvfp_opt.store.records import MIRROR_OF, TrialRecord
-from cvfp_opt.store.rows import TRIALS, lock_study
+from cvfp_opt.store.records import ARMS, CONFIRMS, MIRROR_OF, TrialRecord
+from cvfp_opt.store.rows import STUDIES, TRIALS, lock_study
 from cvfp_opt.store.studies import load_study
-from cvfp_opt.store.study_rows import attributes, find_row
+from cvfp_opt.store.study_rows import attributes, find_row, put_attributes
 
 Copies = dict[int, list[TrialRow]]
 
@@ -52,7 +53,7 @@ def find_mirrors_out_of_step(context: Context) -> list[Finding]:
         elif _is_alone(every, mirrored):
             found.append(_left_behind(mirrored))
     found += [
-        _confirms_nothing(study)
+        _confirms_nothing(study, _renamed(every, study))
         for study in context.studies
         if study.confirms is not None and _is_alone(every, study)
     ]
@@ -198,34 +199,74 @@ def _left_behind(mirror: StudyRows) -> Finding:
     )
 
 
-def _check_unchanged(connection: Connection, mirror: StudyRows) -> None:
-    """Lock a mirror, and make sure that it is what it was when it was looked at.
+def _check_unchanged(connection: Connection, linked: StudyRows) -> None:
+    """Lock a mirror or confirmation, and make sure that it is what was looked at.
 
     SQLite gives the number of a study that was deleted to the next one.
 
     Raises:
         StudyError: it is not.
     """
-    lock_study(connection, mirror.study_id)
-    row = find_row(connection, mirror.name)
-    attrs = attributes(connection, STUDY_ATTRIBUTES, mirror.study_id)
-    same = row is not None and row.study_id == mirror.study_id
-    if not same or source_name(attrs, MIRROR_OF) != mirror.mirror_of:
-        raise StudyError(f"study {mirror.name!r} has changed meanwhile; type the same again")
-    own = count_own(connection, mirror.study_id)
-    if own != len(_own(mirror)):
-        raise StudyError(f"study {mirror.name!r} was given trials meanwhile; type the same again")
+    lock_study(connection, linked.study_id)
+    row = find_row(connection, linked.name)
+    same = row is not None and (row.study_id, row.study_name) == (linked.study_id, linked.name)
+    attrs = attributes(connection, STUDY_ATTRIBUTES, linked.study_id)
+    now = source_name(attrs, MIRROR_OF), source_name(attrs, CONFIRMS)
+    if not same or now != (linked.mirror_of, linked.confirms):
+        raise StudyError(f"study {linked.name!r} has changed meanwhile; type the same again")
+    if MIRROR_OF in attrs and count_own(connection, linked.study_id) != len(_own(linked)):
+        raise StudyError(f"study {linked.name!r} was given trials meanwhile; type the same again")
 
 
-def _confirms_nothing(study: StudyRows) -> Finding:
-    """No repair: its runs are of nobody else's, and no listing shows them."""
+def _renamed(every: Mapping[str, StudyRows], confirmation: StudyRows) -> StudyRows | None:
+    """The study that a confirmation is of, if it has another name now and no confirmation."""
+    arms = confirmation.attributes.get(ARMS)
+    uuid = arms.get("uuid") if isinstance(arms, dict) else None
+    found = [
+        study
+        for study in every.values()
+        if study.source.identity and study.source.identity == uuid and study.confirms is None
+    ]
+    if len(found) != 1 or confirmation_name(found[0].name) in every:
+        return None
+    return found[0]
+
+
+def _confirms_nothing(study: StudyRows, renamed: StudyRows | None) -> Finding:
+    """A repair only if the study is there: the runs are of nobody else's, and no listing shows."""
+    where, runs = f"study {study.name}", counted(len(study.trials), "run")
+    if renamed is not None:
+        return Finding(
+            where=where,
+            what=f"a confirmation with {runs} of study {study.confirms}, which is called "
+            f"{renamed.name} now",
+            cause="another program, the dashboard for instance, renamed it",
+            help=f"renames the confirmation to {confirmation_name(renamed.name)}",
+            repair=_reconnect(study, renamed),
+        )
     return Finding(
-        where=f"study {study.name}",
-        what=f"a confirmation with {counted(len(study.trials), 'run')} of a study that is gone",
+        where=where,
+        what=f"a confirmation with {runs} of a study that is gone",
         cause=f"another program deleted study {study.confirms}",
         help=f"if nobody needs it, type `cvfp-opt study delete {positional(study.name)}`",
         harmless=True,
     )
+
+
+def _reconnect(confirmation: StudyRows, source: StudyRows) -> Repair:
+    def repair(open_store: Callable[[], Store]) -> str:
+        store, name = open_store(), confirmation_name(source.name)
+        with store.lock(), store.engine.begin() as connection:
+            _check_unchanged(connection, confirmation)
+            if find_row(connection, name) is not None or not find_row(connection, source.name):
+                raise StudyError(f"study {source.name!r} has changed meanwhile; type it again")
+            ours = STUDIES.c.study_id == confirmation.study_id
+            connection.execute(update(STUDIES).where(ours).values(study_name=name))
+            links = {CONFIRMS: source.name}
+            put_attributes(connection, STUDY_ATTRIBUTES, confirmation.study_id, links)
+        return f"study {confirmation.name} is study {name} now"
+
+    return repair
 
 
 def _sync(study: StudyRows) -> Repair:

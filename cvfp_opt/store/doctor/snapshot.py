@@ -7,6 +7,8 @@ from pathlib import Path
 import sqlalchemy
 from sqlalchemy import Connection
 
+from cvfp_opt.errors import StorageError
+from cvfp_opt.files import open_file
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 
@@ -24,9 +26,9 @@ def snapshot(location: Location, *, still: bool) -> Iterator[Connection]:
         still: nobody writes to its file, see ``stillness``.
     """
     kind = kind_of(location)
-    url = kind.reading_url(location)
-    if still and "immutable" not in url:
-        url = url.replace("mode=ro", "mode=ro&immutable=1")
+    url = sqlalchemy.make_url(kind.reading_url(location))
+    if still:
+        url = url.update_query_dict({"immutable": "1"})
     engine = sqlalchemy.create_engine(url, **kind.engine_arguments(location))
     try:
         with engine.connect() as connection:
@@ -58,7 +60,7 @@ def stillness(location: Location) -> tuple[int, int] | None:
 def is_sqlite(path: Path) -> bool:
     """Whether there is a file that begins as SQLite's do, and can be read."""
     try:
-        with path.open("rb") as file:
+        with open_file(path, error=StorageError) as file:
             return file.read(len(_HEADER)) == _HEADER
-    except OSError:
+    except (StorageError, OSError):
         return False

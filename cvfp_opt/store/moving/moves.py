@@ -5,7 +5,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cvfp_opt.errors import ArchiveError
+from cvfp_opt.errors import ArchiveError, StorageError
+from cvfp_opt.files import is_there
 from cvfp_opt.store.artifacts.stores import open_artifacts
 from cvfp_opt.store.database.location import Location, resolve_location
 from cvfp_opt.store.database.storage import open_for_reading, open_for_search
@@ -37,7 +38,7 @@ class Place:
     def read(self, name: str) -> Dump:
         """A study, as of one moment. Raises StorageError, StudyError."""
         with open_for_reading(self.location) as store:
-            return read_dump(store, name)
+            return store.patiently(lambda: read_dump(store, name))
 
     def reader(self) -> Reader:
         """Its artifacts. Raises StorageError."""
@@ -164,14 +165,38 @@ def open_source(text: str, place: Place) -> Iterator[Source]:
         text: what the user typed.
         place: where a mere name is.
     """
-    url, separator, name = text.partition("#")
-    if separator:
-        elsewhere = Place(location=resolve_location(url))
-        label = f"{elsewhere.location.shown}#{name}"
-        readers = Several([elsewhere.reader(), place.reader()])  # all may share one
-        yield Source(label=label, dump=elsewhere.read(name), artifacts=readers)
-    elif text.endswith(SUFFIX):
+    if text.endswith(SUFFIX) and ("#" not in text or is_there(Path(text))):
         with Archive.open(Path(text)) as archive:
             yield Source(label=text, dump=archive.dump, artifacts=archive)
+    elif "#" in text:
+        location, name = _elsewhere(text)
+        elsewhere = Place(location=location)
+        label = f"{location.shown}#{name}"
+        readers = Several([elsewhere.reader(), place.reader()])  # all may share one
+        yield Source(label=label, dump=elsewhere.read(name), artifacts=readers)
     else:
         yield Source(label=text, dump=place.read(text), artifacts=place.reader())
+
+
+def _elsewhere(text: str) -> tuple[Location, str]:
+    """Which database and study ``URL#NAME`` means: paths, passwords and names may have a "#" too.
+
+    Raises:
+        StorageError: no part before a "#" names a database.
+    """
+    ends = [i for i, one in enumerate(text) if one == "#"]
+    found = []
+    refusal: StorageError | None = None
+    for end in ends:
+        try:
+            found.append((resolve_location(text[:end]), text[end + 1 :]))
+        except StorageError as error:
+            refusal = error
+            continue
+        path = found[-1][0].path
+        if path is None or is_there(path):
+            return found[-1]
+    if not found:
+        assert refusal is not None, "there is a #"
+        raise refusal
+    return found[0]

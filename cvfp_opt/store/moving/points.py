@@ -1,6 +1,7 @@
 """Parameters in an export: each within its distribution, and within the study's space."""
 
 import json
+import reprlib
 import warnings
 from collections.abc import Mapping
 from functools import lru_cache
@@ -59,9 +60,8 @@ def check_point(line: Value, record: StudyRecord) -> None:
         value = params[name]
         asked = name in spaces[0] and isinstance(value, int | float) and name in enqueued
         if not known and not (asked and enqueued[name] == value):
-            raise ArchiveError(
-                f"{line.where}: trial {line.value['number']}, parameter {name!r}: {why}"
-            )
+            number, named = line.value["number"], reprlib.repr(name)
+            raise ArchiveError(f"{line.where}: trial {number}, parameter {named}: {why}")
 
 
 def _external(param: Mapping[str, Any]) -> Any:

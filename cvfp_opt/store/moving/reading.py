@@ -15,6 +15,7 @@ from cvfp_opt.store.database.damage import parsed, values_read
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.leases import FORMER_LEASE
 from cvfp_opt.store.links import Source, source_name
+from cvfp_opt.store.mirrors import count_own
 from cvfp_opt.store.moving.dump import Dump, Param, StudyDump, Texts, TrialDump
 from cvfp_opt.store.moving.tables import (
     DIRECTIONS,
@@ -52,7 +53,11 @@ def read_dump(store: Store, name: str) -> Dump:
             raise StudyError(f"{store.location.shown}: there is no study {name!r}; {known}")
         _refuse_linked(name, of)
         source = Source.of(name, of[name])
-        mirrors = sorted(other for other in ids if source.has_mirror(other, of[other]))
+        mirrors = sorted(
+            other
+            for other in ids
+            if source.has_mirror(other, of[other]) and count_own(connection, ids[other]) == 0
+        )
         running = connection.execute(
             select(TRIALS.c.number)
             .where(TRIALS.c.study_id == ids[name], TRIALS.c.state == TrialState.RUNNING)
