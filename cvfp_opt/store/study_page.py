@@ -106,6 +106,11 @@ def is_trial_note(key: str) -> bool:
     return _TRIAL_NOTE.match(key) is not None
 
 
+def is_note(key: str) -> bool:
+    """Whether a study's system attribute is a piece of its note."""
+    return _NOTE_PIECE.fullmatch(key) is not None
+
+
 def noted_trials(page: optuna.Study) -> set[int]:
     """The ids of the trials that have a note, ours or the user's."""
     keys = page._storage.get_study_system_attrs(page._study_id)

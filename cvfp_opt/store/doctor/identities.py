@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import fields
 from datetime import datetime
 from itertools import islice
 
@@ -13,16 +12,18 @@ from cvfp_opt.elsewhere import printable
 from cvfp_opt.store.births import BIRTH, Birth, derived_uuid
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.doctor.context import Context
-from cvfp_opt.store.doctor.finding import Finding, Repair, counted, of_trials
+from cvfp_opt.store.doctor.finding import MAX_NAMED, Finding, Repair, counted, of_trials
 from cvfp_opt.store.doctor.rows import StudyRows, TrialRow, newer_format
-from cvfp_opt.store.records import FORMAT, STUDY
+from cvfp_opt.store.drift import DRIFT
+from cvfp_opt.store.records import ARMS, ATTRIBUTES, CONFIRMS, FORMAT, MIRROR_OF, STUDY
 from cvfp_opt.store.rows import TRIALS, Reported, lock_study, write_reported
+from cvfp_opt.store.shapes import is_ours
+from cvfp_opt.store.study_page import is_note
 
 _UPGRADE = "type `pip install -U cvfp-opt`"
 _RESTORE = "restore the study from an export or a copy: `cvfp-opt study import FILE.zip`"
 # Of missing numbers; where more are, it is a number that is wrong.
 MAX_FILLED = 10_000
-_BIRTH_KEYS = {field.name for field in fields(Birth)}
 
 
 def find_unreadable_records(context: Context) -> list[Finding]:
@@ -39,7 +40,7 @@ def find_unreadable_records(context: Context) -> list[Finding]:
                     help=_UPGRADE,
                 )
             )
-        elif value is not None and study.record is None:
+        elif STUDY in study.attributes and study.record is None and not study.unreadable:
             found.append(
                 Finding(
                     where=where,
@@ -50,6 +51,8 @@ def find_unreadable_records(context: Context) -> list[Finding]:
             )
         if study.unreadable:
             found.append(_unreadable(where, study.unreadable))
+        if study.record is not None:
+            found += _odd(study)
         found += [
             _unreadable(of_trials(study.name, [trial.number]), trial.unreadable)
             for trial in study.trials
@@ -61,9 +64,52 @@ def find_unreadable_records(context: Context) -> list[Finding]:
 def _unreadable(where: str, what: Sequence[str]) -> Finding:
     return Finding(
         where=where,
-        what=f"{printable(what[0])} cannot be read",
+        what=f"{_listed(what)} cannot be read",
         cause="written or changed by another program, cut off, or damaged",
         help=_RESTORE,
+    )
+
+
+def _odd(study: StudyRows) -> Iterator[Finding]:
+    """What another program wrote under names that this one reads. Reports leave it out."""
+    attrs = {**study.attributes, **study.system_attrs}
+    odd = [
+        key
+        for key, is_right in (
+            (ARMS, lambda value: isinstance(value, dict)),
+            (DRIFT, lambda value: isinstance(value, list)),
+            *((key, lambda value: isinstance(value, str)) for key in (CONFIRMS, MIRROR_OF)),
+            *((key, lambda value: isinstance(value, str)) for key in attrs if is_note(key)),
+        )
+        if key in attrs and not is_right(attrs[key]) and f"attribute {key}" not in study.unreadable
+    ]
+    if odd:
+        yield _foreign(f"study {study.name}", odd)
+    for trial in study.trials:
+        odd = [
+            key
+            for key in ATTRIBUTES
+            if key in trial.user_attrs
+            and not is_ours(key, trial.user_attrs[key])
+            and f"attribute {key}" not in trial.unreadable
+        ]
+        if odd:
+            yield _foreign(of_trials(study.name, [trial.number]), odd)
+
+
+def _listed(words: Sequence[str]) -> str:
+    """The first of them."""
+    more = f" and {len(words) - MAX_NAMED} more" if len(words) > MAX_NAMED else ""
+    return printable(", ".join(words[:MAX_NAMED])) + more
+
+
+def _foreign(where: str, keys: Sequence[str]) -> Finding:
+    return Finding(
+        where=where,
+        what=f"attribute {_listed(keys)}: not as this program writes it",
+        cause="another program uses the same name",
+        help="nothing need be done: reports and exports leave it out",
+        harmless=True,
     )
 
 

@@ -275,7 +275,7 @@ def test_figures_that_are_no_numbers_are_no_bug(site: Site) -> None:
     site.set_attribute(0, "audit", audit_of_nonsense())
     site.set_attribute(1, "scored", {"score": "high"})
     site.set_attribute(2, "metrics", [1, 2, 3])
-    assert set(names(site.examine())) <= {"audits", "mirrors", "residuals", "scores"}
+    assert set(names(site.examine())) <= {"audits", "mirrors", "records", "residuals", "scores"}
 
 
 def audit_of_nonsense() -> dict[str, object]:
