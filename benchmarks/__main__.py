@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import asking, bookkeeping, dashboard, online, passes, scaling, step, trial
+from benchmarks import asking, bookkeeping, dashboard, gpu, online, passes, scaling, step, trial
 from benchmarks.setting import machine
 from benchmarks.timing import Result
 from cvfp_opt.cli.console import make_console
@@ -38,18 +38,21 @@ LONG = ("search", "bookkeeping", "durable", "ask", "resume", "overhead", "dashbo
 @click.argument("rows", nargs=-1, metavar="[ROW]...")
 @click.option("--threads", type=int, help="Of torch. [default: all processors]")
 @click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True)
+@click.option("--small", is_flag=True, help="Of gpu: a tiny network, on a CPU too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def main(rows: tuple[str, ...], threads: int | None, repeats: int, as_json: bool) -> None:
+def main(
+    rows: tuple[str, ...], threads: int | None, repeats: int, small: bool, as_json: bool
+) -> None:
     """Compare old and new ways of doing the same work, in turn, in one process.
 
     ROWS are pass, segments, step, rank, online and trial (minutes), all of them by default;
-    search (an hour); scaling; dashboard (minutes); and those of the database: bookkeeping,
-    durable, ask, resume and overhead (five minutes).
+    search (an hour); scaling; dashboard (minutes); those of the database: bookkeeping, durable,
+    ask, resume and overhead (five minutes); and gpu: checks and figures of a CUDA device.
     """
-    unknown = set(rows) - ROWS.keys() - {"scaling"}
+    unknown = set(rows) - ROWS.keys() - {"scaling", "gpu"}
     if unknown:
         raise click.UsageError(
-            f"rows are {', '.join([*ROWS, 'scaling'])}; got {', '.join(sorted(unknown))}"
+            f"rows are {', '.join([*ROWS, 'gpu', 'scaling'])}; got {', '.join(sorted(unknown))}"
         )
     console = make_console(stderr=as_json)
     found: dict[str, Any] = {"machine": machine(set_threads(threads)), "rows": []}
@@ -59,12 +62,39 @@ def main(rows: tuple[str, ...], threads: int | None, repeats: int, as_json: bool
             found["scaling"] = scaling.scaling()
             console.print_json(json.dumps(found["scaling"]))
             continue
+        if row == "gpu":
+            found["gpu"] = show_gpu(console, small=small)
+            continue
         results = ROWS[row](repeats)
         for result in results if isinstance(results, list) else [results]:
             found["rows"].append(result.to_dict())
             show(console, result)
     if as_json:
         print(json.dumps(found, indent=1))
+    if not all(one.get("passed", True) for one in found.get("gpu", {}).get("found", [])):
+        raise SystemExit(1)
+
+
+def show_gpu(console: Console, *, small: bool) -> dict[str, Any]:
+    """Check and measure a device, a line each as they come; all of it as plain JSON values."""
+    if not torch.cuda.is_available() and not small:
+        raise click.UsageError("gpu: a CUDA device is required, torch finds none; type --small")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    about = gpu.accelerator(device)
+    console.print("  ".join(f"{key} {value}" for key, value in about.items()))
+    found = []
+    for one in gpu.gpu(device, gpu.SMALL if small else gpu.STANDARD):
+        found.append(gpu.to_json(one))
+        if isinstance(one, gpu.Check):
+            line = f"{one.name}: {one.figure:.2g}, at most {one.limit:.2g}"
+            console.print(f"{'pass' if one.passed else 'FAIL'}  {line}", soft_wrap=True)
+        elif isinstance(one, gpu.Figure):
+            memory = "" if one.memory is None else f"{one.memory / 2**20:,.0f} MiB"
+            words = f"{one.value:,.4g} {one.unit}".rjust(20)
+            console.print(f"{one.name:<58}{words}{memory:>12}  {one.note}", soft_wrap=True)
+        else:
+            console.print(one)
+    return {"device": about, "found": found}
 
 
 def show(console: Console, result: Result) -> None:
@@ -91,7 +121,7 @@ def show(console: Console, result: Result) -> None:
     console.print()
     console.print(table)
     for note in result.notes:
-        console.print(f"[dim]{note}[/dim]")
+        console.print(note, style="dim")
 
 
 def seconds(value: float) -> str:

@@ -19,6 +19,10 @@ class DefinitionError(CvfpOptError):
     """A study definition, or a value given for one of its keys, is not acceptable."""
 
 
+class PointError(DefinitionError):
+    """A trial's parameters are no point of its study's space: it is not trained by them."""
+
+
 class DataError(CvfpOptError):
     """Text cannot be read or does not suffice."""
 

@@ -1,12 +1,14 @@
 """The benchmark compares what it says, in turn; its figures are not tested."""
 
 import json
+from dataclasses import replace
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from benchmarks import __main__ as command
-from benchmarks import asking, bookkeeping
+from benchmarks import asking, bookkeeping, gpu
 from benchmarks.setting import make_network, make_text
 from benchmarks.timing import Result, in_turn
 from cvfp_opt.model.network import ModelConfig
@@ -43,7 +45,7 @@ def test_rows_are_printed_or_given_as_json(monkeypatch: pytest.MonkeyPatch) -> N
 def test_an_unknown_row_is_refused() -> None:
     refused = CliRunner().invoke(command.main, ["passs"])
     assert refused.exit_code == 2
-    assert "scaling; got passs" in refused.output
+    assert "gpu, scaling; got passs" in refused.output
 
 
 def test_the_contracting_network_contracts() -> None:
@@ -87,3 +89,29 @@ def test_overhead_is_measured_of_one_and_of_many() -> None:
     result = bookkeeping.overhead(1, seconds=0.001, workers=3, count=2)
     assert [variant.name for variant in result.variants] == ["alone", "1 worker", "3 workers"]
     assert "3 workers" in result.notes[0]
+
+
+def test_a_device_is_checked_and_measured_in_a_small_form() -> None:
+    small = replace(gpu.SMALL, num_trials=1, search_lanes=1, plain_tokens=8, tokens=16)
+    found = list(gpu.gpu(torch.device("cpu"), small))
+    checks = [one for one in found if isinstance(one, gpu.Check)]
+    assert len(checks) == 7
+    assert all(check.passed for check in checks), checks
+    names = [one.name for one in found if isinstance(one, gpu.Figure)]
+    assert {"pass, plain torch", "whole trials, 2 lanes"} <= set(names)
+    assert any(name.startswith("search: 1 trials") for name in names)
+    json.dumps([gpu.to_json(one) for one in found], allow_nan=False)
+
+
+def test_a_check_can_fail() -> None:
+    assert not gpu.Check(name="", figure=2.0, limit=1.0).passed
+    assert not gpu.Check(name="", figure=float("nan"), limit=1.0).passed
+
+
+def test_what_has_no_time_left_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "SECONDS", 0.0)
+    found = list(gpu.gpu(torch.device("cpu"), gpu.SMALL))
+    assert found == [
+        f"{name}: left out, the time was used up"
+        for name in ("checks", "passes", "training steps", "search", "trials")
+    ]

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Self, get_args, get_origin, get_type_hints
 
-from cvfp_opt.errors import DefinitionError, nearest
+from cvfp_opt.elsewhere import first_few
+from cvfp_opt.errors import DefinitionError, PointError, nearest
 from cvfp_opt.model.diversity import NEED_BATCH, DiversityConfig
 from cvfp_opt.model.network import ModelConfig
 from cvfp_opt.model.schedules import ScheduleConfig
@@ -15,6 +16,7 @@ from cvfp_opt.search.pruner import PRUNERS
 from cvfp_opt.search.sampler import SAMPLERS
 from cvfp_opt.search.space import LIMITS, SearchSpace
 from cvfp_opt.search.values import brief, check_value, hint
+from cvfp_opt.store.points import strangers
 from cvfp_opt.store.records import with_parameters
 from cvfp_opt.training.config import (
     OWN_THRESHOLD,
@@ -161,12 +163,24 @@ class StudyDefinition:
                 ) from None
 
     def at(self, params: Mapping[str, Any]) -> Self:
-        """This definition with a trial's parameters as values; nothing else is searched.
+        """This definition with a trial's parameters as values; what they leave out is searched.
+
+        Whatever trains a trial comes by here, so what may run was looked at with the definition:
+        its parameters name no code that the definition does not name itself.
 
         Raises:
-            DefinitionError: a parameter is missing, or does not fit.
+            PointError: a parameter, or its value, that the space does not have.
+            DefinitionError: it does not fit the rest of the definition.
         """
+        self.check_point(params)
         return type(self).from_dict(with_parameters(self.to_dict(), params))
+
+    def check_point(self, params: Mapping[str, Any]) -> None:
+        """Refuse parameters that the space does not have. Raises PointError."""
+        space = self.space.to_dict()
+        found = [f"{name}: {why}" for name, why in strangers(space, params)]
+        if found:
+            raise PointError(f"no point of the study's space: {first_few(found)}")
 
     def hyperparameters(self) -> Hyperparameters:
         """The hyperparameters of a definition that searches nothing.

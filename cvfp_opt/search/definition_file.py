@@ -3,6 +3,7 @@
 Precedence: ``--set`` and the options that stand for one, then the TOML file, then the defaults.
 """
 
+import os
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
@@ -96,6 +97,15 @@ def resolve_definition(
 
 
 def data_settings(path: str) -> list[str]:
-    """The settings that ``--data PATH`` stands for."""
-    absolute = str(Path(path).expanduser().absolute())
+    """The settings that ``--data PATH`` stands for.
+
+    Raises:
+        DefinitionError: it is empty, as from a variable that is not set.
+    """
+    if not path.strip():
+        raise DefinitionError(
+            f'--data "{path}": a path is required, got an empty one (a variable that is not '
+            "set?); type --data text.txt, or --data . for the current folder"
+        )
+    absolute = str(Path(os.path.expanduser(path)).absolute())
     return ["data.source=text", f"data.path={written(absolute)}"]

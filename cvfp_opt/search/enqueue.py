@@ -11,6 +11,7 @@ from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.fitting import fit, fixed_value
 from cvfp_opt.search.values import read_value
 from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.points import strangers
 from cvfp_opt.store.records import StudyRecord, TrialRecord, completed, definition_of
 from cvfp_opt.store.retries import MAX_RETRIES, retry_chain, uuid_of
 from cvfp_opt.store.studies import refuse_foreign
@@ -95,6 +96,12 @@ def enqueue_retry(store: Store, study: optuna.Study, number: int) -> Enqueued:
         raise StudyError(
             f"trial {number} of study {study.study_name!r} has no parameters to repeat: it ended "
             "before it had any"
+        )
+    space = definition_of(record, trial)["space"]
+    if found := [f"{name}: {why}" for name, why in strangers(space, point)]:
+        raise StudyError(
+            f"trial {number} of study {study.study_name!r} cannot be repeated, it is no point of "
+            f"the study's space: {'; '.join(found)}"
         )
     chain = retry_chain(summary.trials, record.identity, number)
     if len(chain) > MAX_RETRIES:

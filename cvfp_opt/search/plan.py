@@ -38,7 +38,13 @@ from cvfp_opt.store.drift import record_drift
 from cvfp_opt.store.environments import Difference, compare
 from cvfp_opt.store.records import StudyRecord, completed, missing_keys
 from cvfp_opt.store.shapes import is_ours
-from cvfp_opt.store.studies import create_study, has_study, load_study, refuse_foreign
+from cvfp_opt.store.studies import (
+    check_new_name,
+    create_study,
+    has_study,
+    load_study,
+    refuse_foreign,
+)
 from cvfp_opt.training.data import Tokens
 
 DEFAULT_DEFINITION = "recommended"
@@ -199,6 +205,8 @@ def make_plan(location: Location, request: Request) -> Plan:
     if kind_of(location).has_database(location):
         with open_for_reading(location) as store:
             record = _record(store, request.name)
+    else:
+        check_new_name(request.name)
     definition = request.resolve(record)
     if record is not None:
         if request.allow_drift:
@@ -215,9 +223,11 @@ def make_plan(location: Location, request: Request) -> Plan:
     except DataError as error:
         if record is None or request.data is not None:
             raise
+        options = ["--set data.path=PATH" if definition.data.hub_copy else "--data PATH"]
+        options += ["--set embedding.path=PATH"] if definition.embedding.path else []
         raise DataError(
             f"{error} (the text of study {request.name!r}; if it lies elsewhere now, "
-            "add --data PATH)"
+            f"add {' or '.join(options)})"
         ) from None
     if record is not None and not request.allow_drift:
         found = compare(facts_of_record(record), facts(definition, tokens, code, {}))
@@ -233,9 +243,11 @@ def _record(store: Store, name: str) -> StudyRecord | None:
     """The record of a study; None if there is no such study (or one cut off at birth).
 
     Raises:
-        StudyError: another program's, a newer version's, or a mirror.
+        StudyError: another program's, a newer version's, or a mirror; or no study can have the
+            name.
     """
     if not has_study(store, name):
+        check_new_name(name)
         return None
     study = load_study(store, name)
     refuse_foreign(study, store)

@@ -7,6 +7,7 @@ shipped one, the tokenizer lie beside the weights. Nothing in it is ever execute
 import hashlib
 import json
 import os
+import reprlib
 import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from cvfp_opt.elsewhere import positional
+from cvfp_opt.elsewhere import excerpt, first_few, positional
 from cvfp_opt.errors import CheckpointError
 from cvfp_opt.files import is_folder, making_folder, what_it_is
 
@@ -34,6 +35,7 @@ FILES = (WEIGHTS, EMBEDDINGS, TOKENIZER, CARD)
 MAX_FILE = 8 << 30
 MAX_ACCOUNT = 16 << 20
 _TABLE = "embeddings"
+_MAX_DIGITS = 20
 
 Weights = dict[str, NDArray[Any]]
 
@@ -145,8 +147,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         return Checkpoint(account=account, weights=_arrays(folder / WEIGHTS, content))
     contents = {}
     for name, known in account.files.items():
-        contents[name] = _read(folder / name, MAX_FILE, known["bytes"])
-        _check_digest(folder / name, contents[name], known["sha256"])
+        contents[name] = _read_known(folder / name, known["bytes"], known["sha256"])
     table = None
     if EMBEDDINGS in contents:
         table = _arrays(folder / EMBEDDINGS, contents[EMBEDDINGS]).get(_TABLE)
@@ -165,21 +166,27 @@ def read_checkpoint(folder: Path) -> Checkpoint:
 def _read_account(folder: Path) -> Account:
     path = folder / ACCOUNT
     try:
-        value = json.loads(_read(path, MAX_ACCOUNT).decode())
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise CheckpointError(_required(folder, str(error))) from None
+        text = _read(path, MAX_ACCOUNT).decode()
+        value = json.loads(text, parse_int=_whole, parse_constant=_no_number)
+        digest = value.pop("sha256", None) if isinstance(value, dict) else None
+        fits = digest == _digest(value)
+    except ValueError as error:  # not UTF-8, not JSON, numbers too long
+        raise CheckpointError(_required(folder, f"{path.name}: {excerpt(error)}")) from None
+    except RecursionError:
+        raise CheckpointError(_required(folder, f"{path.name}: nested too deeply")) from None
     found = value.get("format") if isinstance(value, dict) else None
     if type(found) is not int or not 1 <= found <= FORMAT:
         raise CheckpointError(
-            f"{path}: format 1 or {FORMAT} is required, got {found}; "
+            f"{path}: format 1 or {FORMAT} is required, got {reprlib.repr(found)}; "
             "a newer one needs `pip install -U cvfp-opt`"
         )
-    if found > 1 and value.pop("sha256", None) != _digest(value):
+    if found > 1 and not fits:
         raise CheckpointError(f"{path}: {_NOT_AS_WRITTEN.format('it')}")
     try:
         account = Account(**value)
     except TypeError as error:
-        raise CheckpointError(f"{path}: not an account: {error}") from None
+        reason = excerpt(error)
+        raise CheckpointError(f"{path}: not an account: {reason}") from None
     problem = _problem(account)
     if problem:
         raise CheckpointError(f"{path}: not an account: {problem}")
@@ -200,12 +207,38 @@ def _problem(account: Account) -> str:
         return f"{WEIGHTS} is not among its files"
     for name, known in account.files.items():
         if name not in FILES:
-            return f"a file {name!r}"
+            return f"a file {reprlib.repr(name)}"
         if not isinstance(known, dict) or known.keys() != {"sha256", "bytes"}:
             return f"files.{name} has not just sha256 and bytes"
         if type(known["bytes"]) is not int or not 0 <= known["bytes"] <= MAX_FILE:
             return f"files.{name}.bytes"
     return ""
+
+
+def _whole(digits: str) -> int:
+    """A whole number; no account has one that does not fit into 64 bits. Raises ValueError."""
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError(f"a whole number of {len(digits)} digits")
+    return int(digits)
+
+
+def _no_number(constant: str) -> float:
+    raise ValueError(f"{constant} in the place of a number")
+
+
+def _read_known(path: Path, size: int, sha256: str) -> bytes:
+    """A file's content, as the account knows it.
+
+    Git and editors give texts the line ends of Windows: those are undone, all else is refused.
+    """
+    if path.name in (CARD, TOKENIZER):
+        content = _read(path, 2 * size)  # each line feed may have become two characters
+        if hashlib.sha256(content).hexdigest() != sha256:
+            content = content.replace(b"\r\n", b"\n")
+    else:
+        content = _read(path, MAX_FILE, size)
+    _check_digest(path, content, sha256)
+    return content
 
 
 def _read(path: Path, limit: int, size: int | None = None) -> bytes:
@@ -257,9 +290,10 @@ def _arrays(path: Path, content: bytes) -> Weights:
     """The float32 arrays of a safetensors file."""
     try:
         arrays = load(content)
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise CheckpointError(f"{path}: not a safetensors file: {error}") from None
-    for name, array in arrays.items():
-        if array.dtype != "float32":
-            raise CheckpointError(f"{path}: float32 is required, {name} is {array.dtype}")
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        reason = excerpt(error)
+        raise CheckpointError(f"{path}: not a safetensors file: {reason}") from None
+    other = sorted(f"{n} is {a.dtype}" for n, a in arrays.items() if a.dtype != "float32")
+    if other:
+        raise CheckpointError(f"{path}: float32 is required, {first_few(other)}")
     return arrays

@@ -8,14 +8,17 @@ import secrets
 import stat
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from cvfp_opt.elsewhere import printable
 from cvfp_opt.errors import StorageError
 from cvfp_opt.files import replacing
 from cvfp_opt.store.database.location import Location
 
 _FORMAT = 1
 _NAME = "dashboard-token.json"
+_MAX_SIZE = 4096
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -52,24 +55,29 @@ def load_token(path: Path) -> Token | None:
     """
     again = "to make another one, add --new-token"
     try:
-        with open(path, encoding="utf-8", opener=_no_links) as file:
+        with open(path, encoding="utf-8", opener=_as_it_is) as file:
             status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise ValueError
             if status.st_mode & _OTHERS_WRITE or status.st_uid not in (0, os.geteuid()):
                 raise StorageError(
                     f"{path}: others than you may write to it, so it is not trusted; {again}"
                 )
-            value = json.load(file)
+            value = json.loads(file.read(_MAX_SIZE))
         if value["format"] != _FORMAT:
-            raise StorageError(f"{path}: of format {value['format']}, not {_FORMAT}; {again}")
+            found = printable(value["format"])[:20]
+            raise StorageError(f"{path}: of format {found}, not {_FORMAT}; {again}")
         digest = bytes.fromhex(value["sha256"])
         if len(digest) != hashlib.sha256().digest_size:
             raise ValueError
-        return Token(digest=digest, created=float(value["created"]))
+        created = float(value["created"])
+        datetime.fromtimestamp(created, UTC)  # as it is shown to the user
+        return Token(digest=digest, created=created)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise StorageError(f"{path}: cannot be read: {error.strerror}; {again}") from None
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         raise StorageError(f"{path}: a dashboard's token is required there; {again}") from None
 
 
@@ -95,5 +103,6 @@ def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 
-def _no_links(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0))
+def _as_it_is(path: str, flags: int) -> int:
+    """Without following a link, or waiting for whoever writes to a named pipe."""
+    return os.open(path, flags | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0))

@@ -14,6 +14,7 @@ from cvfp_opt.search.observer import SearchObserver
 from cvfp_opt.search.stopping import Stop
 from cvfp_opt.store.database.retry import Patience
 from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.database.whereabouts import FileGone
 from cvfp_opt.store.records import count_finished, count_taken
 from cvfp_opt.workers.listening import Deaths, Listener
 from cvfp_opt.workers.messages import Message, TrialFinished
@@ -50,6 +51,7 @@ class LocalWorkers:
         self._observer = observer
         self._workers: list[_Worker] = []
         self._stopping = False
+        self._gone: FileGone | None = None
         patience = Patience(seconds=task.endurance.patience_seconds, notify=observer.notice)
         self._listener = Listener(study, observer, patience)
         self._deaths = Deaths()
@@ -85,11 +87,14 @@ class LocalWorkers:
                 for worker in [w for w in self._workers if w.connection in ready]:
                     self._listen(worker)
             stop.check()
+            if self._gone is not None:
+                raise self._gone
         finally:
             for worker in self._workers:
                 worker.process.kill()
                 worker.process.join()
-            self._task.claims(self._store, self._study).release_dead()
+            with suppress(FileGone):  # somebody says so already
+                self._task.claims(self._store, self._study).release_dead()
         left = self._task.total - count_taken(self._study)  # what others run is not undone
         self._deaths.check(left, self._task.total)
 
@@ -120,7 +125,12 @@ class LocalWorkers:
             return
         if isinstance(message, TrialFinished):
             self._deaths.forget()
-        self._listener.hear(worker, message)
+        try:
+            self._listener.hear(worker, message)
+        except FileGone as error:  # the others learn it by themselves, and keep what they have
+            if self._gone is not None:
+                self._observer.notice(str(error))
+            self._gone = self._gone or error
 
     def _ended(self, worker: _Worker) -> None:
         worker.process.join()  # also makes it known as dead: a zombie would still have its pid

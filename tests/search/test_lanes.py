@@ -11,11 +11,12 @@ from optuna.trial import TrialState
 from support import TINY, TINY_ARGUMENTS, Outcome
 
 from cvfp_opt.errors import SearchError
+from cvfp_opt.search.beginning import MAX_FIRST_FAILURES
 from cvfp_opt.search.lanes import search_in_lanes
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.plan import Request, make_plan
 from cvfp_opt.search.reporting import Checkpointing
-from cvfp_opt.search.runner import MAX_FIRST_FAILURES, Search
+from cvfp_opt.search.runner import Search
 from cvfp_opt.search.stopping import SearchStopped
 from cvfp_opt.store.artifacts.stores import open_artifacts
 from cvfp_opt.store.claims import Claims
@@ -151,6 +152,24 @@ def test_one_lane_is_a_search_without_threads(store: Store) -> None:
     search_in_lanes(search, 1, 2)
     assert seen == {here}
     assert "lanes" not in trial_records(search.study)[0].environment
+
+
+def test_linear_algebra_is_loaded_before_threads_ask_for_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, tuple[int, ...]]] = []
+    eigvalsh = torch.linalg.eigvalsh
+
+    def watched(matrix: torch.Tensor) -> torch.Tensor:
+        asked.append((threading.current_thread().name, tuple(matrix.shape)))
+        return eigvalsh(matrix)
+
+    monkeypatch.setattr(torch.linalg, "eigvalsh", watched)
+    assert run(make_search(store, num_first=2), 2, 2) is None
+    (first, shape), *others = asked
+    assert shape == (1, 1)
+    assert not first.startswith("lane")
+    assert {name.partition("_")[0] for name, _ in others} == {"lane"}
 
 
 def test_a_trial_that_raises_leaves_the_others_alone(store: Store) -> None:

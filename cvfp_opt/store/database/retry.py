@@ -16,12 +16,14 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from cvfp_opt.store.database.whereabouts import FileGone
+
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 600.0
 
-DATABASE_ERRORS = (SQLAlchemyError, StorageInternalError)
-"""All that the database itself raises."""
+DATABASE_ERRORS = (SQLAlchemyError, StorageInternalError, FileGone)
+"""All that the database itself raises, and that its file is not there any more."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 15.0
 # Shorter outages are nobody's concern.
@@ -79,7 +81,7 @@ class Patience:
                     raise
                 if not told and waited > min(_TOLD_AFTER, self.seconds / 2):
                     told = True
-                    self.notify(f"{_words(error)}; waiting for up to {self.seconds:.0f} s")
+                    self.notify(f"{in_words(error)}; waiting for up to {self.seconds:.0f} s")
                 # not all workers at once when it is back
                 self.pause(pause * random.uniform(0.5, 1.0))
                 pause = min(2 * pause, _LONGEST_PAUSE)
@@ -89,7 +91,8 @@ class Patience:
                 return found
 
 
-def _words(error: Exception) -> str:
+def in_words(error: Exception) -> str:
+    """Say in a line that, and why, the database does not answer."""
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
     text = " ".join(str(getattr(cause, "orig", None) or cause).split())
     return f"the database does not answer ({text})"

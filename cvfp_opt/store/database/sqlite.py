@@ -4,12 +4,14 @@ import os
 import sqlite3
 import stat
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 import sqlalchemy
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from sqlalchemy import ColumnElement, Engine
 
 from cvfp_opt.elsewhere import positional
@@ -136,9 +138,29 @@ def create(location: Location) -> None:
         raise StorageError(f"{path}: cannot be created: {error.strerror}") from None
 
 
-def lock(location: Location, seconds: float) -> FileLock:
-    """The lock for what must happen once, a file beside the database."""
-    return FileLock(f"{location.file}.lock", timeout=seconds, mode=0o600)
+@contextmanager
+def lock(location: Location, seconds: float) -> Iterator[None]:
+    """The lock for what must happen once, a file beside the database.
+
+    Raises:
+        Timeout: another process kept it.
+        StorageError: the system does not give it.
+    """
+    held = FileLock(f"{location.file}.lock", timeout=seconds, mode=0o600)
+    try:
+        held.acquire()
+    except Timeout:
+        raise
+    except OSError as error:
+        raise StorageError(
+            f"{location.file}.lock: the lock cannot be taken: {error.strerror}; see whether the "
+            "disk has locks, and whether a preloaded library answers for the system, then type "
+            "the command again"
+        ) from error
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def engine_arguments(location: Location) -> dict[str, Any]:

@@ -28,7 +28,14 @@ from cvfp_opt.store.moving.manifest import (
     Member,
     mirror_names,
 )
-from cvfp_opt.store.moving.safe_zip import ARTIFACTS, MANIFEST, MAX_RATIO, RATIO_FROM
+from cvfp_opt.store.moving.safe_zip import (
+    ARTIFACTS,
+    MANIFEST,
+    MAX_RATIO,
+    MEMORY_PER_BYTE,
+    RATIO_FROM,
+    memory_of,
+)
 
 # Level of compression: the highest takes four times as long and saves a tenth.
 _LEVEL = 1
@@ -108,7 +115,10 @@ def _texts(dump: Dump) -> Iterator[tuple[str, bytes]]:
 
 def _add_text(archive: zipfile.ZipFile, name: str, content: bytes) -> Member:
     info = _info(name)
-    bomb = RATIO_FROM < len(content) > MAX_RATIO / 2 * len(zlib.compress(content, _LEVEL))
+    compressed = len(zlib.compress(content, _LEVEL))
+    swells = len(content) > MAX_RATIO / 2 * compressed
+    fills = memory_of(content) > MEMORY_PER_BYTE * compressed
+    bomb = len(content) > RATIO_FROM and (swells or fills)
     info.compress_type = zipfile.ZIP_STORED if bomb else zipfile.ZIP_DEFLATED
     archive.writestr(info, content, compresslevel=_LEVEL)
     return Member(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
