@@ -45,13 +45,8 @@ def cli() -> None:
 
     Every trial is trained, scored and audited, and kept in an Optuna database.
     """
-    try:
-        os.getcwd()
-    except OSError as error:
-        raise CvfpOptError(
-            f"the current folder: cannot be used: {error.strerror}: it was removed or moved, or "
-            "may not be read; type `cd` with another folder first"
-        ) from None
+    if gone := _folder_fault():
+        raise CvfpOptError(gone)
 
 
 for command in (
@@ -118,7 +113,7 @@ def _run() -> int:
     except Exception as error:
         words = foreign_fault(error)
         if words:
-            _complain(words)
+            _complain(_folder_fault() or words)
         code = USER_ERROR if words else _report_bug(error)
     return code if isinstance(code, int) else 0
 
@@ -126,6 +121,18 @@ def _run() -> int:
 def _complain(text: str) -> None:
     told = printable(redacted(text, words=sys.argv), keep=_LINE_FEED)
     click.echo(f"Error: {told}", err=True)
+
+
+def _folder_fault() -> str:
+    """Why the current folder, below which most things lie, can't be used; "" if it can."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        return (
+            f"the current folder: cannot be used: {error.strerror}: it was removed or moved, or "
+            "may not be read; type `cd` with another folder first"
+        )
+    return ""
 
 
 def _check_words() -> None:
