@@ -2,6 +2,7 @@
 
 from sqlalchemy.exc import DatabaseError
 
+from cvfp_opt.elsewhere import quoted
 from cvfp_opt.store.doctor.context import LEASE_COLUMNS, Context, optuna_schemas
 from cvfp_opt.store.doctor.files import hot_journal
 from cvfp_opt.store.doctor.finding import Finding
