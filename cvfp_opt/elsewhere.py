@@ -8,7 +8,7 @@ has its own characters that are more than text: one function each. For HTML and 
 import re
 import shlex
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 # Control characters, halves of surrogate pairs, line separators, and what turns the reading
 # direction or takes no place: all that makes a terminal show something else than the text.
@@ -17,6 +17,7 @@ _UNSHOWN = frozenset({"Cc", "Cs", "Cf", "Zl", "Zp"})
 _JOINERS = "\u200c\u200d"
 # A spreadsheet takes a cell that begins so for a formula.
 _FORMULA = re.compile(r"[=+\-@\t\r\n]")
+_VERSION = re.compile(r"\d{1,5}(\.\d{1,5}){0,3}((a|b|rc|\.post|\.dev)\d{1,5}){0,3}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf|nan", re.ASCII)
 
 HIDDEN = "***"
@@ -61,12 +62,35 @@ def quoted(text: object) -> str:
     return "$'" + "".join(map(_ansi_c, raw)) + "'"
 
 
+def release_of(version: object) -> str:
+    """A version, if it is no more than one: to be put into ``pip install NAME==VERSION``; else "".
+
+    Only releases, pre-releases and the like; what follows a ``+`` is of one machine.
+    """
+    return version if isinstance(version, str) and _VERSION.fullmatch(version) else ""
+
+
+def first_few(names: Iterable[object], *, most: int = 4) -> str:
+    """Write names for a message, and of many the first: ``a, b and 140 more``."""
+    words = [printable(name) for name in names]
+    shown = ", ".join(words[:most])
+    return f"{shown} and {len(words) - most} more" if len(words) > most else shown
+
+
 def positional(text: object) -> str:
     """Write text as the last argument of a shell command; ``--`` before what looks like an option.
 
     No option may follow.
     """
     return f"{'-- ' if str(text).startswith('-') else ''}{quoted(text)}"
+
+
+def excerpt(text: object, at_most: int = 200) -> str:
+    """Write a text of any length for a message: on one line, its beginning and its end."""
+    whole = str(text)
+    if len(whole) > at_most:
+        whole = f"{whole[: at_most * 2 // 3]} ... {whole[-at_most // 3 :]}"
+    return printable(" ".join(whole.split()))
 
 
 def csv_cell(value: object) -> object:

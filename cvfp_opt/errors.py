@@ -5,6 +5,7 @@ command line turns these into text and an exit code; anything else that is raise
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 
 from cvfp_opt.elsewhere import printable
@@ -16,6 +17,10 @@ class CvfpOptError(Exception):
 
 class DefinitionError(CvfpOptError):
     """A study definition, or a value given for one of its keys, is not acceptable."""
+
+
+class PointError(DefinitionError):
+    """A trial's parameters are no point of its study's space: it is not trained by them."""
 
 
 class DataError(CvfpOptError):
@@ -56,6 +61,41 @@ class ServerError(CvfpOptError):
 
 class SearchError(CvfpOptError):
     """The search stopped itself and says why."""
+
+
+def foreign_fault(error: BaseException) -> str:
+    """Words for what the system, the disk or the memory did to a command; "" for all else.
+
+    The last resort: code that knows what it was about says more, in an error of its own.
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        where = f"{error.filename}: " if error.filename is not None else ""
+        return f"{where}the system refuses: {error.strerror}"
+    if isinstance(error, UnicodeEncodeError) and (odd := unreadable(str(error.object))):
+        return f"{error.object!a}: UTF-8 text is required, {odd}; rename it"
+    if isinstance(error, RecursionError):
+        return f"what was read is nested too deeply: {error}"
+    # torch has no class of its own for the memory of a CPU
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error))
+    ):
+        return (
+            "the memory of this machine or device does not suffice; take less at once "
+            "(--n-jobs 1, a smaller training.minibatch_size) or end other programs"
+        )
+    return ""
+
+
+_NO_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
+
+
+def unreadable(text: str) -> str:
+    """Why a text that came from outside can neither be kept nor shown; "" if it can."""
+    if "\0" in text:
+        return "this has a null byte"
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        return "this has bytes that are none"
+    return ""
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

@@ -5,9 +5,11 @@ put in the place of a device or of a link is not what ``-o`` asked for.
 """
 
 import os
+import shutil
 import stat
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,13 +31,8 @@ def what_it_is(path: Path) -> str | None:
         OSError: it cannot be told (a folder on the way is closed, the name is too long …); a path
             that no system takes (with a null byte, say) is an OSError too.
     """
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError:
-        return None
-    except ValueError as error:  # a null byte; a character that the file system cannot spell
-        raise OSError(0, str(error)) from None
-    return _kind(mode)
+    status = _status(path)
+    return None if status is None else _kind(status.st_mode)
 
 
 def is_there(path: Path) -> bool:
@@ -101,72 +98,150 @@ def read_file(
 
 
 def write_file(path: Path, content: str | bytes, *, error: type[CvfpOptError]) -> None:
-    """Write a file, whole or not at all, in the place of what is there.
+    """Write a file, whole or not at all, in the place of what is there; see ``replacing``.
+
+    Raises:
+        CvfpOptError: of the class ``error``: as ``replacing``.
+    """
+    with replacing(path, error=error) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def replacing(
+    path: Path, *, error: type[CvfpOptError], private: bool = False
+) -> Iterator[BinaryIO]:
+    """Write a file piece by piece, whole or not at all, in the place of what is there.
 
     A link stays a link, its target is written; a file keeps its owner, its permissions and its
     other names (hard links); to a device such as /dev/stdout, and to a named pipe that somebody
-    reads, the content is written as it is. A new file has the permissions of any new file.
+    reads, the content is written as it is. A new file has the permissions of any new file. Until
+    the ``with`` block ends well, all is as it was, and the file lies beside, under its ``name``.
+
+    Args:
+        path: as the user named it.
+        error: to raise.
+        private: it is for its owner alone, and no link or file that somebody else put there is
+            trusted: in its place comes a new one.
 
     Raises:
         CvfpOptError: of the class ``error``: the disk refuses, there is no such folder, or a
             folder, a socket or a disk lies there.
     """
-    data = content.encode() if isinstance(content, str) else content
     try:
-        target = Path(os.path.realpath(path))
-        try:
-            there: os.stat_result | None = target.stat()
-        except FileNotFoundError:
+        there = _status(path)
+        if private and there is not None and not stat.S_ISDIR(there.st_mode):
             there = None
         if there is None or stat.S_ISREG(there.st_mode):
-            _replace(target, data, there)
+            target = Path(os.path.abspath(path) if private else os.path.realpath(path))
+            with _beside(target) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                _settle(Path(file.name), target, there, private)
+            sync_folder(target.parent)
         elif stat.S_ISCHR(there.st_mode) or stat.S_ISFIFO(there.st_mode):
-            _pour(path, data)
+            with tempfile.TemporaryFile() as file:
+                yield file
+                file.seek(0)
+                _pour(file, path)
         else:
             raise error(f"{path}: a file is required, this is {_kind(there.st_mode)}")
     except OSError as refusal:
         raise error(f"{path}: cannot be written: {refusal.strerror}") from None
-    except ValueError as refusal:
-        raise error(f"{path!r}: cannot be written: {refusal}") from None
+
+
+@contextmanager
+def making_folder(folder: Path, *, error: type[CvfpOptError]) -> Iterator[Path]:
+    """Fill a new folder, whole or not at all: it gets its name when the ``with`` block ends well.
+
+    Raises:
+        CvfpOptError: of the class ``error``: the disk refuses, something lies there, or the
+            folder above it does not exist.
+    """
+    temporary = None
+    try:
+        _status(folder)
+        temporary = Path(tempfile.mkdtemp(".part", ".cvfp-opt-", os.path.abspath(folder.parent)))
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        os.replace(temporary, folder)
+    except OSError as refusal:
+        raise error(f"{folder}: cannot be written: {refusal.strerror}") from None
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)  # gone by now, if all went well
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there, and can be looked at; never raises."""
+    try:
+        return what_it_is(path) == "a folder"
+    except OSError:
+        return False
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a new name in a folder last through a power cut, where the system can."""
+    with suppress(OSError):  # some network file systems refuse
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _kind(mode: int) -> str:
     return next((words for matches, words in _KINDS if matches(mode)), "a file")
 
 
-def _replace(target: Path, data: bytes, there: os.stat_result | None) -> None:
-    # the name of the temporary file does not follow from a name that may be as long as it can be
-    handle, name = tempfile.mkstemp(prefix=".cvfp-opt-", suffix=".part", dir=target.parent)
-    temporary = Path(name)
+def _status(path: Path) -> os.stat_result | None:
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if there is None:
-            temporary.chmod(0o666 & ~_umask())
-        elif there.st_nlink > 1:  # the other names are to show the new content too
-            with target.open("r+b") as file:
-                file.write(data)
-                file.truncate()
-            return
-        else:
-            if not os.access(target, os.W_OK):
-                raise PermissionError(13, "Permission denied")
-            with suppress(PermissionError):  # of somebody else's file, in a folder that is ours
-                os.chown(temporary, there.st_uid, there.st_gid)
-            temporary.chmod(stat.S_IMODE(there.st_mode))
-        os.replace(temporary, target)
+        return path.stat()
+    except FileNotFoundError:
+        return None
+    except ValueError as error:  # a null byte; a character that the file system cannot spell
+        raise OSError(0, str(error)) from None
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[BinaryIO]:
+    """A temporary file in the same folder; gone at the end, unless it was moved."""
+    # its name does not follow from a name that may be as long as it can be
+    handle, name = tempfile.mkstemp(prefix=".cvfp-opt-", suffix=".part", dir=target.parent)
+    os.close(handle)
+    try:
+        with open(name, "w+b") as file:
+            yield file
     finally:
-        temporary.unlink(missing_ok=True)
+        Path(name).unlink(missing_ok=True)
 
 
-def _pour(path: Path, data: bytes) -> None:
+def _settle(temporary: Path, target: Path, there: os.stat_result | None, private: bool) -> None:
+    """Give a written file its name, and what belongs to the one that had it."""
+    if there is None:
+        if not private:  # a temporary file is for its owner alone
+            temporary.chmod(0o666 & ~_umask())
+    elif not os.access(target, os.W_OK):
+        raise PermissionError(13, "Permission denied")
+    elif there.st_nlink > 1:  # the other names are to show the new content too
+        with temporary.open("rb") as source, target.open("r+b") as file:
+            shutil.copyfileobj(source, file)
+            file.truncate()
+        return
+    else:
+        with suppress(PermissionError):  # of somebody else's file, in a folder that is ours
+            os.chown(temporary, there.st_uid, there.st_gid)
+        temporary.chmod(stat.S_IMODE(there.st_mode))
+    os.replace(temporary, target)
+
+
+def _pour(source: BinaryIO, path: Path) -> None:
     """Write to what takes bytes as they come; a pipe that nobody reads is refused (ENXIO)."""
     descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
     os.set_blocking(descriptor, True)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
+        shutil.copyfileobj(source, file)
 
 
 def _umask() -> int:

@@ -241,6 +241,12 @@ class Site:
         if changes != {"lease": None}:
             self.execute(insert(LEASES).values({"trial_id": trial_id, **me, **lease, **changes}))
 
+    def holder(self, number: int) -> str:
+        """Who holds a trial; "" for nobody."""
+        query = select(LEASES.c.worker).where(_lease_of(self.trial_id(number)))
+        with self.connection() as connection:
+            return connection.scalar(query) or ""
+
     def delete_trial(self, trial_id: int) -> None:
         """With all its rows, and its lease."""
         for table in reversed(models.BaseModel.metadata.sorted_tables):

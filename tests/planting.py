@@ -20,7 +20,7 @@ from cvfp_opt.store.artifacts.folder import FolderStore
 from cvfp_opt.store.births import BIRTH
 from cvfp_opt.store.claims import fail_trial
 from cvfp_opt.store.leases import FORMER_LEASE, LEASES
-from cvfp_opt.store.records import CONFIRMS, FORMAT, MIRROR_OF
+from cvfp_opt.store.records import CONFIRMS, FIXED_PARAMS, FORMAT, MIRROR_OF
 from cvfp_opt.store.rows import INTERMEDIATE, PARAMS, TRIALS, USER_ATTRIBUTES, VALUES
 from cvfp_opt.store.unsent import FOLDER as UNSENT
 from cvfp_opt.store.unsent import Unsent
@@ -72,6 +72,17 @@ def plant_broken_index(site: Site) -> None:
     with site.location.file.open("r+b") as file:
         file.seek((page - 1) * size + 3)  # number of cells
         file.write(bytes(2))
+
+
+def plant_waiting_stranger(site: Site) -> None:
+    """As another program enqueues it, which does not know the space."""
+    point = {"phase1_convergence_threshold": 99, "unknown": "x"}
+    site.set_system_attribute(WAITING, FIXED_PARAMS, point)
+
+
+def plant_waiting_list(site: Site) -> None:
+    """A point that is none."""
+    site.set_system_attribute(WAITING, FIXED_PARAMS, [1])
 
 
 def plant_truncation(site: Site) -> None:

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cvfp_opt.elsewhere import csv_cell, printable, quoted, redacted
+from cvfp_opt.elsewhere import (
+    csv_cell,
+    excerpt,
+    first_few,
+    printable,
+    quoted,
+    redacted,
+    release_of,
+)
 
 ODD = st.text(st.one_of(st.sampled_from("\x1b\n\r\t'\"\\ $`;#\u202e\u200b\x9b"), st.characters()))
 
@@ -49,6 +57,43 @@ def test_a_spreadsheet_sees_text_not_a_formula(cell: str) -> None:
 @pytest.mark.parametrize("cell", [-1.5, "-1.5", "+2", "-inf", "-1e-05", "text", None, ""])
 def test_numbers_and_plain_text_stay(cell: object) -> None:
     assert csv_cell(cell) == cell
+
+
+@pytest.mark.parametrize("version", ["0.2.0", "3", "1.0rc1", "2.0.dev3", "1.2.post1"])
+def test_a_version_goes_into_a_command(version: str) -> None:
+    assert release_of(version) == version
+
+
+@pytest.mark.parametrize(
+    "version",
+    [
+        "",
+        "0.9 evil",
+        "0.9;id",
+        "0.9\n",
+        "-r x",
+        "1.0+evil",
+        "v1",
+        "1..2",
+        "\u0663",
+        "9" * 99,
+        1.0,
+        None,
+    ],
+)
+def test_nothing_else_goes_there(version: object) -> None:
+    assert release_of(version) == ""
+
+
+def test_of_many_names_some_are_said() -> None:
+    assert first_few(["a"]) == "a"
+    assert first_few("abc") == "a, b, c"
+    assert first_few(["a\x1b", *map(str, range(147))]) == "a\\x1b, 0, 1, 2 and 144 more"
+
+
+def test_a_long_text_is_said_in_part() -> None:
+    assert excerpt("a\nb\x1b") == "a b\\x1b"
+    assert excerpt("x" * 9999 + "end", 30) == "x" * 20 + " ... " + "x" * 7 + "end"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from cvfp_opt.errors import DataError, ReportError
-from cvfp_opt.files import open_file, read_file, what_it_is, write_file
+from cvfp_opt.files import (
+    is_folder,
+    making_folder,
+    open_file,
+    read_file,
+    replacing,
+    what_it_is,
+    write_file,
+)
 
 
 def test_what_is_no_file_is_refused_before_it_is_opened(tmp_path: Path) -> None:
@@ -83,6 +91,11 @@ def test_pipes_and_devices_are_written_to_not_replaced(tmp_path: Path) -> None:
     assert read == [b"text"]
     assert stat.S_ISFIFO(pipe.stat().st_mode)
     write_file(Path("/dev/null"), "gone", error=ReportError)
+    read_end, write_end = os.pipe()  # as `-o >(wc -c)` names one
+    write_file(Path(f"/dev/fd/{write_end}"), "text", error=ReportError)
+    assert os.read(read_end, 100) == b"text"
+    os.close(read_end)
+    os.close(write_end)
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
 
 
@@ -94,3 +107,63 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     longest = tmp_path / ("x" * 255)
     write_file(longest, "x", error=ReportError)
     assert longest.read_text() == "x"
+
+
+def test_a_private_file_takes_the_place_of_what_others_could_write(tmp_path: Path) -> None:
+    (tmp_path / "theirs").write_text("theirs")
+    (tmp_path / "token").symlink_to("theirs")
+    with replacing(tmp_path / "token", error=ReportError, private=True) as file:
+        file.write(b"ours")
+    assert (tmp_path / "theirs").read_text() == "theirs"
+    assert not (tmp_path / "token").is_symlink()
+    assert stat.S_IMODE((tmp_path / "token").stat().st_mode) == 0o600
+    with (
+        pytest.raises(ReportError, match="this is a folder"),
+        replacing(tmp_path, error=ReportError, private=True),
+    ):
+        pass
+
+
+def test_a_file_that_is_written_piece_by_piece_is_whole_or_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("before")
+
+    def fail() -> None:
+        with replacing(path, error=ReportError) as file:
+            file.write(b"half")
+            raise OSError(28, "the disk is full")
+
+    with pytest.raises(ReportError, match="the disk is full"):
+        fail()
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+    with replacing(path, error=ReportError) as file:
+        file.write(b"one")
+        assert path.read_text() == "before"
+        file.write(b"two")
+    assert path.read_text() == "onetwo"
+
+
+def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:
+    with making_folder(tmp_path / "new", error=ReportError) as folder:
+        (folder / "a").write_text("a")
+        assert not is_folder(tmp_path / "new")
+    assert [one.name for one in (tmp_path / "new").iterdir()] == ["a"]
+    with pytest.raises(KeyboardInterrupt), making_folder(tmp_path / "b", error=ReportError):
+        raise KeyboardInterrupt
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    for bad in ("file", "new", "link", "none/x", "x" * 300, "a\0b"):
+        with (
+            pytest.raises(ReportError, match="cannot be written"),
+            making_folder(tmp_path / bad, error=ReportError) as folder,
+        ):
+            (folder / "a").touch()
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["file", "link", "new"]
+
+
+def test_nothing_that_cannot_be_looked_at_is_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    for path in (tmp_path / "none", tmp_path / "loop", tmp_path / ("x" * 300), Path("a\0b")):
+        assert not is_folder(path)
+    assert is_folder(tmp_path)

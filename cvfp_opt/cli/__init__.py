@@ -4,6 +4,7 @@ Command modules import click alone at the top; what is slow to import (torch, op
 when they run, so that ``--help`` answers at once.
 """
 
+import errno
 import io
 import os
 import platform
@@ -20,16 +21,18 @@ from cvfp_opt.cli.report import compare, plot, report
 from cvfp_opt.cli.reproduce import reproduce
 from cvfp_opt.cli.run import run
 from cvfp_opt.cli.show import best, list_studies, status
+from cvfp_opt.cli.streams import guard_streams, lost_output
 from cvfp_opt.cli.study import study
 from cvfp_opt.cli.thresholds import thresholds
 from cvfp_opt.cli.train import train
 from cvfp_opt.cli.trial import trial
 from cvfp_opt.cli.verify import verify
 from cvfp_opt.elsewhere import printable, quoted, redacted
-from cvfp_opt.errors import CvfpOptError
+from cvfp_opt.errors import CvfpOptError, foreign_fault, unreadable
 from cvfp_opt.version import __version__
 
 USER_ERROR, USAGE_ERROR, BUG, INTERRUPTED = 1, 2, 3, 130
+_LINE_FEED = "\n"
 
 
 @click.group(
@@ -42,6 +45,13 @@ def cli() -> None:
 
     Every trial is trained, scored and audited, and kept in an Optuna database.
     """
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise CvfpOptError(
+            f"the current folder: cannot be used: {error.strerror}: it was removed or moved, or "
+            "may not be read; type `cd` with another folder first"
+        ) from None
 
 
 for command in (
@@ -66,12 +76,18 @@ for command in (
 
 def main() -> NoReturn:
     """Entry point: runs a command and turns what it raises into text and an exit code."""
+    guard_streams()
     try:
-        code = _outcome()
+        code = _run()
         _ignore_further_sigint()
     except KeyboardInterrupt:  # in the last moment: an exit code, and not a death by signal
         _ignore_further_sigint()
         code = INTERRUPTED
+    lost = lost_output()
+    if lost is not None and code in (0, 128 + signal.SIGTERM):
+        code = USER_ERROR
+        if lost.errno != errno.EPIPE:  # of a reader that went away (head, less) nothing is said
+            _complain(f"standard output: cannot be written: {lost.strerror}; the rest was done")
     sys.exit(code)
 
 
@@ -81,11 +97,14 @@ def _ignore_further_sigint() -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _outcome() -> int:
+def _run() -> int:
     try:
+        _check_words()
         code = cli.main(prog_name="cvfp-opt", standalone_mode=False)
     except click.exceptions.Exit as exit_:
         code = exit_.exit_code
+    except SystemExit as exit_:  # a command's own way to say one
+        code = exit_.code
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(shown)
@@ -94,30 +113,40 @@ def _outcome() -> int:
     except (click.Abort, KeyboardInterrupt):
         code = INTERRUPTED
     except CvfpOptError as error:
-        told = printable(redacted(error, words=sys.argv), keep="\n")
-        click.echo(f"Error: {told}", err=True)
-        code = USER_ERROR
-    except BrokenPipeError:  # the reader (head, less) went away
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _complain(str(error))
         code = USER_ERROR
     except Exception as error:
-        code = _report_bug(error)
+        words = foreign_fault(error)
+        if words:
+            _complain(words)
+        code = USER_ERROR if words else _report_bug(error)
     return code if isinstance(code, int) else 0
+
+
+def _complain(text: str) -> None:
+    told = printable(redacted(text, words=sys.argv), keep=_LINE_FEED)
+    click.echo(f"Error: {told}", err=True)
+
+
+def _check_words() -> None:
+    """Refuse what no name, value or path that is kept or shown can have in it."""
+    for word in sys.argv[1:]:
+        if odd := unreadable(word):
+            raise click.UsageError(f"argument {word!a}: UTF-8 text is required, {odd}")
 
 
 def _report_bug(error: Exception) -> int:
     from cvfp_opt.store.bug_log import write_bug_log
 
-    text = "\n".join(
-        [
-            f"cvfp-opt {__version__}, Python {platform.python_version()}, {platform.platform()}",
-            f"command: {' '.join(quoted(redacted(word, word=True)) for word in sys.argv)}",
-            "",
-            redacted(traceback.format_exc(), words=sys.argv),
-        ]
-    )
-    told = redacted(f"{type(error).__name__}: {error}", words=sys.argv)
-    click.echo(f"Error: this is a bug in cvfp-opt: {told}", err=True)
+    lines = [
+        f"cvfp-opt {__version__}, Python {platform.python_version()}, {platform.platform()}",
+        f"command: {' '.join(quoted(redacted(word, word=True)) for word in sys.argv)}",
+        "",
+        redacted(traceback.format_exc(), words=sys.argv),
+    ]
+    # what is no UTF-8 (a file's name, say) must not keep the account from being written
+    text = "\n".join(lines).encode("utf-8", "backslashreplace").decode()
+    _complain(f"this is a bug in cvfp-opt: {type(error).__name__}: {error}")
     try:
         click.echo(f"Its account is in {write_bug_log(text)}; please report it.", err=True)
     except OSError:

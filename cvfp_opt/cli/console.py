@@ -44,6 +44,7 @@ def compile_once(console: Console, definition: "StudyDefinition", device: str) -
     """Compile the kernels if this installation has not, and say so: it takes seconds."""
     import torch
 
+    from cvfp_opt.model.kernel import why_unkept
     from cvfp_opt.training.warmup import compile_kernels
 
     with console.status("compiling the kernels, once after an installation ..."):
@@ -51,7 +52,13 @@ def compile_once(console: Console, definition: "StudyDefinition", device: str) -
             definition.training.trainer, definition.model.num_layers, torch.device(device)
         )
     if seconds > NOTEWORTHY_SECONDS:
-        console.print(f"kernels compiled in {seconds:.0f} s, once after an installation")
+        when = "once after an installation"
+        if why_unkept():
+            when = (
+                "as by every process: no folder is there to keep them in; set NUMBA_CACHE_DIR to "
+                "one that can be written"
+            )
+        console.print(f"kernels compiled in {seconds:.0f} s, {when}")
 
 
 def blocks_for(encoding: str | None) -> str:

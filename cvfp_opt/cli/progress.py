@@ -114,7 +114,8 @@ class RunDisplay:
             f"text: {data.place}, {data.train_tokens} tokens to train on, "
             f"{data.num_validation} held out"
         )
-        for notice in plan.definition.notices():
+        notices = [plan.tokens.notice] if plan.tokens.notice else []
+        for notice in notices + plan.definition.notices():
             self._line(f"note: {notice}", style="yellow")
         self._bars.update(self._study_task, completed=done or 0, text=f"{done or 0}/{self._total}")
 

@@ -61,7 +61,7 @@ class TrialCount(click.ParamType):
 @click.option(
     "--data",
     type=click.Path(),
-    help="Text to train on: a .txt file, a folder of them, or a .jsonl file.",
+    help="Text to train on: a .txt file, a folder of them, or a .jsonl or .parquet file.",
 )
 @click.option(
     "--set",
@@ -209,6 +209,7 @@ def _search(
     from cvfp_opt.search.stopping import SearchStopped
     from cvfp_opt.store.database.retry import DATABASE_ERRORS, LOOKING
     from cvfp_opt.store.database.storage import open_for_search
+    from cvfp_opt.store.mirrors import left_out
     from cvfp_opt.store.records import count_finished
     from cvfp_opt.workers.engine import Job
 
@@ -224,7 +225,7 @@ def _search(
         count, lanes = n_jobs and min(n_jobs, most), min(asked.lanes, most)
         display = RunDisplay(console, plan.definition, total, count or 1, lanes)
         display.header(plan, location, environment, None if created else done, engine.place)
-        for line in drift_lines(differences):
+        for line in (*drift_lines(differences), *left_out(store, study)):
             display.notice(line)
         if done < total and count is not None:  # or it is others who compile it
             compile_once(console, plan.definition, environment["device"])

@@ -123,7 +123,7 @@ def best(
         winner = require_best(summary)
     combined = audit_combiners(summary.trials, winner)
     if toml:
-        click.echo(best_toml(summary), nl=False)
+        click.echo(best_toml(summary).encode(), nl=False)  # TOML is UTF-8 on every terminal
     elif as_json:
         found = {
             "judgement": judge(summary),

@@ -36,9 +36,10 @@ def thresholds(
     --downstream, which asks whether a fixed point with a high rank predicts anything.
     """
     from cvfp_opt.cli.console import echo, make_console, print_json
+    from cvfp_opt.files import is_folder
     from cvfp_opt.report.thresholds import probe_table, threshold_rows, threshold_table
 
-    checkpoint = Path(source) if source is not None and Path(source).is_dir() else None
+    checkpoint = Path(source) if source is not None and is_folder(Path(source)) else None
     if checkpoint is not None and (storage, study_name, trial) != (None, None, None):
         raise click.UsageError("a CHECKPOINT or a study's trial, not both; leave one of them out")
     if source is not None and checkpoint is None and study_name is not None:

@@ -92,6 +92,8 @@ def _train(
     run = objective.prepare({}, 0)
     compile_once(console, definition, environment["device"])
     with resumable(console, definition) as table:
+        if tokens.notice:
+            table.notice(f"note: {tokens.notice}")
         keeper = FileKeeper(definition, tokens, environment, table.notice)
         result = run_resumable(run, table.observe, keeper)
     if save is not None:

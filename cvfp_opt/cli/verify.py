@@ -32,6 +32,7 @@ def verify(
     """
     from cvfp_opt.cli.console import make_console, print_json, print_lines
     from cvfp_opt.cli.training_table import TrainingTable
+    from cvfp_opt.files import is_folder
     from cvfp_opt.report.tables import checks_table
     from cvfp_opt.search.plan import Request
     from cvfp_opt.search.single import load_network
@@ -39,7 +40,7 @@ def verify(
     from cvfp_opt.training.device import set_threads
 
     set_threads(threads)
-    if Path(source).is_dir():
+    if is_folder(Path(source)):
         if settings:
             raise click.UsageError(
                 "--set changes a definition; a checkpoint is fixed: leave it out"

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.live import Live
 
 from cvfp_opt.cli.console import blocks_for
+from cvfp_opt.cli.streams import lost_output
 from cvfp_opt.elsewhere import printable
 
 if TYPE_CHECKING:
@@ -82,6 +83,6 @@ def follow(
         counts = summary.counts
         resting = summary.trials and not counts["running"] and not counts["waiting"]
         at_rest = at_rest + 1 if resting else 0
-        if at_rest == LOOKS_AT_REST:
+        if at_rest == LOOKS_AT_REST or lost_output():  # or nobody sees it
             return
         pause()

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cvfp_opt.model.kernel import kernel
 from cvfp_opt.model.network import ContextNetwork
 
 Array = NDArray[Any]
@@ -24,12 +24,12 @@ Array = NDArray[Any]
 _FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FAST)
+@kernel(error_model="numpy", fastmath=_FAST)
 def _relu(value: float) -> float:
     return value - value if value < 0 else value  # written so that NaN stays NaN
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FAST)
+@kernel(error_model="numpy", fastmath=_FAST)
 def _relu_product(weight: Array, vector: Array, base: Array, out: Array) -> None:
     """``out = relu(weight @ vector + base)``.
 
@@ -42,7 +42,7 @@ def _relu_product(weight: Array, vector: Array, base: Array, out: Array) -> None
         out[i] = _relu(total)
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FAST)
+@kernel(error_model="numpy", fastmath=_FAST)
 def _relu_products(
     weight: Array,
     one: Array,
@@ -63,7 +63,7 @@ def _relu_products(
         other_out[i] = _relu(other_total)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _product(weight: Array, vectors: Array, base: Array, out: Array) -> None:
     """``out[lane] = relu(weight @ vectors[lane] + base[lane])`` for one lane or two.
 
@@ -75,7 +75,7 @@ def _product(weight: Array, vectors: Array, base: Array, out: Array) -> None:
         _relu_products(weight, vectors[0], vectors[1], base[0], base[1], out[0], out[1])
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FAST)
+@kernel(error_model="numpy", fastmath=_FAST)
 def _add_and_mix(
     value: Array, increment: Array, gain: Array, bias: Array, mix: float, epsilon: float
 ) -> None:
@@ -97,7 +97,7 @@ def _add_and_mix(
         value[i] = (1.0 - mix) * value[i] + mix * normed
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel(error_model="numpy", nogil=True)
 def _read(
     first: Array,
     middle: Array,

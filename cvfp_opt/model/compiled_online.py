@@ -20,8 +20,9 @@ takes nothing from another: numba's cache would not notice that the other one wa
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from cvfp_opt.model.kernel import kernel
 
 Array = NDArray[Any]
 
@@ -103,7 +104,7 @@ class Adam(NamedTuple):
     clip: float
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FAST)
+@kernel(error_model="numpy", fastmath=_FAST)
 def _adam(parameter: Trained, gradient: Array, adam: Adam) -> None:
     """The step of a vector (N,)."""
     kind = gradient.dtype.type
@@ -119,7 +120,7 @@ def _adam(parameter: Trained, gradient: Array, adam: Adam) -> None:
         parameter.value[i] -= size * mean / (np.sqrt(square) + epsilon)
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FAST)
+@kernel(error_model="numpy", fastmath=_FAST)
 def _row_product(value: Array, new: Array) -> float:
     """``value @ new``, (N,) each."""
     total = value.dtype.type(0)
@@ -128,7 +129,7 @@ def _row_product(value: Array, new: Array) -> float:
     return total
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FAST)
+@kernel(error_model="numpy", fastmath=_FAST)
 def _step_row(
     row: Trained,
     old: Array,
@@ -155,7 +156,7 @@ def _step_row(
     return total
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FAST)
+@kernel(error_model="numpy", fastmath=_FAST)
 def _step_idle_row(row: Trained, new: Array, size: float, epsilon: float) -> float:
     """One row's step without a gradient, and its product with ``new``; the moments only decay."""
     value, mean, square = row
@@ -167,7 +168,7 @@ def _step_idle_row(row: Trained, new: Array, size: float, epsilon: float) -> flo
     return total
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FAST)
+@kernel(error_model="numpy", fastmath=_FAST)
 def _step_and_product(layer: Layer, old: Array, new: Array, due: bool, adam: Adam) -> None:
     """The step, if ``due``, of a weight for its gradient (outer) ``old``; ``h = weight @ new``."""
     weight, gradient, decay, out = layer.weight, layer.gradient, layer.decay, layer.h
@@ -190,7 +191,7 @@ def _step_and_product(layer: Layer, old: Array, new: Array, due: bool, adam: Ada
             decay[i, 0], decay[i, 1] = 1.0, 1.0
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FAST)
+@kernel(error_model="numpy", fastmath=_FAST)
 def _transposed_product(weight: Array, gradient: Array, out: Array) -> None:
     """``out += weight[:N].T @ gradient`` (N,), without the rows whose gradient is zero.
 
@@ -209,7 +210,7 @@ def _transposed_product(weight: Array, gradient: Array, out: Array) -> None:
             out[j] += gradient[i] * weight[i, j]
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FAST)
+@kernel(error_model="numpy", fastmath=_FAST)
 def _squares(vector: Array) -> float:
     """Sum of squares, in float64."""
     total = 0.0
@@ -218,7 +219,7 @@ def _squares(vector: Array) -> float:
     return total
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FAST)
+@kernel(error_model="numpy", fastmath=_FAST)
 def _mix(
     stream: Stream, value: Array, increment: Array, mix: float, epsilon: float, out: Array
 ) -> None:
@@ -242,7 +243,7 @@ def _mix(
         out[i] = (1.0 - mix) * out[i] + mix * normed
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FAST)
+@kernel(error_model="numpy", fastmath=_FAST)
 def _mix_backward(stream: Stream, gradient: Array, mix: float) -> float:
     """The gradient (N,) of what ``_mix`` gave becomes that of ``value + increment``.
 
@@ -265,7 +266,7 @@ def _mix_backward(stream: Stream, gradient: Array, mix: float) -> float:
     return _squares(by_gain) + _squares(by_bias)
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FAST)
+@kernel(error_model="numpy", fastmath=_FAST)
 def _cvfp_loss(context: Array, target: Array, normalized: bool, gradient: Array) -> float:
     """Mean square of the difference of two contexts (D,), or of their directions."""
     width = context.shape[0]
@@ -290,7 +291,7 @@ def _cvfp_loss(context: Array, target: Array, normalized: bool, gradient: Array)
     return total / width
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FAST)
+@kernel(error_model="numpy", fastmath=_FAST)
 def _deviation_loss(context: Array, mean: Array, gradient: Array) -> float:
     """``-||context - mean||``, of (D,) each; without a gradient where that is zero."""
     total = 0.0
@@ -304,7 +305,7 @@ def _deviation_loss(context: Array, mean: Array, gradient: Array) -> float:
     return -norm
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _loss(
     context: Array,
     target: Array,
@@ -330,7 +331,7 @@ def _loss(
     return cvfp, diversity
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _product(layer: Layer, now: int, due: bool, adam: Adam, mix: float) -> None:
     """The step that may be due on a layer, for the other ``inputs``; then its ``h``."""
     h = layer.h
@@ -346,7 +347,7 @@ def _product(layer: Layer, now: int, due: bool, adam: Adam, mix: float) -> None:
         h[i] = total - total if total < 0 else total  # written so that NaN stays NaN
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _forward(
     layers: tuple[Layer, ...], now: int, due: bool, adam: Adam, rule: Rule, out: Array
 ) -> None:
@@ -361,7 +362,7 @@ def _forward(
         _mix(layer.token, value[split:rows], h[split:], mix, rule.epsilon, new[split:rows])
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _backward(layers: tuple[Layer, ...], now: int, mix: float, gradient: Array) -> float:
     """From the ``gradient`` (D + E,) of the last context, and 0, to those that the layers keep.
 
@@ -382,7 +383,7 @@ def _backward(layers: tuple[Layer, ...], now: int, mix: float, gradient: Array) 
     return np.sqrt(squares)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _settle(layers: tuple[Layer, ...], now: int, due: bool, adam: Adam, mix: float) -> None:
     """The last step that may be due, and the decay of the moments."""
     for at in range(len(layers)):
@@ -396,7 +397,7 @@ def _settle(layers: tuple[Layer, ...], now: int, due: bool, adam: Adam, mix: flo
                     layer.weight.square[i, j] *= layer.decay[i, 1]
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _adam_step(rule: Rule, step: int, norm: float) -> Adam:
     """Adam's numbers for the step of that number, from 1 on."""
     root = np.sqrt(1.0 - rule.beta2**step)
@@ -409,7 +410,7 @@ def _adam_step(rule: Rule, step: int, norm: float) -> Adam:
     )
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel(error_model="numpy", nogil=True)
 def train(
     layers: tuple[Layer, ...],
     rule: Rule,

@@ -4,11 +4,12 @@ from typing import Any
 
 import tomlkit
 
-from cvfp_opt.elsewhere import printable, quoted
+from cvfp_opt.elsewhere import excerpt, printable, quoted
 from cvfp_opt.errors import StudyError
 from cvfp_opt.report.confirmation import confirmation_line
 from cvfp_opt.report.summary import Summary
 from cvfp_opt.report.tables import number, parameter, share, value_words
+from cvfp_opt.store.points import strangers
 from cvfp_opt.store.records import TrialRecord, Unread, definition_of, with_parameters
 
 TEXTS = {"train": "training text", "validation": "validation text", "held_out": "held-out text"}
@@ -148,7 +149,13 @@ def best_toml(summary: Summary) -> str:
     )
     if confirmed := confirmation_line(summary):
         document.add(tomlkit.comment(confirmed))
-    sections = with_parameters(definition_of(summary.record, best), best.params)
-    for name, section in sections.items():
-        document[name] = section
+    sections = definition_of(summary.record, best)
+    for name, why in strangers(sections["space"], best.params):
+        raise StudyError(
+            f"study {summary.name!r}, trial {best.number}: {excerpt(name)}: {why}; another "
+            "program wrote it, and no definition is made of it"
+        )
+    sections = with_parameters(sections, best.params)
+    for title, section in sections.items():
+        document[title] = section
     return tomlkit.dumps(document)

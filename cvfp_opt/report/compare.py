@@ -92,7 +92,7 @@ def _sentence(first: Summary, second: Summary, changed: list[str]) -> str:
     scores = [one.value if one is not None and one.value is not None else 0.0 for one in winners]
     ahead = scores[1] - scores[0]
     better = second.name if ahead > 0 else first.name
-    if abs(ahead) <= SCORE_NOISE:
+    if scores[0] == scores[1] or abs(ahead) <= SCORE_NOISE:
         return (
             f"The winners are level: {scores[0]:.3f} and {scores[1]:.3f} differ by no more than "
             f"the spread over seeds, {SCORE_NOISE:g}."

@@ -14,6 +14,7 @@ from cvfp_opt.report.tables import number, share
 from cvfp_opt.store.confirming import DEFAULT, UNTRAINED, Arm, on_windows
 from cvfp_opt.store.records import TrialRecord
 from cvfp_opt.store.retries import uuid_of
+from cvfp_opt.store.shapes import is_finite
 
 
 class Verdict(StrEnum):
@@ -219,9 +220,9 @@ def _paired(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Interval 
 
 def _scores(trials: Sequence[TrialRecord], key: str) -> dict[int, float]:
     found = {
-        int(trial.arm["seed"]): trial.value
+        int(trial.arm["seed"]): float(trial.value or 0.0)
         for trial in trials
-        if trial.arm.get("arm") == key and trial.state == "complete" and trial.value is not None
+        if trial.arm.get("arm") == key and trial.state == "complete" and is_finite(trial.value)
     }
     return dict(sorted(found.items()))
 

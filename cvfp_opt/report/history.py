@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from cvfp_opt.report.summary import Summary
+from cvfp_opt.store.records import best_of
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 # For a terminal or file that can't hold BLOCKS.
@@ -18,31 +19,38 @@ def best_so_far(summary: Summary) -> list[float]:
     """
     if summary.is_pareto and summary.record is None:
         return []
-    better = max if summary.is_pareto or summary.directions[0] == "maximize" else min
     found: list[float] = []
     for trial in summary.trials:
         value = trial.value if trial.state == "complete" else None
-        if value is not None and math.isfinite(value):
-            found.append(better(found[-1], value) if found else value)
-        elif trial.finished and found:
-            found.append(found[-1])
+        best = best_of([*found[-1:], value], maximized=summary.is_maximized)
+        if trial.finished and best is not None:
+            found.append(best)
     return found
 
 
 def sparkline(values: Sequence[float], width: int = WIDTH, blocks: str = BLOCKS) -> str:
     """Values as blocks from the lowest to the highest; at most ``width`` of them.
 
-    Of more values than fit, each block stands for the last one of its share.
+    Of more values than fit, each block stands for the last one of its share. What is infinite is
+    as high, or low, as the rest goes.
     """
     if len(values) > width:
         values = [values[(i + 1) * len(values) // width - 1] for i in range(width)]
     if not values:
         return ""
-    low, high = min(values), max(values)
-    if low == high:
+    finite = [value for value in values if math.isfinite(value)]
+    low, high = (min(finite), max(finite)) if finite else (0.0, 0.0)
+    if min(values) == max(values):
         return blocks[len(blocks) // 2] * len(values)
     top = len(blocks) - 1
-    return "".join(blocks[round(top * (value - low) / (high - low))] for value in values)
+
+    def place(value: float) -> int:
+        if value >= high:
+            return top
+        # each divided first: their difference may be too large for a number
+        return 0 if value <= low else round(top * (value / 2 - low / 2) / (high / 2 - low / 2))
+
+    return "".join(blocks[place(value)] for value in values)
 
 
 def history_line(summary: Summary, *, width: int = WIDTH, blocks: str = BLOCKS) -> str:

@@ -10,6 +10,7 @@ from cvfp_opt.report.confirmation import confirmation_of, seeds_words
 from cvfp_opt.report.summary import Summary, untrained_score
 from cvfp_opt.report.tables import number
 from cvfp_opt.store.records import TrialRecord, definition_of
+from cvfp_opt.store.shapes import is_finite
 
 # The spread of the score over seeds is of this order: see docs/experiments.md.
 SCORE_NOISE = 0.01
@@ -57,7 +58,7 @@ def judge_trial(best: TrialRecord, definition: dict[str, Any], *, subject: str) 
 def findings(best: TrialRecord, definition: dict[str, Any], *, subject: str) -> list[Finding]:
     """What the judgement is made of, in its order."""
     if not best.audit:
-        scores = f" scores {best.value:.3f}, but" if definition else ""
+        scores = f" scores {number(best.value)}, but" if definition else ""
         text = f"{subject}{scores} carries no audit"
         return [Finding(text=text, good=None)]
     return [
@@ -188,7 +189,7 @@ def _threshold(best: TrialRecord, definition: dict[str, Any]) -> list[Finding]:
         return []
     name = "phase1_convergence_threshold"
     own = best.params.get(name, definition.get("space", {}).get(name))
-    if own is None or not best.metrics:
+    if not is_finite(own) or not best.metrics:
         return []
     rate, fixed = best.metrics["convergence_rate"], best.audit["absolute_convergence"]
     drop = objective.get("convergence_weight", 0.5) * (rate - fixed)
@@ -215,7 +216,7 @@ def _degenerate(audit: dict[str, Any]) -> list[Finding]:
 def _bounds(best: TrialRecord, space: dict[str, Any]) -> list[Finding]:
     found = []
     for name, value in best.params.items():
-        if not isinstance(space.get(name), dict):
+        if not isinstance(space.get(name), dict) or not is_finite(value):
             continue
         side = _near(value, space[name])
         if side:
@@ -227,7 +228,9 @@ def _bounds(best: TrialRecord, space: dict[str, Any]) -> list[Finding]:
 def _near(value: float, bounds: dict[str, Any]) -> str:
     """The bound ("lower", "upper") within 3 % of the range, on the range's own scale."""
     low, high = bounds["low"], bounds["high"]
-    if bounds["log"]:
+    if bounds.get("log"):
+        if value <= 0.0:  # another program's
+            return "lower"
         low, high, value = math.log(low), math.log(high), math.log(value)
     place = (value - low) / (high - low)
     if place <= NEAR_BOUND:

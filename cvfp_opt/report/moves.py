@@ -1,10 +1,10 @@
 """What moved from where to where, in lines for a terminal and as JSON."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from cvfp_opt.elsewhere import positional, quoted
+from cvfp_opt.elsewhere import positional, printable, quoted
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.moving.merge import Merged
 from cvfp_opt.store.moving.moves import Exported, Loaded
@@ -17,6 +17,7 @@ def exported_lines(exported: Exported, file: str) -> list[str]:
     return [
         *_given_back(exported.given_back),
         *_missing(manifest.missing),
+        *_left_out(exported.left_out),
         f"study {manifest.study['name']!r} is in {file}: {_counted(trials, 'trial')}"
         f"{_confirmed(manifest.counts.get('confirmation'))}, "
         f"{_counted(artifacts, 'artifact')}, {exported.size:,} bytes",
@@ -30,6 +31,7 @@ def exported_json(exported: Exported, file: str) -> dict[str, Any]:
         "file": file,
         "size": exported.size,
         "given_back": list(exported.given_back),
+        "left_out": list(exported.left_out),
         "manifest": exported.manifest.to_json(),
     }
 
@@ -139,6 +141,16 @@ def _missing(ids: Collection[str]) -> list[str]:
         return []
     first = ", ".join(list(ids)[:3]) + (", ..." if len(ids) > 3 else "")
     return [f"{_counted(len(ids), 'artifact')} not to be had, left out: {first}"]
+
+
+def _left_out(attributes: Sequence[str]) -> list[str]:
+    if not attributes:
+        return []
+    first = printable("; ".join(attributes[:3])) + ("; ..." if len(attributes) > 3 else "")
+    return [
+        f"{_counted(len(attributes), 'attribute')} left out, as this program does not write them "
+        f"and would not read them: {first}"
+    ]
 
 
 def _counted(count: int, noun: str) -> str:

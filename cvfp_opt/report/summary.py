@@ -17,6 +17,7 @@ from cvfp_opt.store.records import (
     TrialRecord,
     Unread,
     count_artifacts,
+    rank,
     trial_records,
 )
 
@@ -116,9 +117,16 @@ class Summary:
         """Complete trials, best score first; with several objectives, those on the front."""
         complete = [t for t in self.trials if t.state == "complete"]
         if self.is_pareto:
-            complete = pareto_front(complete, self.directions)
-        sign = -1.0 if self.is_pareto or self.directions[0] == "maximize" else 1.0
-        return sorted(complete, key=lambda t: (sign * (t.value or 0.0), t.number))
+            front = pareto_front(complete, self.directions)
+            return sorted(front, key=lambda t: (rank(t.value) or 0.0, t.number))
+        ranked = [(rank(t.value, maximized=self.is_maximized), t) for t in complete]
+        known = [(place, t) for place, t in ranked if place is not None]
+        return [t for _, t in sorted(known, key=lambda one: (one[0], one[1].number))]
+
+    @property
+    def is_maximized(self) -> bool:
+        """Whether larger is better; of several objectives the combined score is meant."""
+        return self.is_pareto or self.directions[0] == "maximize"
 
     @property
     def best(self) -> TrialRecord | None:
@@ -148,8 +156,16 @@ class Summary:
 
 
 def pareto_front(trials: list[TrialRecord], directions: Sequence[str]) -> list[TrialRecord]:
-    """Those that no other trial beats in one objective without losing in another."""
+    """Those that no other trial beats in one objective without losing in another.
+
+    What has not a number for each of them is beaten by all.
+    """
     signs = [1.0 if direction == "maximize" else -1.0 for direction in directions]
+    trials = [
+        trial
+        for trial in trials
+        if len(trial.values) == len(signs) and None not in map(rank, trial.values)
+    ]
     gains = [tuple(s * v for s, v in zip(signs, trial.values, strict=True)) for trial in trials]
 
     def beaten(ours: tuple[float, ...]) -> bool:

@@ -1,11 +1,12 @@
 """The user's own losses and schedules that a definition names: which, and whether to run them."""
 
 from cvfp_opt.elsewhere import quoted
-from cvfp_opt.errors import StudyError
+from cvfp_opt.errors import PointError, StudyError
 from cvfp_opt.model.diversity import diversity_loss
 from cvfp_opt.model.foreign import is_foreign, source_digest
 from cvfp_opt.model.schedules import weight_schedule
 from cvfp_opt.search.definition import StudyDefinition
+from cvfp_opt.store.records import TrialRecord
 
 _LOADERS = {"diversity.loss": diversity_loss, "schedule.kind": weight_schedule}
 
@@ -51,6 +52,30 @@ def check_allowed(study: str, definition: StudyDefinition, *, allowed: bool) -> 
             f"study {study!r} names code of its own: {', '.join(names)}. To run it is to trust "
             "whoever made the study; look at it, then add --allow-code"
         )
+
+
+def definition_at(
+    study: str, definition: StudyDefinition, trial: TrialRecord, *, allowed: bool
+) -> StudyDefinition:
+    """What a trial that is trained again is trained by: the definition at its parameters.
+
+    Args:
+        study: its name.
+        definition: of the study, with the trial's drift, if any.
+        trial: its record.
+        allowed: see ``check_allowed``.
+
+    Raises:
+        StudyError: its parameters are not of the study's space; or code that was not allowed.
+    """
+    check_allowed(study, definition, allowed=allowed)
+    try:
+        return definition.at(trial.params)
+    except PointError as error:
+        raise StudyError(
+            f"study {study!r}, trial {trial.number}: {error}; another program wrote it, and it is "
+            "not trained again"
+        ) from None
 
 
 def compare_code(study: str, recorded: dict[str, str], found: dict[str, str]) -> None:

@@ -25,7 +25,7 @@ from cvfp_opt.store.confirming import (
     enter_confirmation,
 )
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.records import StudyRecord
+from cvfp_opt.store.records import StudyRecord, TrialRecord, drifted
 from cvfp_opt.store.retries import uuid_of
 from cvfp_opt.training.config import OWN_THRESHOLD
 
@@ -109,17 +109,26 @@ def choose_arms(
                 reported=trial.value,
             )
         )
-    params = default_point(definition)
-    if definition.objective.threshold == OWN_THRESHOLD and _THRESHOLD in params:
-        params[_THRESHOLD] = best.params.get(_THRESHOLD, params[_THRESHOLD])
-    arms.append(Arm(key=DEFAULT, params=params))
-    arms.append(_untrained(definition, params))
+    params, moved = default_point(definition), dict[str, Any]()
+    own = definition.objective.threshold == OWN_THRESHOLD
+    if own and _THRESHOLD in params and _THRESHOLD in best.params:
+        params[_THRESHOLD], moved = best.params[_THRESHOLD], _searched_threshold(best)
+    arms.append(Arm(key=DEFAULT, params=params, changes=moved))
+    arms.append(_untrained(definition, params, moved))
     return arms, notes
 
 
-def _untrained(definition: StudyDefinition, params: Mapping[str, Any]) -> Arm:
-    """The default point without an epoch of training."""
-    changes: dict[str, Any] = {"training.num_epochs": 0}
+def _searched_threshold(best: TrialRecord) -> dict[str, Any]:
+    """Where a trial's threshold was searched, if another range than the study's was allowed."""
+    key = f"space.{_THRESHOLD}"
+    return {name: value for name, value in drifted(best.environment).items() if name == key}
+
+
+def _untrained(
+    definition: StudyDefinition, params: Mapping[str, Any], other: Mapping[str, Any]
+) -> Arm:
+    """The default point, with these other changes, without an epoch of training."""
+    changes: dict[str, Any] = {**other, "training.num_epochs": 0}
     if "training.num_epochs" in params:
         changes["space.training.num_epochs"] = None
     if definition.training.trainer == "online":  # which trains while it reads

@@ -7,13 +7,16 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Self, get_args, get_origin, get_type_hints
 
-from cvfp_opt.errors import DefinitionError, nearest
+from cvfp_opt.elsewhere import first_few
+from cvfp_opt.errors import DefinitionError, PointError, nearest
 from cvfp_opt.model.diversity import NEED_BATCH, DiversityConfig
 from cvfp_opt.model.network import ModelConfig
 from cvfp_opt.model.schedules import ScheduleConfig
 from cvfp_opt.search.pruner import PRUNERS
 from cvfp_opt.search.sampler import SAMPLERS
 from cvfp_opt.search.space import LIMITS, SearchSpace
+from cvfp_opt.search.values import brief, check_value, hint
+from cvfp_opt.store.points import strangers
 from cvfp_opt.store.records import with_parameters
 from cvfp_opt.training.config import (
     OWN_THRESHOLD,
@@ -160,12 +163,24 @@ class StudyDefinition:
                 ) from None
 
     def at(self, params: Mapping[str, Any]) -> Self:
-        """This definition with a trial's parameters as values; nothing else is searched.
+        """This definition with a trial's parameters as values; what they leave out is searched.
+
+        Whatever trains a trial comes by here, so what may run was looked at with the definition:
+        its parameters name no code that the definition does not name itself.
 
         Raises:
-            DefinitionError: a parameter is missing, or does not fit.
+            PointError: a parameter, or its value, that the space does not have.
+            DefinitionError: it does not fit the rest of the definition.
         """
+        self.check_point(params)
         return type(self).from_dict(with_parameters(self.to_dict(), params))
+
+    def check_point(self, params: Mapping[str, Any]) -> None:
+        """Refuse parameters that the space does not have. Raises PointError."""
+        space = self.space.to_dict()
+        found = [f"{name}: {why}" for name, why in strangers(space, params)]
+        if found:
+            raise PointError(f"no point of the study's space: {first_few(found)}")
 
     def hyperparameters(self) -> Hyperparameters:
         """The hyperparameters of a definition that searches nothing.
@@ -209,7 +224,11 @@ class StudyDefinition:
             if name not in hints:
                 raise DefinitionError(f"unknown section [{name}]; {nearest(name, hints)}")
             if not isinstance(section, dict):
-                raise DefinitionError(f"{name}: a section [{name}] is required, got {section!r}")
+                raise DefinitionError(
+                    f"{name}: a section [{name}] is required, got {brief(section)}"
+                )
+            for key, one in section.items():
+                check_value(f"{name}.{key}", one)
             sections[name] = _read_section(name, hints[name], section)
         definition = cls(**sections)
         searched = definition.space.searched
@@ -293,7 +312,7 @@ def _read_value(key: str, kind: Any, value: Any) -> Any:
     """``value`` if it is of the annotated type (a whole number will do as a float)."""
     if get_origin(kind) is tuple:
         if not isinstance(value, list | tuple):
-            raise DefinitionError(f"{key}: a list is required, got {json.dumps(value)}")
+            raise DefinitionError(f"{key}: a list is required, got {brief(value)}")
         return tuple(_read_value(f"{key}[{i}]", get_args(kind)[0], v) for i, v in enumerate(value))
     kinds = get_args(kind) if get_origin(kind) is not None else getattr(kind, "__args__", (kind,))
     for one in kinds or (kind,):
@@ -302,4 +321,5 @@ def _read_value(key: str, kind: Any, value: Any) -> Any:
         if one is float and type(value) is int:
             return float(value)
     wanted = " or ".join(_NAMES[one] for one in kinds or (kind,))
-    raise DefinitionError(f"{key}: {wanted} is required, got {json.dumps(value, default=str)}")
+    typed = hint(value, kinds or (kind,))
+    raise DefinitionError(f"{key}: {wanted} is required, got {brief(value)}{typed}")

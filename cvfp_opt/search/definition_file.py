@@ -3,17 +3,20 @@
 Precedence: ``--set`` and the options that stand for one, then the TOML file, then the defaults.
 """
 
-import json
-import tomllib
+import os
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from cvfp_opt.errors import DefinitionError, nearest
+from cvfp_opt.files import read_file, what_it_is
 from cvfp_opt.search.definition import StudyDefinition
+from cvfp_opt.search.values import read_toml, read_value, written
 
 Sections = dict[str, Any]
+# Bytes of a definition; the longest that comes with the package has 9 thousand.
+_MAX_SIZE = 1 << 20
 
 
 def builtin_definitions() -> dict[str, str]:
@@ -31,27 +34,27 @@ def read_sections(name_or_path: str) -> Sections:
     """
     texts = builtin_definitions()
     text = texts[name_or_path] if name_or_path in texts else _read_file(name_or_path, texts)
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise DefinitionError(f"{name_or_path}: not valid TOML: {error}") from None
+    return read_toml(text, name_or_path)
 
 
 def _read_file(name_or_path: str, builtins: Iterable[str]) -> str:
     path = Path(name_or_path)
-    if not path.is_file():
+    try:
+        found = what_it_is(path)
+    except OSError as error:
+        raise DefinitionError(f"{path}: cannot be read: {error.strerror}") from None
+    if found is None:
         raise DefinitionError(
             f"definition {name_or_path!r}: neither a built-in name nor a file; "
             f"{nearest(name_or_path, builtins)}, or give the path of a .toml file"
         )
     try:
-        return path.read_text(encoding="utf-8")
+        text = read_file(path, error=DefinitionError, limit=_MAX_SIZE).decode()
+        return text.replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise DefinitionError(
             f"{path}: UTF-8 text is required, the byte at offset {error.start} is not"
         ) from None
-    except OSError as error:
-        raise DefinitionError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def parse_setting(setting: str) -> tuple[str, str, Any]:
@@ -67,11 +70,7 @@ def parse_setting(setting: str) -> tuple[str, str, Any]:
             f"--set {setting}: section.key=value is required, "
             "for instance --set training.num_epochs=1"
         )
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
-    return section, key, value
+    return section, key, read_value(f"--set {name.strip()}", text)
 
 
 def resolve_definition(
@@ -98,6 +97,15 @@ def resolve_definition(
 
 
 def data_settings(path: str) -> list[str]:
-    """The settings that ``--data PATH`` stands for."""
-    absolute = str(Path(path).expanduser().absolute())
-    return ["data.source=text", f"data.path={json.dumps(absolute)}"]
+    """The settings that ``--data PATH`` stands for.
+
+    Raises:
+        DefinitionError: it is empty, as from a variable that is not set.
+    """
+    if not path.strip():
+        raise DefinitionError(
+            f'--data "{path}": a path is required, got an empty one (a variable that is not '
+            "set?); type --data text.txt, or --data . for the current folder"
+        )
+    absolute = str(Path(os.path.expanduser(path)).absolute())
+    return ["data.source=text", f"data.path={written(absolute)}"]

@@ -1,6 +1,5 @@
 """Trials asked for by hand: at a point, at another study's best points, at a trial's once more."""
 
-import tomllib
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,9 @@ from cvfp_opt.errors import DefinitionError, StudyError
 from cvfp_opt.report.summary import Summary
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.fitting import fit, fixed_value
+from cvfp_opt.search.values import read_value
 from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.points import strangers
 from cvfp_opt.store.records import StudyRecord, TrialRecord, completed, definition_of
 from cvfp_opt.store.retries import MAX_RETRIES, retry_chain, uuid_of
 from cvfp_opt.store.studies import refuse_foreign
@@ -96,6 +97,12 @@ def enqueue_retry(store: Store, study: optuna.Study, number: int) -> Enqueued:
             f"trial {number} of study {study.study_name!r} has no parameters to repeat: it ended "
             "before it had any"
         )
+    space = definition_of(record, trial)["space"]
+    if found := [f"{name}: {why}" for name, why in strangers(space, point)]:
+        raise StudyError(
+            f"trial {number} of study {study.study_name!r} cannot be repeated, it is no point of "
+            f"the study's space: {'; '.join(found)}"
+        )
     chain = retry_chain(summary.trials, record.identity, number)
     if len(chain) > MAX_RETRIES:
         raise StudyError(
@@ -140,7 +147,4 @@ def _setting(setting: str) -> tuple[str, Any]:
         raise DefinitionError(
             f"--set {setting}: NAME=VALUE is required, for instance --set dist_reg_weight=0.85"
         )
-    try:
-        return name, tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return name, text.strip()
+    return name, read_value(f"--set {name}", text)

@@ -4,6 +4,7 @@ import os
 import platform
 import socket
 import subprocess
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -51,8 +52,9 @@ def describe_checkout(package: Path) -> dict[str, Any]:
     Empty where it lies in none, or git can't tell. A virtual environment within the checkout of
     another project is none: the package has to be tracked.
     """
-    if not any((folder / ".git").exists() for folder in package.parents):
-        return {}
+    with suppress(OSError):  # a folder above that may not be looked into
+        if not any((folder / ".git").exists() for folder in package.parents):
+            return {}
     tracked = _git(package, "ls-files", "--error-unmatch", "--", "__init__.py")
     commit = _git(package, "rev-parse", "HEAD")
     changes = _git(package, "status", "--porcelain", "--", ".")

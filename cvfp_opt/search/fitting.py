@@ -13,6 +13,7 @@ from typing import Any
 from cvfp_opt.errors import nearest
 from cvfp_opt.search.definition import StudyDefinition, shown
 from cvfp_opt.search.space import Choices, FloatRange, IntRange, Range
+from cvfp_opt.search.values import hint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +101,9 @@ def _fit_searched(
     number = _number(value, dimension)
     if number is None:
         wanted = "a whole number" if isinstance(dimension, IntRange) else "a number"
-        fitted.problems.append(f"{name}: {wanted} is required, got {shown(value)}")
+        kind = int if isinstance(dimension, IntRange) else float
+        typed = hint(value, (kind,))
+        fitted.problems.append(f"{name}: {wanted} is required, got {shown(value)}{typed}")
         return
     inside = min(max(number, dimension.low), dimension.high)
     if inside != number:

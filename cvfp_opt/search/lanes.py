@@ -5,9 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from cvfp_opt.errors import DefinitionError, DeviceError
+from cvfp_opt.search.beginning import Beginning
 from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.search.runner import Beginning, Search
+from cvfp_opt.search.runner import Search
 from cvfp_opt.search.stopping import SearchStopped, Stop
+from cvfp_opt.store.database.whereabouts import FileGone
 from cvfp_opt.training.device import load_linear_algebra
 from cvfp_opt.training.lanes import Lanes
 
@@ -44,7 +46,8 @@ class _OneForAll:
 
     def check(self) -> None:
         self._stop.check()
-        if self.error is not None:
+        # of a file that is gone all lanes learn by themselves, and keep what they have
+        if self.error is not None and not isinstance(self.error, FileGone):
             raise SearchStopped(signal.SIGTERM)
 
 
@@ -78,6 +81,8 @@ def search_in_lanes(
         except BaseException as error:  # SearchStopped is one
             if stop.error is None:
                 stop.error = error
+            elif isinstance(error, FileGone):
+                search.observer.notice(str(error))
 
     # signals come to the main thread, which does nothing but wait
     with ThreadPoolExecutor(num_lanes, thread_name_prefix="lane") as pool:

@@ -9,6 +9,7 @@ from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.report.dashboard.curves import files_of
 from cvfp_opt.store.artifacts.left import Networks, leave_curves
 from cvfp_opt.store.artifacts.stores import ArtifactStore
+from cvfp_opt.store.database.whereabouts import FileGone
 from cvfp_opt.store.records import TrialRecord
 
 # Curves may take a hundredth of a worker's time: the next ones are written so many times later as
@@ -83,6 +84,8 @@ class Leaving:
     def _tried(self, leave: Callable[[], dict[str, str]]) -> dict[str, str]:
         try:
             return leave()
+        except FileGone:  # the trial says so itself
+            return {}
         except Exception as error:  # whatever it is, the trial's result is worth more
             if not self._told:
                 self.notify(f"a trial's curves or network can't be kept: {error}")

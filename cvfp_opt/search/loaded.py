@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 
+from cvfp_opt.elsewhere import excerpt, release_of
 from cvfp_opt.errors import CheckpointError, DataError
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import ContextOverflow, sequential_pass, zero_context
@@ -41,9 +42,21 @@ class LoadedNetwork:
     card: str
 
     def tokens(self, text: str) -> list[str]:
-        """The T tokens of a text, as the tokenizer spells them."""
-        spelled: list[str] = self.tokenizer.encode(text, add_special_tokens=False).tokens
+        """The T tokens of a text, as the tokenizer spells them.
+
+        Raises:
+            CheckpointError: the tokenizer cannot read it.
+        """
+        spelled: list[str] = self._encoded(text).tokens
         return spelled
+
+    def _encoded(self, text: str) -> Encoding:
+        try:
+            return self.tokenizer.encode(text, add_special_tokens=False)
+        except Exception as error:  # of Rust: no narrower class
+            raise CheckpointError(
+                f"this network's tokenizer can't read the text: {excerpt(error)}"
+            ) from None
 
     def contexts(self, text: str, *, passes: int = 2) -> Tensor:
         """Read a text again and again; the contexts (T, D) of the last pass, float32.
@@ -59,13 +72,19 @@ class LoadedNetwork:
 
         Raises:
             DataError: no token, or no pass.
-            CheckpointError: contexts explode.
+            CheckpointError: contexts explode; or its tokenizer cannot read the text, or gives a
+                token without embedding.
         """
         if passes < 1:
             raise DataError(f"passes: at least 1 is required, got {passes}")
-        ids = self.tokenizer.encode(text, add_special_tokens=False).ids
+        ids = self._encoded(text).ids
         if not ids:
             raise DataError("text: at least one token is required, there is none in it")
+        if max(ids) >= len(self.table):
+            raise CheckpointError(
+                f"this network's tokenizer gives the token {max(ids)}, of which it has no "
+                f"embedding: it has {len(self.table)}"
+            )
         embeddings = self.table[torch.tensor(ids)]  # (T, E)
         start = zero_context(self.network)
         try:
@@ -101,9 +120,11 @@ def _tokenizer(path: Path, checkpoint: Checkpoint) -> Tokenizer:
     known: dict[str, Any] = checkpoint.account.tokenizer
     if not checkpoint.tokenizer:
         if known.get("sha256") != shipped_digest():
+            release = release_of(known.get("version"))
+            version = f"cvfp-opt {release}" if release else "another cvfp-opt"
             raise CheckpointError(
-                f"{path}: the tokenizer that cvfp-opt {known.get('version')} ships is required, "
-                f"this version's is another; type `pip install cvfp-opt=={known.get('version')}`"
+                f"{path}: the tokenizer that {version} ships is required, this version's is "
+                "another" + (f"; type `pip install cvfp-opt=={release}`" if release else "")
             )
         return load_tokenizer()
     if hashlib.sha256(checkpoint.tokenizer.encode()).hexdigest() != known.get("sha256"):
@@ -111,7 +132,8 @@ def _tokenizer(path: Path, checkpoint: Checkpoint) -> Tokenizer:
     try:
         return Tokenizer.from_str(checkpoint.tokenizer)
     except Exception as error:  # of Rust: no narrower class
-        raise CheckpointError(f"{path}: not a tokenizer.json: {error}") from None
+        reason = excerpt(error)
+        raise CheckpointError(f"{path}: not a tokenizer.json: {reason}") from None
 
 
 def _table(

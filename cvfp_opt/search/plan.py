@@ -1,6 +1,5 @@
 """What `run` was asked for, made definite and checked before anything is written."""
 
-import json
 import time
 import uuid
 from collections.abc import Sequence
@@ -30,6 +29,7 @@ from cvfp_opt.search.drift import (
 )
 from cvfp_opt.search.pruner import PRUNERS
 from cvfp_opt.search.sampler import SAMPLERS, PerTrialSampler
+from cvfp_opt.search.values import written
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.retry import AT_ONCE, LOOKING, Patience
@@ -39,7 +39,13 @@ from cvfp_opt.store.drift import record_drift
 from cvfp_opt.store.environments import Difference, compare
 from cvfp_opt.store.records import StudyRecord, completed, missing_keys
 from cvfp_opt.store.shapes import is_ours
-from cvfp_opt.store.studies import create_study, has_study, load_study, refuse_foreign
+from cvfp_opt.store.studies import (
+    check_new_name,
+    create_study,
+    has_study,
+    load_study,
+    refuse_foreign,
+)
 from cvfp_opt.training.data import Tokens
 
 DEFAULT_DEFINITION = "recommended"
@@ -83,7 +89,7 @@ class Request:
         """
         former = missing_keys(record.definition) if record is not None else {}
         settings = [
-            f"{section}.{key}={json.dumps(value)}"
+            f"{section}.{key}={written(value)}"
             for section, keys in former.items()
             for key, value in keys.items()
         ]
@@ -220,9 +226,11 @@ def make_plan(location: Location, request: Request, patiently: Patience = LOOKIN
     except DataError as error:
         if record is None or request.data is not None:
             raise
+        options = ["--set data.path=PATH" if definition.data.hub_copy else "--data PATH"]
+        options += ["--set embedding.path=PATH"] if definition.embedding.path else []
         raise DataError(
             f"{error} (the text of study {request.name!r}; if it lies elsewhere now, "
-            "add --data PATH)"
+            f"add {' or '.join(options)})"
         ) from None
     if record is not None and not request.allow_drift:
         found = compare(facts_of_record(record), facts(definition, tokens, code, {}))
@@ -238,6 +246,7 @@ def _record_at(location: Location, name: str) -> StudyRecord | None:
     """The record of a study in a database that can be written to, if both are there."""
     kind_of(location).check_writable(location)
     if not kind_of(location).has_database(location):
+        check_new_name(name)
         return None
     with open_for_reading(location, AT_ONCE) as store:
         return _record(store, name)
@@ -247,9 +256,11 @@ def _record(store: Store, name: str) -> StudyRecord | None:
     """The record of a study; None if there is no such study (or one cut off at birth).
 
     Raises:
-        StudyError: another program's, a newer version's, or a mirror.
+        StudyError: another program's, a newer version's, or a mirror; or no study can have the
+            name.
     """
     if not has_study(store, name):
+        check_new_name(name)
         return None
     study = load_study(store, name)
     refuse_foreign(study, store)

@@ -6,7 +6,7 @@ from typing import Any
 from cvfp_opt.elsewhere import printable
 from cvfp_opt.errors import DataError, StudyError
 from cvfp_opt.report.summary import Summary
-from cvfp_opt.search.code import check_allowed, load_code
+from cvfp_opt.search.code import definition_at, load_code
 from cvfp_opt.search.definition_file import data_settings, resolve_definition
 from cvfp_opt.search.drift import facts
 from cvfp_opt.search.environment import describe_environment
@@ -19,7 +19,6 @@ from cvfp_opt.store.records import (
     TrialRecord,
     Unread,
     definition_of,
-    with_parameters,
 )
 from cvfp_opt.training.device import resolve_device, set_threads
 from cvfp_opt.training.events import Observer, ignore
@@ -90,10 +89,10 @@ def prepare_repetition(
         why = summary.note or Unread.FOREIGN.sentence
         raise StudyError(f"study {summary.name!r}: its trials can't be trained again: {why}")
     ran_on = trial.environment
-    sections = with_parameters(definition_of(record, trial), trial.params)
+    sections = definition_of(record, trial)
     settings = data_settings(conditions.data) if conditions.data is not None else []
-    definition = resolve_definition(sections, settings, where=f"study {printable(summary.name)}")
-    check_allowed(summary.name, definition, allowed=conditions.allow_code)
+    resolved = resolve_definition(sections, settings, where=f"study {printable(summary.name)}")
+    definition = definition_at(summary.name, resolved, trial, allowed=conditions.allow_code)
     device = resolve_device(conditions.device or str(ran_on.get("device", "auto")).split(":")[0])
     recorded = ran_on.get("threads")
     threads = set_threads(conditions.threads or (recorded if isinstance(recorded, int) else None))

@@ -9,7 +9,7 @@ import torch
 
 from cvfp_opt.errors import StudyError
 from cvfp_opt.report.summary import Summary
-from cvfp_opt.search.code import check_allowed, load_code
+from cvfp_opt.search.code import definition_at, load_code
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.definition_file import data_settings, parse_setting
 from cvfp_opt.search.objective import Objective
@@ -288,8 +288,8 @@ def find_repeatable(
         reason = f" ({trial.status}: {trial.reason})" if trial.status else ""
         raise StudyError(f"{where} has reported no iteration{reason}: nothing to compare with")
     sections = definition_of(summary.record, trial)
-    definition = StudyDefinition.from_dict(_located(sections, data) if data else sections)
-    check_allowed(summary.name, definition, allowed=allow_code)
+    definition = StudyDefinition.from_dict(sections if data is None else _located(sections, data))
+    definition_at(summary.name, definition, trial, allowed=allow_code)  # before text is read
     tokens = definition.load_tokens()
     drift = trial.environment.get("drift", {})
     wanted = drift.get("data_digest", summary.record.data_digest)

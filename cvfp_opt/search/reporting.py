@@ -16,6 +16,7 @@ from cvfp_opt.search.stopping import Stop
 from cvfp_opt.search.trial_keeper import TrialKeeper
 from cvfp_opt.store.artifacts.stores import ArtifactStore
 from cvfp_opt.store.database.retry import DATABASE_ERRORS, passes
+from cvfp_opt.store.database.whereabouts import FileGone
 from cvfp_opt.store.holding import Hold
 from cvfp_opt.store.records import write_attributes
 from cvfp_opt.training.events import Event, IterationFinished
@@ -127,11 +128,15 @@ class Reporter:
         try:
             yield
         except DATABASE_ERRORS as error:
-            if not passes(error):
+            gone = isinstance(error, FileGone)
+            if not gone and not passes(error):
                 raise
             if not self._away:
+                number = self._trial.number
                 self._observer.notice(
-                    f"the database does not answer; trial {self._trial.number} is trained on, and "
+                    f"{error}; trial {number} is trained on first, and its result kept"
+                    if gone
+                    else f"the database does not answer; trial {number} is trained on, and "
                     "what it reports is written when the database is back"
                 )
             self._away = True

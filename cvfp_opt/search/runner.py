@@ -1,6 +1,5 @@
 """The loop of a search: claim a trial, run it, tell how it went."""
 
-import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,9 +10,10 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from cvfp_opt.errors import CvfpOptError, SearchError, StorageError
+from cvfp_opt.errors import CvfpOptError, DefinitionError, PointError, StorageError
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.report.dashboard.page import keep_current
+from cvfp_opt.search.beginning import Beginning
 from cvfp_opt.search.claimed import open_trial
 from cvfp_opt.search.drift import changed
 from cvfp_opt.search.leaving import Leaving
@@ -23,9 +23,10 @@ from cvfp_opt.search.reporting import Checkpointing, Reporter
 from cvfp_opt.search.stopping import SearchStopped, Stop, pause
 from cvfp_opt.search.trial_keeper import TrialKeeper
 from cvfp_opt.store.artifacts.left import Networks
-from cvfp_opt.store.claims import Claims, Nothing
-from cvfp_opt.store.database.retry import DATABASE_ERRORS, Patience, passes
+from cvfp_opt.store.claims import REFUSED, Claims, Nothing
+from cvfp_opt.store.database.retry import DATABASE_ERRORS, Patience, in_words, passes
 from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.database.whereabouts import FileGone
 from cvfp_opt.store.holding import Hold, Renewer
 from cvfp_opt.store.leases import LeaseLost
 from cvfp_opt.store.mirrors import Mirrors
@@ -34,7 +35,6 @@ from cvfp_opt.store.standing import Follower
 from cvfp_opt.store.unsent import keep_unsent, send_unsent
 from cvfp_opt.training.result import Status, TrainingResult
 
-MAX_FIRST_FAILURES = 5
 # Mirrors are for people who look; trials may be quicker than that.
 MIRROR_SECONDS = 5.0
 # While others run the last trials: asked again after so many seconds, and said after so many.
@@ -46,28 +46,6 @@ _STATES = {
     Status.PRUNED: TrialState.PRUNED,
     Status.DIVERGED: TrialState.FAIL,
 }
-
-
-class Beginning:
-    """The first trials of a search: if all of them raise, so will the rest."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._failures: int | None = 0  # None once a trial did not raise
-
-    def note(self, record: TrialRecord) -> None:
-        """A trial ended. Raises SearchError if it was one too many."""
-        with self._lock:
-            if self._failures is not None:
-                self._failures = self._failures + 1 if record.status == "error" else None
-            failures = self._failures
-        if failures == MAX_FIRST_FAILURES:
-            # a confirmation asks for what failed by itself
-            more = "" if record.arm else f" with --n-trials +{failures}"
-            raise SearchError(
-                f"the first {failures} trials all failed, the last one with: {record.reason}; "
-                f"mend the cause, then type the same command again{more}"
-            )
 
 
 @dataclass
@@ -134,8 +112,9 @@ class Search:
             StorageError: the database stayed away; the text says what was kept, and where.
         """
         beginning = beginning or Beginning()
-        for line in self._patiently(lambda: list(send_unsent(self.claims))):
-            self.observer.notice(line)
+        if beginning.is_first():
+            for line in self._patiently(lambda: list(send_unsent(self.claims))):
+                self.observer.notice(line)
         self._patiently(self._mirrors.sync)  # what a killed worker left undone
         waited = 0.0
         while deadline is None or time.monotonic() < deadline:
@@ -223,6 +202,10 @@ class Search:
             raise
         except LeaseLost:
             raise
+        except PointError as error:  # another program wrote it: the next trial may be right
+            told = self._told(hold)
+            write_attributes(trial, status=REFUSED, reason=str(error), environment=told)
+            self._finish(trial, hold, keeper, TrialState.FAIL, None)
         except (CvfpOptError, *DATABASE_ERRORS):  # nothing wrong with the trial
             self._give_back(hold)
             raise
@@ -240,7 +223,22 @@ class Search:
                 self._leaving.thin(self._networks)
 
     def _suggest(self, trial: optuna.Trial, hold: Hold) -> dict[str, Any]:
-        params = self.objective.definition.space.suggest(trial)
+        """Parameters of a trial.
+
+        Raises:
+            PointError: whoever made it gave it others than the study's space has.
+        """
+        definition = self.objective.definition
+        definition.check_point(hold.held.fixed)
+        try:
+            params = definition.space.suggest(trial)
+            definition.at(params)
+        except PointError:
+            raise
+        except (DefinitionError, TypeError, ValueError) as error:
+            if hold.held.made is not None:  # by this search
+                raise
+            raise PointError(f"no point of the study's space: {error}") from None
         hold.flush()
         return params
 
@@ -261,15 +259,32 @@ class Search:
         try:
             self._patiently(lambda: hold.finish(state, values, keeper.attributes))
         except DATABASE_ERRORS as error:
-            if not passes(error):
-                raise
-            path = keep_unsent(hold, state, values)
-            raise StorageError(
-                f"{self.store.location.where}: the database did not answer for "
-                f"{self.patience:.0f} s. The result of trial {hold.held.number} is in {path}: "
-                "the same command, typed here when the database is back, writes it there first"
-            ) from error
+            raise self._kept(hold, state, values, keeper, error) from error
         keeper.remove()
+
+    def _kept(
+        self,
+        hold: Hold,
+        state: TrialState,
+        values: list[float] | None,
+        keeper: TrialKeeper,
+        error: Exception,
+    ) -> StorageError:
+        """Keep a result that the database can't be told; what is to be said of it."""
+        number, where = hold.held.number, self.store.location.where
+        why = f"{where}: the database did not answer for {self.patience:.0f} s"
+        if not passes(error):
+            why = str(error) if isinstance(error, FileGone) else f"{where}: {in_words(error)}"
+        try:
+            path = keep_unsent(hold, state, values, keeper.attributes)
+        except StorageError as refusal:
+            return StorageError(f"{why}. The result of trial {number} is lost: {refusal}")
+        if isinstance(error, FileGone):
+            return FileGone(f"{why}; the result of trial {number}, in {path}, is written there")
+        return StorageError(
+            f"{why}. The result of trial {number} is in {path}: the same command, typed here when "
+            "the database is back, writes it there first"
+        )
 
     def _leave_curves(self, hold: Hold, frozen: FrozenTrial) -> None:
         """Before the trial ends: afterwards dashboards that have seen it don't look again."""

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cvfp_opt.errors import CheckpointError, StorageError
+from cvfp_opt.elsewhere import excerpt, first_few
+from cvfp_opt.errors import CheckpointError, DefinitionError, StorageError
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.keeping import BITS_DEPEND_ON, arrays_of, snapshot_of
@@ -190,11 +191,14 @@ def load_network(folder: Path) -> tuple[ContextNetwork, StudyDefinition, Checkpo
     """A network back from a checkpoint, of any format.
 
     Raises:
-        CheckpointError: unreadable, or the weights do not fit the definition's sizes.
-        DefinitionError: its definition is none.
+        CheckpointError: unreadable; its definition is none; or the weights do not fit it.
+        DefinitionError: its definition searches something.
     """
     checkpoint = read_checkpoint(folder)
-    definition = StudyDefinition.from_dict(completed(checkpoint.account.definition))
+    try:
+        definition = StudyDefinition.from_dict(completed(checkpoint.account.definition))
+    except DefinitionError as error:
+        raise CheckpointError(f"{folder}: its definition is none: {excerpt(error)}") from None
     model = definition.model
     width = model.context_size + model.embedding_size
     # before any memory is taken for it: the definition is as untrusted as the rest
@@ -210,15 +214,17 @@ def load_network(folder: Path) -> tuple[ContextNetwork, StudyDefinition, Checkpo
         layernorm_mix=definition.hyperparameters().layernorm_mix,
         generator=torch.Generator().manual_seed(0),
     )
-    try:
-        network.load_state_dict(
-            {name: torch.from_numpy(array) for name, array in checkpoint.weights.items()}
-        )
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
+    shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    there = {name: array.shape for name, array in sorted(checkpoint.weights.items())}
+    if other := [name for name, shape in shapes.items() if there.get(name) != shape]:
         raise CheckpointError(
-            f"{folder}: weights of another size or architecture than its definition: {reason}"
-        ) from None
+            f"{folder}: weights of another size or architecture than its definition: "
+            f"{first_few(f'{name} {shapes[name]}' for name in other)} are required, there are "
+            + (first_few(f"{n} {shape}" for n, shape in there.items() if shapes.get(n) != shape))
+        )
+    network.load_state_dict(
+        {name: torch.from_numpy(array) for name, array in checkpoint.weights.items()}
+    )
     return network, definition, checkpoint
 
 

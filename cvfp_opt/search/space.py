@@ -22,6 +22,7 @@ from optuna.distributions import (
 from cvfp_opt.errors import DefinitionError, nearest
 from cvfp_opt.model.diversity import DiversityConfig
 from cvfp_opt.model.schedules import ScheduleConfig
+from cvfp_opt.search.values import hint
 from cvfp_opt.training.config import TrainingConfig
 
 # Where each parameter may lie at all: (least, most, whether least itself is excluded).
@@ -217,11 +218,8 @@ def _read_setting(name: str, kind: type, value: Any) -> Dimension:
     if isinstance(value, str):
         return value
     words = list(value) if isinstance(value, list | tuple) else []
-    if (
-        len(set(words)) < 2
-        or len(set(words)) < len(words)
-        or not all(isinstance(w, str) for w in words)
-    ):
+    are_words = all(isinstance(word, str) for word in words)
+    if not are_words or len(words) < 2 or len(set(words)) < len(words):
         raise DefinitionError(
             f"space.{name}: a list of at least two different words is required, "
             f'for instance ["a", "b"], got {value!r}'
@@ -242,7 +240,7 @@ def _read_number(name: str, kind: type, value: Any) -> Any:
         f"space.{name}: a {wanted} or {{ low = ..., high = ..., log = true|false }} is required"
     )
     if not isinstance(value, dict):
-        raise DefinitionError(f"{shape}, got {value!r}")
+        raise DefinitionError(f"{shape}, got {value!r}{hint(value, (kind,))}")
     for key in value:
         if key not in ("low", "high", "log"):
             raise DefinitionError(

@@ -6,6 +6,12 @@ from typing import Any, Self
 
 from optuna.trial import FrozenTrial
 
+from cvfp_opt.store.shapes import is_whole
+
+_END_OF_SEEDS = 2**63
+# Half of them for trials' own numbers, half for seeds of confirmations: store.confirming.
+_END_OF_NUMBERS = 2**32
+
 # The key of a trial's system attribute.
 BIRTH = "cvfp_opt:birth"
 
@@ -37,16 +43,27 @@ class Birth:
 
     @classmethod
     def of(cls, trial: FrozenTrial, *, study: str, seed: int) -> Self:
-        """A trial's own; derived for one that was given none.
+        """A trial's own; derived for one that was given none that can be read.
 
         Args:
             study: identity of its study, ``StudyRecord.identity``.
             seed: of its study.
         """
-        value = trial.system_attrs.get(BIRTH)
-        if value is not None:
-            return cls(**value)
-        return cls.derived(study=study, seed=seed, number=trial.number)
+        found = cls.read(trial.system_attrs.get(BIRTH))
+        return found or cls.derived(study=study, seed=seed, number=trial.number)
+
+    @classmethod
+    def read(cls, value: Any) -> Self | None:
+        """What the attribute BIRTH says; None if it is none of this version's."""
+        if not isinstance(value, dict):
+            return None
+        try:
+            birth = cls(**value)
+        except TypeError:  # a newer version's, or another program's
+            return None
+        texts = isinstance(birth.uuid, str) and isinstance(birth.retry_of, str)
+        whole = is_whole(birth.seed, _END_OF_SEEDS) and is_whole(birth.number, _END_OF_NUMBERS)
+        return birth if texts and birth.uuid and whole else None
 
     @classmethod
     def derived(cls, *, study: str, seed: int, number: int) -> Self:

@@ -1,14 +1,67 @@
-"""Where the account of a bug goes."""
+"""Where the account of a bug goes: a few files, one for each place where something failed."""
 
-import time
+import hashlib
+import os
+import re
+from contextlib import suppress
 from pathlib import Path
 
+from cvfp_opt.elsewhere import printable
+
 FOLDER = Path("storage") / "logs"
+# The oldest goes for a new one: a page that fails asks again every few seconds, a cron job daily.
+MAX_LOGS = 20
+MAX_CHARACTERS = 200_000
+
+_CUT = "\n\n[… {} characters are left out here …]\n\n"
+_FRAME = re.compile(r'^\s*File ".*", line \d+.*$', re.MULTILINE)
 
 
 def write_bug_log(text: str) -> Path:
-    """Write ``text`` to a new file under ``storage/logs`` in the current folder; its path."""
+    """Write an account to a file under ``storage/logs`` in the current folder.
+
+    An account of the same fault, which has the same frames in its trace, takes the place of the
+    one before.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     FOLDER.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = FOLDER / f"bug-{time.strftime('%Y%m%d-%H%M%S')}-{time.monotonic_ns() % 10**6:06}.log"
-    path.write_text(text, encoding="utf-8")
+    shown = printable(_shortened(text), keep="\n\t")
+    fault = "\n".join(_FRAME.findall(shown)) or shown
+    digest = hashlib.sha256(fault.encode()).hexdigest()[:12]
+    path = FOLDER / f"bug-{digest}.log"
+    temporary = FOLDER / f".{path.name}.{os.getpid()}.tmp"
+    try:
+        temporary.write_text(shown, encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    _remove_oldest()
     return path
+
+
+def _shortened(text: str) -> str:
+    """With its beginning and its end, which say what was asked and what failed."""
+    over = len(text) - MAX_CHARACTERS
+    if over <= 0:
+        return text
+    half = MAX_CHARACTERS // 2
+    return text[:half] + _CUT.format(over) + text[-half:]
+
+
+def _remove_oldest() -> None:
+    def written(path: Path) -> float:
+        try:
+            return path.stat().st_mtime
+        except OSError:  # gone: another process removes them too
+            return 0.0
+
+    for path in sorted(FOLDER.glob("bug-*.log"), key=written)[:-MAX_LOGS]:
+        with suppress(OSError):
+            path.unlink()

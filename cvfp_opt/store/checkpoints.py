@@ -7,9 +7,8 @@ shipped one, the tokenizer lie beside the weights. Nothing in it is ever execute
 import hashlib
 import json
 import os
-import shutil
+import reprlib
 import stat
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -19,8 +18,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from cvfp_opt.elsewhere import positional
+from cvfp_opt.elsewhere import excerpt, first_few, positional
 from cvfp_opt.errors import CheckpointError
+from cvfp_opt.files import is_folder, making_folder, what_it_is
 
 # 2: embeddings, tokenizer and card beside the weights; digests and sizes of all files.
 FORMAT = 2
@@ -35,6 +35,7 @@ FILES = (WEIGHTS, EMBEDDINGS, TOKENIZER, CARD)
 MAX_FILE = 8 << 30
 MAX_ACCOUNT = 16 << 20
 _TABLE = "embeddings"
+_MAX_DIGITS = 20
 
 Weights = dict[str, NDArray[Any]]
 
@@ -92,9 +93,13 @@ def check_target(folder: Path) -> None:
     Raises:
         CheckpointError: it exists, or the folder that it would lie in does not.
     """
-    if folder.exists():
+    try:
+        found = what_it_is(folder)
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be written: {error.strerror}") from None
+    if found is not None:
         raise CheckpointError(f"{folder}: exists already; name a new folder")
-    if not folder.absolute().parent.is_dir():
+    if not is_folder(folder.absolute().parent):
         raise CheckpointError(
             f"{folder}: the folder {folder.absolute().parent} does not exist; "
             f"type `mkdir -p {positional(folder.absolute().parent)}` first"
@@ -124,18 +129,9 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     value = asdict(replace(checkpoint.account, files=files))
     text = json.dumps(value | {"sha256": _digest(value)}, indent=1, allow_nan=False)
     contents[ACCOUNT] = f"{text}\n".encode()
-    try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.absolute().parent))
-    except OSError as error:
-        raise CheckpointError(f"{folder}: cannot be written: {error.strerror}") from None
-    try:
+    with making_folder(folder, error=CheckpointError) as temporary:
         for name, content in contents.items():
             (temporary / name).write_bytes(content)
-        temporary.chmod(0o755)  # mkdtemp's is its owner's alone
-        os.replace(temporary, folder)
-    except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise CheckpointError(f"{folder}: cannot be written: {error.strerror}") from None
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
@@ -151,8 +147,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         return Checkpoint(account=account, weights=_arrays(folder / WEIGHTS, content))
     contents = {}
     for name, known in account.files.items():
-        contents[name] = _read(folder / name, MAX_FILE, known["bytes"])
-        _check_digest(folder / name, contents[name], known["sha256"])
+        contents[name] = _read_known(folder / name, known["bytes"], known["sha256"])
     table = None
     if EMBEDDINGS in contents:
         table = _arrays(folder / EMBEDDINGS, contents[EMBEDDINGS]).get(_TABLE)
@@ -171,21 +166,27 @@ def read_checkpoint(folder: Path) -> Checkpoint:
 def _read_account(folder: Path) -> Account:
     path = folder / ACCOUNT
     try:
-        value = json.loads(_read(path, MAX_ACCOUNT).decode())
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise CheckpointError(_required(folder, str(error))) from None
+        text = _read(path, MAX_ACCOUNT).decode()
+        value = json.loads(text, parse_int=_whole, parse_constant=_no_number)
+        digest = value.pop("sha256", None) if isinstance(value, dict) else None
+        fits = digest == _digest(value)
+    except ValueError as error:  # not UTF-8, not JSON, numbers too long
+        raise CheckpointError(_required(folder, f"{path.name}: {excerpt(error)}")) from None
+    except RecursionError:
+        raise CheckpointError(_required(folder, f"{path.name}: nested too deeply")) from None
     found = value.get("format") if isinstance(value, dict) else None
     if type(found) is not int or not 1 <= found <= FORMAT:
         raise CheckpointError(
-            f"{path}: format 1 or {FORMAT} is required, got {found}; "
+            f"{path}: format 1 or {FORMAT} is required, got {reprlib.repr(found)}; "
             "a newer one needs `pip install -U cvfp-opt`"
         )
-    if found > 1 and value.pop("sha256", None) != _digest(value):
+    if found > 1 and not fits:
         raise CheckpointError(f"{path}: {_NOT_AS_WRITTEN.format('it')}")
     try:
         account = Account(**value)
     except TypeError as error:
-        raise CheckpointError(f"{path}: not an account: {error}") from None
+        reason = excerpt(error)
+        raise CheckpointError(f"{path}: not an account: {reason}") from None
     problem = _problem(account)
     if problem:
         raise CheckpointError(f"{path}: not an account: {problem}")
@@ -206,12 +207,38 @@ def _problem(account: Account) -> str:
         return f"{WEIGHTS} is not among its files"
     for name, known in account.files.items():
         if name not in FILES:
-            return f"a file {name!r}"
+            return f"a file {reprlib.repr(name)}"
         if not isinstance(known, dict) or known.keys() != {"sha256", "bytes"}:
             return f"files.{name} has not just sha256 and bytes"
         if type(known["bytes"]) is not int or not 0 <= known["bytes"] <= MAX_FILE:
             return f"files.{name}.bytes"
     return ""
+
+
+def _whole(digits: str) -> int:
+    """A whole number; no account has one that does not fit into 64 bits. Raises ValueError."""
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError(f"a whole number of {len(digits)} digits")
+    return int(digits)
+
+
+def _no_number(constant: str) -> float:
+    raise ValueError(f"{constant} in the place of a number")
+
+
+def _read_known(path: Path, size: int, sha256: str) -> bytes:
+    """A file's content, as the account knows it.
+
+    Git and editors give texts the line ends of Windows: those are undone, all else is refused.
+    """
+    if path.name in (CARD, TOKENIZER):
+        content = _read(path, 2 * size)  # each line feed may have become two characters
+        if hashlib.sha256(content).hexdigest() != sha256:
+            content = content.replace(b"\r\n", b"\n")
+    else:
+        content = _read(path, MAX_FILE, size)
+    _check_digest(path, content, sha256)
+    return content
 
 
 def _read(path: Path, limit: int, size: int | None = None) -> bytes:
@@ -263,9 +290,10 @@ def _arrays(path: Path, content: bytes) -> Weights:
     """The float32 arrays of a safetensors file."""
     try:
         arrays = load(content)
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise CheckpointError(f"{path}: not a safetensors file: {error}") from None
-    for name, array in arrays.items():
-        if array.dtype != "float32":
-            raise CheckpointError(f"{path}: float32 is required, {name} is {array.dtype}")
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        reason = excerpt(error)
+        raise CheckpointError(f"{path}: not a safetensors file: {reason}") from None
+    other = sorted(f"{n} is {a.dtype}" for n, a in arrays.items() if a.dtype != "float32")
+    if other:
+        raise CheckpointError(f"{path}: float32 is required, {first_few(other)}")
     return arrays

@@ -1,6 +1,6 @@
 """Claiming trials: what a worker does next, decided and written in one transaction."""
 
-import json
+import reprlib
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 from sqlalchemy import Connection, Insert, bindparam, delete, func, insert, select, update
 
 from cvfp_opt.store.births import BIRTH, Birth
+from cvfp_opt.store.database.damage import parsed
 from cvfp_opt.store.database.kinds import Kind
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.leases import (
@@ -23,8 +24,9 @@ from cvfp_opt.store.leases import (
     Lease,
     Worker,
     former_is_dead,
+    is_former_lease,
 )
-from cvfp_opt.store.records import ARM
+from cvfp_opt.store.records import ARM, FIXED_PARAMS, is_arm
 from cvfp_opt.store.rows import (
     SYSTEM_ATTRIBUTES,
     TRIALS,
@@ -38,6 +40,8 @@ from cvfp_opt.store.rows import (
 
 # Of workers that die while they hold a trial; then the trial is what kills them.
 MAX_RETRIES = 3
+# Status of a trial that nobody could run: what it says of itself, or its point, is not right.
+REFUSED = "refused"
 
 
 class Nothing(Enum):
@@ -59,6 +63,7 @@ class Held:
         attempts: how many workers have died with it.
         new: whether it has never run before.
         arm: of a confirmation, see store.confirming; empty for all others.
+        fixed: parameters that it is to take, from whoever enqueued it; see store.waiting.
         made: when the claim itself made it; None if it was there before.
     """
 
@@ -69,6 +74,7 @@ class Held:
     attempts: int
     new: bool
     arm: Mapping[str, Any] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
     made: datetime | None = None
 
 
@@ -95,8 +101,9 @@ _UNFINISHED = (
 )
 _COUNT = select(func.count()).select_from(TRIALS).where(TRIALS.c.study_id == bindparam("of"))
 _FORGET = delete(LEASES).where(LEASES.c.trial_id == bindparam("of"))
-_SYSTEM_ATTRIBUTE = select(SYSTEM_ATTRIBUTES.c.value_json).where(
-    SYSTEM_ATTRIBUTES.c.trial_id == bindparam("of"), SYSTEM_ATTRIBUTES.c.key == bindparam("key")
+_SYSTEM_ATTRIBUTES = select(SYSTEM_ATTRIBUTES.c.key, SYSTEM_ATTRIBUTES.c.value_json).where(
+    SYSTEM_ATTRIBUTES.c.trial_id == bindparam("of"),
+    SYSTEM_ATTRIBUTES.c.key.in_(bindparam("keys", expanding=True)),
 )
 
 
@@ -140,7 +147,9 @@ class Claims:
         notices: list[str] = []
         with self._lock:
             with self.store.engine.begin() as connection:
-                found = self._claim(connection, total, notices)
+                found = None
+                while found is None:  # what cannot be run was failed: look for the next one
+                    found = self._claim(connection, total, notices)
             if isinstance(found, Held):
                 self.held[found.trial_id] = found
         for notice in notices:
@@ -164,7 +173,9 @@ class Claims:
 
     # within the transaction
 
-    def _claim(self, connection: Connection, total: int, notices: list[str]) -> Held | Nothing:
+    def _claim(
+        self, connection: Connection, total: int, notices: list[str]
+    ) -> Held | Nothing | None:
         study_id = self.study._study_id
         lock_study(connection, study_id)
         running, waiting = self._unfinished(connection)
@@ -185,11 +196,17 @@ class Claims:
             others = any(t.lease and t.lease.worker != self.worker.worker for t in running)
             all_ended = started - len(running) >= total
             return Nothing.WAIT if others and not all_ended else Nothing.DONE
-        return self._next(connection, waiting)
+        return self._next(connection, waiting, notices)
 
-    def _next(self, connection: Connection, waiting: list[_Unfinished]) -> Held:
-        """The first trial that waits, or a new one."""
+    def _next(
+        self, connection: Connection, waiting: list[_Unfinished], notices: list[str]
+    ) -> Held | None:
+        """The first trial that waits, or a new one; None if one was failed: it cannot be run."""
         for trial in waiting:
+            if reason := unfit(_said(connection, trial.trial_id)):
+                end_by_force(connection, trial.trial_id, trial.state, REFUSED, reason)
+                notices.append(f"trial {trial.number} cannot be run: {reason}")
+                return None
             # another program may take one without our lock
             if change_state(connection, trial.trial_id, TrialState.WAITING, TrialState.RUNNING):
                 taken = self._take(connection, trial, _attempts(trial.lease))
@@ -232,9 +249,10 @@ class Claims:
     def _hold(
         self, connection: Connection, trial: _Unfinished, epoch: int, attempts: int, *, new: bool
     ) -> Held:
-        value = _system_attribute(connection, trial.trial_id, BIRTH)
-        birth = Birth(**value) if value else Birth.new(seed=self.seed, number=trial.number)
-        if not value:
+        said = _said(connection, trial.trial_id)
+        birth = Birth.read(said.get(BIRTH))
+        if birth is None:
+            birth = Birth.new(seed=self.seed, number=trial.number)
             born = Reported(system_attrs={BIRTH: birth.to_dict()})
             write_reported(connection, trial.trial_id, born)
         return Held(
@@ -244,7 +262,8 @@ class Claims:
             birth=birth,
             attempts=attempts,
             new=new,
-            arm=_system_attribute(connection, trial.trial_id, ARM) or {},
+            arm=said.get(ARM, {}),
+            fixed=said.get(FIXED_PARAMS, {}),
         )
 
     def _unfinished(self, connection: Connection) -> tuple[list[_Unfinished], list[_Unfinished]]:
@@ -271,8 +290,8 @@ class Claims:
         dead = []
         for trial in running:
             if trial.lease is None:
-                former = _system_attribute(connection, trial.trial_id, FORMER_LEASE)
-                if former is not None and former_is_dead(former):
+                former = _said(connection, trial.trial_id, FORMER_LEASE).get(FORMER_LEASE)
+                if is_former_lease(former) and former_is_dead(former):
                     dead.append(trial)
             elif trial.lease.is_dead(now, one_host=one_host):
                 dead.append(trial)
@@ -281,12 +300,14 @@ class Claims:
         return [t for t in dead if t.trial_id not in self.held]
 
     def _give_up(self, connection: Connection, trial: _Unfinished, notices: list[str]) -> bool:
-        """Fail a trial that has outlived too many workers."""
+        """Fail a trial that has outlived too many workers, or that nobody can go on with."""
         deaths = _attempts(trial.lease) + 1
-        if deaths <= self.max_retries:
+        status, reason = REFUSED, unfit(_said(connection, trial.trial_id))
+        if deaths > self.max_retries:
+            status, reason = "lost", f"{deaths} workers died while they ran it"
+        if not reason:
             return False
-        reason = f"{deaths} workers died while they ran it"
-        end_by_force(connection, trial.trial_id, TrialState.RUNNING, "lost", reason)
+        end_by_force(connection, trial.trial_id, TrialState.RUNNING, status, reason)
         notices.append(f"trial {trial.number} is given up: {reason}")
         return True
 
@@ -348,6 +369,20 @@ def _attempts(lease: Lease | None) -> int:
     return lease.attempts if lease else 0
 
 
-def _system_attribute(connection: Connection, trial_id: int, key: str) -> Any:
-    text = connection.scalar(_SYSTEM_ATTRIBUTE, {"of": trial_id, "key": key})
-    return None if text is None else json.loads(text)
+def _said(connection: Connection, trial_id: int, *keys: str) -> dict[str, Any]:
+    """System attributes of a trial that decide how it is run, or these; None for no JSON."""
+    asked = {"of": trial_id, "keys": keys or (BIRTH, ARM, FIXED_PARAMS)}
+    rows = connection.execute(_SYSTEM_ATTRIBUTES, asked)
+    return {row.key: parsed(row.value_json) for row in rows}
+
+
+def unfit(said: Mapping[str, Any]) -> str:
+    """Why a trial with these system attributes cannot be run, whatever its study; "" if it can."""
+    for key, is_right, required in (
+        (BIRTH, lambda value: Birth.read(value) is not None, "an identity of this version"),
+        (ARM, is_arm, "a point of a confirmation"),
+        (FIXED_PARAMS, lambda value: isinstance(value, dict), "a table of parameters"),
+    ):
+        if key in said and not is_right(said[key]):
+            return f"attribute {key}: {required} is required, got {reprlib.repr(said[key])}"
+    return ""

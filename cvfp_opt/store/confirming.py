@@ -7,7 +7,7 @@ confirmation's seed k uses number 2^31 + k, so it meets no trial of any search; 
 share it, so they begin with the same weights and are read in the same order.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -18,14 +18,23 @@ from cvfp_opt.elsewhere import positional
 from cvfp_opt.errors import StudyError
 from cvfp_opt.store.births import BIRTH, Birth
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.records import ARM, CONFIRMS, StudyRecord, TrialRecord, trial_records
+from cvfp_opt.store.links import Source
+from cvfp_opt.store.moving.tables import STUDY_USER_ATTRIBUTES
+from cvfp_opt.store.records import (
+    ARM,
+    ARMS,
+    CONFIRMS,
+    StudyRecord,
+    TrialRecord,
+    trial_records,
+)
 from cvfp_opt.store.rows import Reported, insert_trial, lock_study, write_reported
-from cvfp_opt.store.studies import create_study, has_study, load_study
+from cvfp_opt.store.shapes import is_number, is_whole
+from cvfp_opt.store.studies import create_study, has_study, load_study, refuse_foreign
+from cvfp_opt.store.study_rows import put_attributes
 from cvfp_opt.store.waiting import FIXED_PARAMS
 
 SUFFIX = "confirm"
-# Study user attribute: identity of the source, and the arms.
-ARMS = "cvfp_opt:arms"
 FRESH = 2**31
 # What a seed of its own part of the text changes in the definition.
 FIRST_TOKEN = "data.first_token"
@@ -79,12 +88,6 @@ def confirmation_name(study: str) -> str:
     return f"{study}/{SUFFIX}"
 
 
-def is_linked(user_attrs: Mapping[str, Any], uuid: str) -> bool:
-    """Whether a study with these attributes is the confirmation of the study of that identity."""
-    arms = user_attrs.get(ARMS)
-    return CONFIRMS in user_attrs and isinstance(arms, dict) and arms.get("uuid") == uuid
-
-
 def enter_confirmation(store: Store, source: str, uuid: str, record: StudyRecord) -> optuna.Study:
     """Open a study's confirmation, creating it if need be.
 
@@ -97,22 +100,44 @@ def enter_confirmation(store: Store, source: str, uuid: str, record: StudyRecord
         StudyError: another study has its name.
     """
     name = confirmation_name(source)
+    links = {ARMS: {"uuid": uuid, "arms": []}, CONFIRMS: source}
     with store.lock():
-        if not has_study(store, name) or not load_study(store, name).user_attrs:
-            create_study(store, name, record)
-        study = load_study(store, name)
-        attrs = study.user_attrs
-        # without trials or link, it is what a kill in the middle of creation leaves
-        if CONFIRMS not in attrs and not study.get_trials(deepcopy=False):
-            study.set_user_attr(ARMS, {"uuid": uuid, "arms": []})
-            study.set_user_attr(CONFIRMS, source)
-        elif attrs.get(ARMS, {}).get("uuid") != uuid:
+        study = load_study(store, name) if has_study(store, name) else None
+        attrs = study.user_attrs if study is not None else {}
+        if study is None or not attrs:
+            return create_study(store, name, record, links)
+        if _was_cut_off(study, uuid, record):
+            with store.engine.begin() as connection:
+                lock_study(connection, study._study_id)
+                put_attributes(connection, STUDY_USER_ATTRIBUTES, study._study_id, links)
+        elif not is_confirmation(study, Source(name=source, identity=uuid)):
+            if CONFIRMS not in attrs:
+                refuse_foreign(study, store)
             raise StudyError(
                 f"study {name!r} in {store.location.where} is no confirmation of this study "
-                f"{source!r}; rename one of the two, or type `cvfp-opt study delete"
-                f"{store.location.option} {positional(name)}`"
+                f"{source!r}; rename study {source!r}, or if nobody needs the other one, type "
+                f"`cvfp-opt study delete{store.location.option} {positional(name)}`"
             )
     return study
+
+
+def is_confirmation(study: optuna.Study, source: Source) -> bool:
+    """Whether a study is the confirmation of another, and has arms to show for it."""
+    attrs = study.user_attrs
+    return ARMS in attrs and source.has_confirmation(study.study_name, attrs)
+
+
+def _was_cut_off(study: optuna.Study, uuid: str, record: StudyRecord) -> bool:
+    """Whether it lacks its link, as a kill left it before that was written with the study."""
+    attrs = study.user_attrs
+    found, _ = StudyRecord.look(attrs)
+    if CONFIRMS in attrs or found is None or study.get_trials(deepcopy=False):
+        return False
+    arms = attrs.get(ARMS)
+    if arms is not None:
+        return isinstance(arms, dict) and arms.get("uuid") == uuid
+    fixed = (found.definition_digest, found.data_digest)
+    return fixed == (record.definition_digest, record.data_digest)
 
 
 def add_runs(
@@ -147,7 +172,6 @@ def add_runs(
         kept = {arm.key: arm for arm in _arms(study)}
         wanted = [kept.setdefault(arm.key, arm) for arm in arms]
         value = {**study.user_attrs[ARMS], "arms": [asdict(arm) for arm in kept.values()]}
-        study.set_user_attr(ARMS, value)
         there = {
             (trial.arm.get("arm"), trial.arm.get("seed"))
             for trial in runs
@@ -155,6 +179,7 @@ def add_runs(
         }
         with store.engine.begin() as connection:
             lock_study(connection, study._study_id)
+            put_attributes(connection, STUDY_USER_ATTRIBUTES, study._study_id, {ARMS: value})
             for k in range(num_seeds):
                 for arm in wanted:
                     if (arm.key, k) in there:
@@ -211,11 +236,10 @@ def read_runs(source: optuna.Study, record: StudyRecord | None) -> Runs | None:
         return None
     name = confirmation_name(source.study_name)
     try:
-        source._storage.get_study_id_from_name(name)
+        study = optuna.load_study(study_name=name, storage=source._storage)
     except KeyError:
         return None
-    study = optuna.load_study(study_name=name, storage=source._storage)
-    if not is_linked(study.user_attrs, record.identity):
+    if not is_confirmation(study, Source(name=source.study_name, identity=record.identity)):
         return None
     return Runs(study=name, arms=_arms(study), trials=trial_records(study))
 
@@ -226,8 +250,18 @@ def _arms(study: optuna.Study) -> list[Arm]:
     listed = value.get("arms") if isinstance(value, dict) else None
     found = []
     for entry in listed if isinstance(listed, list) else []:
-        try:
+        if _is_entry(entry):
             found.append(Arm(**entry))
-        except TypeError:
-            continue
     return found
+
+
+def _is_entry(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"key", "params", "changes", "trial", "reported"}
+        and isinstance(value["key"], str)
+        and isinstance(value["params"], dict)
+        and isinstance(value["changes"], dict)
+        and (value["trial"] is None or is_whole(value["trial"], 2**31))
+        and (value["reported"] is None or is_number(value["reported"]))
+    )

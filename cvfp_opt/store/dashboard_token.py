@@ -7,16 +7,18 @@ import os
 import secrets
 import stat
 import time
-import uuid
-from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from cvfp_opt.elsewhere import printable
 from cvfp_opt.errors import StorageError
+from cvfp_opt.files import replacing
 from cvfp_opt.store.database.location import Location
 
 _FORMAT = 1
 _NAME = "dashboard-token.json"
+_MAX_SIZE = 4096
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -53,24 +55,29 @@ def load_token(path: Path) -> Token | None:
     """
     again = "to make another one, add --new-token"
     try:
-        with open(path, encoding="utf-8", opener=_no_links) as file:
+        with open(path, encoding="utf-8", opener=_as_it_is) as file:
             status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise ValueError
             if status.st_mode & _OTHERS_WRITE or status.st_uid not in (0, os.geteuid()):
                 raise StorageError(
                     f"{path}: others than you may write to it, so it is not trusted; {again}"
                 )
-            value = json.load(file)
+            value = json.loads(file.read(_MAX_SIZE))
         if value["format"] != _FORMAT:
-            raise StorageError(f"{path}: of format {value['format']}, not {_FORMAT}; {again}")
+            found = printable(value["format"])[:20]
+            raise StorageError(f"{path}: of format {found}, not {_FORMAT}; {again}")
         digest = bytes.fromhex(value["sha256"])
         if len(digest) != hashlib.sha256().digest_size:
             raise ValueError
-        return Token(digest=digest, created=float(value["created"]))
+        created = float(value["created"])
+        datetime.fromtimestamp(created, UTC)  # as it is shown to the user
+        return Token(digest=digest, created=created)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise StorageError(f"{path}: cannot be read: {error.strerror}; {again}") from None
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         raise StorageError(f"{path}: a dashboard's token is required there; {again}") from None
 
 
@@ -83,16 +90,12 @@ def make_token(path: Path) -> tuple[str, Token]:
     text = secrets.token_urlsafe(32)
     token = Token(digest=_digest(text), created=time.time())
     value = {"format": _FORMAT, "created": token.created, "sha256": token.digest.hex()}
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        with open(temporary, "x", encoding="utf-8", opener=_private) as file:
-            json.dump(value, file)
-        os.replace(temporary, path)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         raise StorageError(f"{path}: cannot be written: {error.strerror}") from None
+    with replacing(path, error=StorageError, private=True) as file:
+        file.write(json.dumps(value).encode())
     return text, token
 
 
@@ -100,9 +103,6 @@ def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _no_links(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0))
+def _as_it_is(path: str, flags: int) -> int:
+    """Without following a link, or waiting for whoever writes to a named pipe."""
+    return os.open(path, flags | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0))

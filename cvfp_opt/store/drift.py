@@ -10,6 +10,7 @@ from typing import Any
 import optuna
 
 from cvfp_opt.store.environments import Difference
+from cvfp_opt.store.shapes import is_moment
 
 # Study user attribute: a list that is only ever appended to.
 DRIFT = "cvfp_opt:drift"
@@ -35,11 +36,19 @@ def read_drift(study: optuna.Study) -> list[AllowedDrift]:
     value = study.user_attrs.get(DRIFT, [])
     found = []
     for entry in value if isinstance(value, list) else []:
-        try:
+        if _is_entry(entry):  # and not another program's, or a newer version's
             found.append(AllowedDrift(**entry))
-        except TypeError:  # another program's, or a newer version's
-            continue
     return found
+
+
+def _is_entry(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"when", "who", "what"}
+        and is_moment(value["when"])
+        and isinstance(value["who"], str)
+        and isinstance(value["what"], dict)
+    )
 
 
 def record_drift(study: optuna.Study, differences: Sequence[Difference]) -> None:

@@ -1,12 +1,12 @@
 """Changing a database by hand: deleting and renaming studies."""
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 import optuna
 from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.storages._rdb import models
+from optuna.study._frozen import FrozenStudy
 from optuna.trial import TrialState
 from sqlalchemy import Connection, delete, select, update
 
@@ -19,11 +19,13 @@ from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.retry import LOOKING, Patience
 from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.leases import LEASES, Lease, read_leases
-from cvfp_opt.store.mirrors import MIRRORS
-from cvfp_opt.store.moving.tables import STUDY_SYSTEM_ATTRIBUTES
-from cvfp_opt.store.records import CONFIRMS, MIRROR_OF
+from cvfp_opt.store.links import Source, linked_studies
+from cvfp_opt.store.mirrors import MIRRORS, count_own
+from cvfp_opt.store.moving.tables import STUDY_SYSTEM_ATTRIBUTES, STUDY_USER_ATTRIBUTES
+from cvfp_opt.store.records import CONFIRMS, MIRROR_OF, MIRRORED
 from cvfp_opt.store.rows import STUDIES, SYSTEM_ATTRIBUTES, TRIALS, lock_study
-from cvfp_opt.store.studies import has_study, load_study
+from cvfp_opt.store.studies import check_new_name, load_study
+from cvfp_opt.store.study_rows import find_row, put_attributes
 
 
 @contextmanager
@@ -42,15 +44,6 @@ def open_for_editing(location: Location, patiently: Patience = LOOKING) -> Itera
         yield store
 
 
-def linked_names(store: Store, name: str, *keys: str) -> list[str]:
-    """The names of the studies that an attribute among ``keys`` links to a study."""
-    return [
-        study.study_name
-        for study in store.storage.get_all_studies()
-        if any(study.user_attrs.get(key) == name for key in keys)
-    ]
-
-
 def delete_study(
     store: Store, name: str, artifacts: ArtifactStore | None, *, force: bool = False
 ) -> None:
@@ -67,13 +60,18 @@ def delete_study(
     """
     study = _editable(store, name)
     with store.lock():
-        names = [name, *linked_names(store, name, MIRROR_OF, CONFIRMS)]
+        linked = linked_studies(store, Source.of_study(study))
         with store.engine.begin() as connection:
             lock_study(connection, study._study_id)
-            for one in [] if force else [study, *_confirmations(store, name)]:
-                _refuse_live(store, connection, one, "delete", " or add --force")
+            if not force:
+                searched = _searched(study, linked)
+                _refuse_live(store, connection, searched, "delete", " or add --force")
+            own = [one for one in linked if holds_own_trials(connection, one)]
+            for one in own:  # an older version took somebody's study for a mirror
+                forget_links(connection, one._study_id)
             before = _artifacts(connection)
-            _delete_rows(connection, names)
+            gone = [one._study_id for one in linked if one not in own]
+            delete_rows(connection, [study._study_id, *gone])
             left = before - _artifacts(connection)
     if artifacts is None:
         return
@@ -91,10 +89,20 @@ def _artifacts(connection: Connection) -> set[str]:
     return found
 
 
-def _delete_rows(connection: Connection, names: Sequence[str]) -> None:
-    study_ids = list(
-        connection.scalars(select(STUDIES.c.study_id).where(STUDIES.c.study_name.in_(names)))
-    )
+def holds_own_trials(connection: Connection, study: FrozenStudy) -> bool:
+    """Whether a mirror has trials that are no copies: those are somebody's, not its study's."""
+    return MIRROR_OF in study.user_attrs and count_own(connection, study._study_id) > 0
+
+
+def forget_links(connection: Connection, study_id: int) -> None:
+    """Let a study be nobody's mirror any more."""
+    table = STUDY_USER_ATTRIBUTES
+    linking = table.c.key.in_((MIRROR_OF, MIRRORED))
+    connection.execute(delete(table).where(table.c.study_id == study_id, linking))
+
+
+def delete_rows(connection: Connection, study_ids: Sequence[int]) -> None:
+    """Delete studies with all that is theirs. Call within a transaction that locks them."""
     trial_ids = select(TRIALS.c.trial_id).where(TRIALS.c.study_id.in_(study_ids))
     connection.execute(delete(LEASES).where(LEASES.c.trial_id.in_(trial_ids)))
     # children before parents; whatever tables this Optuna has
@@ -120,52 +128,46 @@ def rename_study(store: Store, old: str, new: str) -> None:
             "that one"
         )
     with store.lock():
-        _check_name(store, new)
+        linked = linked_studies(store, Source.of_study(study))
         with store.engine.begin() as connection:
             lock_study(connection, study._study_id)
-            for one in [study, *_confirmations(store, old)]:
-                _refuse_live(store, connection, one, "rename", "")
-            _rename_rows(connection, old, new)
+            _refuse_live(store, connection, _searched(study, linked), "rename", "")
+            linked = [one for one in linked if not holds_own_trials(connection, one)]
+            names = {study._study_id: new}
+            names |= {one._study_id: f"{new}{one.study_name[len(old) :]}" for one in linked}
+            _check_new(new)
+            _check_free(store, connection, names, unchanged=new == old)
+            for study_id, name in names.items():
+                connection.execute(
+                    update(STUDIES).where(STUDIES.c.study_id == study_id).values(study_name=name)
+                )
+            for one in linked:
+                links = {key: new for key in (MIRROR_OF, CONFIRMS) if key in one.user_attrs}
+                put_attributes(connection, STUDY_USER_ATTRIBUTES, one._study_id, links)
 
 
-def _rename_rows(connection: Connection, old: str, new: str) -> None:
-    attributes = models.StudyUserAttributeModel.__table__
-    for before, after in _names(old, new).items():
-        connection.execute(
-            update(STUDIES).where(STUDIES.c.study_name == before).values(study_name=after)
-        )
-    connection.execute(
-        update(attributes)
-        .where(
-            attributes.c.key.in_((MIRROR_OF, CONFIRMS)),
-            attributes.c.value_json == json.dumps(old),
-        )
-        .values(value_json=json.dumps(new))
-    )
-
-
-def _confirmations(store: Store, name: str) -> list[optuna.Study]:
-    return [load_study(store, linked) for linked in linked_names(store, name, CONFIRMS)]
-
-
-def _names(old: str, new: str) -> dict[str, str]:
-    suffixes = ["", f"/{SUFFIX}", *(f"/{mirror.suffix}" for mirror in MIRRORS)]
-    return {f"{old}{suffix}": f"{new}{suffix}" for suffix in suffixes}
-
-
-def _check_name(store: Store, name: str) -> None:
-    if not name.strip():
-        raise StudyError("a name is required, got nothing")
+def _check_new(name: str) -> None:
+    """Refuse a name that is none for a study."""
+    check_new_name(name)
     for mirror in MIRRORS:
         if name.endswith(f"/{mirror.suffix}"):
             raise StudyError(f"{name!r}: names that end in /{mirror.suffix} are for mirrors")
     if name.endswith(f"/{SUFFIX}"):
         raise StudyError(f"{name!r}: names that end in /{SUFFIX} are for confirmations")
-    for taken in _names(name, name):
-        if has_study(store, taken):
-            raise StudyError(
-                f"{store.location.where}: there is a study {taken!r} already; name another"
-            )
+
+
+def _check_free(
+    store: Store, connection: Connection, names: Mapping[int, str], *, unchanged: bool
+) -> None:
+    """Refuse new names, by study id, that others have; another case of its own may be free."""
+    for study_id, name in names.items():
+        row = find_row(connection, name)
+        if row is None or (row.study_id == study_id and not unchanged):
+            continue
+        taken = f"there is a study {row.study_name!r} already"
+        if row.study_name != name:
+            taken += f", which this server takes for {name!r}"
+        raise StudyError(f"{store.location.where}: {taken}; name another")
 
 
 def _editable(store: Store, name: str) -> optuna.Study:
@@ -178,11 +180,11 @@ def _editable(store: Store, name: str) -> optuna.Study:
     return study
 
 
-def live_leases(store: Store, connection: Connection, study: optuna.Study) -> dict[int, Lease]:
+def live_leases(store: Store, connection: Connection, study_id: int) -> dict[int, Lease]:
     """The leases of a study's trials whose workers are alive, by the trial's number."""
     rows = connection.execute(
         select(TRIALS.c.trial_id, TRIALS.c.number).where(
-            TRIALS.c.study_id == study._study_id, TRIALS.c.state == TrialState.RUNNING
+            TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.RUNNING
         )
     ).all()
     leases = read_leases(connection, [row.trial_id for row in rows]) if rows else {}
@@ -196,15 +198,22 @@ def live_leases(store: Store, connection: Connection, study: optuna.Study) -> di
 
 
 def _refuse_live(
-    store: Store, connection: Connection, study: optuna.Study, action: str, otherwise: str
+    store: Store, connection: Connection, searched: Mapping[int, str], action: str, otherwise: str
 ) -> None:
-    live = live_leases(store, connection, study)
-    if live:
-        who = ", ".join(
-            f"trial {number} by process {lease.pid} on {lease.host}"
-            for number, lease in sorted(live.items())
-        )
-        raise StudyError(
-            f"study {study.study_name!r}: workers run it ({who}); stop them before you "
-            f"{action} it{otherwise}"
-        )
+    """Refuse what workers run. ``searched`` has names by study id."""
+    for study_id, name in searched.items():
+        if live := live_leases(store, connection, study_id):
+            who = ", ".join(
+                f"trial {number} by process {lease.pid} on {lease.host}"
+                for number, lease in sorted(live.items())
+            )
+            raise StudyError(
+                f"study {name!r}: workers run it ({who}); stop them before you "
+                f"{action} it{otherwise}"
+            )
+
+
+def _searched(study: optuna.Study, linked: Sequence[FrozenStudy]) -> dict[int, str]:
+    """A study and its confirmation, names by id: what workers may run."""
+    confirmations = {one._study_id: one.study_name for one in linked if CONFIRMS in one.user_attrs}
+    return {study._study_id: study.study_name, **confirmations}

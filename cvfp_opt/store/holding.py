@@ -8,13 +8,12 @@ from functools import cache
 from types import TracebackType
 from typing import Self
 
-from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 from sqlalchemy import Connection, Update, bindparam, select, update
-from sqlalchemy.exc import SQLAlchemyError
 
 from cvfp_opt.store.claims import Claims, Held, wait
 from cvfp_opt.store.database.kinds import Kind
+from cvfp_opt.store.database.retry import DATABASE_ERRORS
 from cvfp_opt.store.leases import LEASES, LeaseLost
 from cvfp_opt.store.rows import (
     TRIALS,
@@ -31,6 +30,7 @@ _ENDED = 0.0
 _OURS = update(LEASES).where(
     LEASES.c.trial_id == bindparam("of"),
     LEASES.c.epoch == bindparam("held"),
+    LEASES.c.worker == bindparam("holder"),  # of a restored database, another may have the epoch
     select(TRIALS.c.trial_id)
     .where(TRIALS.c.trial_id == bindparam("of"), TRIALS.c.state == TrialState.RUNNING)
     .exists(),
@@ -54,13 +54,18 @@ class Hold:
         claims: what it was taken by.
         held: the trial.
         reported: what it has to say and has not written yet.
+        by: who holds it, by ``Worker.worker``; the worker that claims, if none is named.
         lost: whether the renewing thread found that somebody else has it.
     """
 
     claims: Claims
     held: Held
     reported: Reported = field(default_factory=Reported)
+    by: str = ""
     lost: bool = False
+
+    def __post_init__(self) -> None:
+        self.by = self.by or self.claims.worker.worker
 
     def flush(self) -> None:
         """Write what was reported; renews the lease.
@@ -99,12 +104,36 @@ class Hold:
                 if not self._is_ours_and_ended(connection):
                     raise
             else:
-                write_reported(connection, self.held.trial_id, self.reported)
-                forget_attributes(connection, self.held.trial_id, forget)
-                write_values(connection, self.held.trial_id, values or ())
-                if not change_state(connection, self.held.trial_id, TrialState.RUNNING, state):
-                    raise LeaseLost
+                self._write_end(connection, state, values, forget)
         self.drop()
+
+    def end(
+        self,
+        connection: Connection,
+        state: TrialState,
+        values: Sequence[float] | None,
+        forget: Sequence[str] = (),
+    ) -> None:
+        """Do what ``finish`` does, in a transaction of the caller's, and only once.
+
+        Raises:
+            LeaseLost: somebody else has the trial; nothing may be written.
+        """
+        self._guard(connection, last=True)
+        self._write_end(connection, state, values, forget)
+
+    def _write_end(
+        self,
+        connection: Connection,
+        state: TrialState,
+        values: Sequence[float] | None,
+        forget: Sequence[str],
+    ) -> None:
+        write_reported(connection, self.held.trial_id, self.reported)
+        forget_attributes(connection, self.held.trial_id, forget)
+        write_values(connection, self.held.trial_id, values or ())
+        if not change_state(connection, self.held.trial_id, TrialState.RUNNING, state):
+            raise LeaseLost
 
     def give_back(self) -> bool:
         """Let the trial wait for whoever claims it next; False if it was not ours any more."""
@@ -132,7 +161,7 @@ class Hold:
 
     def _guard(self, connection: Connection, *, last: bool = False) -> None:
         """Renew the lease, or end it, if it is ours and the trial runs. Locks its row."""
-        ours = {"of": self.held.trial_id, "held": self.held.epoch}
+        ours = {"of": self.held.trial_id, "held": self.held.epoch, "holder": self.by}
         if last:
             changed = connection.execute(_END, ours)
         else:
@@ -144,7 +173,7 @@ class Hold:
     def _is_ours_and_ended(self, connection: Connection) -> bool:
         """Whether a transaction of ours got through of which no answer came."""
         found = connection.execute(_LEASE, {"of": self.held.trial_id}).first()
-        ended = self.held.epoch + 1, _ENDED, self.claims.worker.worker
+        ended = self.held.epoch + 1, _ENDED, self.by
         return found is not None and tuple(found) == ended
 
 
@@ -190,7 +219,7 @@ class Renewer:
             with self._lock:
                 holds = list(self._holds)
             for hold in holds:
-                with suppress(SQLAlchemyError, StorageInternalError):
+                with suppress(*DATABASE_ERRORS):
                     try:
                         hold.renew()
                     except LeaseLost:

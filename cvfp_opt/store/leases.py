@@ -14,11 +14,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 
 import psutil
 import sqlalchemy
 from sqlalchemy import Column, Connection, Double, Integer, MetaData, String, Table
+
+from cvfp_opt.store.database.damage import values_read
+from cvfp_opt.store.shapes import is_finite, is_whole
 
 # How long a lease lasts that nobody renews. Holders renew after a third of it.
 LEASE_SECONDS = 60.0
@@ -38,6 +41,9 @@ LEASES = Table(
     Column("attempts", Integer, nullable=False),
     mysql_engine="InnoDB",
 )
+
+# Beyond what any system counts its processes to.
+_END_OF_PIDS = 2**31
 
 # System attribute that record format 1 kept leases in: worker, host, pid, started.
 FORMER_LEASE = "cvfp_opt:lease"
@@ -105,8 +111,28 @@ class Lease(Worker):
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> Self:
-        """From a row of LEASES."""
-        return cls(**{field.name: row[field.name] for field in fields(cls)})
+        """From a row of LEASES.
+
+        Raises:
+            Damaged: somebody else wrote it.
+        """
+        lease = cls(**{field.name: row[field.name] for field in fields(cls)})
+        with values_read(f"lease of the trial of id {row['trial_id']}"):
+            lease._check()
+        return lease
+
+    def _check(self) -> None:
+        """Raise ValueError for what SQLite keeps and this program never writes."""
+        for figure in (self.started, self.expires, self.seconds):
+            if not is_finite(figure):
+                raise ValueError(f"a time is {figure!r}")
+        ends = (self.pid, _END_OF_PIDS), (self.epoch, 2**31), (self.attempts, 2**31)
+        for count, end in ends:
+            if not is_whole(count, end):
+                raise ValueError(f"a whole number is {count!r}")
+        for text in (self.worker, self.host, self.machine):
+            if not isinstance(text, str):
+                raise ValueError(f"a name is {text!r}")
 
     def is_dead(self, now: float, *, one_host: bool) -> bool:
         """Whether the trial may be taken over.
@@ -127,6 +153,16 @@ def read_leases(connection: Connection, trial_ids: list[int]) -> dict[int, Lease
     """The leases of some trials, by trial id."""
     rows = connection.execute(sqlalchemy.select(LEASES).where(LEASES.c.trial_id.in_(trial_ids)))
     return {row["trial_id"]: Lease.of_row(row) for row in map(dict, rows.mappings())}
+
+
+def is_former_lease(value: Any) -> TypeGuard[Mapping[str, Any]]:
+    """Whether a value is a lease of record format 1."""
+    return (
+        isinstance(value, dict)
+        and all(isinstance(value.get(key), str) for key in ("worker", "host"))
+        and is_whole(value.get("pid"), _END_OF_PIDS)
+        and is_finite(value.get("started"))
+    )
 
 
 def former_is_dead(value: Mapping[str, Any]) -> bool:

@@ -6,29 +6,46 @@ mirrors, which nobody samples from.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import optuna
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
+from cvfp_opt.errors import StudyError
+from cvfp_opt.store.database.damage import parsed
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.records import CONFIRMS, MIRROR_OF, StudyRecord, TrialRecord
+from cvfp_opt.store.links import Source
+from cvfp_opt.store.moving.schema import MAX_NAME
+from cvfp_opt.store.moving.tables import STUDY_SYSTEM_ATTRIBUTES, STUDY_USER_ATTRIBUTES
+from cvfp_opt.store.records import CONFIRMS, MIRROR_OF, MIRRORED, StudyRecord, TrialRecord
 from cvfp_opt.store.rows import (
-    STUDIES,
     TRIALS,
     USER_ATTRIBUTES,
     Reported,
     insert_trial,
     lock_study,
+    next_number,
     write_reported,
     write_values,
 )
-from cvfp_opt.store.shapes import is_ours
-from cvfp_opt.store.studies import name_metrics
+from cvfp_opt.store.shapes import is_ours, is_whole
+from cvfp_opt.store.studies import found_study
+from cvfp_opt.store.study_rows import (
+    METRIC_NAMES,
+    attributes,
+    directions_of,
+    find_row,
+    is_empty,
+    put_attributes,
+)
 
 SOURCE_TRIAL = "source_trial"
+
+_DIRECTIONS = [StudyDirection.MAXIMIZE] * 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,10 +118,10 @@ class Mirrors:
             return
         complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         with self._lock:
-            for mirror in MIRRORS:
-                if mirror.suffix == "pareto" and len(self._study.directions) > 1:
-                    continue  # it is one itself
+            for mirror in mirrors_of(len(self._study.directions)):
                 copied = self._open(mirror)
+                if copied is None:
+                    continue  # its name is somebody else's: ``left_out`` says so
                 with self._store.engine.connect() as connection:
                     _look(connection, copied)
                 # what another program calls an audit is not ours to copy
@@ -118,21 +135,80 @@ class Mirrors:
         with self._store.engine.begin() as connection:
             lock_study(connection, copied.study_id)
             _look(connection, copied)
-            for trial in trials:
-                if trial.number not in copied.numbers:  # another worker was quicker
-                    _add(connection, copied.study_id, _copy(trial, mirror, split))
+            first = next_number(connection, copied.study_id)
+            # another worker may have been quicker
+            lacking = [trial for trial in trials if trial.number not in copied.numbers]
+            for number, trial in enumerate(lacking, first):
+                _add(connection, copied.study_id, number, _copy(trial, mirror, split))
 
-    def _open(self, mirror: Mirror) -> _Copied:
-        """What is known of a mirror, which is created if need be."""
-        name = f"{self._study.study_name}/{mirror.suffix}"
-        named = select(STUDIES.c.study_id).where(STUDIES.c.study_name == name)
-        with self._store.engine.connect() as connection:
-            study_id = connection.scalar(named)
+    def _open(self, mirror: Mirror) -> _Copied | None:
+        """What is known of a mirror, which is created if need be; None if it cannot be."""
         copied = self._copied.get(mirror.suffix)
-        if copied is None or copied.study_id != study_id:
-            copied = _Copied(_mirror_id(self._store, self._study, mirror))
-            self._copied[mirror.suffix] = copied
-        return copied
+        if copied is not None and self._is_there(mirror, copied.study_id):
+            return copied
+        with self._store.lock():
+            study_id = _enter(self._store, self._source, mirror)
+        if study_id is None:
+            return None
+        self._copied[mirror.suffix] = _Copied(study_id)
+        return self._copied[mirror.suffix]
+
+    def _is_there(self, mirror: Mirror, study_id: int) -> bool:
+        """Whether a mirror that was opened before is still the study of that number."""
+        name = f"{self._source.name}/{mirror.suffix}"
+        with self._store.engine.connect() as connection:
+            row = find_row(connection, name)
+            attrs = attributes(connection, STUDY_USER_ATTRIBUTES, study_id)
+        same = row is not None and (row.study_id, row.study_name) == (study_id, name)
+        return same and self._source.has_mirror(name, attrs)
+
+    @cached_property
+    def _source(self) -> Source:
+        return Source.of_study(self._study)
+
+
+def left_out(store: Store, study: optuna.Study) -> list[str]:
+    """A line for each mirror that a study cannot have: the name is somebody else's."""
+    if CONFIRMS in study.user_attrs:
+        return []
+    source, lines = Source.of_study(study), []
+    with store.engine.connect() as connection:
+        for mirror in mirrors_of(len(study.directions)):
+            found = _find(connection, source, mirror)
+            if isinstance(found, _Taken):
+                lines.append(
+                    f"study {source.name!r} has no Pareto front {source.name}/{mirror.suffix}: "
+                    f"{found.reason}"
+                )
+    return lines
+
+
+def mirrors_of(num_directions: int) -> Sequence[Mirror]:
+    """The mirrors of a study: of one with two objectives without the first, which is itself."""
+    return [one for one in MIRRORS if one.suffix != "pareto" or num_directions == 1]
+
+
+def count_own(connection: Connection, study_id: int) -> int:
+    """How many trials of a mirror are no copies: they are somebody's own."""
+    copies = select(USER_ATTRIBUTES.c.trial_id).where(
+        USER_ATTRIBUTES.c.trial_id == TRIALS.c.trial_id, USER_ATTRIBUTES.c.key == SOURCE_TRIAL
+    )
+    own = select(func.count()).where(TRIALS.c.study_id == study_id, ~copies.exists())
+    return int(connection.scalar(own) or 0)
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """Why a mirror cannot be had."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class _CutOff:
+    """A mirror without link, from before that was written with it."""
+
+    study_id: int
 
 
 def _is_audited(trial: FrozenTrial) -> bool:
@@ -151,32 +227,77 @@ def _look(connection: Connection, copied: _Copied) -> None:
             USER_ATTRIBUTES.c.key == SOURCE_TRIAL,
         )
     )
-    for trial_id, number in rows:
-        copied.numbers.add(int(number))
+    for trial_id, text in rows:
+        number = parsed(text)
+        if is_whole(number, 2**31):  # the doctor finds others
+            copied.numbers.add(number)
         copied.last_trial_id = max(copied.last_trial_id, trial_id)
 
 
-def _mirror_id(store: Store, study: optuna.Study, mirror: Mirror) -> int:
-    """The id of a mirror, which is created if need be."""
-    name = f"{study.study_name}/{mirror.suffix}"
-    found = {s.study_name: s for s in store.storage.get_all_studies()}.get(name)
-    if found is None or found.user_attrs.get(MIRROR_OF) != study.study_name:
-        with store.lock():
-            target = optuna.create_study(
-                study_name=name,
-                storage=store.storage,
-                directions=["maximize", "maximize"],
-                load_if_exists=True,
-            )
-            name_metrics(target, list(mirror.metric_names))
-            target.set_user_attr(MIRROR_OF, study.study_name)
-        return target._study_id
-    return found._study_id
+def _find(
+    connection: Connection, source: Source, mirror: Mirror
+) -> "int | _CutOff | _Taken | None":
+    """The id of a mirror; None if there is none yet."""
+    name = f"{source.name}/{mirror.suffix}"
+    if len(name) > MAX_NAME:
+        return _Taken(f"no name is longer than {MAX_NAME} characters")
+    row = find_row(connection, name)
+    if row is None:
+        return None
+    if row.study_name != name:
+        return _Taken(
+            f"this server takes the name for that of study {row.study_name!r}; to have it, "
+            "rename one of the two"
+        )
+    attrs = attributes(connection, STUDY_USER_ATTRIBUTES, row.study_id)
+    if source.has_mirror(name, attrs):
+        if count_own(connection, row.study_id) == 0:
+            return int(row.study_id)
+        return _Taken("it has trials of its own; type `cvfp-opt study doctor`")
+    if not attrs and _is_cut_off(connection, row.study_id, mirror):
+        return _CutOff(row.study_id)
+    if MIRROR_OF in attrs:
+        return _Taken("it mirrors a study that is gone; type `cvfp-opt study doctor`")
+    return _Taken("a study of that name is somebody's own; to have the front, rename that study")
 
 
-def _add(connection: Connection, study_id: int, trial: FrozenTrial) -> None:
+def _is_cut_off(connection: Connection, study_id: int, mirror: Mirror) -> bool:
+    """Whether a study has been given a mirror's directions and metric names, and nothing else."""
+    system_attrs = attributes(connection, STUDY_SYSTEM_ATTRIBUTES, study_id)
+    named = system_attrs.get(METRIC_NAMES) == list(mirror.metric_names)
+    directed = directions_of(connection, study_id) == _DIRECTIONS
+    return named and directed and is_empty(connection, study_id)
+
+
+def _enter(store: Store, source: Source, mirror: Mirror) -> int | None:
+    """The id of a mirror, which is created or completed if need be; None if it cannot be.
+
+    Call under the store's lock.
+    """
+    with store.engine.connect() as connection:
+        found = _find(connection, source, mirror)
+    if isinstance(found, _Taken):
+        return None
+    identity = {MIRRORED: source.identity} if source.identity else {}
+    links = {MIRROR_OF: source.name, **identity}
+    try:
+        if found is None:
+            name = f"{source.name}/{mirror.suffix}"
+            return found_study(store, name, _DIRECTIONS, links, mirror.metric_names)
+        study_id = found.study_id if isinstance(found, _CutOff) else found
+        with store.engine.begin() as connection:
+            lock_study(connection, study_id)
+            known = attributes(connection, STUDY_USER_ATTRIBUTES, study_id)
+            if not links.keys() <= known.keys():
+                put_attributes(connection, STUDY_USER_ATTRIBUTES, study_id, links)
+    except StudyError:  # another program was quicker: it made one, or deleted this one
+        return None
+    return study_id
+
+
+def _add(connection: Connection, study_id: int, number: int, trial: FrozenTrial) -> None:
     times = trial.datetime_start, trial.datetime_complete
-    trial_id, _ = insert_trial(connection, study_id, trial.state, *times)
+    trial_id, _ = insert_trial(connection, study_id, trial.state, *times, number=number)
     params = {
         name: (trial.distributions[name].to_internal_repr(value), trial.distributions[name])
         for name, value in trial.params.items()

@@ -1,6 +1,7 @@
 """Convergence at any threshold, from the residual quantiles that a trial stores."""
 
 from collections.abc import Sequence
+from math import isfinite
 
 
 def rate_at(quantiles: Sequence[float], threshold: float) -> float:
@@ -16,4 +17,6 @@ def rate_at(quantiles: Sequence[float], threshold: float) -> float:
     if below > last:
         return 1.0
     low, high = quantiles[below - 1], quantiles[below]
+    if not (isfinite(low) and high > low):  # another program's: they do not ascend
+        return (below - 1) / last
     return (below - 1 + (threshold - low) / (high - low)) / last

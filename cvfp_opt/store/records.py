@@ -1,6 +1,8 @@
 """What a study and a trial leave behind in the database: the one place that knows the keys."""
 
-from collections.abc import Mapping
+import math
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import Any, Self
@@ -10,8 +12,15 @@ from optuna.trial import FrozenTrial, TrialState
 
 from cvfp_opt.errors import DefinitionError, StudyError
 from cvfp_opt.store.artifacts.checkpoints import ATTRIBUTE
-from cvfp_opt.store.births import BIRTH, derived_uuid
-from cvfp_opt.store.shapes import is_ours
+from cvfp_opt.store.births import BIRTH, Birth, derived_uuid
+from cvfp_opt.store.shapes import (
+    SECTIONS,
+    are_keys,
+    is_definition,
+    is_moment,
+    is_ours,
+    is_whole,
+)
 
 # Of what is written below. Raise it when old readers would misread, and keep reading the old.
 # 2: studies and trials have an identity (``uuid``, store.births); leases have a table.
@@ -19,11 +28,17 @@ FORMAT = 2
 
 # Study user attributes.
 STUDY = "cvfp_opt:study"
+# Of a mirror: the name of the study that it copies, and that study's identity (none in old ones).
 MIRROR_OF = "cvfp_opt:mirror_of"
+MIRRORED = "cvfp_opt:mirrored"
+# Of a confirmation: the name of the study whose points it runs; its identity, and the arms.
 CONFIRMS = "cvfp_opt:confirms"
+ARMS = "cvfp_opt:arms"
 
 # Trial system attribute: of a confirmation, see store.confirming, what is run on which seed.
 ARM = "cvfp_opt:arm"
+# And Optuna's: parameters that a trial takes from whoever enqueued it.
+FIXED_PARAMS = "fixed_params"
 
 
 Sections = dict[str, dict[str, Any]]
@@ -114,6 +129,20 @@ class StudyRecord:
         return self.uuid or derived_uuid(f"{self.definition_digest} {self.created}")
 
     @property
+    def is_whole(self) -> bool:
+        """Whether all of it is of the kind that this program writes."""
+        texts = (self.definition_digest, self.data_digest, self.uuid)
+        tables = (self.environment, self.sources, self.code)
+        return (
+            is_definition(self.definition)
+            and all(isinstance(one, str) for one in texts)
+            and all(isinstance(one, dict) for one in tables)
+            and all(isinstance(one, dict) for one in self.sources.values())
+            and isinstance(self.environment.get("versions", {}), dict)
+            and is_moment(self.created)
+        )
+
+    @property
     def seed(self) -> int:
         """The study's seed."""
         return int(self.definition["search"]["seed"])
@@ -147,12 +176,12 @@ class StudyRecord:
     @classmethod
     def look(cls, attributes: Mapping[str, Any]) -> "tuple[Self | None, Unread | None]":
         """The record among a study's user attributes, or why there is none; raises nothing."""
-        if MIRROR_OF in attributes:
+        if isinstance(attributes.get(MIRROR_OF), str):
             return None, Unread.MIRROR
         if STUDY not in attributes:
             return None, Unread.FOREIGN
         value = attributes[STUDY]
-        if not isinstance(value, dict) or not isinstance(value.get("format", FORMAT), int):
+        if not isinstance(value, dict) or type(value.get("format", FORMAT)) is not int:
             return None, Unread.DAMAGED
         if value.get("format", FORMAT) > FORMAT:
             return None, Unread.NEWER
@@ -160,9 +189,7 @@ class StudyRecord:
             record = cls(**value)
         except TypeError:
             return None, Unread.DAMAGED
-        sections = record.definition
-        whole = isinstance(sections, dict) and all(isinstance(s, dict) for s in sections.values())
-        if not whole or not {"objective", "space", "search"} <= sections.keys():
+        if not record.is_whole:
             return None, Unread.DAMAGED
         return record, None
 
@@ -222,9 +249,15 @@ class TrialRecord:
         value = record.value
         if len(record.values) > 1:  # one score of a trial with two objectives
             value = kept.get("scored", {}).get("score")
-        birth = trial.system_attrs.get(BIRTH, {})
-        arm = trial.system_attrs.get(ARM, {})
-        return replace(record, value=value, birth=birth, arm=arm, **kept)
+        birth = Birth.read(trial.system_attrs.get(BIRTH))
+        arm: Any = trial.system_attrs.get(ARM)
+        return replace(
+            record,
+            value=value,
+            birth=birth.to_dict() if birth else {},
+            arm=arm if is_arm(arm) else {},
+            **kept,
+        )
 
     @classmethod
     def bare(cls, trial: FrozenTrial) -> Self:
@@ -262,6 +295,19 @@ ATTRIBUTES = (
 )
 
 
+def is_arm(value: Any) -> bool:
+    """Whether a trial's system attribute ARM says what it runs, see store.confirming."""
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"arm", "label", "seed", "changes"}
+        and isinstance(value["arm"], str)
+        and isinstance(value["label"], str)
+        and is_whole(value["seed"], 2**31)
+        and isinstance(value["changes"], dict)
+        and are_keys(value["changes"])
+    )
+
+
 def write_attributes(trial: optuna.Trial, **attributes: Any) -> None:
     """Write some of ATTRIBUTES to a running trial."""
     for key, value in attributes.items():
@@ -284,13 +330,17 @@ def with_parameters(
         if not dot:
             space[name] = value
             continue
+        if section not in sections:
+            raise DefinitionError(f"space.{name}: there is no section [{section}]")
         if name not in params and isinstance(value, dict | list):
             continue  # still searched
         space.pop(name, None)
         key, bracket, index = key.partition("[")
         if bracket:
-            values = list(sections[section][key])
-            place = int(index.removesuffix("]"))
+            values = sections[section].get(key)
+            values = list(values) if isinstance(values, list | tuple) else []
+            digits = index.removesuffix("]")
+            place = int(digits) if re.fullmatch("[0-9]{1,9}", digits) else len(values)
             if place >= len(values):
                 raise DefinitionError(
                     f"space.{name}: {section}.{key} has the places 0 to {len(values) - 1}; "
@@ -304,13 +354,20 @@ def with_parameters(
 
 def definition_of(record: StudyRecord, trial: TrialRecord) -> Sections:
     """What a trial was trained by: the study's definition, but for a drift that was allowed."""
-    drift = trial.environment.get("drift", {})
+    own = completed(record.definition)
+    sections = with_changes(own, drifted(trial.environment))
+    return sections if is_definition(sections) else own  # what others wrote for a drift is none
+
+
+def drifted(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of the definition that a trial was trained by otherwise; see ``with_changes``."""
+    drift = environment.get("drift", {})
     changed = {
         key.removeprefix("definition."): value
         for key, value in drift.get("keys", {}).items()
         if key.startswith("definition.")
     }
-    return with_changes(completed(record.definition), changed | drift.get("located", {}))
+    return changed | drift.get("located", {})
 
 
 def with_changes(
@@ -319,14 +376,21 @@ def with_changes(
     """A definition's sections with other values of some keys, as ``section.key``.
 
     None for a key of [space] that is left out.
+
+    Raises:
+        DefinitionError: a change names no section.
     """
     changed = {name: dict(section) for name, section in sections.items()}
     for name, value in changes.items():
         section, _, key = name.partition(".")
+        if section not in SECTIONS or not key:
+            raise DefinitionError(
+                f"a changed key of the definition: section.key is required, got {name!r}"
+            )
         if value is None:
-            changed[section].pop(key, None)
+            changed.setdefault(section, {}).pop(key, None)
         else:
-            changed[section][key] = value
+            changed.setdefault(section, {})[key] = value
     return changed
 
 
@@ -335,6 +399,22 @@ def trial_records(study: optuna.Study) -> list[TrialRecord]:
     record, _ = StudyRecord.look(study.user_attrs)
     read = TrialRecord.bare if record is None else TrialRecord.of
     return [read(trial) for trial in study.get_trials(deepcopy=False)]
+
+
+def rank(value: float | None, *, maximized: bool = True) -> float | None:
+    """What a value is ranked by, the lowest first; None for what is no number and has no rank.
+
+    As Optuna does it: infinite is better than any other. The one rule for which trial is best.
+    """
+    if value is None or math.isnan(value):
+        return None
+    return -value if maximized else value
+
+
+def best_of(values: Iterable[float | None], *, maximized: bool = True) -> float | None:
+    """The best of some values, see ``rank``; None if none has a rank."""
+    ranks = [one for value in values if (one := rank(value, maximized=maximized)) is not None]
+    return rank(min(ranks), maximized=maximized) if ranks else None
 
 
 def count_artifacts(study: optuna.Study) -> int:

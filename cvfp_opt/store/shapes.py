@@ -1,14 +1,18 @@
-"""The shape of what this program writes to a trial, to tell it from what others wrote.
+"""The shape of what this program writes to studies and trials, to tell it from what others wrote.
 
 Other programs write to the same databases, and may use the same words: an attribute "metrics"
-that holds a string is theirs.
+that holds a string is theirs. What has the shape can be read, compared and formatted by all that
+comes after; what has not stays out of all reports, and ``study doctor`` names it.
 """
 
-from collections.abc import Mapping
+import math
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 _RATES = ("convergence_rate", "effective_rank")
 _READ = dict.fromkeys(("convergence", "convergence_strict", "effective_rank"))
+_MOVED = dict.fromkeys(("absolute", "scale_free"))
 
 # What reports read; all that need be there. A mapping stands for one, None for a number.
 _NEEDED: Mapping[str, Mapping[str, Any]] = {
@@ -35,6 +39,40 @@ _NEEDED: Mapping[str, Mapping[str, Any]] = {
         ),
     },
 }
+# What later versions added to an audit.
+_ADDED = {"training_validation": _MOVED, "training_held_out": _MOVED}
+
+_SECTIONS = "objective space model training diversity schedule data embedding search"
+SECTIONS = frozenset(_SECTIONS.split())
+"""Of a study definition."""
+
+_KEY = re.compile(rf"({'|'.join(sorted(SECTIONS))})\..+", re.DOTALL)
+_SPLITS = ("train", "validation", "held_out")
+# Epoch seconds of the year 10000.
+_LAST_MOMENT = 253402300800.0
+_MAX_SEED = 2**63
+# Deeper than any value of a definition.
+_MAX_DEPTH = 4
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number that can be reckoned with: not one of 400 digits."""
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**1023)
+
+
+def is_finite(value: Any) -> bool:
+    """Whether a value is a number, and neither infinite nor NaN, nor a truth value."""
+    return not isinstance(value, bool) and is_number(value) and math.isfinite(value)
+
+
+def is_whole(value: Any, end: int) -> bool:
+    """Whether a value is a whole number from 0 to below ``end``."""
+    return type(value) is int and 0 <= value < end
+
+
+def is_moment(value: Any) -> bool:
+    """Whether a value is a time in epoch seconds that a calendar has."""
+    return is_finite(value) and 0.0 <= value < _LAST_MOMENT
 
 
 def is_ours(key: str, value: Any) -> bool:
@@ -42,19 +80,111 @@ def is_ours(key: str, value: Any) -> bool:
     if key in ("status", "reason"):
         return isinstance(value, str)
     if key == "iterations":
-        return isinstance(value, list) and all(isinstance(one, dict) for one in value)
+        return isinstance(value, list) and all(map(_is_table, value))
     if not isinstance(value, dict):
         return False
     if key == "environment":
-        return isinstance(value.get("drift", {}), dict)
+        return _is_environment(value)
     if key == "seconds":
-        return all(isinstance(spent, int | float) for spent in value.values())
-    return not value or _has(value, _NEEDED.get(key, {}))
+        return all(is_finite(spent) and spent >= 0.0 for spent in value.values())
+    if key == "audit":
+        added = all(value.get(name) is None or _has(value[name], _ADDED[name]) for name in _ADDED)
+        if value and not (added and _are_quantiles(value.get("residual_quantiles"))):
+            return False
+    return not value or (_is_table(value, key == "audit") and _has(value, _NEEDED.get(key, {})))
+
+
+def is_definition(value: Any) -> bool:
+    """Whether a value has the shape of a study definition as it is recorded, section by section.
+
+    Whether it can be searched by, ``StudyDefinition.from_dict`` decides.
+    """
+    if not isinstance(value, dict) or not {"objective", "space", "search"} <= value.keys():
+        return False
+    for section in value.values():
+        if not isinstance(section, dict) or not _is_plain(section, _MAX_DEPTH):
+            return False
+    return (
+        _is_objective(value["objective"])
+        and all(map(_is_dimension, value["space"].values()))
+        and is_whole(value["search"].get("seed"), _MAX_SEED)
+    )
+
+
+def is_drift(value: Any) -> bool:
+    """Whether a value is what a trial says of a drift that was allowed."""
+    if not isinstance(value, dict):
+        return False
+    keys, located = value.get("keys", {}), value.get("located", {})
+    if not isinstance(keys, dict) or not isinstance(located, dict):
+        return False
+    changed = (key.partition(".") for key in keys)
+    names = [*located, *(name for head, _, name in changed if head == "definition")]
+    return are_keys(names)
+
+
+def are_keys(names: Iterable[Any]) -> bool:
+    """Whether all are keys of a definition: ``section.key``."""
+    return all(isinstance(name, str) and _KEY.fullmatch(name) for name in names)
+
+
+def _is_environment(value: dict[str, Any]) -> bool:
+    return (
+        is_drift(value.get("drift", {}))
+        and isinstance(value.get("versions", {}), dict)
+        and is_moment(value.get("finished", 0.0))
+    )
+
+
+def _are_quantiles(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 1 and all(map(is_number, value))
+
+
+def _is_table(value: Any, nested: bool = False) -> bool:
+    """Whether a value is a table of figures, some of which may be missing; rates are no losses."""
+    if not isinstance(value, dict):
+        return False
+    figures = all(
+        one is None
+        or is_number(one)
+        or (nested and (isinstance(one, list) or (isinstance(one, dict) and _is_table(one))))
+        for one in value.values()
+    )
+    return figures and not any((value.get(name) or 0.0) < 0.0 for name in _RATES)
+
+
+def _is_objective(value: dict[str, Any]) -> bool:
+    known = (("kind", ("score", "pareto")), ("convergence", ("training", "frozen")))
+    return (
+        all(value.get(name, words[0]) in words for name, words in known)
+        and value.get("split", "train") in _SPLITS
+        and (value.get("threshold", "trial") == "trial" or is_finite(value["threshold"]))
+        and is_finite(value.get("convergence_weight", 0.5))
+    )
+
+
+def _is_dimension(value: Any) -> bool:
+    """Whether a value is a range, a list of words, or a constant."""
+    if isinstance(value, dict):
+        low: Any = value.get("low")
+        high: Any = value.get("high")
+        log = value.get("log", False)
+        is_range = is_finite(low) and is_finite(high) and low < high and isinstance(log, bool)
+        return is_range and (not log or low > 0)
+    return isinstance(value, str | list | tuple) or is_finite(value)
+
+
+def _is_plain(value: Any, depth: int) -> bool:
+    """Whether TOML has a way to write a value; it knows nothing of null."""
+    if isinstance(value, dict | list | tuple):
+        inner = value.values() if isinstance(value, dict) else value
+        return depth > 0 and all(_is_plain(one, depth - 1) for one in inner)
+    return isinstance(value, str) or is_number(value)
 
 
 def _has(value: Any, needed: Mapping[str, Any] | None) -> bool:
     if needed is None:
-        return isinstance(value, int | float)
+        return is_number(value)
     return isinstance(value, dict) and all(
         name in value and _has(value[name], inner) for name, inner in needed.items()
     )

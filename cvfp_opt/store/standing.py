@@ -1,5 +1,6 @@
 """How a study stands, after each trial of a search."""
 
+import math
 import threading
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -8,7 +9,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from cvfp_opt.store.database.unparsed import user_attribute
-from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.store.records import TrialRecord, rank
+from cvfp_opt.store.shapes import is_ours
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +33,7 @@ class Follower:
         self._study = study
         self._lock = threading.Lock()
         self._ended: set[int] = set()
-        self._score = float("-inf")
+        self._place = math.inf
         self._best: TrialRecord | None = None
 
     def standing(self, untold: Collection[int] = ()) -> Standing:
@@ -46,14 +48,15 @@ class Follower:
             new = [t for t in trials if t.number not in known and t.state.is_finished()]
             self._ended.update(trial.number for trial in new)
             complete = [trial for trial in new if trial.state is TrialState.COMPLETE]
-            best = max(complete, key=_score, default=None)
-            if best is not None and (self._best is None or _score(best) > self._score):
-                self._score, self._best = _score(best), TrialRecord.of(best)
+            ranked = [(place, one) for one in complete if (place := _rank(one)) is not None]
+            place, best = min(ranked, key=lambda one: one[0], default=(math.inf, None))
+            if best is not None and (self._best is None or place < self._place):
+                self._place, self._best = place, TrialRecord.of(best)
             return Standing(finished=len(self._ended), best=self._best)
 
 
-def _score(trial: FrozenTrial) -> float:
+def _rank(trial: FrozenTrial) -> float | None:
     if len(trial.values) == 1:
-        return float(trial.values[0])
-    scored = user_attribute(trial, "scored") or {}  # of a trial with two objectives
-    return float(scored.get("score", float("-inf")))
+        return rank(trial.values[0])
+    scored = user_attribute(trial, "scored")  # of a trial with two objectives
+    return rank(scored["score"]) if scored and is_ours("scored", scored) else None

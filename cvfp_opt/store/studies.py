@@ -1,20 +1,46 @@
 """Finding, creating and listing studies in an open database."""
 
-import warnings
+import reprlib
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages._rdb import models
+from optuna.study import StudyDirection
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from cvfp_opt.elsewhere import printable, quoted
 from cvfp_opt.errors import StudyError, nearest
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.records import CONFIRMS, MIRROR_OF, StudyRecord, Unread, trial_records
+from cvfp_opt.store.moving.schema import MAX_NAME
+from cvfp_opt.store.moving.tables import STUDY_SYSTEM_ATTRIBUTES, STUDY_USER_ATTRIBUTES
+from cvfp_opt.store.records import (
+    CONFIRMS,
+    MIRROR_OF,
+    STUDY,
+    StudyRecord,
+    Unread,
+    best_of,
+    trial_records,
+)
+from cvfp_opt.store.rows import lock_study
+from cvfp_opt.store.study_rows import (
+    METRIC_NAMES,
+    as_texts,
+    find_row,
+    insert_study,
+    is_empty,
+    is_text,
+    put_attributes,
+)
+
+# What is named after a study has to have room, ``NAME/pareto-audited`` for one.
+MAX_STUDY_NAME = MAX_NAME - 16
 
 
 def study_names(store: Store) -> list[str]:
@@ -41,8 +67,20 @@ def only_study_name(store: Store) -> str:
 
 
 def has_study(store: Store, name: str) -> bool:
-    """Whether there is a study of that name."""
-    return any(s.study_name == name for s in store.storage.get_all_studies())
+    """Whether there is a study of exactly that name. All that looks for one by name comes here.
+
+    Raises:
+        StudyError: there is not, but the server takes another study's name for it.
+    """
+    with store.engine.connect() as connection:
+        row = find_row(connection, name)
+    if row is not None and row.study_name != name:
+        raise StudyError(
+            f"{store.location.where}: there is no study {name!r}, but {row.study_name!r}, which "
+            "this server takes for the same name (some tell neither case nor accents nor spaces "
+            f"at the end); name {row.study_name!r}, or another one"
+        )
+    return row is not None
 
 
 def load_study(
@@ -66,30 +104,84 @@ def load_study(
     )
 
 
-def create_study(store: Store, name: str, record: StudyRecord) -> optuna.Study:
-    """Create a study with its record. Call under the store's lock.
+def create_study(
+    store: Store, name: str, record: StudyRecord, links: Mapping[str, Any] | None = None
+) -> optuna.Study:
+    """Create a study with its record, in one transaction. Call under the store's lock.
 
     It maximizes the score, or convergence rate and effective rank if its objective is of the kind
     "pareto".
 
-    A study without record and trials is what a kill in the middle of creation leaves: it is
-    completed.
+    A study without record and trials is what a kill in the middle of creation left, before that
+    was one transaction: it is completed.
+
+    Args:
+        links: further user attributes, that say to which study it belongs.
 
     Raises:
-        StudyError: another program's study has that name.
+        StudyError: there is a study of that name, or one that the server takes for it; or no
+            study can be called so.
     """
     pareto = record.definition["objective"]["kind"] == "pareto"
     names = ["convergence rate", "effective rank"] if pareto else ["score"]
-    directions = [optuna.study.StudyDirection.MAXIMIZE] * len(names)
-    study = optuna.create_study(
-        study_name=name, storage=store.storage, directions=directions, load_if_exists=True
-    )
+    directions = [StudyDirection.MAXIMIZE] * len(names)
+    user_attrs = {STUDY: asdict(record), **(links or {})}
+    if not has_study(store, name):
+        check_new_name(name)
+        found_study(store, name, directions, user_attrs, names)
+        return load_study(store, name)
+    study = load_study(store, name)
+    if StudyRecord.look(study.user_attrs)[0] is not None:
+        raise StudyError(f"{store.location.where}: there is a study {name!r} already")
     refuse_foreign(study, store)
-    if study.directions != directions:
-        raise StudyError(_made_elsewhere(study, store))
-    name_metrics(study, names)
-    record.write(study)
+    with store.engine.begin() as connection:
+        lock_study(connection, study._study_id)
+        if study.directions != directions or not is_empty(connection, study._study_id):
+            raise StudyError(_made_elsewhere(study, store))
+        put_attributes(connection, STUDY_USER_ATTRIBUTES, study._study_id, user_attrs)
+        metrics = {METRIC_NAMES: names}
+        put_attributes(connection, STUDY_SYSTEM_ATTRIBUTES, study._study_id, metrics)
     return study
+
+
+def found_study(
+    store: Store,
+    name: str,
+    directions: Sequence[StudyDirection],
+    user_attrs: Mapping[str, Any],
+    metric_names: Sequence[str],
+) -> int:
+    """Write a new study with all that it is, in one transaction; its id.
+
+    Raises:
+        StudyError: another program made one of that name at this moment.
+    """
+    system_attrs = as_texts({METRIC_NAMES: list(metric_names)})
+    try:
+        with store.engine.begin() as connection:
+            return insert_study(connection, name, directions, as_texts(user_attrs), system_attrs)
+    except IntegrityError:  # another program has no use for our lock
+        raise StudyError(
+            f"{store.location.where}: another program has just made a study {name!r}; nothing was "
+            "written; type the command again, with another --study-name"
+        ) from None
+
+
+def check_new_name(name: str) -> None:
+    """Refuse what no database can keep as the name of a study and of what belongs to it.
+
+    Raises:
+        StudyError: says what is required.
+    """
+    if not name.strip():
+        raise StudyError("a name is required, got nothing")
+    if len(name) > MAX_STUDY_NAME:
+        raise StudyError(
+            f"a name of at most {MAX_STUDY_NAME} characters is required for a study, got "
+            f"{len(name)}: {reprlib.repr(name)}"
+        )
+    if not is_text(name):
+        raise StudyError(f"a name of Unicode characters is required for a study, got {name!r}")
 
 
 def refuse_foreign(study: optuna.Study, store: Store) -> None:
@@ -127,13 +219,6 @@ def optuna_version(store: Store) -> str:
         return str(connection.scalar(select(versions.c.library_version)) or "")
 
 
-def name_metrics(study: optuna.Study, names: list[str]) -> None:
-    """Optuna's ``set_metric_names``, which it still calls experimental."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        study.set_metric_names(names)
-
-
 @dataclass(frozen=True, kw_only=True)
 class StudySummary:
     """One line of a listing.
@@ -160,14 +245,13 @@ def summarize(store: Store) -> list[StudySummary]:
         study = optuna.load_study(study_name=name, storage=store.storage)
         record, unread = StudyRecord.look(study.user_attrs)
         trials = trial_records(study)
-        values = [t.value for t in trials if t.state == "complete" and t.value is not None]
-        maximized = study.directions[0] is optuna.study.StudyDirection.MAXIMIZE
-        best = max if len(study.directions) > 1 or maximized else min
+        values = [trial.value for trial in trials if trial.state == "complete"]
+        maximized = study.directions[0] is StudyDirection.MAXIMIZE or len(study.directions) > 1
         rows.append(
             StudySummary(
                 name=name,
                 num_trials=dict(Counter(trial.state for trial in trials)),
-                best_value=best(values, default=None),
+                best_value=best_of(values, maximized=maximized),
                 made_here=record is not None,
                 note=unread.owner if unread else "",
             )

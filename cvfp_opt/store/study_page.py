@@ -6,7 +6,6 @@ figure, and its page breaks.
 """
 
 import copy
-import json
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -14,12 +13,15 @@ from typing import Any, cast
 
 import optuna
 from optuna.storages import BaseStorage
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, select
 
 from cvfp_opt.errors import StudyError
+from cvfp_opt.store.database.damage import parsed
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.moving.tables import STUDY_SYSTEM_ATTRIBUTES as ATTRIBUTES
 from cvfp_opt.store.rows import lock_study
+from cvfp_opt.store.shapes import is_finite, is_whole
+from cvfp_opt.store.study_rows import put_attributes
 
 # Study system attribute: when the page was written last, how long that took, and how many trials
 # had ended by then.
@@ -29,7 +31,9 @@ EVERY_SECONDS = 60.0
 # And not before so many times what the last one took: under a hundredth of one worker's time.
 TIMES_COST = 100.0
 
-_TRIAL_NOTE = re.compile(r"dashboard:(\d+):note_")
+_TRIAL_NOTE = re.compile(r"dashboard:([0-9]{1,18}):note_")
+_NOTE_PIECE = re.compile(r"dashboard:note_str:([0-9]{1,9})")
+_MAX_VERSION = 2**31
 _PIECE = 2045  # optuna-dashboard's own
 
 
@@ -62,7 +66,7 @@ def take_turn(store: Store, study: optuna.Study, ended: int, *, last: bool = Fal
         if not due(page):
             return False
         turn = {"written": time.time(), "ended": ended, "seconds": page.get("seconds", 0.0)}
-        _put(connection, study_id, {PAGE: turn})
+        put_attributes(connection, ATTRIBUTES, study_id, {PAGE: turn})
     return True
 
 
@@ -91,7 +95,7 @@ def write_page(
     turn = {"written": time.time(), "ended": ended, "seconds": round(seconds, 3)}
     with store.engine.begin() as connection:
         lock_study(connection, study_id)
-        _put(connection, study_id, kept.changed | {PAGE: turn})
+        put_attributes(connection, ATTRIBUTES, study_id, kept.changed | {PAGE: turn})
 
 
 def is_trial_note(key: str) -> bool:
@@ -108,16 +112,29 @@ def noted_trials(page: optuna.Study) -> set[int]:
     return {int(found[1]) for key in keys if (found := _TRIAL_NOTE.match(key))}
 
 
-def put_trial_note(page: optuna.Study, trial_id: int, note: str) -> None:
-    """Write a note on a trial that has none, as optuna-dashboard's ``save_note`` does.
+def note_of(page: optuna.Study) -> str:
+    """A study's note; what another program put in the place of text is left out."""
+    attrs = page._storage.get_study_system_attrs(page._study_id)
+    places = sorted((int(found[1]), key) for key in attrs if (found := _NOTE_PIECE.fullmatch(key)))
+    return "".join(attrs[key] for _, key in places if isinstance(attrs[key], str))
 
-    That one takes a running Trial only.
+
+def put_note(page: optuna.Study, note: str, trial_id: int | None = None) -> None:
+    """Write a study's note, or that on a trial, as optuna-dashboard's ``save_note`` does.
+
+    That one takes of trials a running Trial only, and stops at a version that is no number.
     """
+    prefix = "dashboard:" if trial_id is None else f"dashboard:{trial_id}:"
+    before = page._storage.get_study_system_attrs(page._study_id)
+    former_version: Any = before.get(f"{prefix}note_ver")
+    version = former_version + 1 if is_whole(former_version, _MAX_VERSION) else 1
+    texts = [note[start : start + _PIECE] for start in range(0, len(note), _PIECE)]
+    pieces = {f"{prefix}note_str:{place}": text for place, text in enumerate(texts)}
+    former = {key: "" for key in before if key.startswith(f"{prefix}note_str:")}
     put = page._storage.set_study_system_attr
-    put(page._study_id, f"dashboard:{trial_id}:note_ver", 1)
-    for place, start in enumerate(range(0, len(note), _PIECE)):
-        key = f"dashboard:{trial_id}:note_str:{place}"
-        put(page._study_id, key, note[start : start + _PIECE])
+    for key, text in (former | pieces).items():
+        put(page._study_id, key, text)
+    put(page._study_id, f"{prefix}note_ver", version)
 
 
 class _Kept:
@@ -143,14 +160,6 @@ def _page(connection: Connection, study_id: int) -> dict[str, Any]:
     query = select(ATTRIBUTES.c.value_json).where(
         ATTRIBUTES.c.study_id == study_id, ATTRIBUTES.c.key == PAGE
     )
-    value = json.loads(connection.scalar(query) or "{}")
-    return value if isinstance(value, dict) else {}
-
-
-def _put(connection: Connection, study_id: int, values: Mapping[str, Any]) -> None:
-    of_study = ATTRIBUTES.c.study_id == study_id
-    connection.execute(delete(ATTRIBUTES).where(of_study, ATTRIBUTES.c.key.in_(list(values))))
-    rows = [
-        {"study_id": study_id, "key": k, "value_json": json.dumps(v)} for k, v in values.items()
-    ]
-    connection.execute(insert(ATTRIBUTES), rows)
+    value = parsed(connection.scalar(query))
+    found = value if isinstance(value, dict) else {}
+    return {key: figure for key, figure in found.items() if is_finite(figure)}

@@ -1,61 +1,36 @@
-"""Results of trials that a database which stayed away could not be told, as files."""
+"""Results of trials that a database could not be told, as files, and how they get there later."""
 
 import json
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from optuna.trial import TrialState
 
+from cvfp_opt.elsewhere import quoted
 from cvfp_opt.errors import StorageError
-from cvfp_opt.store.births import Birth
-from cvfp_opt.store.claims import Claims, Held
+from cvfp_opt.files import write_file
+from cvfp_opt.store.belonging import Verdict, judge
+from cvfp_opt.store.claims import Claims
 from cvfp_opt.store.holding import Hold
+from cvfp_opt.store.kept import Unsent, read_unsent
 from cvfp_opt.store.leases import LeaseLost
-from cvfp_opt.store.rows import Reported
-
-FORMAT = 1
-FOLDER = Path("storage") / "unsent"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unsent:
-    """How a trial ended, and the lease under which that may be written.
-
-    Attributes:
-        study: identity of the study, StudyRecord.identity.
-        trial_id, number, epoch, birth: of the held trial.
-        state: Optuna's, by name.
-        values: of the objectives; None if there are none.
-        intermediate: by step.
-        user_attrs: plain JSON.
-        format: of the file.
-    """
-
-    study: str
-    trial_id: int
-    number: int
-    epoch: int
-    birth: dict[str, Any]
-    state: str
-    values: list[float] | None
-    intermediate: dict[str, float] = field(default_factory=dict)
-    user_attrs: dict[str, Any] = field(default_factory=dict)
-    format: int = FORMAT
+from cvfp_opt.store.rows import lock_study
+from cvfp_opt.store.unsent_folder import FOLDER as FOLDER
+from cvfp_opt.store.unsent_folder import unsent_files, unsent_folder
 
 
-def keep_unsent(hold: Hold, state: TrialState, values: Sequence[float] | None) -> Path:
+def keep_unsent(
+    hold: Hold, state: TrialState, values: Sequence[float] | None, forget: Sequence[str] = ()
+) -> Path:
     """Write the result of a trial to a file of its own, in the current folder's ``storage``.
 
     Raises:
         StorageError: the disk refuses too.
     """
-    held, reported = hold.held, hold.reported
+    held, claims, reported = hold.held, hold.claims, hold.reported
     unsent = Unsent(
-        study=hold.claims.identity,
+        study=claims.identity,
         trial_id=held.trial_id,
         number=held.number,
         epoch=held.epoch,
@@ -64,48 +39,59 @@ def keep_unsent(hold: Hold, state: TrialState, values: Sequence[float] | None) -
         values=None if values is None else list(values),
         intermediate={str(step): value for step, value in reported.intermediate.items()},
         user_attrs=reported.user_attrs,
+        system_attrs=reported.system_attrs,
+        forget=list(forget),
+        worker=hold.by,
+        database=claims.store.location.where,
     )
-    path = Path.cwd() / FOLDER / f"{held.birth.uuid}-{held.epoch}.json"
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(asdict(unsent)), encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
-        raise StorageError(f"{path}: cannot be written: {error.strerror}") from None
+    # two copies of a database may have the same trial; no two workers have the same name
+    path = unsent_folder() / f"{hold.by}-{held.trial_id}-{held.epoch}.json"
+    write_file(path, json.dumps(asdict(unsent)), error=StorageError)
     return path
 
 
 def send_unsent(claims: Claims) -> Iterator[str]:
     """Write to the database what it could not be told before; a line for each file.
 
-    A trial that somebody else has taken meanwhile is left to them.
+    What is not of this study is left to those who have it, what does not fit is left and named.
     """
-    for path in sorted((Path.cwd() / FOLDER).glob("*.json")):
+    for path in unsent_files():
         try:
-            unsent = Unsent(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            yield f"{path}: not an unsent result, left alone: {error}"
+            unsent = read_unsent(path)
+        except StorageError as error:
+            if path.exists():  # or another worker was quicker
+                yield str(error)
             continue
-        if unsent.study != claims.identity or unsent.format != FORMAT:
+        if unsent.study != claims.identity:
             continue
-        held = Held(
-            trial_id=unsent.trial_id,
-            number=unsent.number,
-            epoch=unsent.epoch,
-            birth=Birth(**unsent.birth),
-            attempts=0,
-            new=False,
-        )
-        steps = {int(step): value for step, value in unsent.intermediate.items()}
-        reported = Reported(intermediate=steps, user_attrs=dict(unsent.user_attrs))
-        hold = Hold(claims=claims, held=held, reported=reported)
-        try:
-            hold.finish(TrialState[unsent.state], unsent.values)
-        except LeaseLost:
-            yield f"trial {unsent.number}: kept result dropped: it was taken or ended meanwhile"
-        else:
-            yield f"trial {unsent.number}: kept result written to the database"
+        verdict = _send(claims, unsent)
+        if verdict.study not in (claims.study.study_name, ""):
+            continue  # a copy of the study, in the same database
+        if verdict.why:
+            yield (
+                f"trial {unsent.number}: a kept result was not written: {verdict.why}; if nobody "
+                f"misses it, type `rm {quoted(path)}`"
+            )
+            continue
         path.unlink(missing_ok=True)
+        already = "was in the database already" if verdict.written else "written to the database"
+        yield f"trial {unsent.number}: kept result {already}"
+
+
+def _send(claims: Claims, unsent: Unsent) -> Verdict:
+    """Look and write in one transaction, in which nobody else claims."""
+    with claims.store.engine.begin() as connection:
+        lock_study(connection, claims.study._study_id)
+        verdict = judge(connection, claims.store.location, unsent)
+        if verdict.worker and verdict.study == claims.study.study_name:
+            hold = Hold(
+                claims=claims,
+                held=unsent.held(),
+                reported=unsent.reported(),
+                by=verdict.worker,
+            )
+            try:
+                hold.end(connection, TrialState[unsent.state], unsent.values, unsent.forget)
+            except LeaseLost:
+                return Verdict(study=verdict.study, why="another worker was quicker")
+    return verdict

@@ -11,10 +11,8 @@ from sqlalchemy import Connection
 
 from cvfp_opt.store.births import BIRTH, Birth
 from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.records import FIXED_PARAMS
 from cvfp_opt.store.rows import Reported, insert_trial, lock_study, write_reported
-
-# Optuna's system attribute: parameters that a trial takes from whoever enqueued it.
-FIXED_PARAMS = "fixed_params"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +67,8 @@ def waiting_points(study: optuna.Study) -> dict[int, dict[str, Any]]:
 
 def fixed_point(trial: FrozenTrial) -> dict[str, Any]:
     """A trial's parameters, and those that it is to take once it asks for them."""
-    return {**trial.system_attrs.get(FIXED_PARAMS, {}), **trial.params}
+    fixed = trial.system_attrs.get(FIXED_PARAMS)
+    return {**(fixed if isinstance(fixed, dict) else {}), **trial.params}
 
 
 def _insert(

@@ -9,10 +9,13 @@ from torch import Tensor
 
 from cvfp_opt.errors import DataError, DefinitionError, nearest
 from cvfp_opt.training.embedding import EmbeddingConfig, load_vocabulary
-from cvfp_opt.training.text import TEXT_SOURCES, collect
+from cvfp_opt.training.encoding import first_ids
+from cvfp_opt.training.text import TEXT_SOURCES, Reading
 
 VALIDATION_SPLITS = ("train_tail", "held_out")
 MIN_TRAIN_TOKENS = 64
+# From here on a text is hardly one that the tokenizer was made for.
+UNKNOWN_SHARE = 0.1
 SHIPPED = EmbeddingConfig()
 
 
@@ -23,8 +26,8 @@ class DataConfig:
     Attributes:
         source: a key of TEXT_SOURCES.
         path: file or folder of the source "text"; a local copy for "ultrachat", or empty for the
-            hub; empty for "embedded". Where the text lies is not part of what a study is: only
-            the tokens are.
+            hub; empty for "embedded". A relative one is relative to the current folder, ``~`` is
+            the home. Where the text lies is not part of what a study is: only the tokens are.
         hub: of "ultrachat": name of the data set on the hub.
         revision: of "ultrachat": commit or branch there; empty for the newest.
         first_token: where in the text to begin: tokens before it are left out.
@@ -50,7 +53,8 @@ class DataConfig:
                 f"data.source: unknown source {self.source!r}; "
                 f"{nearest(self.source, TEXT_SOURCES)}"
             )
-        if self.source != "ultrachat" and (self.source == "embedded") != (self.path == ""):
+        embedded = self.source == "embedded"
+        if self.source != "ultrachat" and (self.path != "" if embedded else not self.path.strip()):
             raise DefinitionError(
                 f'data: a path belongs to source = "text", or a local copy of "ultrachat", got '
                 f'source = "{self.source}" and path = "{self.path}"; '
@@ -89,6 +93,11 @@ class DataConfig:
         return self.path or f"{self.hub} on the hub"
 
     @property
+    def hub_copy(self) -> bool:
+        """Whether the text is a data set of the hub, or a local copy of it."""
+        return self.source == "ultrachat"
+
+    @property
     def num_validation(self) -> int:
         """V: tokens of the validation split, and of the held-out text."""
         return round(self.validation_fraction * self.train_tokens)
@@ -113,6 +122,7 @@ class Tokens:
         table: (vocabulary, E) layer-normalised embeddings; None if each trial draws its own.
         digest: SHA-256 over all ids, hexadecimal.
         sources: what the text ("data") and the embeddings ("embedding") came from.
+        notice: what the user should know of the text; empty if nothing.
     """
 
     train: Tensor
@@ -123,6 +133,7 @@ class Tokens:
     table: Tensor | None
     digest: str
     sources: dict[str, dict[str, str]]
+    notice: str = ""
 
 
 def load_tokens(
@@ -142,26 +153,16 @@ def load_tokens(
     """
     vocabulary = load_vocabulary(embedding, embedding_size)
     end = config.first_token + config.window
-    # one character more than can matter, so that the last token needed is never cut short
     documents, origin = TEXT_SOURCES[config.source](config.path, config.hub, config.revision)
-    text = collect(documents, (end + 1) * vocabulary.max_token_length)
-    where = config.place
-    if not text:
+    text, where = Reading(documents), config.place
+    if not text.first(1)[0]:
         raise DataError(f"{where}: text is required, but there is none in it")
-    ids = vocabulary.tokenizer.encode(text, add_special_tokens=False).ids
+    ids = first_ids(vocabulary.tokenizer, text, end, where)
     if len(ids) < end:
-        fitting = int((len(ids) - config.first_token) / (1 + config.validation_fraction))
-        after = f" after the first {config.first_token}" if config.first_token else ""
-        raise DataError(
-            f"{where}: {config.window} tokens are required{after} ({config.train_tokens} to train "
-            f"on and {config.num_validation} held out), the text has {len(ids)}; "
-            + (
-                f"bring more text, or type --set data.train_tokens={fitting}"
-                if fitting >= MIN_TRAIN_TOKENS
-                else "bring more text"
-            )
-        )
-    chosen = torch.tensor(ids[config.first_token : end], dtype=torch.int64)
+        raise DataError(f"{where}: {_too_short(config, len(ids), text.skipped)}")
+    chosen = torch.tensor(ids[config.first_token :], dtype=torch.int64)
+    if vocabulary.table is not None:
+        _refuse_empty_rows(vocabulary.table, vocabulary.tokenizer, chosen, where)
     return Tokens(
         train=chosen[: config.train_tokens],
         held_out=chosen[config.train_tokens :],
@@ -171,4 +172,44 @@ def load_tokens(
         table=vocabulary.table,
         sources={"data": {"source": config.source} | origin, "embedding": vocabulary.identity},
         digest=hashlib.sha256(chosen.numpy().astype("<i8").tobytes()).hexdigest(),
+        notice="; ".join(filter(None, [text.skipped, _unknown(vocabulary.tokenizer, chosen)])),
     )
+
+
+def _unknown(tokenizer: Tokenizer, ids: Tensor) -> str:
+    """How many tokens stand for words that the tokenizer does not know; empty if few do."""
+    token = getattr(tokenizer.model, "unk_token", None)
+    unknown = None if token is None else tokenizer.token_to_id(token)
+    count = 0 if unknown is None else int((ids == unknown).sum())
+    if count < UNKNOWN_SHARE * len(ids):
+        return ""
+    return f"{count} of the {len(ids)} tokens are {token}: the tokenizer does not know those words"
+
+
+def _too_short(config: DataConfig, found: int, skipped: str) -> str:
+    """What is required, what there is, and what to type instead."""
+    fitting = int((found - config.first_token) / (1 + config.validation_fraction))
+    after = f" after the first {config.first_token}" if config.first_token else ""
+    instead = "bring more text"
+    if fitting >= MIN_TRAIN_TOKENS:
+        instead += f", or type --set data.train_tokens={fitting}"
+    elif not found:
+        instead = "its tokenizer knows none of its characters: bring another one, or other text"
+    return (
+        f"{config.window} tokens are required{after} ({config.train_tokens} to train on and "
+        f"{config.num_validation} held out), the text has {found}; {instead}"
+        + (f" ({skipped})" if skipped else "")
+    )
+
+
+def _refuse_empty_rows(table: Tensor, tokenizer: Tokenizer, ids: Tensor, where: str) -> None:
+    """Refuse a text of whose tokens one has no embedding: all numbers of its row are the same."""
+    used = torch.unique(ids)
+    empty = used[(table[used] == 0).all(dim=1)]
+    if len(empty):
+        first = int(empty[0])
+        raise DataError(
+            f"{where}: an embedding for each token of the text is required, {len(empty)} of its "
+            f"{len(used)} tokens have none (the row of the table holds one number), the first is "
+            f"{tokenizer.id_to_token(first)!r}, row {first}; bring a whole table, or its tokenizer"
+        )

@@ -1,28 +1,32 @@
-"""What comes from the Hugging Face hub, or from local copies of it; needs the extra ``hub``.
+"""UltraChat, from the Hugging Face hub or from a local copy; needs the extra ``hub``."""
 
-The packages are imported when they are used: nobody else pays for them.
-"""
-
-import importlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from tokenizers import Tokenizer
-from torch import Tensor
+from cvfp_opt.elsewhere import first_few
+from cvfp_opt.errors import DataError
+from cvfp_opt.files import what_it_is
+from cvfp_opt.training.characters import is_hidden, looked_in
+from cvfp_opt.training.clients import in_one_line, reaching_the_hub, require
+from cvfp_opt.training.rows import first_message, format_of, rows
 
-from cvfp_opt.errors import CvfpOptError, DataError
-
-# Loaders of `datasets`, by the suffix of a local copy.
-_FORMATS = {".parquet": "parquet", ".jsonl": "json", ".json": "json"}
+# Words in the names of files that hold another split than the one to train on, and that split's,
+# as `datasets` knows them.
+_OTHER_SPLITS = {"test", "testing", "eval", "evaluation", "validation", "valid", "dev", "val"}
+_TRAINING = {"train", "training"}
+# The split of UltraChat 200k that the hub gives first.
+_FIRST = "train_sft"
+# What `datasets` writes beside its data.
+_NO_DATA = {"dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json"}
 
 
 def ultrachat_dialogues(
     path: str, hub: str, revision: str
-) -> tuple[Iterator[str], dict[str, str]]:
-    """The first message of each UltraChat dialogue, in order; and what they come from.
+) -> tuple[Iterator[Iterable[str]], dict[str, str]]:
+    """Find the first message of each UltraChat dialogue, in order; and say what they come from.
 
     Args:
         path: a .parquet, .jsonl or .json file, or a folder of one of these; empty for the hub.
@@ -32,133 +36,76 @@ def ultrachat_dialogues(
     Raises:
         DataError: the extra, the file, or the hub is missing; rows that are no dialogues.
     """
-    datasets = _require("datasets", 'data.source = "ultrachat"')
+    datasets = require("datasets", 'data.source = "ultrachat"')
     if path:
-        files, loader = _local_files(Path(path))
-        with _in_one_line(f"{path}: cannot be read as UltraChat"):
-            rows = datasets.load_dataset(
-                loader, data_files=[str(file) for file in files], split="train", streaming=True
+        files = _local_files(path)
+        found = (row for file in files for _, row in rows(file))
+        return _first_messages(found, path), {"path": path}
+    client = require("huggingface_hub", 'data.source = "ultrachat"')
+    with reaching_the_hub("data", hub, revision, "a local copy: --set data.path=FILE.parquet"):
+        commit = client.HfApi().dataset_info(hub, revision=revision or None).sha
+        splits = datasets.get_dataset_split_names(hub, revision=commit)
+        split = next((name for name in splits if name.startswith("train")), None)
+        if split is None:
+            raise DataError(
+                f"data.hub: a split to train on is required, {hub} has {first_few(splits)}; "
+                "bring a local copy of the one you mean: --set data.path=FILE.parquet"
             )
-        identity = {"path": path}
-    else:
-        client = _require("huggingface_hub", 'data.source = "ultrachat"')
-        with _reaching_the_hub(
-            "data", hub, revision, "a local copy: --set data.path=FILE.parquet"
-        ):
-            commit = client.HfApi().dataset_info(hub, revision=revision or None).sha
-            splits = datasets.get_dataset_split_names(hub, revision=commit)
-            split = next(name for name in splits if name.startswith("train"))
-            rows = datasets.load_dataset(hub, split=split, streaming=True, revision=commit)
-        identity = {"hub": hub, "revision": commit, "split": split}
-    return _first_messages(rows, path or hub), identity
+        found = datasets.load_dataset(hub, split=split, streaming=True, revision=commit)
+    return _first_messages(found, hub), {"hub": hub, "revision": commit, "split": split}
 
 
-def gpt2_vocabulary(
-    path: str, hub: str, revision: str
-) -> tuple[Tokenizer, Tensor, dict[str, str]]:
-    """GPT-2's tokenizer and token embeddings (V, E), and what they come from.
+def _first_messages(found: Iterable[Any], where: str) -> Iterator[Iterable[str]]:
+    with in_one_line(f"{where}: cannot be read as UltraChat"):
+        for number, row in enumerate(found):
+            yield first_message(row, f"{where}, row {number}")
 
-    Args:
-        path: folder of a local copy (tokenizer and model); empty for the hub.
-        hub: name of the model there.
-        revision: commit or branch there; empty for the newest. The commit is recorded.
 
-    Raises:
-        DataError: the extra, the folder, or the hub is missing.
-    """
-    transformers = _require("transformers", 'embedding.source = "gpt2"')
-    where, identity = path, {"path": path}
-    options: dict[str, Any] = {"local_files_only": True}
-    if path and not Path(path).is_dir():
+def _local_files(path: str) -> list[Path]:
+    """The files of a local copy, in the order of their names: those of the split to train on."""
+    source = Path(os.path.expanduser(path))
+    required = (
+        f"data.path {path}: a .parquet, .jsonl or .json file, or a folder of files of one of "
+        "these kinds is required, got"
+    )
+    try:
+        kind = what_it_is(source)
+        if kind is None:
+            raise DataError(f"{required} none: there is no such file or folder{looked_in(source)}")
+        if kind == "a folder":
+            files = _data_files(source) or _data_files(source / "data")
+            chosen = _to_train_on(files)
+        else:
+            files = chosen = [source] if format_of(source) in ("json", "parquet") else []
+    except OSError as error:
+        raise DataError(f"data.path {path}: cannot be read: {error.strerror}") from None
+    if files and not chosen:
         raise DataError(
-            f"embedding.path {path}: no such folder; bring one with GPT-2's config.json, "
-            "model.safetensors and tokenizer.json"
+            f"data.path {path}: files of a split to train on are required, got "
+            f"{first_few(file.name for file in files)}; to take one of these, name it"
         )
-    if not path:
-        client = _require("huggingface_hub", 'embedding.source = "gpt2"')
-        with _reaching_the_hub("embedding", hub, revision, "a folder: --set embedding.path=DIR"):
-            commit = client.HfApi().model_info(hub, revision=revision or None).sha
-        where, identity = hub, {"hub": hub, "revision": commit}
-        options = {"revision": commit}
-    with _in_one_line(f"{where}: cannot be read as GPT-2"):
-        tokenizer = transformers.AutoTokenizer.from_pretrained(where, **options)
-        model = transformers.GPT2Model.from_pretrained(where, **options)
-        table = model.get_input_embeddings().weight.detach().float()
-    return tokenizer.backend_tokenizer, table, identity
-
-
-def _require(package: str, key: str) -> ModuleType:
-    try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        raise DataError(
-            f"{key}: the package {package} is required ({error}); "
-            "type `pip install 'cvfp-opt[hub]'`"
-        ) from None
-
-
-@contextmanager
-def _in_one_line(problem: str) -> Iterator[None]:
-    """Whatever a client library raises, as a DataError of one line."""
-    try:
-        yield
-    except CvfpOptError:
-        raise
-    except Exception as error:
-        raise DataError(f"{problem}: {_first_line(error)}") from None
-
-
-@contextmanager
-def _reaching_the_hub(section: str, hub: str, revision: str, instead: str) -> Iterator[None]:
-    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
-
-    try:
-        yield
-    except RevisionNotFoundError:
-        raise DataError(
-            f"{section}.revision: {hub} has no revision {revision!r} on the hub; "
-            f"mend it, or leave it empty for the newest: --set {section}.revision="
-        ) from None
-    except RepositoryNotFoundError:
-        raise DataError(
-            f"{section}.hub: there is no {hub!r} on the hub, or it is private; mend the name, or "
-            f"bring {instead}"
-        ) from None
-    except Exception as error:  # whatever the client raises without a network
-        raise DataError(
-            f"{section}.hub: {hub} cannot be reached ({_first_line(error)}); "
-            f"without a network bring {instead}"
-        ) from None
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-
-
-def _local_files(source: Path) -> tuple[list[Path], str]:
-    """The files of a local copy, and the loader for them."""
-    candidates = sorted(source.iterdir()) if source.is_dir() else [source]
-    files = [file for file in candidates if file.suffix in _FORMATS and file.is_file()]
-    suffixes = {file.suffix for file in files}
+    suffixes = {file.suffix.lower() for file in chosen}
     if len(suffixes) != 1:
-        found = " and ".join(sorted(suffixes)) or "none"
-        raise DataError(
-            f"data.path {source}: a .parquet, .jsonl or .json file, or a folder of files of one "
-            f"of these kinds is required, got {found}"
-        )
-    return files, _FORMATS[suffixes.pop()]
+        raise DataError(f"{required} {' and '.join(sorted(suffixes)) or 'none'}")
+    return chosen
 
 
-def _first_messages(rows: Any, where: str) -> Iterator[str]:
-    """From rows with ``messages`` (UltraChat 200k) or ``data`` (the original UltraChat)."""
-    with _in_one_line(f"{where}: cannot be read as UltraChat"):
-        for number, row in enumerate(rows):
-            first = (row.get("messages") or row.get("data") or [None])[0]
-            text = first.get("content") if isinstance(first, dict) else first
-            if not isinstance(text, str):
-                raise DataError(
-                    f'{where}, row {number}: "messages" [{{"content": "..."}}, ...] or "data" '
-                    f'["...", ...] is required, got the keys {", ".join(row) or "none"}'
-                )
-            yield text
+def _data_files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return [
+        file
+        for file in sorted(folder.iterdir())
+        if format_of(file) in ("json", "parquet")
+        and not is_hidden(file)
+        and file.name not in _NO_DATA
+        and not file.is_dir()
+    ]
+
+
+def _to_train_on(files: list[Path]) -> list[Path]:
+    """Those whose name says so; where none does, those whose name names no other split."""
+    first = [file for file in files if re.match(rf"{_FIRST}(?![a-z])", file.name.lower())]
+    words = {file: set(re.split(r"[-._ 0-9]+", file.name.lower())) for file in files}
+    named = [file for file in files if words[file] & _TRAINING]
+    return first or named or [file for file in files if not words[file] & _OTHER_SPLITS]

@@ -1,23 +1,29 @@
 """Where text comes from: the embedded corpus, or the user's files.
 
-A source yields documents lazily, so that the head of a large file costs no more than the head.
+A source yields documents lazily, and a document its text piece by piece, so that the head of a
+large file costs no more than the head.
 """
 
-import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from cvfp_opt.errors import DataError
+from cvfp_opt.files import what_it_is
+from cvfp_opt.training.characters import is_hidden, looked_in, pieces
 from cvfp_opt.training.hub import ultrachat_dialogues
+from cvfp_opt.training.rows import format_of, rows, text_of
 
 CORPUS = Path(__file__).parent / "corpus" / "dialogues.jsonl"
 
 # Between two documents, so that no token spans both.
 SEPARATOR = "\n\n"
 
-Documents = tuple[Iterator[str], dict[str, str]]
-"""Documents, and what they come from."""
+Documents = tuple[Iterator[Iterable[str]], dict[str, str]]
+"""Documents, each a text or its pieces, to be taken any number of times; and what they come from.
+"""
 
 
 class TextSource(Protocol):
@@ -28,7 +34,7 @@ class TextSource(Protocol):
 
 def embedded(path: str, hub: str, revision: str) -> Documents:
     """The dialogues written for this project, shipped with it."""
-    return _jsonl(CORPUS), {}
+    return _row_texts(CORPUS), {}
 
 
 def text(path: str, hub: str, revision: str) -> Documents:
@@ -48,105 +54,102 @@ TEXT_SOURCES: Mapping[str, TextSource] = {
 }
 
 
-def read_files(path: str) -> Iterator[str]:
-    """A text file, a folder of ``*.txt`` (in name order), or a ``.jsonl`` (see ``_document``)."""
-    source = Path(path)
-    if source.is_dir():
-        files = sorted(source.glob("*.txt"))
-        if not files:
-            raise DataError(
-                f"{source}: a folder with *.txt files is required, this one has none; "
-                "name a .txt or .jsonl file instead"
-            )
-        return (_read(file) for file in files)
-    if not source.is_file():
+@dataclass(frozen=True)
+class _File:
+    """A document that is a whole file."""
+
+    path: Path
+
+    def __iter__(self) -> Iterator[str]:
+        return pieces(self.path)
+
+
+def read_files(path: str) -> Iterator[Iterable[str]]:
+    """Find the documents of a text file, of a folder of them, or of a file of rows.
+
+    Of a folder, its ``*.txt`` in the order of their names; hidden ones are left out. Files of
+    rows are those of ``rows.FORMATS``. ``~`` is the home; other paths are relative to the
+    current folder.
+
+    Raises:
+        DataError: there is nothing at ``path``, or no text.
+    """
+    source = Path(os.path.expanduser(path))
+    try:
+        found = what_it_is(source)
+    except OSError as error:
+        raise DataError(f"--data {source}: cannot be read: {error.strerror}") from None
+    if found is None:
         raise DataError(
-            f"--data {source}: no such file or folder; "
+            f"--data {source}: no such file or folder{looked_in(source)}; "
             "give a .txt file, a folder of .txt files or a .jsonl file"
         )
-    if source.suffix == ".jsonl":
-        return _jsonl(source)
-    return iter([_read(source)])
+    if found == "a folder":
+        return iter([_File(file) for file in _text_files(source)])
+    if format_of(source) is not None:
+        return _row_texts(source)
+    return iter([_File(source)])
 
 
-def collect(documents: Iterator[str], num_characters: int) -> str:
-    """Join documents until ``num_characters`` are there (or all)."""
-    parts: list[str] = []
-    length = 0
-    for document in documents:
-        if not document.strip():
-            continue
-        parts.append(document)
-        length += len(document) + len(SEPARATOR)
-        if length >= num_characters:
-            break
-    return SEPARATOR.join(parts)[:num_characters]
+class Reading:
+    """Documents joined into one text, of which no more is read and held than was asked for."""
+
+    def __init__(self, documents: Iterator[Iterable[str]]) -> None:
+        self._pieces = self._joined(documents)
+        self._taken: list[str] = []
+        self._length = 0
+        self._ended = False
+        self._num_documents = 0
+        self._num_without_text = 0
+
+    @property
+    def skipped(self) -> str:
+        """How many of the documents read so far were left out, as they have no text."""
+        if not self._num_without_text:
+            return ""
+        return f"{self._num_without_text} of {self._num_documents} documents read had no text"
+
+    def first(self, num_characters: int) -> tuple[str, bool]:
+        """The first characters of the text, and whether they are all of it."""
+        while self._length <= num_characters and not self._ended:
+            piece = next(self._pieces, None)
+            self._ended = piece is None
+            if piece is not None:
+                self._taken.append(piece)
+                self._length += len(piece)
+        text = "".join(self._taken)
+        return text[:num_characters], len(text) <= num_characters
+
+    def _joined(self, documents: Iterator[Iterable[str]]) -> Iterator[str]:
+        begun = False
+        for document in documents:
+            self._num_documents += 1
+            parts = (document,) if isinstance(document, str) else document
+            if not any(part.strip() for part in parts):
+                self._num_without_text += 1
+                continue
+            if begun:
+                yield SEPARATOR
+            begun = True
+            yield from parts
 
 
-def _read(path: Path) -> str:
-    return _decode(_bytes(path), path, 0)
-
-
-def _bytes(path: Path) -> bytes:
+def _text_files(folder: Path) -> list[Path]:
     try:
-        return path.read_bytes()
+        files = [
+            entry
+            for entry in sorted(folder.iterdir())
+            if entry.suffix.lower() == ".txt" and not is_hidden(entry) and not entry.is_dir()
+        ]
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def _decode(raw: bytes, path: Path, offset: int) -> str:
-    """The text of ``raw``, which begins at ``offset`` in the file.
-
-    Without byte order mark, and with the same line ends whatever system wrote it.
-    """
-    try:
-        text = raw.decode("utf-8").removeprefix("\ufeff")
-        return text.replace("\r\n", "\n").replace("\r", "\n")
-    except UnicodeDecodeError as error:
+        raise DataError(f"{folder}: cannot be read: {error.strerror}") from None
+    if not files:
         raise DataError(
-            f"{path}: UTF-8 text is required, but the byte at offset {offset + error.start} is "
-            f"not; convert it, for instance: iconv -f latin1 -t utf-8 {path} > utf8.txt"
-        ) from None
+            f"{folder}: a folder with *.txt files is required, this one has none; "
+            "name a .txt or .jsonl file instead"
+        )
+    return files
 
 
-def _jsonl(path: Path) -> Iterator[str]:
-    offset = 0
-    try:
-        with path.open("rb") as lines:
-            for number, raw in enumerate(lines, start=1):
-                line = _decode(raw, path, offset)
-                offset += len(raw)
-                if line.strip():
-                    yield _document(line, f"{path}:{number}")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def _document(line: str, where: str) -> str:
-    """The text of one JSON line: its ``text``, or the ``content`` of its ``messages``."""
-    try:
-        row: Any = json.loads(line)
-        text = _text_of(row)
-        if text is not None:
-            text.encode("utf-8")  # JSON can spell half a character, which is no text
-            return text
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: a JSON object is required: {error}") from None
-    found = f"the keys {', '.join(row) or 'none'}" if isinstance(row, dict) else type(row).__name__
-    raise DataError(
-        f'{where}: an object with "text": "..." or "messages": [{{"content": "..."}}, ...] '
-        f"is required, got {found}"
-    )
-
-
-def _text_of(row: Any) -> str | None:
-    if not isinstance(row, dict):
-        return None
-    if isinstance(row.get("text"), str):
-        return row["text"]
-    messages = row.get("messages")
-    if not isinstance(messages, list):
-        return None
-    contents = [m.get("content") if isinstance(m, dict) else None for m in messages]
-    texts = [content for content in contents if isinstance(content, str)]
-    return "\n".join(texts) if len(texts) == len(messages) else None
+def _row_texts(path: Path) -> Iterator[Iterable[str]]:
+    return (text_of(row, where) for where, row in rows(path))

@@ -5,29 +5,26 @@ import pickle
 import signal
 import threading
 import time
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from distributed import Worker, WorkerPlugin, get_worker
 
-from cvfp_opt.errors import CvfpOptError
 from cvfp_opt.search.environment import describe_environment
 from cvfp_opt.search.stopping import SearchStopped
 from cvfp_opt.training.device import resolve_device, set_threads
 from cvfp_opt.workers.dask_task import TOPIC, Assignment, is_leaving
 from cvfp_opt.workers.messages import (
     Began,
-    Broken,
     Ended,
     Ending,
     Message,
-    Refused,
     Sender,
     TrialDropped,
     TrialFinished,
     TrialStarted,
+    failure,
 )
 from cvfp_opt.workers.task import Task
 
@@ -132,10 +129,8 @@ def _search(payload: bytes, assignment: Assignment, line: _Line, stop: _TaskStop
         task.join(Sender(line.tell, PROGRESS_SECONDS), stop, elsewhere=True)
     except SearchStopped:
         return Ended(stop.ending)
-    except CvfpOptError as error:
-        return Refused(error)
     except Exception as error:
-        return Broken(f"{type(error).__name__}: {error}", traceback.format_exc())
+        return failure(error)
     return Ended(Ending.DONE)
 
 

@@ -15,6 +15,7 @@ from cvfp_opt.search.observer import SearchObserver
 from cvfp_opt.search.stopping import Stop
 from cvfp_opt.store.database.retry import DATABASE_ERRORS
 from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.database.whereabouts import FileGone
 from cvfp_opt.store.records import count_finished, count_taken
 from cvfp_opt.workers.listening import Deaths, Listener
 from cvfp_opt.workers.messages import Message, Refused, TrialFinished
@@ -145,7 +146,10 @@ class LocalWorkers:
         if isinstance(message, Refused) and isinstance(message.error, StorageError):
             self._refused(worker, message.error)
             return
-        self._listener.hear(worker, message)
+        try:
+            self._listener.hear(worker, message)
+        except FileGone as error:  # the workers learn it by themselves, and keep what they have
+            self._refusal = self._refusal or error
 
     def _refused(self, worker: _Worker, error: StorageError) -> None:
         """Go on with the others: what they have done they can write, or keep, themselves."""

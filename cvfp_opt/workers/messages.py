@@ -1,13 +1,14 @@
 """What a worker tells the one who started it: all a SearchObserver is told, and how it failed."""
 
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from signal import SIGTERM
 from typing import Any
 
-from cvfp_opt.errors import CvfpOptError
+from cvfp_opt.errors import CvfpOptError, foreign_fault
 from cvfp_opt.search.stopping import SearchStopped
 from cvfp_opt.store.records import TrialRecord
 from cvfp_opt.store.standing import Standing
@@ -103,6 +104,16 @@ Message = (
     | Began
     | Ended
 )
+
+
+def failure(error: Exception) -> Refused | Broken:
+    """What to tell of an error that ended a worker. Call it while the error is handled."""
+    if isinstance(error, CvfpOptError):
+        return Refused(error)
+    words = foreign_fault(error)
+    if words:
+        return Refused(CvfpOptError(words))
+    return Broken(f"{type(error).__name__}: {error}", traceback.format_exc())
 
 
 class Sender:

@@ -4,13 +4,11 @@ import os
 import pickle
 import signal
 import threading
-import traceback
 from multiprocessing import connection, parent_process
 
-from cvfp_opt.errors import CvfpOptError
 from cvfp_opt.search.stopping import SearchStopped, StopRequest
 from cvfp_opt.training.device import set_threads
-from cvfp_opt.workers.messages import Broken, Refused, Sender
+from cvfp_opt.workers.messages import Sender, failure
 from cvfp_opt.workers.task import Task
 
 
@@ -26,10 +24,8 @@ def work(to_parent: connection.Connection) -> None:
             _stop_when_orphaned()
             try:
                 _search(to_parent, sender, stop)
-            except CvfpOptError as error:
-                sender.send(Refused(error))
             except Exception as error:
-                sender.send(Broken(f"{type(error).__name__}: {error}", traceback.format_exc()))
+                sender.send(failure(error))
     except SearchStopped as stopped:
         raise SystemExit(stopped.exit_code) from None
 

@@ -1,12 +1,16 @@
 """docs/extending.md to the letter; and code that only a study names does not run unasked."""
 
+import json
 import re
 import shlex
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from archives import put_together, take_apart
 from support import REPOSITORY, TINY_ARGUMENTS, Outcome
 
 Invoke = Callable[..., Outcome]
@@ -79,3 +83,142 @@ def test_code_that_does_not_fit_is_refused_before_anything_is_written(invoke: In
     assert (outcome.code, outcome.out) == (1, "")
     assert "running_mean: (D,) tensor or None) that returns a scalar tensor" in outcome.err
     assert not Path("storage").exists()
+
+
+CHOICE = '{"name": "CategoricalDistribution", "attributes": {"choices": ["loud:loss"]}}'
+
+
+def forged(changes: Callable[[dict[str, Any]], object]) -> Path:
+    """The export of study "quick" with every trial changed."""
+    members = take_apart(Path("quick.cvfp.zip"))
+    trials = [json.loads(line) for line in members["trials.jsonl"].splitlines()]
+    for trial in trials:
+        changes(trial)
+    lines = "".join(json.dumps(trial) + "\n" for trial in trials)
+    return put_together(Path("forged.cvfp.zip"), members | {"trials.jsonl": lines.encode()})
+
+
+def choose(name: str) -> Callable[[dict[str, Any]], object]:
+    """As another program might: one more parameter, with one choice."""
+    param = {"name": name, "value": 0.0, "distribution": json.loads(CHOICE)}
+    return lambda trial: trial["params"].append(param)
+
+
+def move(trial: dict[str, Any]) -> None:
+    [param] = [param for param in trial["params"] if param["name"] == "dist_reg_weight"]
+    param["distribution"]["attributes"]["high"] = param["value"] = 99.0
+
+
+def drift(key: str) -> Callable[[dict[str, Any]], object]:
+    def change(trial: dict[str, Any]) -> None:
+        trial["user_attrs"]["environment"]["drift"] = {"keys": {f"definition.{key}": "loud:loss"}}
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            choose("diversity.loss"),
+            "trial 0, parameter 'diversity.loss': the study's space has no",
+        ),
+        (choose("schedule.kind"), "trial 0, parameter 'schedule.kind': the study's space has no"),
+        (choose("data.path"), "trial 0, parameter 'data.path': the study's space has no such"),
+        (move, "trial 0, parameter 'dist_reg_weight': a number from 0.1 to 0.9 is required, got"),
+        (drift("nonsense"), "section.key is required, got 'nonsense'"),
+    ],
+)
+def test_an_export_whose_trials_leave_the_study_s_space_is_refused(
+    run_tiny: Invoke, invoke: Invoke, changes: Callable[..., object], message: str
+) -> None:
+    Path("loud.py").write_text(LOUD)
+    run_tiny("--n-trials", "1", "--n-jobs", "1")
+    invoke("study", "export", "quick", "-o", "quick.cvfp.zip")
+    refused = invoke("study", "import", str(forged(changes)), "--storage", "there.db")
+    assert (refused.code, refused.out, refused.err.count("\n")) == (1, "", 1)
+    assert message in refused.err
+    assert not Path("there.db").exists()
+    assert not Path("imported").exists()
+
+
+TRAIN_AGAIN = [
+    ["trial", "replay", "0"],
+    ["study", "publish", "quick", "net", "--trial", "0"],
+    ["best", "--save", "net"],
+    ["best", "--toml"],
+]
+
+
+def test_a_drift_brings_no_code_that_was_not_allowed(run_tiny: Invoke, invoke: Invoke) -> None:
+    Path("loud.py").write_text(LOUD)
+    run_tiny("--n-trials", "1", "--n-jobs", "1")
+    invoke("study", "export", "quick", "-o", "quick.cvfp.zip")
+    archive = str(forged(drift("diversity.loss")))
+    there = ["--storage", "there.db"]
+    assert invoke("study", "import", archive, *there).code == 0
+    for command in TRAIN_AGAIN[:3]:
+        refused = invoke(*command, *there)
+        assert refused.code == 1
+        assert "add --allow-code" in refused.err
+    stopped = invoke("confirm", "--seeds", "2", "--n-jobs", "1", *there)
+    assert stopped.code == 1
+    assert "names code that its study does not: loud:loss; it is not run" in stopped.err
+    assert not Path("imported").exists()
+
+
+def test_parameters_that_another_program_wrote_are_not_trained_by(
+    run_tiny: Invoke, invoke: Invoke
+) -> None:
+    Path("loud.py").write_text(LOUD)
+    run_tiny("--n-trials", "1", "--n-jobs", "1")
+    assert invoke("trial", "enqueue", "--set", "dist_reg_weight=0.5").code == 0
+    with sqlite3.connect(Path("storage") / "cvfp.db") as connection:
+        connection.executemany(
+            "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json) "
+            "SELECT trial_id, 'diversity.loss', 0, ? FROM trials WHERE number = ?",
+            [(CHOICE, 0), (CHOICE, 1)],
+        )
+    connection.close()
+    for command in TRAIN_AGAIN:
+        refused = invoke(*command)
+        assert refused.code == 1, command
+        assert "trial 0: " in refused.err
+        assert "diversity.loss: the study's space has no such parameter" in refused.err
+    assert not Path("net").exists()
+    assert run_tiny("--n-trials", "3", "--n-jobs", "1").code == 0
+    failed = json.loads(invoke("trial", "show", "1", "--json").out)
+    assert (failed["state"], failed["status"]) == ("fail", "error")
+    assert "diversity.loss: the study's space has no such parameter" in failed["reason"]
+    assert json.loads(invoke("trial", "show", "2", "--json").out)["state"] == "complete"
+    assert not Path("imported").exists()
+
+
+def enqueue(trial: dict[str, Any]) -> None:
+    """As Optuna itself does it, which takes a number that lies outside of its range."""
+    move(trial)
+    trial["system_attrs"]["fixed_params"] = {"dist_reg_weight": 99.0}
+
+
+def test_a_number_that_somebody_enqueued_comes_along_and_is_not_trained_by(
+    run_tiny: Invoke, invoke: Invoke
+) -> None:
+    run_tiny("--n-trials", "1", "--n-jobs", "1")
+    invoke("study", "export", "quick", "-o", "quick.cvfp.zip")
+    there = ["--storage", "there.db"]
+    assert invoke("study", "import", str(forged(enqueue)), *there).code == 0
+    refused = invoke("trial", "replay", "0", *there)
+    assert (refused.code, refused.out) == (1, "")
+    assert "dist_reg_weight: a number from 0.1 to 0.9 is required, got 99.0" in refused.err
+
+
+def test_trials_of_an_allowed_drift_come_along_and_are_trained_by_it(
+    run_tiny: Invoke, invoke: Invoke
+) -> None:
+    run_tiny("--n-trials", "1", "--n-jobs", "1")
+    other = "space.phase1_convergence_threshold={ low = 0.6, high = 0.9 }"
+    run_tiny("--n-trials", "2", "--n-jobs", "1", "--set", other, "--allow-drift")
+    invoke("study", "export", "quick", "-o", "quick.cvfp.zip")
+    there = ["--storage", "there.db"]
+    assert invoke("study", "import", "quick.cvfp.zip", *there).code == 0
+    assert "identical" in invoke("trial", "replay", "1", *there).out

@@ -6,6 +6,7 @@ import sys
 import tomllib
 from collections.abc import Callable
 
+import optuna
 import pytest
 from support import Outcome
 
@@ -53,6 +54,25 @@ def test_a_study_is_deleted_with_its_mirrors(run_tiny: Invoke, invoke: Invoke) -
     assert names(invoke) == ["other"]
     assert invoke("status", "--study-name", "quick/pareto").code == 1
     assert run_tiny("--n-trials", "1").out.startswith("new study quick")
+
+
+def test_a_study_that_only_has_a_mirrors_name_is_nobodys_but_its_owners(
+    run_tiny: Invoke, invoke: Invoke
+) -> None:
+    url = "sqlite:///storage/cvfp.db"
+    run_tiny("--timeout", "0")  # makes the database
+    optuna.delete_study(study_name="quick/pareto", storage=url)
+    mine = optuna.create_study(study_name="quick/pareto", storage=url, direction="minimize")
+    mine.add_trial(optuna.trial.create_trial(value=1.0))
+    outcome = run_tiny("--n-trials", "2", "--n-jobs", "1")
+    line = "study 'quick' has no Pareto front quick/pareto: a study of that name is somebody's own"
+    assert " ".join((outcome.out + outcome.err).split()).count(line) == 1
+    assert names(invoke) == ["quick", "quick/pareto"]
+    doctor = invoke("study", "doctor", "--repair")
+    assert doctor.code == 0, doctor.out
+    assert invoke("study", "delete", "quick", "--yes").code == 0
+    assert names(invoke) == ["quick/pareto"]
+    assert [trial.value for trial in mine.trials] == [1.0]
 
 
 def test_nobody_there_to_be_asked(run_tiny: Invoke, invoke: Invoke) -> None:

@@ -108,6 +108,18 @@ def test_all_are_measured_by_the_winner_s_threshold() -> None:
     assert arms[1].params["phase1_convergence_threshold"] == pytest.approx(0.275)
 
 
+def test_the_winner_s_threshold_comes_with_the_range_that_it_was_searched_in() -> None:
+    key, definition = "space.phase1_convergence_threshold", tiny("quick")
+    drift = {"keys": {f"definition.{key}": {"low": 0.6, "high": 0.9, "log": False}}}
+    own = {"phase1_convergence_threshold": 0.8}
+    best = trial(0, 0.9, params=own, environment={"drift": drift})
+    arms, _ = choose_arms(searched(definition, best), definition, 1)
+    for arm in arms:
+        assert arm.params["phase1_convergence_threshold"] == 0.8
+        other, _, _ = changed(definition, definition.load_tokens(), {}, arm.changes)
+        assert other.at(arm.params).space.phase1_convergence_threshold == 0.8
+
+
 def test_a_drifted_trial_is_run_by_its_own_definition_or_left_out() -> None:
     def drifted(number: int, **keys: Any) -> TrialRecord:
         names = {key.replace("__", "."): value for key, value in keys.items()}

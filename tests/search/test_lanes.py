@@ -11,11 +11,12 @@ from optuna.trial import TrialState
 from support import TINY, TINY_ARGUMENTS, Outcome
 
 from cvfp_opt.errors import SearchError
+from cvfp_opt.search.beginning import MAX_FIRST_FAILURES
 from cvfp_opt.search.lanes import search_in_lanes
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.plan import Request, make_plan
 from cvfp_opt.search.reporting import Checkpointing
-from cvfp_opt.search.runner import MAX_FIRST_FAILURES, Search
+from cvfp_opt.search.runner import Search
 from cvfp_opt.search.stopping import SearchStopped
 from cvfp_opt.store.artifacts.stores import open_artifacts
 from cvfp_opt.store.claims import Claims

@@ -136,7 +136,20 @@ def rewritten(change: Callable[[Checkpoint], Checkpoint]) -> None:
             lambda c: replace(
                 c, account=replace(c.account, tokenizer={"sha256": "0", "version": "9.9"})
             ),
-            "the tokenizer that cvfp-opt 9.9 ships is required",
+            "the tokenizer that cvfp-opt 9.9 ships is required.*`pip install cvfp-opt==9.9`$",
+        ),
+        *[
+            (
+                lambda c, odd=odd: replace(
+                    c, account=replace(c.account, tokenizer={"sha256": "0", "version": odd})
+                ),
+                "that another cvfp-opt ships is required, this version's is another$",
+            )
+            for odd in ("0.9 evil-package", "0.9;id", "0.9\n", "--index-url=x", None, [1])
+        ],
+        (
+            lambda c: replace(c, weights={f"{i}": a for i, a in enumerate(c.weights.values())}),
+            r"definition: layers\S+ \(.*\) and 3 more are required, there are 0 .* and 3 more$",
         ),
         (lambda c: replace(c, tokenizer="{}"), "its tokenizer is not the one"),
         (lambda c: replace(c, embeddings=None), "embeddings of 4031 tokens or more.*got none"),
@@ -158,6 +171,24 @@ def test_a_forged_folder_is_refused(
     rewritten(change)
     with pytest.raises(CheckpointError, match=message):
         cvfp_opt.load("forged")
+
+
+def test_code_that_a_folder_names_is_not_run(
+    train: Callable[..., LoadedNetwork], invoke: Callable[..., Outcome]
+) -> None:
+    train()
+    Path("loud.py").write_text("from pathlib import Path\nPath('imported').touch()\n")
+
+    def named(c: Checkpoint) -> Checkpoint:
+        definition = {**c.account.definition, "diversity": {"loss": "loud:loss"}}
+        definition["schedule"] = {"kind": "loud:kind"}
+        return replace(c, account=replace(c.account, definition=definition))
+
+    rewritten(named)
+    assert cvfp_opt.load("forged").contexts("any text").shape[1] == 8
+    assert invoke("verify", "quick", "forged").code in (0, 1)
+    assert invoke("thresholds", "forged").code == 0
+    assert not Path("imported").exists()
 
 
 def test_a_tokenizer_that_is_none_is_refused(train: Callable[..., LoadedNetwork]) -> None:

@@ -25,7 +25,7 @@ from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.retry import Patience, passes
 from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.holding import Renewer
-from cvfp_opt.training.events import Event, IterationFinished
+from cvfp_opt.training.events import Event, IterationFinished, Phase, Progress
 
 ITERATIONS = 4
 
@@ -35,13 +35,14 @@ class Outage:
 
     def __init__(self, engine: sqlalchemy.Engine) -> None:
         self.away = False
+        self.error = "database is locked"
         self.refused = 0
         sqlalchemy.event.listen(engine, "before_cursor_execute", self._refuse)
 
     def _refuse(self, *more: object) -> None:
         if self.away:
             self.refused += 1
-            raise sqlite3.OperationalError("database is locked")
+            raise sqlite3.OperationalError(self.error)
 
 
 @pytest.fixture
@@ -139,7 +140,25 @@ def test_a_result_that_cannot_be_told_is_kept_and_told_by_the_next_run(
     assert list(Path("storage/unsent").iterdir()) == []
 
 
-def test_a_kept_result_of_a_trial_that_another_has_taken_is_dropped(
+def test_a_result_is_kept_whatever_the_database_refuses_it_for(
+    store: Store, outage: Outage
+) -> None:
+    outage.error = "no such table: trials"
+
+    def act(number: int, event: Event) -> None:  # the audit is what comes last
+        outage.away = outage.away or (isinstance(event, Progress) and event.phase is Phase.AUDIT)
+
+    search = make_search(store, act)
+    with pytest.raises(StorageError, match=r"no such table.*The result of trial 0 is in .*unsent"):
+        search.run(1)
+    outage.away = False
+    again = make_search(store, lambda number, event: None)
+    again.run(1)
+    assert isinstance(again.observer, Recorder)
+    assert again.observer.notices == ["trial 0: kept result written to the database"]
+
+
+def test_a_kept_result_of_a_trial_that_another_has_taken_is_left_alone_and_named(
     store: Store, outage: Outage
 ) -> None:
     search = make_search(store, go_away_for_good(outage))
@@ -150,12 +169,12 @@ def test_a_kept_result_of_a_trial_that_another_has_taken_is_dropped(
     again = make_search(store, lambda number, event: None)
     again.run(2)
     assert isinstance(again.observer, Recorder)
-    assert (
-        again.observer.notices[0]
-        == "trial 0: kept result dropped: it was taken or ended meanwhile"
-    )
+    [path] = Path("storage/unsent").iterdir()
+    assert again.observer.notices == [
+        "trial 0: a kept result was not written: the trial has ended otherwise meanwhile; if "
+        f"nobody misses it, type `rm {path.absolute()}`"
+    ]
     assert again.study.trials[0].state is TrialState.FAIL
-    assert list(Path("storage/unsent").iterdir()) == []
 
 
 def test_a_file_that_is_no_result_is_named_and_left_alone(store: Store) -> None:

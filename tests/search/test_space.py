@@ -1,12 +1,13 @@
 """Searching over settings: any way to write them, one name for each, and every corner checked."""
 
+import math
 from typing import Any
 
 import optuna
 import pytest
 import tomlkit
 
-from cvfp_opt.errors import DefinitionError
+from cvfp_opt.errors import DefinitionError, PointError
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.definition_file import resolve_definition
 from cvfp_opt.search.space import SETTINGS, FloatRange, IntRange
@@ -86,6 +87,41 @@ def test_some_parameters_leave_the_others_searched() -> None:
     }
     with pytest.raises(DefinitionError, match="these are searched: phase1_learning_rate"):
         definition.hyperparameters()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("schedule.kind", "os:system", "the study's space has no such parameter"),
+        ("data.path", "/dev/zero", "the study's space has no such parameter"),
+        ("momentum", 0.5, "the study's space has no such parameter"),
+        ("diversity.loss", "os:system", "one of orthogonality, deviation is required, got os:sys"),
+        (
+            "diversity.loss",
+            ["deviation"],
+            "one of orthogonality, deviation is required, got ['dev",
+        ),
+        ("schedule.stage_weights[1]", 0.5, "the study's space has no such parameter"),
+        ("training.num_epochs", 9, "a number from 1 to 4 is required, got 9"),
+        ("training.num_epochs", True, "a number from 1 to 4 is required, got True"),
+        ("layernorm_mix", math.nan, "a number from 0.5 to 1.0 is required, got nan"),
+        ("layernorm_mix", 10**400, "a number from 0.5 to 1.0 is required, got 1000"),
+        ("layernorm_mix", "0.5", "a number from 0.5 to 1.0 is required, got 0.5"),
+        ("dist_reg_weight", 0.7, "the study fixes it at 0.5, got 0.7"),
+    ],
+)
+def test_no_trial_is_trained_outside_of_what_is_searched(name: str, value: Any, why: str) -> None:
+    with pytest.raises(PointError) as error:
+        resolve(STAGES).at({name: value})
+    assert str(error.value).startswith(f"no point of the study's space: {name}: {why}")
+
+
+def test_a_bound_that_rounding_misses_is_still_a_bound() -> None:
+    rate = StudyDefinition().space.phase1_learning_rate
+    assert isinstance(rate, FloatRange)
+    for bound in (rate.low, rate.high):
+        for missed in (math.nextafter(bound, 0), bound, math.nextafter(bound, 1)):
+            StudyDefinition().at({"phase1_learning_rate": missed})
 
 
 def test_parameters_go_where_they_belong_without_changing_the_definition_given() -> None:

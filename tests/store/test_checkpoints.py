@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -149,6 +150,12 @@ def blow_up(name: str, size: int) -> Callable[[], None]:
         (forge(format=3), "format 1 or 2 is required, got 3.*pip install -U"),
         (forge(format=True), "format 1 or 2 is required, got True"),
         (forge(surprise=1), "not an account"),
+        (lambda: (FOLDER / ACCOUNT).write_text("[" * 900 + "]" * 900), "is required"),
+        (lambda: (FOLDER / ACCOUNT).write_text('{"format": ' + "9" * 5000 + "}"), "5000 digits"),
+        (forge(format=10**400), "a whole number of 401 digits"),
+        (forge(format="2" * 9999), "format 1 or 2 is required, got '2{9,12}\\.\\.\\.2+'; a"),
+        (forge(definition={"model": {"x": math.nan}}), "NaN in the place of a number"),
+        (forge(parameters={"x": -math.inf}), "-Infinity in the place of a number"),
         (forge(definition=[]), "definition is no table"),
         (forge(definition={"model": 1}), "a section that is no table"),
         (forge(files={}), "is not among its files"),
@@ -157,6 +164,10 @@ def blow_up(name: str, size: int) -> Callable[[], None]:
         (forge_file("../escaped", b""), "a file '../escaped'"),
         (forge_file(WEIGHTS, b"\x80\x04."), "not a safetensors file"),
         (forge_file(WEIGHTS, save({"a": np.ones(2)})), "float32 is required, a is float64"),
+        (
+            forge_file(WEIGHTS, save({f"a{i}\x1b[2J": np.ones(1) for i in range(148)})),
+            r"required, a0\\x1b\[2J is float64, a1\\x1b\[2J is .* is float64 and 145 more$",
+        ),
         (forge_file(CARD, b"\xff"), "is not text"),
         *[(flip_a_bit(name), "digest is not the one") for name in (WEIGHTS, EMBEDDINGS, CARD)],
         (flip_a_bit(TOKENIZER), "digest is not the one"),
@@ -170,6 +181,18 @@ def test_what_was_touched_is_refused(spoil: Callable[[], None], message: str) ->
     write_checkpoint(FOLDER, checkpoint())
     spoil()
     with pytest.raises(CheckpointError, match=message):
+        read_checkpoint(FOLDER)
+
+
+@pytest.mark.parametrize("name", [CARD, TOKENIZER])
+def test_the_line_ends_of_windows_do_no_harm(name: str) -> None:
+    text = "first\nsecond\n\n"
+    write_checkpoint(FOLDER, checkpoint(card=text, tokenizer=text))
+    (FOLDER / name).write_bytes(text.replace("\n", "\r\n").encode())
+    read = read_checkpoint(FOLDER)
+    assert (read.card, read.tokenizer) == (text, text)
+    (FOLDER / name).write_bytes(text.replace("\n", "\r\nmore").encode())
+    with pytest.raises(CheckpointError, match="is not what was written"):
         read_checkpoint(FOLDER)
 
 

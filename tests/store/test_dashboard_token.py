@@ -52,11 +52,30 @@ def test_where_it_lies(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{}", "[]", "null", '{"format": 2}', '{"format": 1, "sha256": "00", "created": 0}'],
+    [
+        *("", "{}", "[]", "null", '{"format": 2}', '{"format": 1, "sha256": "00", "created": 0}'),
+        *(
+            json.dumps({"format": 1, "sha256": "00" * 32, "created": created})
+            for created in (1e300, -1e300, float("nan"), float("inf"), [], 10**400, "x")
+        ),
+        "[" * 4000,
+        '{"a": "' + "x" * 100_000,
+    ],
 )
 def test_what_is_no_token_is_refused(path: Path, text: str) -> None:
     make_token(path)
     path.write_text(text)
+    with pytest.raises(StorageError, match="--new-token"):
+        load_token(path)
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(path: Path) -> None:
+    path.parent.mkdir()
+    os.mkfifo(path, 0o600)
+    with pytest.raises(StorageError, match="--new-token"):
+        load_token(path)
+    path.unlink()
+    path.mkdir()
     with pytest.raises(StorageError, match="--new-token"):
         load_token(path)
 

@@ -201,7 +201,7 @@ def test_a_rename_that_breaks_off_changes_nothing(
     def broken(text: object) -> str:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("cvfp_opt.store.editing.json.dumps", broken)
+    monkeypatch.setattr("json.dumps", broken)
     with pytest.raises(ZeroDivisionError):
         rename_study(store, "s", "t")
     assert names(store) == before

@@ -84,9 +84,10 @@ def test_a_copy_gives_the_tokens_of_the_same_text(copies: Path) -> None:
     [
         ("a.csv", "text", "a .parquet, .jsonl or .json file, or a folder of files"),
         ("nowhere.parquet", None, "got none"),
-        ("a.parquet", "not parquet", "a.parquet: cannot be read as UltraChat"),
+        ("a.parquet", "not parquet", "a.parquet: cannot be read: "),
         ("a.jsonl", '{"text": "no dialogue"}\n', "a.jsonl, row 0: "),
-        ("a.jsonl", '{"messages": []}\n', 'or "data" ["...", ...] is required'),
+        ("a.jsonl", '{"messages": [5]}\n', 'or "data" ["...", ...] is required'),
+        ("a.jsonl", '{"messages": []}\n', "text is required, but there is none in it"),
     ],
 )
 def test_a_copy_that_is_not_ultrachat_is_refused(
@@ -98,6 +99,78 @@ def test_a_copy_that_is_not_ultrachat_is_refused(
         load_tokens(DataConfig(source="ultrachat", path=name, train_tokens=100))
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def first_of(path: str) -> str:
+    documents, _ = TEXT_SOURCES["ultrachat"](path, "", "")
+    return "".join(next(documents))
+
+
+def write_first(path: str, first: str) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(json.dumps({"messages": [{"role": "user", "content": first}]}) + "\n")
+
+
+@pytest.mark.parametrize("folder", ["copy", "copy/data"])
+def test_of_a_copy_of_the_hub_the_split_is_read_that_the_hub_gives_first(folder: str) -> None:
+    for split in ("test_gen", "test_sft", "train_gen", "train_sft"):
+        write_first(f"copy/data/{split}-00000-of-00003.jsonl", split)
+    Path("copy/README.md").write_text("---\nconfigs: []\n---\n")
+    assert first_of(folder) == "train_sft"
+
+
+@pytest.mark.parametrize(
+    ("names", "first"),
+    [
+        (["test.jsonl", "train.jsonl"], "train.jsonl"),
+        (["a-validation.jsonl", "z-train.jsonl"], "z-train.jsonl"),
+        (["train_gen-0.jsonl", "test_sft-0.jsonl"], "train_gen-0.jsonl"),
+        (["dev.jsonl", "part-0.jsonl", "part-1.jsonl"], "part-0.jsonl"),
+        (["contest.jsonl", "z.jsonl"], "contest.jsonl"),
+        ([".train.jsonl", "._train.jsonl", "train.jsonl"], "train.jsonl"),
+        (["b.JSONL"], "b.JSONL"),
+        (["a.jsonl/x", "b.jsonl"], "b.jsonl"),
+        (["dataset_infos.json", "state.json", "b.jsonl"], "b.jsonl"),
+    ],
+)
+def test_of_a_folder_what_is_to_train_on_is_read(names: list[str], first: str) -> None:
+    for name in names:
+        write_first(f"folder/{name}", name)
+    assert first_of("folder") == first
+
+
+def test_a_folder_without_a_split_to_train_on_is_refused() -> None:
+    write_first("folder/test-0.jsonl", "no")
+    with pytest.raises(DataError, match=r"files of a split to train on .* got test-0.jsonl"):
+        first_of("folder")
+    assert first_of("folder/test-0.jsonl") == "no"  # named, it is meant
+
+
+def test_a_path_is_no_pattern_and_no_address(
+    monkeypatch: pytest.MonkeyPatch, isolated_folder: Path
+) -> None:
+    for name in ("[x]", "*", "a::b", "{a,b}", "#1?", "%20", "hf:"):
+        write_first(f"{name}/{name}.jsonl", name)
+        assert first_of(name) == first_of(f"{name}/{name}.jsonl") == name
+    monkeypatch.setenv("HOME", str(isolated_folder))
+    assert first_of("~/[x]") == "[x]"
+    os.mkfifo("pipe.parquet")
+    with pytest.raises(DataError, match="a file is required, this is a named pipe"):
+        first_of("pipe.parquet")
+    for missing in ("x" * 300, "gone.parquet"):
+        with pytest.raises(DataError, match=r"cannot be read: File name|no such file .* \(in /"):
+            first_of(missing)
+
+
+def test_dialogues_without_a_first_message_are_counted() -> None:
+    rows = dialogues()
+    rows[1:1] = [{"messages": None}, {"messages": []}, {"messages": [{"content": None}]}]
+    Path("chat.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tokens = load_tokens(DataConfig(source="ultrachat", path="chat.jsonl", train_tokens=200))
+    assert tokens.notice == "3 of 43 documents read had no text"
+    Path("chat.jsonl").write_text("".join(json.dumps(row) + "\n" for row in dialogues()))
+    same = load_tokens(DataConfig(source="ultrachat", path="chat.jsonl", train_tokens=200))
+    assert (same.digest, same.notice) == (tokens.digest, "")
 
 
 @pytest.fixture
@@ -160,6 +233,16 @@ def test_a_study_runs_on_ultrachat_with_gpt2_and_refuses_another_table(
     assert sources["data"] == {"source": "ultrachat", "path": "chat.parquet"}
     assert sources["embedding"]["path"] == "gpt2"
     assert invoke("run", "quick", "--n-trials", "3", *words).code == 0
+    Path("elsewhere").mkdir()
+    Path("chat.parquet").rename("elsewhere/chat.parquet")
+    lost = invoke("run", "--study-name", "quick", "--n-trials", "4", "--threads", "1")
+    assert (lost.code, lost.out) == (1, "")
+    assert f"no such file or folder (in {Path.cwd()})" in lost.err
+    found = ["--set", "data.path=elsewhere/chat.parquet"]
+    assert "add --set data.path=PATH or --set embedding.path=PATH)" in lost.err
+    on = invoke("run", "--study-name", "quick", "--n-trials", "3", "--threads", "1", *found)
+    assert on.code == 0, on.err
+    Path("elsewhere/chat.parquet").rename("chat.parquet")
     config = transformers.GPT2Config(
         vocab_size=300, n_embd=WIDTH, n_layer=1, n_head=2, n_positions=8
     )
@@ -190,14 +273,14 @@ def test_a_matrix_from_a_file_serves_the_shipped_tokenizer_or_one_given(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"path": "nowhere.safetensors"}, "not a safetensors file"),
+        ({"path": "nowhere.safetensors"}, "there is no such file"),
         ({"path": "text.safetensors"}, "not a safetensors file"),
         ({"path": "two.safetensors"}, "has 2 matrices; name one with --set embedding.tensor=NAME"),
         ({"path": "two.safetensors", "tensor": "on"}, "no matrix 'on'; did you mean 'one'?"),
         ({"path": "few.safetensors"}, "a row for each of the tokenizer's 4031 tokens"),
         ({"path": "nan.safetensors"}, "finite embeddings are required"),
         ({"path": "wide.safetensors"}, "type --set model.embedding_size=7"),
-        ({"path": "good.safetensors", "tokenizer": "nowhere.json"}, "No such file"),
+        ({"path": "good.safetensors", "tokenizer": "nowhere.json"}, "there is no such file"),
         ({"path": "good.safetensors", "tokenizer": "text.safetensors"}, "not a tokenizer.json"),
     ],
 )

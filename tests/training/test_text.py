@@ -1,6 +1,8 @@
 """Text sources, tokenizer, corpus, and the tokens made of them."""
 
 import json
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +10,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import TINY_ARGUMENTS, Outcome
 
 from cvfp_opt.errors import DataError, DefinitionError
+from cvfp_opt.search.definition_file import data_settings
 from cvfp_opt.training.build_tokenizer import write_tokenizer
 from cvfp_opt.training.data import DataConfig, load_tokens
-from cvfp_opt.training.text import CORPUS, SEPARATOR, TEXT_SOURCES, collect, read_files
+from cvfp_opt.training.text import CORPUS, SEPARATOR, TEXT_SOURCES, Reading, read_files
 from cvfp_opt.training.tokenizer import MAX_TOKEN_LENGTH, TOKENIZER, load_tokenizer
 
 WORDS = " ".join(f"some words, number {i}." for i in range(100))
@@ -22,6 +26,10 @@ def config(path: str, **changes: object) -> DataConfig:
     return replace(DataConfig(source="text", path=path, train_tokens=64), **changes)  # type: ignore[arg-type]
 
 
+def documents(path: str) -> list[str]:
+    return ["".join(document) for document in read_files(path)]
+
+
 def test_the_corpus_is_as_large_and_as_shaped_as_promised() -> None:
     dialogues = [json.loads(line) for line in CORPUS.read_text().splitlines()]
     assert len(dialogues) >= 60
@@ -29,7 +37,7 @@ def test_the_corpus_is_as_large_and_as_shaped_as_promised() -> None:
     assert len({d["subject"] for d in dialogues}) >= 60
     for dialogue in dialogues:
         assert [m["role"] for m in dialogue["messages"]] == ["user", "assistant"]
-    everything = collect(TEXT_SOURCES["embedded"]("", "", "")[0], 10**9)
+    everything, _ = Reading(TEXT_SOURCES["embedded"]("", "", "")[0]).first(10**9)
     assert len(everything.encode()) >= 60_000
     assert len(load_tokenizer().encode(everything).ids) >= 12_000
 
@@ -53,30 +61,122 @@ def test_no_token_is_longer_than_the_budget_of_text_assumes() -> None:
 
 def test_a_file_a_folder_and_both_kinds_of_jsonl_give_documents() -> None:
     Path("a.txt").write_text("\ufeffone", encoding="utf-8")
-    assert list(read_files("a.txt")) == ["one"]
+    assert documents("a.txt") == ["one"]
     folder = Path("folder")
     folder.mkdir()
     for name, content in (("2.txt", "second"), ("1.txt", "first"), ("x.md", "not this")):
         (folder / name).write_text(content)
-    assert list(read_files("folder")) == ["first", "second"]
+    assert documents("folder") == ["first", "second"]
     rows = [{"text": "plain"}, {"messages": [{"content": "asked"}, {"content": "answered"}]}]
     Path("a.jsonl").write_text("\n\n".join(json.dumps(row) for row in rows))
-    assert list(read_files("a.jsonl")) == ["plain", "asked\nanswered"]
+    assert documents("a.jsonl") == ["plain", "asked\nanswered"]
+
+
+def test_of_a_folder_hidden_files_and_folders_are_no_documents() -> None:
+    folder = Path("folder")
+    (folder / "0.txt").mkdir(parents=True)
+    (folder / "b.TXT").write_text("second")
+    (folder / "a.txt").write_text("first")
+    (folder / ".a.txt").write_text("hidden")
+    (folder / "._a.txt").write_bytes(b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X")
+    (folder / ".#a.txt").symlink_to("somebody@host.1:2")
+    assert documents("folder") == ["first", "second"]
+    os.mkfifo(folder / "c.txt")
+    with pytest.raises(DataError, match=r"folder/c.txt: a file is required, this is a named pipe"):
+        documents("folder")
+    (folder / "c.txt").unlink()
+    (folder / "c.txt").symlink_to("nowhere")
+    with pytest.raises(DataError, match=r"folder/c.txt: there is no such file"):
+        documents("folder")
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.JSONL", "a.ndjson", "a.json"])
+def test_rows_are_no_prose_whatever_the_case_of_the_name(name: str) -> None:
+    Path(name).write_text('{"text": "one"}\n{"text": "two"}\n')
+    assert documents(name) == ["one", "two"]
+
+
+def test_a_path_is_a_path_and_the_home_is_understood(
+    monkeypatch: pytest.MonkeyPatch, isolated_folder: Path
+) -> None:
+    for name in ("[x]", "*", "a::b", "{a,b}", "#1?", "%20", "hf:"):
+        Path(name).mkdir()
+        (Path(name) / f"{name}.txt").write_text(name)
+        assert documents(name) == documents(f"{name}/{name}.txt") == [name]
+    monkeypatch.setenv("HOME", str(isolated_folder))
+    assert documents("~/[x]") == ["[x]"]
+    Path("~nobody.txt").write_text("no home")
+    assert documents(json.loads(data_settings("~nobody.txt")[1].partition("=")[2])) == ["no home"]
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("x" * 300, "cannot be read: File name too long"),
+        ("a\0b", "cannot be read: embedded null byte"),
+        ("loop", "cannot be read: Too many levels"),
+        ("gone.txt", r"no such file or folder \(in /.*\); give a .txt file"),
+        ("/gone.txt", r"--data /gone.txt: no such file or folder; give"),
+        ("/dev/zero", "a file is required, this is a device"),
+    ],
+)
+def test_paths_that_lead_nowhere_are_refused(path: str, message: str) -> None:
+    Path("loop").symlink_to("loop")
+    with pytest.raises(DataError, match=message):
+        documents(path)
+
+
+@pytest.mark.parametrize("path", ["", " ", "\t"])
+def test_an_empty_path_is_not_the_current_folder(
+    path: str, invoke: Callable[..., Outcome]
+) -> None:
+    Path("a.txt").write_text(WORDS)
+    outcome = invoke("run", "quick", *TINY_ARGUMENTS, "--data", path)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "a path is required, got an empty one (a variable that is not set?)" in outcome.err
+    with pytest.raises(DefinitionError, match="a path belongs to source"):
+        DataConfig(source="text", path=path)
+    if path:
+        return
+    meant = invoke("run", "quick", *TINY_ARGUMENTS, "--data", ".", "--n-trials", "1")
+    assert meant.code == 0, meant.err
+    replayed = invoke("trial", "replay", "0", "--data", path)
+    assert (replayed.code, replayed.out) == (1, "")
+    assert "a path is required, got an empty one" in replayed.err
+
+
+def test_documents_without_text_are_counted_and_told_of_once(
+    invoke: Callable[..., Outcome],
+) -> None:
+    rows = [{"text": f"{WORDS} {i}"} for i in range(4)]
+    rows[1:1] = [{"text": None}, {"messages": []}, {"text": " "}]  # type: ignore[list-item]
+    Path("a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tokens = load_tokens(config("a.jsonl", train_tokens=2000))
+    assert tokens.notice == "3 of 7 documents read had no text"
+    outcome = invoke("run", "quick", *TINY_ARGUMENTS, "--data", "a.jsonl", "--n-trials", "1")
+    assert outcome.out.count("documents read had no text") == 1
+    assert "note: 3 of 7 documents read had no text" in outcome.out
+    train = invoke("train", "standard", *TINY_ARGUMENTS, "--data", "a.jsonl")
+    assert train.out.count("note: 3 of 7 documents read had no text") == 1, train.err
+    with pytest.raises(
+        DataError, match=r"bring more text.* \(3 of 7 documents read had no text\)"
+    ):
+        load_tokens(config("a.jsonl", train_tokens=90_000))
 
 
 def test_line_ends_of_every_system_read_the_same() -> None:
     for name, end in (("unix", b"\n"), ("windows", b"\r\n"), ("mac", b"\r")):
         Path(f"{name}.txt").write_bytes(end.join([b"one", b"two", b""]))
-        assert list(read_files(f"{name}.txt")) == ["one\ntwo\n"]
+        assert documents(f"{name}.txt") == ["one\ntwo\n"]
 
 
 def test_documents_are_joined_until_there_is_enough() -> None:
-    def endless() -> object:
+    def endless() -> Iterator[str]:
         while True:
             yield "word " * 10
 
-    joined = collect(endless(), 120)  # type: ignore[arg-type]
-    assert len(joined) == 120
+    joined, is_all = Reading(endless()).first(120)
+    assert (len(joined), is_all) == (120, False)
     assert SEPARATOR in joined
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,12 +10,15 @@ from typing import TYPE_CHECKING
 
 from optuna_dashboard import wsgi
 
+from cvfp_opt.elsewhere import printable
 from cvfp_opt.errors import ServerError, StudyError
 from cvfp_opt.report.dashboard.artifacts import NamedArtifacts
+from cvfp_opt.report.dashboard.downloads import give_out
 from cvfp_opt.report.dashboard.gate import Gate, Rules, host_name
 from cvfp_opt.report.dashboard.server import Address
 from cvfp_opt.report.dashboard.studies import keep_together
 from cvfp_opt.report.dashboard.style import Styled
+from cvfp_opt.report.dashboard.views import Checked, plain_error
 from cvfp_opt.store.artifacts.stores import ArtifactStore
 from cvfp_opt.store.bug_log import write_bug_log
 from cvfp_opt.store.dashboard_token import Token
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 _LOOPBACK = ("localhost", "localhost.localdomain")
+# Seconds before the same fault is told of again.
+_QUIET = 60.0
 LIST_PATH = "/dashboard"
 
 
@@ -73,16 +79,33 @@ def make_app(
         notify: told, in a line each, of what fails.
     """
 
-    def failed(error: Exception, request: str) -> None:
-        path = write_bug_log(f"{request}\n\n{''.join(traceback.format_exception(error))}")
-        notify(f"{request}: {type(error).__name__}: {error}; its account is in {path}")
+    told: dict[str, float] = {}
 
-    app = wsgi(store.storage, artifact_store=NamedArtifacts(artifacts, store))
+    def tell(line: str) -> None:
+        notify(printable(line))
+
+    def failed(error: Exception, request: str) -> None:
+        account = f"{request}\n\n{''.join(traceback.format_exception(error))}"
+        try:
+            where = f"its account is in {write_bug_log(account)}"
+        except OSError as refusal:
+            where = f"its account cannot be written: {refusal.strerror}"
+        now = time.monotonic()
+        if now - told.get(where, -_QUIET) >= _QUIET:  # pages ask again every few seconds
+            told[where] = now
+            tell(f"{request}: {type(error).__name__}: {error}; {where}")
+
+    named = NamedArtifacts(artifacts, store)
+    app = wsgi(store.storage, artifact_store=named)
     app.catchall = False  # the gate catches all
-    keep_together(app, store, artifacts, notify)
-    logger = logging.getLogger("optuna_dashboard")
-    logger.handlers = [_Lines(notify)]
-    logger.propagate = False
+    app.default_error_handler = plain_error
+    app.install(Checked(store))
+    keep_together(app, store, artifacts, tell)
+    give_out(app, store, named)
+    for name in ("optuna_dashboard", "waitress"):
+        logger = logging.getLogger(name)
+        logger.handlers = [_Lines(tell)]
+        logger.propagate = False
     return Gate(Styled(app), rules, failed)
 
 
@@ -126,11 +149,13 @@ def _typed_name(name: str) -> str:
 
 
 class _Lines(logging.Handler):
-    """What optuna-dashboard logs, a line each, without the traces that it adds."""
+    """What the dashboard and its server log, a line each, without the traces that they add."""
 
     def __init__(self, notify: Callable[[str], None]) -> None:
         super().__init__(logging.WARNING)
         self._notify = notify
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._notify(next(iter(record.getMessage().splitlines()), ""))
+        line = next(iter(record.getMessage().splitlines()), "")
+        error = record.exc_info[1] if record.exc_info else None
+        self._notify(line if error is None else f"{line}: {type(error).__name__}: {error}")

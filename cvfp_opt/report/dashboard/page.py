@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import optuna
 from optuna.trial import FrozenTrial
-from optuna_dashboard import get_note, save_note, save_plotly_graph_object
+from optuna_dashboard import save_plotly_graph_object
 
 from cvfp_opt.report.dashboard.curves import files_of
 from cvfp_opt.report.dashboard.figures import Drawing, drawings
@@ -16,9 +16,10 @@ from cvfp_opt.store.artifacts.left import has_curves, leave_curves, name_artifac
 from cvfp_opt.store.artifacts.stores import ArtifactStore
 from cvfp_opt.store.births import Birth
 from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.links import Source, linked_studies
 from cvfp_opt.store.mirrors import MIRRORS
 from cvfp_opt.store.records import MIRROR_OF, StudyRecord, TrialRecord, count_finished
-from cvfp_opt.store.study_page import noted_trials, put_trial_note, take_turn, write_page
+from cvfp_opt.store.study_page import note_of, noted_trials, put_note, take_turn, write_page
 
 # Every page that is open fetches all figures every few seconds.
 MAX_FIGURE = 250_000
@@ -71,7 +72,7 @@ def refresh(
         if name in mirrors:
             note = mirror_note(mirror, study.study_name, study._study_id)
             target = optuna.load_study(study_name=name, storage=store.storage)
-            if not get_note(target).startswith(note):
+            if not note_of(target).startswith(note):
                 _write_note(store, target, note, ended)
 
 
@@ -103,16 +104,15 @@ def _write_note(store: Store, study: optuna.Study, note: str, ended: int) -> Non
 
 def _mirrors(store: Store, study: optuna.Study) -> dict[str, int]:
     """The ids of a study's mirrors, by name."""
-    studies = store.storage.get_all_studies()
-    mine = [one for one in studies if one.user_attrs.get(MIRROR_OF) == study.study_name]
-    return {one.study_name: one._study_id for one in mine}
+    mine = linked_studies(store, Source.of_study(study))
+    return {one.study_name: one._study_id for one in mine if MIRROR_OF in one.user_attrs}
 
 
 def _note(page: optuna.Study, note: str) -> None:
-    before = get_note(page)
+    before = note_of(page)
     whole = with_own_words(note, before)
     if whole != before:
-        save_note(page, whole)
+        put_note(page, whole)
 
 
 def _trial_notes(
@@ -137,7 +137,7 @@ def _trial_notes(
             except Exception as error:  # a note is not worth a search
                 notify(f"trial {record.number} has no note: {type(error).__name__}: {error}")
                 continue
-            put_trial_note(page, trial._trial_id, note)
+            put_note(page, note, trial._trial_id)
             noted.add(trial._trial_id)
 
 

@@ -13,17 +13,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import waitress
-from waitress import wasyncore
-
 from cvfp_opt.errors import ServerError
+from cvfp_opt.report.dashboard.connections import WatchfulServer
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 # The largest thing anybody sends is an artifact, a picture as a rule.
 MAX_BODY = 16 << 20
-MAX_HEADERS = 64 << 10
+# With the cookies of whatever else runs on the host; servers take 8 to 32 kB.
+MAX_HEADERS = 32 << 10
 # Answers are made of what the database says: more threads would only wait for it.
 THREADS = 4
 _LAST_PORT = 65535
@@ -106,11 +105,10 @@ class Server:
         logging.getLogger("waitress").setLevel(logging.ERROR)  # a full queue is no news
         bound = address.bind()
         self.port: int = bound.getsockname()[1]
-        self._map: dict[int, object] = {}
-        self._server = waitress.create_server(
+        self._server = WatchfulServer(
             app,
-            map=self._map,
-            sockets=[bound],
+            bound,
+            {},
             threads=THREADS,
             ident=None,
             max_request_body_size=MAX_BODY,
@@ -121,14 +119,12 @@ class Server:
         """Serve until ``stop``, or until KeyboardInterrupt comes in this thread."""
         self._server.run()
         self._server.task_dispatcher.shutdown()
-        wasyncore.close_all(self._map, ignore_all=True)
+        self._server.close_all()
 
     def stop(self) -> None:
         """End ``run``, from another thread."""
         with suppress(OSError):  # where another pull has had it done already
-            self._server.trigger.pull_trigger(
-                lambda: wasyncore.close_all(self._map, ignore_all=True)
-            )
+            self._server.trigger.pull_trigger(self._server.close_all)
 
 
 def printed_host(host: str) -> str:

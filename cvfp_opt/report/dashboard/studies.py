@@ -4,21 +4,20 @@ Its own ways know nothing of mirrors, confirmations, leases and running workers;
 a copy, in which figures and checkpoints are missing.
 """
 
-import json
 from collections.abc import Callable
-from contextlib import suppress
 from http import HTTPStatus
-from typing import Any
 
 from bottle import Bottle, HTTPResponse, request
 from optuna_dashboard._serializer import serialize_frozen_study
 from optuna_dashboard._storage import get_study
 
 from cvfp_opt.errors import StudyError
+from cvfp_opt.report.dashboard.views import answer, refuse
 from cvfp_opt.store.artifacts.stores import ArtifactStore
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.editing import delete_study, linked_names, rename_study
-from cvfp_opt.store.records import CONFIRMS, MIRROR_OF
+from cvfp_opt.store.editing import delete_study, rename_study
+from cvfp_opt.store.links import Source, linked_studies
+from cvfp_opt.store.studies import load_study
 
 
 def keep_together(
@@ -35,51 +34,40 @@ def keep_together(
 
     def refused(error: StudyError) -> HTTPResponse:
         notify(str(error))
-        return _answer(HTTPStatus.CONFLICT, {"reason": str(error)})
+        return answer(HTTPStatus.CONFLICT, {"reason": str(error)})
 
     @app.delete("/api/studies/<study_id:int>")
     def delete(study_id: int) -> HTTPResponse:
         name = _name(store, study_id)
-        removing = (request.json or {}).get("remove_associated_artifacts", True)
-        ids = [study_id, *map(store.storage.get_study_id_from_name, _linked(store, name))]
+        removing = request.json.get("remove_associated_artifacts", True)
+        linked = linked_studies(store, Source.of_study(load_study(store, name)))
+        ids = [study_id, *(one._study_id for one in linked)]
         try:
             delete_study(store, name, artifacts if removing else None)
         except StudyError as error:
             return refused(error)
-        for one in ids:  # SQLite gives the number to the next study
-            with suppress(KeyError):
-                store.storage.delete_study(one)
+        store.forget(ids)
         app._inmemory_cache.clear()
-        return _answer(HTTPStatus.NO_CONTENT)
+        return answer(HTTPStatus.NO_CONTENT)
 
     @app.post("/api/studies/<study_id:int>/rename")
     def rename(study_id: int) -> HTTPResponse:
         name = _name(store, study_id)
-        new = (request.json or {}).get("study_name")
-        if not isinstance(new, str):
-            return _answer(HTTPStatus.BAD_REQUEST, {"reason": "study_name: a text is required"})
+        new = request.json.get("study_name")
+        if new is None:
+            return answer(HTTPStatus.BAD_REQUEST, {"reason": "study_name: a text is required"})
         try:
             rename_study(store, name, new)
         except StudyError as error:
             return refused(error)
         found = get_study(store.storage, study_id)
         assert found is not None
-        return _answer(HTTPStatus.CREATED, serialize_frozen_study(found))
-
-
-def _linked(store: Store, name: str) -> list[str]:
-    return linked_names(store, name, MIRROR_OF, CONFIRMS)
+        return answer(HTTPStatus.CREATED, serialize_frozen_study(found))
 
 
 def _name(store: Store, study_id: int) -> str:
     """A study's name now: Optuna's cache has the one that it had first. Answers 404 for none."""
     found = get_study(store.storage, study_id)
     if found is None:
-        reason = {"reason": f"study_id={study_id} is not found"}
-        raise _answer(HTTPStatus.NOT_FOUND, reason)
+        refuse(HTTPStatus.NOT_FOUND, f"study_id={study_id} is not found")
     return str(found.study_name)
-
-
-def _answer(status: HTTPStatus, value: Any = None) -> HTTPResponse:
-    body = "" if value is None else json.dumps(value)
-    return HTTPResponse(body, status=status.value, headers={"Content-Type": "application/json"})

@@ -41,9 +41,7 @@ class Styled:
             begun[:] = [(status, headers)]
             return lambda data: None  # nobody writes so any more
 
-        whole = environ.copy()
-        whole.pop("HTTP_RANGE", None)
-        answer = self._app(whole, start)
+        answer = self._app(environ, start)
         body = b"".join(answer)
         if close := getattr(answer, "close", None):
             close()

@@ -15,6 +15,7 @@ from cvfp_opt.report.figures.figure import (
     new_figure,
 )
 from cvfp_opt.report.summary import Summary, untrained_score
+from cvfp_opt.store.records import best_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,14 +82,13 @@ def history(summary: Summary) -> History:
     ended = [trial for trial in summary.trials if trial.finished]
     if not any(finite(trial.value) is not None for trial in ended):
         return History(attempts=(), missing="No trial has come to a value yet.")
-    better = max if summary.record or summary.directions[0] == "maximize" else min
 
     best: float | None = None
     attempts = []
     for trial in ended:
         value = finite(trial.value)
-        if trial.state == "complete" and value is not None:
-            best = value if best is None else better(best, value)
+        if trial.state == "complete":  # an infinite one cannot be drawn, and is the best
+            best = best_of([best, trial.value], maximized=summary.is_maximized)
         attempts.append(
             Attempt(
                 number=trial.number,
@@ -127,7 +127,7 @@ def draw(info: History) -> go.Figure:
                 marker={"symbol": symbol, "size": 7, "color": colour},
                 hovertemplate=f"trial %{{x}}, {state}: %{{y:.4f}}<extra></extra>",
             )
-    best = [a for a in info.attempts if a.best is not None]
+    best = [a for a in info.attempts if finite(a.best) is not None]
     if best:
         figure.add_scatter(
             x=[a.number for a in best],

@@ -17,6 +17,7 @@ from typing import BinaryIO
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from cvfp_opt.errors import StorageError
+from cvfp_opt.files import sync_folder, what_it_is
 
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,199}")
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
@@ -56,6 +57,8 @@ class FolderStore:
     def open_reader(self, artifact_id: str) -> BinaryIO:
         path = self.path(artifact_id)
         try:
+            if what_it_is(path) not in (None, "a file"):  # a named pipe would be waited for
+                raise StorageError(f"{path}: a file is required, this is {what_it_is(path)}")
             return open(path, "rb")
         except FileNotFoundError:
             raise ArtifactNotFound(f"{path}: does not exist") from None
@@ -72,7 +75,7 @@ class FolderStore:
                 file.flush()
                 os.fsync(file.fileno())  # else the new name may come to disk before the content
             os.replace(temporary, path)
-            _sync_folder(self.folder)
+            sync_folder(self.folder)
         except BaseException as error:  # a stop, too, leaves nothing behind
             with suppress(OSError):
                 temporary.unlink()
@@ -104,13 +107,3 @@ class FolderStore:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring a new name to disk, where the file system can."""
-    with suppress(OSError):  # some network file systems refuse
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -6,7 +6,6 @@ place, and copies of a study share it.
 
 import hashlib
 import io
-import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -20,6 +19,7 @@ from sqlalchemy import Connection, delete, func, select
 
 from cvfp_opt.store.artifacts.checkpoints import ATTRIBUTE, BINARY, attribute
 from cvfp_opt.store.artifacts.stores import ArtifactStore
+from cvfp_opt.store.database.damage import parsed
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.rows import (
     SYSTEM_ATTRIBUTES,
@@ -28,6 +28,7 @@ from cvfp_opt.store.rows import (
     Reported,
     write_reported,
 )
+from cvfp_opt.store.shapes import is_finite
 from cvfp_opt.store.snapshot_format import Arrays, encode
 
 # Ids end in one digit, or begin their last part with one; "-1" and "-2" are checkpoints.
@@ -84,9 +85,9 @@ def picture_id(system_attrs: Mapping[str, Any]) -> str:
     for key, value in system_attrs.items():
         artifact_id = key.removeprefix(ATTRIBUTE)
         if key.startswith(ATTRIBUTE) and _CURVES_ID.fullmatch(artifact_id):
-            with suppress(ValueError, TypeError, KeyError):
-                if json.loads(value)["mimetype"] == SVG:
-                    return artifact_id
+            meta = parsed(value)
+            if isinstance(meta, dict) and meta.get("mimetype") == SVG:
+                return artifact_id
     return ""
 
 
@@ -167,10 +168,9 @@ class _Kept:
 
 
 def _score(scored: str) -> float:
-    with suppress(ValueError, TypeError, KeyError):
-        score = float(json.loads(scored)["score"])
-        return score if isfinite(score) else float("-inf")
-    return float("-inf")
+    value = parsed(scored)
+    score: Any = value.get("score") if isinstance(value, dict) else None
+    return float(score) if is_finite(score) else float("-inf")
 
 
 def _is_named(connection: Connection, key: str) -> bool:

@@ -5,7 +5,7 @@ from typing import BinaryIO, Protocol
 
 from cvfp_opt.elsewhere import positional, quoted, redacted
 from cvfp_opt.errors import StorageError
-from cvfp_opt.files import what_it_is
+from cvfp_opt.files import is_folder, what_it_is
 from cvfp_opt.store.artifacts.folder import FolderStore
 from cvfp_opt.store.artifacts.s3 import SCHEME, S3Store
 from cvfp_opt.store.database.location import Location, resolved, user_path
@@ -54,13 +54,14 @@ def open_artifacts(location: Location, artifacts: str | None) -> ArtifactStore:
     where = f"--artifacts {quoted(artifacts)}"
     _, folder = resolved(user_path(artifacts, "--artifacts"), where)
     try:
-        if folder.exists() and not folder.is_dir():
-            raise StorageError(f"{where}: a folder is required, this is {what_it_is(folder)}")
-        if not folder.parent.is_dir():  # mistyped, or not mounted: nothing to make in silence
-            raise StorageError(
-                f"{where}: the folder {folder.parent} does not exist; "
-                f"type `mkdir -p {positional(folder.parent)}` first"
-            )
+        found = what_it_is(folder)
     except OSError as error:  # a name that is too long, a folder that is closed to us
         raise StorageError(f"{where}: cannot be looked at: {error.strerror}") from None
+    if found not in (None, "a folder"):
+        raise StorageError(f"{where}: a folder is required, this is {found}")
+    if not is_folder(folder.parent):  # mistyped, or not mounted: nothing to make in silence
+        raise StorageError(
+            f"{where}: the folder {folder.parent} does not exist; "
+            f"type `mkdir -p {positional(folder.parent)}` first"
+        )
     return FolderStore(folder)

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Engine
 
 from cvfp_opt.store.database import server, sqlite
 from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.database.whereabouts import Watch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,8 @@ class Kind:
         create: what comes before the tables.
         engine_arguments: for SQLAlchemy's ``create_engine``.
         set_up: of an engine that will write.
+        watch: of an engine that will write to tables that are there, see ``Watch``; None where
+            what is open cannot be moved.
         reading_url: to look only.
         lock: the lock for what must happen once, on all machines that see the database:
             (location, seconds to wait for it).
@@ -35,6 +38,7 @@ class Kind:
     create: Callable[[Location], None]
     engine_arguments: Callable[[Location], dict[str, Any]]
     set_up: Callable[[Engine], None]
+    watch: Callable[[Location, Engine], Watch | None]
     reading_url: Callable[[Location], str]
     lock: Callable[[Location, float], AbstractContextManager[Any]]
     now: Callable[[], ColumnElement[float]]
@@ -48,6 +52,7 @@ _SERVER: dict[str, Any] = {
     "create": server.create,
     "engine_arguments": server.engine_arguments,
     "set_up": server.set_up,
+    "watch": lambda location, engine: None,
     "reading_url": server.reading_url,
     "one_host": False,
 }
@@ -60,6 +65,7 @@ KINDS: Mapping[str, Kind] = {
         create=sqlite.create,
         engine_arguments=sqlite.engine_arguments,
         set_up=sqlite.set_up,
+        watch=lambda location, engine: Watch(location.file, engine),
         reading_url=sqlite.reading_url,
         lock=sqlite.lock,
         now=sqlite.now,

@@ -5,9 +5,8 @@ trials that takes 9 s of processor time, this way 0.5 s (docs/performance.md).
 """
 
 import gc
-import json
 from collections import defaultdict
-from collections.abc import Collection, Container, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -21,6 +20,7 @@ from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Connection,
+    CursorResult,
     Select,
     Table,
     bindparam,
@@ -31,7 +31,9 @@ from sqlalchemy import (
     select,
     union_all,
 )
+from sqlalchemy.exc import DBAPIError
 
+from cvfp_opt.store.database.damage import all_parsed, values_read, without_halves
 from cvfp_opt.store.database.unparsed import UnparsedTrial
 from cvfp_opt.store.rows import (
     INTERMEDIATE,
@@ -129,8 +131,10 @@ def read_trial(connection: Connection, trial_id: int) -> FrozenTrial:
 
     Raises:
         KeyError: there is none of that id.
+        Damaged: what is stored of it is no trial.
     """
-    rows = connection.execute(_ONE, {"trial_id": trial_id}).all()
+    with values_read(f"trial of id {trial_id}"):
+        rows = connection.execute(_ONE, {"trial_id": trial_id}).all()
     if not rows:
         raise KeyError(models.NOT_FOUND_MSG)
     return _trial(rows[0], _read_parts(connection, _SAID_BY_SOME, {"ids": [trial_id]})).plain()
@@ -150,6 +154,9 @@ def read_trials(
         states: those wanted; None for all.
         beyond: of these, those whose id is larger,
         some: and those of these ids.
+
+    Raises:
+        Damaged: what is stored of one is no trial.
     """
     query: Select[Any] = _NEW
     wanted = {"study_id": study_id, "beyond": beyond, "ids": list(some)}
@@ -157,12 +164,13 @@ def read_trials(
         wanted["beyond"] = min(*some, beyond + 1) - 1
     elif some:
         query = _NEW_AND_SOME
-    rows = [
-        row
-        for row in connection.execute(query, wanted)
-        if (states is None or row.state in states)
-        and (row.trial_id > beyond or row.trial_id in some)
-    ]
+    with values_read("trials"):
+        rows = [
+            row
+            for row in connection.execute(query, wanted)
+            if (states is None or row.state in states)
+            and (row.trial_id > beyond or row.trial_id in some)
+        ]
     if not rows:
         return []
     if len(rows) <= MAX_IDS:
@@ -210,7 +218,7 @@ def _read_parts(
     params = []
     with closing(connection.execute(query, wanted)) as result:
         # of the driver itself: 250 000 rows of SQLAlchemy's take 0.15 s more
-        while block := result.cursor.fetchmany(1000):
+        while block := _fetch(connection, result):
             for part, trial_id, number, name, value, special, text in block:
                 if part == 3:
                     found.user[trial_id][name] = text
@@ -224,33 +232,70 @@ def _read_parts(
                 else:
                     said = value if value is not None else _SPECIAL[special]
                     found.values[trial_id][number] = said
-    for _, trial_id, name, value, text in sorted(params):  # as they were suggested
-        distribution = _distribution(text)
-        found.distributions[trial_id][name] = distribution
-        found.params[trial_id][name] = distribution.to_external_repr(value)
+    with values_read("parameters"):
+        params.sort()  # as they were suggested
+    for _, trial_id, name, value, text in params:
+        with values_read(f"trial of id {trial_id}, parameter {name!r}"):
+            if not isinstance(value, int | float):
+                raise ValueError(f"its value is {value!r}")
+            distribution = _distribution(text)
+            found.distributions[trial_id][name] = distribution
+            found.params[trial_id][name] = distribution.to_external_repr(value)
     return found
+
+
+def _fetch(connection: Connection, result: CursorResult[Any]) -> Sequence[Any]:
+    """The next rows, as the driver gives them; what it raises is SQLAlchemy's error as always."""
+    driver = connection.dialect.dbapi
+    assert driver is not None
+    assert result.cursor is not None
+    try:
+        return result.cursor.fetchmany(1000)
+    except driver.Error as error:
+        raise DBAPIError.instance(
+            "", None, error, driver.Error, dialect=connection.dialect
+        ) from error
 
 
 def _trial(head: Any, parts: _Parts) -> UnparsedTrial:
     trial_id, number, state, started, completed = head
-    values = parts.values.get(trial_id)
-    return UnparsedTrial.of(
-        parts.user.get(trial_id, {}),
-        number=number,
-        state=state,
-        value=None,
-        values=None if values is None else [values[i] for i in range(len(values))],
-        datetime_start=local(started),
-        datetime_complete=local(completed),
-        params=parts.params.get(trial_id, {}),
-        distributions=parts.distributions.get(trial_id, {}),
-        system_attrs={k: json.loads(text) for k, text in parts.system.get(trial_id, {}).items()},
-        intermediate_values=parts.intermediate.get(trial_id, {}),
-        trial_id=trial_id,
-    )
+    with values_read(f"trial of id {trial_id}"):
+        values = parts.values.get(trial_id)
+        reported = parts.intermediate.get(trial_id, {})
+        _check(number, state, values, reported)
+        return UnparsedTrial.of(
+            parts.user.get(trial_id, {}),
+            number=number,
+            state=state,
+            value=None,
+            values=None if values is None else [values[i] for i in range(len(values))],
+            datetime_start=local(started),
+            datetime_complete=local(completed),
+            params=parts.params.get(trial_id, {}),
+            distributions=parts.distributions.get(trial_id, {}),
+            system_attrs=all_parsed(parts.system.get(trial_id, {})),
+            intermediate_values=reported,
+            trial_id=trial_id,
+        )
+
+
+def _check(
+    number: Any, state: Any, values: dict[int, Any] | None, reported: dict[int, Any]
+) -> None:
+    """Refuse what Optuna never writes; SQLite keeps text where a number should be, too."""
+    if type(number) is not int or number < 0:
+        raise ValueError(f"its number is {number!r}")
+    if not isinstance(state, TrialState):
+        raise ValueError(f"its state is {state!r}")
+    if state is TrialState.COMPLETE and not values:
+        raise ValueError("it is complete and has no value")
+    for what, figures in (("value", values or {}), ("reported value", reported)):
+        for place, figure in figures.items():
+            if type(place) is not int or not isinstance(figure, int | float):
+                raise ValueError(f"its {what} {place!r} is {figure!r}")
 
 
 @lru_cache(maxsize=1024)
 def _distribution(text: str) -> BaseDistribution:
     """Trials of a study have the same ones, over and over."""
-    return json_to_distribution(text)
+    return json_to_distribution(without_halves(text))

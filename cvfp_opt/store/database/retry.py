@@ -19,14 +19,15 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from cvfp_opt.elsewhere import redacted
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.codes import refusal_passes
+from cvfp_opt.store.database.whereabouts import FileGone
 
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 600.0
 LOOKING_SECONDS = 5.0
 
-DATABASE_ERRORS = (SQLAlchemyError, StorageInternalError)
-"""All that the database itself raises."""
+DATABASE_ERRORS = (SQLAlchemyError, StorageInternalError, FileGone)
+"""All that the database itself raises, and that its file is not there any more."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 15.0
 # Shorter outages are nobody's concern.
@@ -95,10 +96,7 @@ class Patience:
                     raise
                 if not told and waited > min(_TOLD_AFTER, self.seconds / 2):
                     told = True
-                    self.notify(
-                        f"the database does not answer ({redacted(driver_words(error))}); "
-                        f"waiting for up to {self.seconds:.0f} s"
-                    )
+                    self.notify(f"{in_words(error)}; waiting for up to {self.seconds:.0f} s")
                 # not all workers at once when it is back
                 self.pause(pause * random.uniform(0.5, 1.0))
                 pause = min(2 * pause, _LONGEST_PAUSE)
@@ -106,6 +104,11 @@ class Patience:
                 if told:
                     self.notify(f"the database is back after {time.monotonic() - started:.0f} s")
                 return found
+
+
+def in_words(error: Exception) -> str:
+    """Say in a line that, and why, the database does not answer."""
+    return f"the database does not answer ({redacted(driver_words(error))})"
 
 
 AT_ONCE = Patience(seconds=0)

@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 from cvfp_opt.elsewhere import positional, quoted
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.codes import refusal_code
+from cvfp_opt.store.database.engines import check_engines, connect_arguments
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.retry import driver_words
 from cvfp_opt.store.database.tables import ALEMBIC_VERSION, are_started, check_tables
@@ -51,9 +52,12 @@ def has_database(location: Location) -> bool:
 
 
 def check_writable(location: Location) -> None:
-    """As ``check_readable``, but an empty database will do."""
+    """As ``check_readable``, but an empty database will do; one without transactions will not."""
     if has_database(location):
         check_readable(location)
+    if location.kind == "mysql":
+        with _connection(location) as connection:
+            check_engines(location, connection)
 
 
 def create(location: Location) -> None:
@@ -71,6 +75,7 @@ def engine_arguments(location: Location) -> dict[str, Any]:
         arguments |= {"tcp_user_timeout": 30_000, "application_name": "cvfp-opt"}
     else:
         arguments |= {"read_timeout": 90, "write_timeout": 90}
+        arguments |= connect_arguments(sqlalchemy.make_url(location.url))
     # what the URL itself says counts
     given = sqlalchemy.make_url(location.url).query
     arguments = {key: value for key, value in arguments.items() if key not in given}

@@ -4,17 +4,20 @@ import os
 import sqlite3
 import stat
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
 import psutil
 import sqlalchemy
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from sqlalchemy import ColumnElement, Engine
 
 from cvfp_opt.elsewhere import positional
 from cvfp_opt.errors import StorageError
+from cvfp_opt.files import is_folder, what_it_is
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.tables import ALEMBIC_VERSION, are_started, check_tables
 
@@ -35,7 +38,7 @@ def check_readable(location: Location) -> None:
         StorageError: missing, no SQLite file, another program's, or of a newer Optuna.
     """
     path = location.file
-    if not path.exists():
+    if not _is_there(path):
         raise StorageError(
             f"{path}: there is no study database; "
             "type `cvfp-opt run` to start one, or name another with --storage"
@@ -50,7 +53,7 @@ def check_readable(location: Location) -> None:
 
 def has_database(location: Location) -> bool:
     """Whether there are tables in an SQLite file, and all. Raises StorageError if damaged."""
-    if not location.file.exists():
+    if not _is_there(location.file):
         return False
     _check_sqlite(location.file)
     with _ReadOnly(location.file) as connection:
@@ -66,7 +69,7 @@ def check_writable(location: Location) -> None:
             missing folder (but for the default, whose folder is made); a network file system.
     """
     path, folder = location.file, location.file.parent
-    if path.exists():
+    if _is_there(path):
         if has_database(location):
             check_readable(location)
         if not _has_write_bit(path):
@@ -74,17 +77,34 @@ def check_writable(location: Location) -> None:
                 f"{path}: the database is read-only; type `chmod u+w {positional(path)}`, "
                 "or copy it and name the copy with --storage"
             )
-    elif not folder.is_dir() and not location.default:
+    elif not is_folder(folder) and not location.default:
         raise StorageError(
             f"{path}: the folder {folder} does not exist; type "
             f"`mkdir -p {positional(folder)}` first"
         )
-    if folder.is_dir() and not _has_write_bit(folder):
+    if is_folder(folder) and not _has_write_bit(folder):
         raise StorageError(
             f"{path}: the folder {folder} is read-only; name a database in another folder "
             "with --storage"
         )
     _check_local(path)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a file is there; asked before SQLite opens it, which may wait or read for ever.
+
+    Raises:
+        StorageError: something else is there, or it can't be told.
+    """
+    try:
+        found = what_it_is(path)
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read: {error.strerror}") from None
+    if found not in (None, "a file"):
+        raise StorageError(
+            f"{path}: an SQLite file is required, this is {found}; name another --storage"
+        )
+    return found is not None
 
 
 def _check_local(path: Path) -> None:
@@ -119,9 +139,29 @@ def create(location: Location) -> None:
         raise StorageError(f"{path}: cannot be created: {error.strerror}") from None
 
 
-def lock(location: Location, seconds: float) -> FileLock:
-    """The lock for what must happen once, a file beside the database."""
-    return FileLock(f"{location.file}.lock", timeout=seconds, mode=0o600)
+@contextmanager
+def lock(location: Location, seconds: float) -> Iterator[None]:
+    """The lock for what must happen once, a file beside the database.
+
+    Raises:
+        Timeout: another process kept it.
+        StorageError: the system does not give it.
+    """
+    held = FileLock(f"{location.file}.lock", timeout=seconds, mode=0o600)
+    try:
+        held.acquire()
+    except Timeout:
+        raise
+    except OSError as error:
+        raise StorageError(
+            f"{location.file}.lock: the lock cannot be taken: {error.strerror}; see whether the "
+            "disk has locks, and whether a preloaded library answers for the system, then type "
+            "the command again"
+        ) from error
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def engine_arguments(location: Location) -> dict[str, Any]:
@@ -190,7 +230,10 @@ class _ReadOnly:
 
     def __enter__(self) -> sqlite3.Connection:
         uri = _read_only_uri(self._path)
-        self._connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)
+        try:
+            self._connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)
+        except sqlite3.Error as error:
+            raise StorageError(f"{self._path}: cannot be opened: {error}") from None
         return self._connection
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:

@@ -1,24 +1,35 @@
 """An open study database."""
 
-from collections.abc import Container, Iterator, Sequence
+import copy
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
-from typing import Any
+from typing import Any, cast
 
 import optuna
 import sqlalchemy
 from filelock import Timeout
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage, get_storage
+from optuna.storages._cached_storage import _CachedStorage
+from optuna.study import StudyDirection
+from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import ColumnElement, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from cvfp_opt.elsewhere import quoted
 from cvfp_opt.errors import StorageError
+from cvfp_opt.store.database.damage import UNREADABLE, damage
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.reading import read_trial, read_trials
 from cvfp_opt.store.database.retry import LOOKING, Patience, driver_words
+from cvfp_opt.store.database.study_reading import (
+    read_attributes,
+    read_directions,
+    read_frozen_studies,
+)
+from cvfp_opt.store.database.whereabouts import Watch
 from cvfp_opt.store.leases import LEASES
 from cvfp_opt.store.rows import change_state
 
@@ -29,7 +40,26 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 class ReadingStorage(RDBStorage):
-    """Optuna's storage, with trials read by few queries; see database.reading."""
+    """Optuna's storage, with trials read by few queries; see database.reading.
+
+    Attributes that are no JSON stop nobody: their value is None.
+    """
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        with self.engine.connect() as connection:
+            return read_frozen_studies(connection)
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        with self.engine.connect() as connection:
+            return read_directions(connection, study_id)
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        with self.engine.connect() as connection:
+            return read_attributes(connection, study_id, system=False)
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        with self.engine.connect() as connection:
+            return read_attributes(connection, study_id, system=True)
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         with self.engine.connect() as connection:
@@ -74,6 +104,16 @@ class ClaimingStorage(ReadingStorage):
         return False
 
 
+class _Nowhere(RDBStorage):
+    """A database in which there is nothing to delete."""
+
+    def __init__(self) -> None:
+        """Opens none."""
+
+    def delete_study(self, study_id: int) -> None:
+        """It is gone."""
+
+
 class Store:
     """An open study database.
 
@@ -86,9 +126,14 @@ class Store:
     """
 
     def __init__(
-        self, location: Location, backend: RDBStorage, patiently: Patience = LOOKING
+        self,
+        location: Location,
+        backend: RDBStorage,
+        patiently: Patience = LOOKING,
+        watch: Watch | None = None,
     ) -> None:
         self.location = location
+        self._watch = watch
         self.kind = kind_of(location)
         self.storage: BaseStorage = get_storage(backend)
         self.engine: Engine = backend.engine
@@ -96,16 +141,34 @@ class Store:
 
     def lock(self) -> AbstractContextManager[Any]:
         """The lock for what must happen once: creation, mirrors. Not re-entrant."""
+        self.check()
         return self.kind.lock(self.location, LOCK_SECONDS)
 
     def now(self) -> ColumnElement[float]:
         """SQL for epoch seconds by the clock that all workers share."""
         return self.kind.now()
 
+    def forget(self, study_ids: Iterable[int]) -> None:
+        """Drop deleted studies from Optuna's cache: SQLite gives their numbers to the next ones.
+
+        Deleting them by the cache would delete those.
+        """
+        cache = copy.copy(cast(_CachedStorage, self.storage))  # shares all that is cached
+        cache._backend = _Nowhere()
+        for study_id in study_ids:
+            cache.delete_study(study_id)
+
+    def check(self) -> None:
+        """Raise FileGone if what is open is not where it was opened any more."""
+        if self._watch is not None:
+            self._watch.check()
+
     def close(self) -> None:
         """Close all connections; the last one out folds SQLite's WAL back into the file."""
         self.storage.remove_session()
         self.engine.dispose()
+        if self._watch is not None:
+            self._watch.close()
 
 
 @contextmanager
@@ -118,12 +181,14 @@ def open_for_search(location: Location, patiently: Patience = LOOKING) -> Iterat
 
     Raises:
         StorageError: see ``check_writable`` of its kind; or the database fails in use.
+        FileGone: its file was removed or moved meanwhile.
     """
     with (
         translated(location),
         closing(patiently(lambda: _search_store(location, patiently))) as store,
     ):
         yield store
+        store.check()
 
 
 @contextmanager
@@ -156,10 +221,11 @@ def _search_store(location: Location, patiently: Patience) -> Store:
                 # the constructor's connections were opened before
                 kind.set_up(backend.engine)
                 LEASES.metadata.create_all(backend.engine)
+                watch = kind.watch(location, backend.engine)
             except BaseException:
                 backend.engine.dispose()
                 raise
-        return Store(location, backend, patiently)
+        return Store(location, backend, patiently, watch)
 
 
 def _reading_store(location: Location, patiently: Patience) -> Store:
@@ -178,17 +244,20 @@ def has_leases(store: Store) -> bool:
 
 @contextmanager
 def translated(location: Location) -> Iterator[None]:
-    """Database errors as one line of ours."""
+    """Database errors as one line of ours, and what its values make SQLAlchemy and Optuna say."""
     try:
         yield
     except (SQLAlchemyError, StorageInternalError) as error:
-        original = location.redacted(driver_words(error))
-        raise StorageError(f"{location.where}: the database failed: {original}") from error
+        raise StorageError(f"{location.where}: {_failure(location, error)}") from error
     except Timeout:
         raise StorageError(
             f"{location.where}: another process kept the lock {location.file.name}.lock for more "
             f"than {LOCK_SECONDS} s; see what it does, then type the command again"
         ) from None
+    except UNREADABLE as error:
+        if not damage(error):
+            raise
+        raise StorageError(f"{location.where}: {_failure(location, error)}") from error
     except RuntimeError as error:
         if "table schema" not in str(error):
             raise
@@ -196,3 +265,9 @@ def translated(location: Location) -> Iterator[None]:
             f"{location.where}: written by an older Optuna; make a copy, then type "
             f"`optuna storage upgrade --storage {quoted(location.shown)}`"
         ) from None
+
+
+def _failure(location: Location, error: BaseException) -> str:
+    if found := damage(error):
+        return f"damaged: {found}; type `cvfp-opt study doctor{location.option}`"
+    return f"the database failed: {location.redacted(driver_words(error))}"

@@ -1,11 +1,12 @@
 """A trial whose user attributes are parsed when they are first asked for."""
 
 import copy
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from optuna.trial import FrozenTrial
+
+from cvfp_opt.store.database.damage import all_parsed, parsed
 
 
 class UnparsedTrial(FrozenTrial):
@@ -28,15 +29,15 @@ class UnparsedTrial(FrozenTrial):
     def __getattr__(self, name: str) -> Any:
         if name != "_user_attrs":
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        parsed = {key: json.loads(text) for key, text in self._texts.items()}
-        return self.__dict__.setdefault(name, parsed)  # another thread may have been first
+        # another thread may have been first
+        return self.__dict__.setdefault(name, all_parsed(self._texts))
 
     def attribute(self, key: str) -> Any:
         """One user attribute, without parsing the others; None if there is none."""
-        parsed = self.__dict__.get("_user_attrs")
-        if parsed is not None:
-            return parsed.get(key)
-        return json.loads(self._texts[key]) if key in self._texts else None
+        attributes = self.__dict__.get("_user_attrs")
+        if attributes is not None:
+            return attributes.get(key)
+        return parsed(self._texts[key]) if key in self._texts else None
 
     def plain(self) -> FrozenTrial:
         """The same as Optuna has it."""

@@ -1,6 +1,5 @@
 """Artifacts that trials name and that are not there, or not whole; and those that nobody needs."""
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
@@ -11,10 +10,12 @@ from optuna.trial import TrialState
 from sqlalchemy import Connection, delete, select
 
 from cvfp_opt.errors import StorageError
+from cvfp_opt.files import is_folder
 from cvfp_opt.store.artifacts.checkpoints import ATTRIBUTE, TrialCheckpoints
 from cvfp_opt.store.artifacts.folder import FolderStore, checked_id
 from cvfp_opt.store.artifacts.stores import ArtifactStore
-from cvfp_opt.store.births import BIRTH
+from cvfp_opt.store.births import BIRTH, Birth
+from cvfp_opt.store.database.damage import parsed
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.doctor.context import Context
 from cvfp_opt.store.doctor.finding import Finding, Repair, counted, of_trials, size
@@ -29,10 +30,10 @@ def find_missing_artifacts(context: Context) -> list[Finding]:
         (study, trial, artifact_id)
         for study in context.studies
         for trial in (None, *study.trials)
-        for artifact_id in _named(trial.system_attrs if trial else study.system_keys)
+        for artifact_id in _named(trial.system_attrs if trial else study.system_attrs)
     ]
     store = context.artifacts
-    if named and isinstance(store, FolderStore) and not store.folder.is_dir():
+    if named and isinstance(store, FolderStore) and not is_folder(store.folder):
         return [
             Finding(
                 where=str(store.folder),
@@ -196,9 +197,8 @@ def _named(keys: Iterable[str]) -> list[str]:
 
 
 def _checkpoint_ids(store: ArtifactStore, trial: TrialRow) -> tuple[str, ...]:
-    birth = trial.system_attrs.get(BIRTH)
-    uuid = birth.get("uuid") if isinstance(birth, dict) else None
-    return TrialCheckpoints(store, uuid).ids if isinstance(uuid, str) else ()
+    birth = Birth.read(trial.system_attrs.get(BIRTH))
+    return TrialCheckpoints(store, birth.uuid).ids if birth else ()
 
 
 def _exists(store: ArtifactStore, artifact_id: str) -> bool:
@@ -224,7 +224,7 @@ def _unname(connection: Connection, trial_id: int, artifact_id: str) -> None:
 def _files(folder: Path) -> dict[str, int]:
     """Names and sizes in bytes; without what is being written."""
     found = {}
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, NotADirectoryError):
         for path in folder.iterdir():
             with suppress(FileNotFoundError):
                 if path.is_file() and not path.name.startswith("."):
@@ -241,8 +241,8 @@ def _owners(connection: Connection) -> dict[str, list[TrialState]]:
     )
     found: dict[str, list[TrialState]] = defaultdict(list)
     for row in rows:
-        with suppress(ValueError, TypeError, KeyError):
-            found[str(json.loads(row.value_json)["uuid"])].append(row.state)
+        if (birth := Birth.read(parsed(row.value_json))) is not None:
+            found[birth.uuid].append(row.state)
     return found
 
 

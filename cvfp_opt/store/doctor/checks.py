@@ -15,7 +15,6 @@ from cvfp_opt.store.doctor.files import (
     find_lock_files,
     find_temporary_files,
     find_unfinished,
-    find_unsent,
 )
 from cvfp_opt.store.doctor.finding import Finding
 from cvfp_opt.store.doctor.identities import (
@@ -31,6 +30,8 @@ from cvfp_opt.store.doctor.scores import (
     find_wrong_intermediate_values,
     find_wrong_scores,
 )
+from cvfp_opt.store.doctor.unsent import find_unsent
+from cvfp_opt.store.doctor.waiting import find_waiting_strangers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,7 @@ CHECKS: Mapping[str, Check] = {
     "records": Check(find=find_unreadable_records),
     "numbering": Check(find=find_numbering),
     "births": Check(find=find_births),
+    "waiting-points": Check(find=find_waiting_strangers),
     "orphan-leases": Check(find=find_orphan_leases),
     "unsent-results": Check(find=find_unsent),
     "dead-leases": Check(find=find_dead_leases),

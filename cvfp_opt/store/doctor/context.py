@@ -1,6 +1,7 @@
 """What the checks look at: read once, shared by all of them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 
 from sqlalchemy import Connection
@@ -23,11 +24,13 @@ class Schema:
         version: Optuna's, of its tables; None if it is not noted.
         creator: version of the Optuna that made them; "" if it is not noted.
         lease_columns: of our table; empty if there is none.
+        unsafe: by table, engines that have no transactions.
     """
 
     version: str | None
     creator: str
     lease_columns: frozenset[str]
+    unsafe: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_known(self) -> bool:

@@ -1,8 +1,12 @@
 """The database itself: whether it is whole, and whether its tables are those that we know."""
 
+from collections.abc import Mapping
+
 from sqlalchemy.exc import DatabaseError
 
 from cvfp_opt.elsewhere import quoted
+from cvfp_opt.store.database.engines import engine_cure, engine_fault
+from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.doctor.context import LEASE_COLUMNS, Context, optuna_schemas
 from cvfp_opt.store.doctor.files import hot_journal
 from cvfp_opt.store.doctor.finding import Finding
@@ -14,9 +18,11 @@ _MAX_FAULTS = 10
 def find_damage(context: Context) -> list[Finding]:
     """Pages and indices of an SQLite file that contradict each other. A server sees to its own."""
     location = context.location
-    if location.path is None or hot_journal(location) is not None:
-        return []
     faults = [context.fault] if context.fault else []
+    if location.path is None:
+        return [_unreadable(location, fault) for fault in faults]
+    if hot_journal(location) is not None:
+        return []
     if context.connection is not None:
         try:
             rows = context.connection.exec_driver_sql(f"PRAGMA integrity_check({_MAX_FAULTS})")
@@ -37,6 +43,15 @@ def find_damage(context: Context) -> list[Finding]:
             f"`sqlite3 {location.path} .recover | sqlite3 {copy}` to save what can be read",
         )
     ]
+
+
+def _unreadable(location: Location, fault: str) -> Finding:
+    return Finding(
+        where=location.where,
+        what=f"damaged: {fault}",
+        cause="another program wrote to its tables, or changed them",
+        help="mend what it says, or restore the studies from an export or a backup",
+    )
 
 
 def find_foreign_schema(context: Context) -> list[Finding]:
@@ -74,7 +89,21 @@ def find_foreign_schema(context: Context) -> list[Finding]:
                 f"`optuna storage upgrade --storage {quoted(context.location.shown)}`",
             )
         ]
-    return _lease_columns(schema.lease_columns, where)
+    return [*_engines(schema.unsafe, where), *_lease_columns(schema.lease_columns, where)]
+
+
+def _engines(unsafe: Mapping[str, str], where: str) -> list[Finding]:
+    """No repair: all workers have to be stopped while tables are written anew."""
+    if not unsafe:
+        return []
+    return [
+        Finding(
+            where=where,
+            what=engine_fault(unsafe),
+            cause="the server makes such tables by default, or did",
+            help=engine_cure(unsafe),
+        )
+    ]
 
 
 def _lease_columns(found: frozenset[str], where: str) -> list[Finding]:

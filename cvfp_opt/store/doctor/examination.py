@@ -1,22 +1,24 @@
 """Examining a database, and mending what can be mended."""
 
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
 
-import psutil
 import sqlalchemy
 from optuna.storages._rdb import models
 from sqlalchemy import Connection, Table, select
 from sqlalchemy.exc import DatabaseError
 
-from cvfp_opt.errors import CvfpOptError, StorageError, StudyError, nearest
+from cvfp_opt.errors import CvfpOptError, StudyError, nearest
 from cvfp_opt.store.artifacts.stores import open_artifacts
+from cvfp_opt.store.database.damage import UNREADABLE, Damaged, damage
+from cvfp_opt.store.database.engines import unsafe_tables
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.retry import passes
 from cvfp_opt.store.database.storage import Store, open_for_search, translated
+from cvfp_opt.store.database.whereabouts import is_open
 from cvfp_opt.store.doctor.checks import CHECKS
 from cvfp_opt.store.doctor.context import Context, Schema
 from cvfp_opt.store.doctor.files import unmerged
@@ -156,17 +158,26 @@ def _make(name: str, context: Context) -> list[Finding]:
     """Make a check; that it cannot be made is a finding, too: the others go on."""
     try:
         return CHECKS[name].find(context)
-    except (StorageError, DatabaseError) as error:
-        if isinstance(error, DatabaseError) and (context.location.path is None or passes(error)):
+    except (CvfpOptError, DatabaseError, Damaged, *UNREADABLE) as error:
+        cause = str(error) if isinstance(error, CvfpOptError) else _fault(context.location, error)
+        if not cause:
             raise
         return [
             Finding(
                 where=context.location.where,
                 what=f"check {name} cannot be made",
-                cause=" ".join(str(getattr(error, "orig", error)).split()),
+                cause=cause,
                 help="mend that first, then type the same again",
             )
         ]
+
+
+def _fault(location: Location, error: Exception) -> str:
+    """Why a database cannot be read; "" for what passes, for a server's and for a bug."""
+    if isinstance(error, DatabaseError):
+        stays = location.path is not None and not passes(error)
+        return " ".join(str(error.orig).split()) if stays else ""
+    return damage(error)
 
 
 def _context(patient: Patient, stack: ExitStack, still: bool) -> Context:
@@ -180,10 +191,11 @@ def _context(patient: Patient, stack: ExitStack, still: bool) -> Context:
         connection = stack.enter_context(snapshot(location, still=still))
         context = replace(context, connection=connection, schema=_schema(connection, location))
         return _with_studies(context, connection, patient.study)
-    except DatabaseError as error:
-        if location.path is None or passes(error):
+    except (DatabaseError, Damaged, *UNREADABLE) as error:
+        fault = _fault(location, error)
+        if not fault:
             raise
-        return replace(context, connection=None, fault=" ".join(str(error.orig).split()))
+        return replace(context, connection=None, fault=fault)
 
 
 def _schema(connection: Connection, location: Location) -> Schema:
@@ -203,6 +215,7 @@ def _schema(connection: Connection, location: Location) -> Schema:
         version=version,
         creator=creator or "",
         lease_columns=frozenset(column["name"] for column in columns),
+        unsafe=unsafe_tables(connection),
     )
 
 
@@ -237,9 +250,4 @@ def _in_use(location: Location) -> bool:
     """Whether a process that can be seen from here has the SQLite file open, if that matters."""
     if location.path is None or not unmerged(location):
         return False
-    path = str(location.path.resolve())
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if any(file.path == path for file in process.open_files()):
-                return True
-    return False
+    return is_open(location.path.resolve())

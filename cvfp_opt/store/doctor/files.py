@@ -1,31 +1,22 @@
-"""What lies beside a database: logs and temporary files of the dead, results that were kept."""
+"""What lies beside a database: logs, locks and temporary files of the dead, unfinished runs."""
 
-import json
 import sqlite3
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-import optuna
 from filelock import FileLock, Timeout
-from sqlalchemy import select
 
-from cvfp_opt.elsewhere import positional
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.artifacts.folder import LEFTOVER_SECONDS, FolderStore
-from cvfp_opt.store.claims import Claims
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.sqlite import BUSY_SECONDS
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.doctor.context import Context
 from cvfp_opt.store.doctor.finding import Finding, Repair, counted, size
-from cvfp_opt.store.doctor.rows import StudyRows
-from cvfp_opt.store.rows import TRIALS
 from cvfp_opt.store.snapshots import FOLDER as UNFINISHED
-from cvfp_opt.store.unsent import FOLDER as UNSENT
-from cvfp_opt.store.unsent import FORMAT, Unsent, send_unsent
+from cvfp_opt.store.unsent_folder import FOLDER as UNSENT
 
 # What a rollback journal begins with as long as it has to be played back.
 _HOT = bytes.fromhex("d9d505f920a163d7")
@@ -113,9 +104,10 @@ def find_temporary_files(context: Context) -> list[Finding]:
 
 
 def _temporary(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.glob("*.tmp")):
-        if path.is_file() and _is_old(path):
-            yield path
+    for pattern in ("*.tmp", ".cvfp-opt-*.part"):
+        for path in sorted(folder.glob(pattern)):
+            if path.is_file() and _is_old(path):
+                yield path
 
 
 def _is_old(path: Path) -> bool:
@@ -165,79 +157,6 @@ def _unlink_lock(path: Path) -> Repair:
             raise StorageError(f"{path}: somebody holds it; nothing was removed") from None
 
     return repair
-
-
-def find_unsent(context: Context) -> list[Finding]:
-    """Results that a database which stayed away could not be told."""
-    waiting: dict[int, list[Path]] = defaultdict(list)
-    found = []
-    for path in sorted((Path.cwd() / UNSENT).glob("*.json")):
-        try:
-            unsent = Unsent(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            found.append(_no_result(path, str(error)))
-            continue
-        if unsent.format != FORMAT:
-            found.append(_no_result(path, f"format {unsent.format}, this version has {FORMAT}"))
-        elif (study := _study_of(context, unsent)) is None:
-            found.append(_elsewhere(path))
-        else:
-            waiting[study.study_id].append(path)
-    return [
-        *found,
-        *(_kept(s, waiting[s.study_id]) for s in context.every if s.study_id in waiting),
-    ]
-
-
-def _study_of(context: Context, unsent: Unsent) -> StudyRows | None:
-    """The study of a result; copies of a study share its identity."""
-    if not isinstance(unsent.trial_id, int):
-        return None
-    query = select(TRIALS.c.study_id).where(TRIALS.c.trial_id == unsent.trial_id)
-    study_id = context.reader.scalar(query)
-    for study in context.every:
-        if study.study_id == study_id and study.record is not None:
-            return study if study.record.identity == unsent.study else None
-    return None
-
-
-def _no_result(path: Path, why: str) -> Finding:
-    return Finding(
-        where=str(path),
-        what="no result that can be read",
-        cause=f"damaged, or written by another version: {why}",
-        help=f"if nobody misses it, type `rm {positional(path)}`",
-    )
-
-
-def _elsewhere(path: Path) -> Finding:
-    return Finding(
-        where=str(path),
-        what="a result that was not sent",
-        cause="its study is not in this database",
-        help="name that study's database with --storage",
-        harmless=True,
-    )
-
-
-def _kept(study: StudyRows, paths: list[Path]) -> Finding:
-    record = study.record
-    assert record is not None
-
-    def repair(open_store: Callable[[], Store]) -> str:
-        store = open_store()
-        loaded = optuna.load_study(study_name=study.name, storage=store.storage)
-        claims = Claims(store=store, study=loaded, seed=record.seed, identity=record.identity)
-        lines = [f"study {study.name}, {line}" for line in send_unsent(claims)]
-        return "; ".join(lines) or f"study {study.name}: another worker was quicker"
-
-    return Finding(
-        where=f"study {study.name}",
-        what=f"{counted(len(paths), 'result')} in {paths[0].parent} and not in the database",
-        cause="the database did not answer when the trial ended",
-        help="writes them, where no other worker has taken the trial since",
-        repair=repair,
-    )
 
 
 def find_unfinished(context: Context) -> list[Finding]:

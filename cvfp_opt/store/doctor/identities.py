@@ -1,14 +1,15 @@
 """Records, identities and numbers: what a study and its trials are known by."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import fields
 from datetime import datetime
-from typing import Any
+from itertools import islice
 
 from optuna.trial import TrialState
 from sqlalchemy import Connection, insert, select, update
 
+from cvfp_opt.elsewhere import printable
 from cvfp_opt.store.births import BIRTH, Birth, derived_uuid
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.doctor.context import Context
@@ -19,6 +20,8 @@ from cvfp_opt.store.rows import TRIALS, Reported, lock_study, write_reported
 
 _UPGRADE = "type `pip install -U cvfp-opt`"
 _RESTORE = "restore the study from an export or a copy: `cvfp-opt study import FILE.zip`"
+# Of missing numbers; where more are, it is a number that is wrong.
+MAX_FILLED = 10_000
 _BIRTH_KEYS = {field.name for field in fields(Birth)}
 
 
@@ -45,17 +48,23 @@ def find_unreadable_records(context: Context) -> list[Finding]:
                     help=_RESTORE,
                 )
             )
-        for trial in study.trials:
-            if trial.unreadable:
-                found.append(
-                    Finding(
-                        where=of_trials(study.name, [trial.number]),
-                        what=f"attribute {trial.unreadable[0]} cannot be read: it is no JSON",
-                        cause="written or changed by another program, or cut off",
-                        help=_RESTORE,
-                    )
-                )
+        if study.unreadable:
+            found.append(_unreadable(where, study.unreadable))
+        found += [
+            _unreadable(of_trials(study.name, [trial.number]), trial.unreadable)
+            for trial in study.trials
+            if trial.unreadable
+        ]
     return found
+
+
+def _unreadable(where: str, what: Sequence[str]) -> Finding:
+    return Finding(
+        where=where,
+        what=f"{printable(what[0])} cannot be read",
+        cause="written or changed by another program, cut off, or damaged",
+        help=_RESTORE,
+    )
 
 
 def find_births(context: Context) -> list[Finding]:
@@ -84,8 +93,8 @@ def _births(study: StudyRows) -> list[Finding]:
         birth = trial.system_attrs.get(BIRTH)
         if birth is None:
             continue
-        if _is_birth(birth):
-            owners[birth["uuid"]].append(trial)
+        if (known := Birth.read(birth)) is not None:
+            owners[known.uuid].append(trial)
         else:
             found.append(
                 Finding(
@@ -97,10 +106,6 @@ def _births(study: StudyRows) -> list[Finding]:
             )
     found += [_same(study, trials) for trials in owners.values() if len(trials) > 1]
     return found
-
-
-def _is_birth(value: Any) -> bool:
-    return isinstance(value, dict) and {"uuid"} <= value.keys() <= _BIRTH_KEYS
 
 
 def _same(study: StudyRows, trials: list[TrialRow]) -> Finding:
@@ -144,7 +149,7 @@ def find_numbering(context: Context) -> list[Finding]:
 def _numbering(study: StudyRows) -> list[Finding]:
     counts = Counter(trial.number for trial in study.trials)
     twice = sorted(number for number, count in counts.items() if count > 1)
-    missing = sorted(set(range(max(counts, default=-1))) - counts.keys())
+    num_missing = max(counts, default=-1) + 1 - sum(number >= 0 for number in counts)
     found = []
     if twice:
         found.append(
@@ -157,17 +162,24 @@ def _numbering(study: StudyRows) -> list[Finding]:
                 repair=_renumber(study),
             )
         )
-    if missing:
+    if num_missing > 0:
+        few = num_missing <= MAX_FILLED
         found.append(
             Finding(
-                where=of_trials(study.name, missing),
-                what="there is no trial of that number",
+                where=of_trials(study.name, list(islice(_missing(counts), MAX_FILLED))),
+                what="there is no trial of that number"
+                + ("" if few else f" ({num_missing:,} in all)"),
                 cause="another program deleted it",
-                help="puts a failed trial in its place",
-                repair=_fill(study),
+                help="puts a failed trial in its place" if few else _RESTORE,
+                repair=_fill(study) if few else None,
             )
         )
     return found
+
+
+def _missing(there: Collection[int]) -> Iterator[int]:
+    """The numbers below the largest one that no trial has: perhaps very many."""
+    return (number for number in range(max(there, default=-1)) if number not in there)
 
 
 def _renumber(study: StudyRows) -> Repair:
@@ -201,7 +213,7 @@ def _fill(study: StudyRows) -> Repair:
         with open_store().engine.begin() as connection:
             lock_study(connection, study.study_id)
             there = {number for _, number in _numbers(connection, study.study_id)}
-            missing = sorted(set(range(max(there, default=-1))) - there)
+            missing = list(islice(_missing(there), MAX_FILLED))
             for number in missing:
                 row = {"study_id": study.study_id, "number": number, "state": TrialState.FAIL}
                 times = {"datetime_start": now, "datetime_complete": now}

@@ -1,20 +1,32 @@
 """Mirrors and what they mirror."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-import optuna
 from optuna.storages._rdb import models
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, update
 
 from cvfp_opt.elsewhere import positional
+from cvfp_opt.errors import StudyError
+from cvfp_opt.store.confirming import confirmation_name
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.doctor.context import Context
 from cvfp_opt.store.doctor.finding import Finding, Repair, counted
-from cvfp_opt.store.doctor.rows import StudyRows, TrialRow
-from cvfp_opt.store.mirrors import MIRRORS, SOURCE_TRIAL, Mirror, sync_mirrors
-from cvfp_opt.store.records import CONFIRMS, TrialRecord
-from cvfp_opt.store.rows import TRIALS, lock_study
+from cvfp_opt.store.doctor.rows import STUDY_ATTRIBUTES, StudyRows, TrialRow
+from cvfp_opt.store.editing import delete_rows, forget_links
+from cvfp_opt.store.links import source_name
+from cvfp_opt.store.mirrors import (
+    SOURCE_TRIAL,
+    Mirror,
+    count_own,
+    left_out,
+    mirrors_of,
+    sync_mirrors,
+)
+from cvfp_opt.store.records import ARMS, CONFIRMS, MIRROR_OF, TrialRecord
+from cvfp_opt.store.rows import STUDIES, TRIALS, lock_study
+from cvfp_opt.store.studies import load_study
+from cvfp_opt.store.study_rows import attributes, find_row, put_attributes
 
 Copies = dict[int, list[TrialRow]]
 
@@ -22,23 +34,46 @@ Copies = dict[int, list[TrialRow]]
 def find_mirrors_out_of_step(context: Context) -> list[Finding]:
     """Copies that are missing, wrong, or of a study that is gone."""
     found = []
+    every = {study.name: study for study in context.every}
     mirrors = {mirror.name: mirror for mirror in context.mirrors}
     for study in context.ours:
-        if CONFIRMS in study.attributes:
+        if study.confirms is not None:
             continue
-        for mirror in MIRRORS:
-            if mirror.suffix == "pareto" and study.directions > 1:
-                continue  # it is one itself
+        for mirror in mirrors_of(study.directions):
             rows = mirrors.get(f"{study.name}/{mirror.suffix}")
-            found += _out_of_step(context, study, mirror, rows)
-    names = {study.name for study in context.every}
-    found += [_left_behind(m) for m in context.mirrors if m.mirror_of not in names]
+            if rows is not None and not study.source.has_mirror(rows.name, rows.attributes):
+                rows = None
+            if rows is None and f"{study.name}/{mirror.suffix}" in every:
+                found.append(_name_taken(study, mirror))
+            elif rows is None or not _own(rows):
+                found += _out_of_step(context, study, mirror, rows)
+    for mirrored in context.mirrors:
+        if _own(mirrored):
+            found.append(_not_only_copies(mirrored))
+        elif _is_alone(every, mirrored):
+            found.append(_left_behind(mirrored))
     found += [
-        _confirms_nothing(study)
+        _confirms_nothing(study, _renamed(every, study))
         for study in context.studies
-        if study.attributes.get(CONFIRMS, study.name) not in names
+        if study.confirms is not None and _is_alone(every, study)
     ]
     return found
+
+
+def _is_alone(every: Mapping[str, StudyRows], linked: StudyRows) -> bool:
+    """Whether the study that a mirror or confirmation names is gone, or is another one now."""
+    named = linked.mirror_of if linked.mirror_of is not None else linked.confirms
+    source = every.get(named or "")
+    if source is None:
+        return True
+    # a copy of one, under a name of its own, is nobody's either, but then not for this reason
+    stands = linked.name.startswith(f"{source.name}/")
+    return stands and not source.source.owns(linked.name, linked.attributes)
+
+
+def _own(mirror: StudyRows) -> list[TrialRow]:
+    """The trials of a mirror that are no copies."""
+    return [t for t in mirror.trials if SOURCE_TRIAL not in {*t.user_attrs, *t.unreadable}]
 
 
 def _out_of_step(
@@ -119,13 +154,40 @@ def _faults(study: StudyRows, source: tuple[TrialRow, list[float]], copies: list
     return len(copies) - min(good, 1)
 
 
+def _name_taken(study: StudyRows, mirror: Mirror) -> Finding:
+    """No repair: nobody but their owners can say which of the two is to be called otherwise."""
+    name = f"{study.name}/{mirror.suffix}"
+    return Finding(
+        where=f"study {study.name}",
+        what=f"no Pareto front: study {name} is another one's",
+        cause=f"somebody gave a study of their own the name {name}",
+        help="to have the front, rename one of the two, and type `cvfp-opt run`",
+        harmless=True,
+    )
+
+
+def _not_only_copies(mirror: StudyRows) -> Finding:
+    def repair(open_store: Callable[[], Store]) -> str:
+        with open_store().engine.begin() as connection:
+            _check_unchanged(connection, mirror)
+            forget_links(connection, mirror.study_id)
+        return f"study {mirror.name} is a study of its own again, with all its trials"
+
+    return Finding(
+        where=f"study {mirror.name}",
+        what=f"a mirror with {counted(len(_own(mirror)), 'trial')} of its own",
+        cause="an older version took somebody's study of that name for its mirror",
+        help="makes it a study of its own again, and deletes nothing",
+        repair=repair,
+    )
+
+
 def _left_behind(mirror: StudyRows) -> Finding:
     def repair(open_store: Callable[[], Store]) -> str:
         store = open_store()
-        with store.lock():
-            names = {study.study_name for study in store.storage.get_all_studies()}
-            if mirror.mirror_of not in names and mirror.name in names:
-                store.storage.delete_study(mirror.study_id)
+        with store.lock(), store.engine.begin() as connection:
+            _check_unchanged(connection, mirror)
+            delete_rows(connection, [mirror.study_id])
         return f"study {mirror.name} deleted"
 
     return Finding(
@@ -137,21 +199,83 @@ def _left_behind(mirror: StudyRows) -> Finding:
     )
 
 
-def _confirms_nothing(study: StudyRows) -> Finding:
-    """No repair: its runs are of nobody else's, and no listing shows them."""
+def _check_unchanged(connection: Connection, linked: StudyRows) -> None:
+    """Lock a mirror or confirmation, and make sure that it is what was looked at.
+
+    SQLite gives the number of a study that was deleted to the next one.
+
+    Raises:
+        StudyError: it is not.
+    """
+    lock_study(connection, linked.study_id)
+    row = find_row(connection, linked.name)
+    same = row is not None and (row.study_id, row.study_name) == (linked.study_id, linked.name)
+    attrs = attributes(connection, STUDY_ATTRIBUTES, linked.study_id)
+    now = source_name(attrs, MIRROR_OF), source_name(attrs, CONFIRMS)
+    if not same or now != (linked.mirror_of, linked.confirms):
+        raise StudyError(f"study {linked.name!r} has changed meanwhile; type the same again")
+    if MIRROR_OF in attrs and count_own(connection, linked.study_id) != len(_own(linked)):
+        raise StudyError(f"study {linked.name!r} was given trials meanwhile; type the same again")
+
+
+def _renamed(every: Mapping[str, StudyRows], confirmation: StudyRows) -> StudyRows | None:
+    """The study that a confirmation is of, if it has another name now and no confirmation."""
+    arms = confirmation.attributes.get(ARMS)
+    uuid = arms.get("uuid") if isinstance(arms, dict) else None
+    found = [
+        study
+        for study in every.values()
+        if study.source.identity and study.source.identity == uuid and study.confirms is None
+    ]
+    if len(found) != 1 or confirmation_name(found[0].name) in every:
+        return None
+    return found[0]
+
+
+def _confirms_nothing(study: StudyRows, renamed: StudyRows | None) -> Finding:
+    """A repair only if the study is there: the runs are of nobody else's, and no listing shows."""
+    where, runs = f"study {study.name}", counted(len(study.trials), "run")
+    if renamed is not None:
+        return Finding(
+            where=where,
+            what=f"a confirmation with {runs} of study {study.confirms}, which is called "
+            f"{renamed.name} now",
+            cause="another program, the dashboard for instance, renamed it",
+            help=f"renames the confirmation to {confirmation_name(renamed.name)}",
+            repair=_reconnect(study, renamed),
+        )
     return Finding(
-        where=f"study {study.name}",
-        what=f"a confirmation with {counted(len(study.trials), 'run')} of a study that is gone",
-        cause=f"another program deleted study {study.attributes[CONFIRMS]}",
+        where=where,
+        what=f"a confirmation with {runs} of a study that is gone",
+        cause=f"another program deleted study {study.confirms}",
         help=f"if nobody needs it, type `cvfp-opt study delete {positional(study.name)}`",
         harmless=True,
     )
 
 
+def _reconnect(confirmation: StudyRows, source: StudyRows) -> Repair:
+    def repair(open_store: Callable[[], Store]) -> str:
+        store, name = open_store(), confirmation_name(source.name)
+        with store.lock(), store.engine.begin() as connection:
+            _check_unchanged(connection, confirmation)
+            if find_row(connection, name) is not None or not find_row(connection, source.name):
+                raise StudyError(f"study {source.name!r} has changed meanwhile; type it again")
+            ours = STUDIES.c.study_id == confirmation.study_id
+            connection.execute(update(STUDIES).where(ours).values(study_name=name))
+            links = {CONFIRMS: source.name}
+            put_attributes(connection, STUDY_ATTRIBUTES, confirmation.study_id, links)
+        return f"study {confirmation.name} is study {name} now"
+
+    return repair
+
+
 def _sync(study: StudyRows) -> Repair:
     def repair(open_store: Callable[[], Store]) -> str:
         store = open_store()
-        sync_mirrors(store, optuna.load_study(study_name=study.name, storage=store.storage))
+        loaded = load_study(store, study.name)
+        if lines := left_out(store, loaded):
+            raise StudyError("; ".join(lines))
+        sync_mirrors(store, loaded)
         return f"study {study.name}: its mirrors have all complete trials"
 
     return repair
@@ -161,7 +285,7 @@ def _rebuild(study: StudyRows, mirror: StudyRows) -> Repair:
     def repair(open_store: Callable[[], Store]) -> str:
         store = open_store()
         with store.engine.begin() as connection:
-            lock_study(connection, mirror.study_id)
+            _check_unchanged(connection, mirror)
             _clear(connection, mirror.study_id)
         # stopped here, it is empty, and filled by whoever comes next
         _sync(study)(open_store)

@@ -1,10 +1,10 @@
 """Studies and trials as their rows have them, each read once.
 
-Not through Optuna: it hides one of two trials that have one number, and stops at an attribute that
-is no JSON.
+Not through Optuna: it hides one of two trials that have one number, and stops at the first value
+that its column cannot hold, which SQLite keeps all the same.
 """
 
-import json
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,13 +13,16 @@ from typing import Any
 
 import sqlalchemy
 from optuna.storages._rdb import models
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
-from sqlalchemy import Column, Connection, Row, Table, select
+from sqlalchemy import ColumnElement, Connection, Enum, Row, String, Table, select, type_coerce
 
 from cvfp_opt.store.births import BIRTH
-from cvfp_opt.store.leases import FORMER_LEASE, LEASES, Lease
+from cvfp_opt.store.database.damage import parsed
+from cvfp_opt.store.leases import FORMER_LEASE, LEASES, Lease, is_former_lease
+from cvfp_opt.store.links import Source, source_name
 from cvfp_opt.store.mirrors import SOURCE_TRIAL
-from cvfp_opt.store.records import ATTRIBUTES, FORMAT, MIRROR_OF, STUDY, StudyRecord
+from cvfp_opt.store.records import ATTRIBUTES, CONFIRMS, FORMAT, MIRROR_OF, StudyRecord
 from cvfp_opt.store.rows import (
     INTERMEDIATE,
     PARAMS,
@@ -37,7 +40,8 @@ STUDY_SYSTEM_ATTRIBUTES: Table = models.StudySystemAttributeModel.__table__
 # Of a trial's attributes those that are looked at; another program's may be of any size.
 _READ = (*(key for key in ATTRIBUTES if key != "seconds"), SOURCE_TRIAL)
 
-_FORMER_KEYS = {"worker", "host", "pid", "started"}
+# What stands beside NULL where SQL has no number; SQLite has NULL for NaN itself.
+_SPECIAL = {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan, "FINITE": math.nan}
 
 
 @dataclass(kw_only=True)
@@ -51,7 +55,7 @@ class TrialRow:
         params: by name, in Optuna's internal representation.
         user_attrs: those that this program writes.
         system_attrs: all.
-        unreadable: keys of attributes that are no JSON.
+        unreadable: what of it cannot be read: attributes that are no JSON, values that are none.
     """
 
     trial_id: int
@@ -75,7 +79,7 @@ class TrialRow:
     def former_lease(self) -> dict[str, Any] | None:
         """Who runs it, as record format 1 has it; None if nobody does by that."""
         value = self.system_attrs.get(FORMER_LEASE)
-        return value if isinstance(value, dict) and value.keys() >= _FORMER_KEYS else None
+        return dict(value) if is_former_lease(value) else None
 
     def table(self, key: str) -> dict[str, Any]:
         """A user attribute that is a table; empty where it is none."""
@@ -97,8 +101,9 @@ class StudyRows:
     Attributes:
         study_id, name: Optuna's.
         directions: how many objectives it has.
-        attributes: its user attributes; one that is no JSON is its text.
-        system_keys: of its system attributes.
+        attributes: its user attributes; None for one that is no JSON.
+        system_attrs: its system attributes, likewise.
+        unreadable: what of it cannot be read.
         record: what was fixed at creation; None where there is none that can be read.
         trials: by number.
         leases: of its trials, by trial id.
@@ -108,15 +113,26 @@ class StudyRows:
     name: str
     directions: int
     attributes: Mapping[str, Any]
-    system_keys: tuple[str, ...]
+    system_attrs: Mapping[str, Any]
     record: StudyRecord | None
     trials: tuple[TrialRow, ...] = ()
     leases: Mapping[int, Lease] = field(default_factory=dict)
+    unreadable: tuple[str, ...] = ()
 
     @property
     def mirror_of(self) -> str | None:
         """The name of the study that it is a mirror of; None for a study."""
-        return self.attributes.get(MIRROR_OF)
+        return source_name(self.attributes, MIRROR_OF)
+
+    @property
+    def confirms(self) -> str | None:
+        """The name of the study whose confirmation it is; None for any other study."""
+        return source_name(self.attributes, CONFIRMS)
+
+    @property
+    def source(self) -> Source:
+        """Itself, as what others may belong to."""
+        return Source.of(self.name, self.attributes)
 
     @property
     def running(self) -> list[TrialRow]:
@@ -137,58 +153,76 @@ def newer_format(value: Any) -> int | None:
 
 def read_studies(connection: Connection) -> list[StudyRows]:
     """All studies and mirrors without their trials, in order of creation."""
-    counts = select(DIRECTIONS.c.study_id, sqlalchemy.func.count()).group_by(DIRECTIONS.c.study_id)
-    directions = {row[0]: row[1] for row in connection.execute(counts)}
-    attributes: dict[int, dict[str, Any]] = defaultdict(dict)
-    columns = STUDY_ATTRIBUTES.c
-    for found in connection.execute(select(columns.study_id, columns.key, columns.value_json)):
-        attributes[found.study_id][found.key] = _parsed(found.value_json, found.value_json)
-    system_keys: dict[int, list[str]] = defaultdict(list)
-    columns = STUDY_SYSTEM_ATTRIBUTES.c
-    for named in connection.execute(select(columns.study_id, columns.key)):
-        system_keys[named.study_id].append(named.key)
+    directions: dict[int, list[str]] = defaultdict(list)
+    raw = type_coerce(DIRECTIONS.c.direction, String)
+    for study_id, direction in connection.execute(select(DIRECTIONS.c.study_id, raw)):
+        directions[study_id].append(direction)
+    broken: dict[int, list[str]] = defaultdict(list)
+    user = _study_attributes(connection, STUDY_ATTRIBUTES, broken)
+    system = _study_attributes(connection, STUDY_SYSTEM_ATTRIBUTES, broken)
     rows = select(STUDIES.c.study_id, STUDIES.c.study_name).order_by(STUDIES.c.study_id)
     return [
         StudyRows(
             study_id=row.study_id,
-            name=row.study_name,
-            directions=directions.get(row.study_id, 0),
-            attributes=attributes[row.study_id],
-            system_keys=tuple(system_keys[row.study_id]),
-            record=_record(attributes[row.study_id].get(STUDY)),
+            name=str(row.study_name),
+            directions=len(directions[row.study_id]),
+            attributes=user[row.study_id],
+            system_attrs=system[row.study_id],
+            record=StudyRecord.look(user[row.study_id])[0],
+            unreadable=(
+                *([] if _are_directions(directions[row.study_id]) else ["its objectives"]),
+                *broken[row.study_id],
+            ),
         )
         for row in connection.execute(rows)
     ]
 
 
+def _are_directions(names: Sequence[Any]) -> bool:
+    return bool(names) and set(names) <= set(StudyDirection.__members__)
+
+
+def _study_attributes(
+    connection: Connection, table: Table, broken: dict[int, list[str]]
+) -> dict[int, dict[str, Any]]:
+    """By study id; what is no JSON is noted as ``broken``."""
+    found: dict[int, dict[str, Any]] = defaultdict(dict)
+    columns = table.c
+    for row in connection.execute(select(columns.study_id, columns.key, columns.value_json)):
+        value = found[row.study_id][str(row.key)] = parsed(row.value_json)
+        if value is None and row.value_json != "null":
+            broken[row.study_id].append(f"attribute {row.key}")
+    return found
+
+
 def read_trials(connection: Connection, study_id: int) -> tuple[TrialRow, ...]:
     """All trials of a study, by number."""
+    columns = TRIALS.c
     rows = connection.execute(
-        select(TRIALS.c.trial_id, TRIALS.c.number, TRIALS.c.state, TRIALS.c.datetime_start)
+        select(
+            columns.trial_id,
+            columns.number,
+            type_coerce(columns.state, String),  # what is none is to be told, not raised
+            type_coerce(columns.datetime_start, String),
+        )
         .where(TRIALS.c.study_id == study_id)
         .order_by(TRIALS.c.number, TRIALS.c.trial_id)
     )
-    trials = {
-        row.trial_id: TrialRow(
-            trial_id=row.trial_id, number=row.number, state=row.state, started=row.datetime_start
-        )
-        for row in rows
-    }
+    trials = {row.trial_id: _trial(*row) for row in rows}
     wanted = USER_ATTRIBUTES.c.key.in_(_READ)
     for row in _of_trials(connection, study_id, USER_ATTRIBUTES, "key", "value_json", only=wanted):
         _keep(trials[row.trial_id], "user_attrs", row)
     for row in _of_trials(connection, study_id, SYSTEM_ATTRIBUTES, "key", "value_json"):
         _keep(trials[row.trial_id], "system_attrs", row)
     for row in _of_trials(connection, study_id, PARAMS, "param_name", "param_value"):
-        trials[row.trial_id].params[row.param_name] = row.param_value
-    decode = models.TrialValueModel.stored_repr_to_value
+        _keep_figure(trials[row.trial_id], "params", row.param_name, row.param_value, "")
     for row in _of_trials(connection, study_id, VALUES, "objective", "value", "value_type"):
-        trials[row.trial_id].values[row.objective] = decode(row.value, row.value_type)
+        trial_id, name, value, special = tuple(row)
+        _keep_figure(trials[trial_id], "values", name, value, special)
     names = ("step", "intermediate_value", "intermediate_value_type")
-    of_step = models.TrialIntermediateValueModel.stored_repr_to_intermediate_value
     for row in _of_trials(connection, study_id, INTERMEDIATE, *names):
-        value = of_step(row.intermediate_value, row.intermediate_value_type)
-        trials[row.trial_id].intermediate[row.step] = value
+        trial_id, name, value, special = tuple(row)
+        _keep_figure(trials[trial_id], "intermediate", name, value, special)
     return tuple(trials.values())
 
 
@@ -210,7 +244,13 @@ def _of_trials(
     only: "sqlalchemy.ColumnElement[bool] | None" = None,
 ) -> Iterator[Row[Any]]:
     """A study's rows of one table: ``trial_id`` and some columns."""
-    found: Sequence[Column[Any]] = [table.c.trial_id, *(table.c[name] for name in columns)]
+    found: Sequence[ColumnElement[Any]] = [
+        table.c.trial_id,
+        *(
+            type_coerce(column, String) if isinstance(column.type, Enum) else column
+            for column in (table.c[name] for name in columns)
+        ),
+    ]
     query = (
         select(*found)
         .join(TRIALS, TRIALS.c.trial_id == table.c.trial_id)
@@ -220,27 +260,42 @@ def _of_trials(
         yield from some
 
 
+def _trial(trial_id: int, number: Any, state: Any, started: Any) -> TrialRow:
+    unreadable = []
+    if type(number) is not int:
+        unreadable.append(f"its number, {number!r},")
+    if state not in TrialState.__members__:
+        unreadable.append(f"its state, {state!r},")
+    return TrialRow(
+        trial_id=trial_id,
+        number=number if type(number) is int else -1,
+        state=TrialState.__members__.get(state, TrialState.FAIL),
+        started=_moment(started),
+        unreadable=unreadable,
+    )
+
+
+def _moment(value: Any) -> datetime | None:
+    """SQLite keeps it as text."""
+    if isinstance(value, datetime):
+        return value
+    try:
+        return datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
+
+
 def _keep(trial: TrialRow, kind: str, row: Row[Any]) -> None:
-    try:
-        getattr(trial, kind)[row.key] = json.loads(row.value_json)
-    except (ValueError, RecursionError):
-        trial.unreadable.append(row.key)
+    value = getattr(trial, kind)[str(row.key)] = parsed(row.value_json)
+    if value is None and row.value_json != "null":
+        trial.unreadable.append(f"attribute {row.key}")
 
 
-def _parsed(text: str, default: Any) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return default
-
-
-def _record(value: Any) -> StudyRecord | None:
-    if not isinstance(value, dict) or newer_format(value):
-        return None
-    try:
-        record = StudyRecord(**value)
-        sections = record.definition
-        whole = all(isinstance(sections[name], dict) for name in ("objective", "space", "search"))
-        return record if whole and record.seed >= 0 else None
-    except (TypeError, KeyError, ValueError):
-        return None
+def _keep_figure(trial: TrialRow, kind: str, name: Any, value: Any, special: Any) -> None:
+    """A number, or one for which SQL has none."""
+    figure = value if value is not None else _SPECIAL.get(special)
+    named = isinstance(name, str if kind == "params" else int)
+    if named and isinstance(figure, int | float):
+        getattr(trial, kind)[name] = float(figure)
+    else:
+        trial.unreadable.append(f"{kind.removesuffix('s')} {name!r}, which is {figure!r},")

@@ -7,6 +7,8 @@ from pathlib import Path
 import sqlalchemy
 from sqlalchemy import Connection
 
+from cvfp_opt.errors import StorageError
+from cvfp_opt.files import open_file
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 
@@ -58,7 +60,7 @@ def stillness(location: Location) -> tuple[int, int] | None:
 def is_sqlite(path: Path) -> bool:
     """Whether there is a file that begins as SQLite's do, and can be read."""
     try:
-        with path.open("rb") as file:
+        with open_file(path, error=StorageError) as file:
             return file.read(len(_HEADER)) == _HEADER
-    except OSError:
+    except (StorageError, OSError):
         return False

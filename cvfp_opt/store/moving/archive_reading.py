@@ -2,6 +2,7 @@
 
 import io
 import json
+import reprlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ from cvfp_opt.store.moving.dump import Dump
 from cvfp_opt.store.moving.manifest import CONFIRMATION, STUDY, TRIALS, Manifest, mirror_names
 from cvfp_opt.store.moving.safe_zip import ARTIFACTS, MANIFEST, SafeZip, Stream, faults
 from cvfp_opt.store.moving.schema import Value
+
+_MAX_DIGITS = 4000
 
 
 class Archive:
@@ -72,7 +75,7 @@ class Archive:
         actual = {name: size for name, size in sizes.items() if name != MANIFEST}
         if declared != actual:
             other = sorted(set(declared.items()) ^ set(actual.items()))[0][0]
-            raise ArchiveError(f"{path}: member {other!r} is not as {MANIFEST} has it")
+            raise ArchiveError(f"{path}: member {reprlib.repr(other)} is not as {MANIFEST} has it")
         return manifest
 
     def _dump(self) -> Dump:
@@ -84,7 +87,9 @@ class Archive:
         found = {name for name in self.manifest.members if not name.startswith(ARTIFACTS)}
         if found != used:
             other = sorted(found ^ used)[0]
-            raise ArchiveError(f"{self._file.path}: member {other!r} is not one of an export's")
+            raise ArchiveError(
+                f"{self._file.path}: member {reprlib.repr(other)} is not one of an export's"
+            )
         return read_dump(
             self._study(STUDY, TRIALS),
             (self._study(*names) for names in mirrors),
@@ -95,7 +100,7 @@ class Archive:
         return self._header(header), self._lines(trials)
 
     def _header(self, name: str) -> Value:
-        return self._json(name, "\n".join(self._file.lines(name, self._digest(name))))
+        return self._json(name, self._file.text(name, self._digest(name)))
 
     def _lines(self, name: str) -> Iterator[Value]:
         for number, line in enumerate(self._file.lines(name, self._digest(name))):
@@ -103,7 +108,14 @@ class Archive:
 
     def _json(self, where: str, text: str) -> Value:
         with faults(self._file.path):
-            return Value(json.loads(text), f"{self._file.path}: {where}")
+            return Value(json.loads(text, parse_int=_whole), f"{self._file.path}: {where}")
 
     def _digest(self, name: str) -> str:
         return self.manifest.members[name].sha256
+
+
+def _whole(digits: str) -> int:
+    """A whole number; Python reads so many digits and no more. Raises ValueError."""
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError(f"a whole number of {len(digits)} digits")
+    return int(digits)

@@ -4,11 +4,10 @@ import hashlib
 import json
 import os
 import stat
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +15,7 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 
 from cvfp_opt.elsewhere import positional
 from cvfp_opt.errors import ArchiveError
+from cvfp_opt.files import is_folder, replacing, what_it_is
 from cvfp_opt.store.moving.archive_reading import Archive
 from cvfp_opt.store.moving.artifacts import CHUNK, Reader
 from cvfp_opt.store.moving.codec import study_json, trial_line
@@ -28,7 +28,14 @@ from cvfp_opt.store.moving.manifest import (
     Member,
     mirror_names,
 )
-from cvfp_opt.store.moving.safe_zip import ARTIFACTS, MANIFEST, MAX_RATIO, RATIO_FROM
+from cvfp_opt.store.moving.safe_zip import (
+    ARTIFACTS,
+    MANIFEST,
+    MAX_RATIO,
+    MEMORY_PER_BYTE,
+    RATIO_FROM,
+    memory_of,
+)
 
 # Level of compression: the highest takes four times as long and saves a tenth.
 _LEVEL = 1
@@ -41,10 +48,14 @@ def check_target(path: Path) -> None:
     Raises:
         ArchiveError: it exists, or its folder does not.
     """
-    folder = path.absolute().parent
-    if path.exists():
+    folder = Path(os.path.abspath(path)).parent
+    try:
+        found = what_it_is(path)
+    except OSError as error:
+        raise ArchiveError(f"{path}: cannot be written: {error.strerror}") from None
+    if found is not None:
         raise ArchiveError(f"{path}: exists already; name a new file, or remove that one first")
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise ArchiveError(
             f"{path}: the folder {folder} does not exist; type "
             f"`mkdir -p {positional(folder)}` first"
@@ -65,27 +76,12 @@ def write_archive(path: Path, dump: Dump, artifacts: Reader, source: str) -> Man
             imported again.
     """
     check_target(path)
-    try:
-        handle, name = tempfile.mkstemp(
-            prefix=f".{path.name}-", suffix=".tmp", dir=path.absolute().parent
-        )
-    except OSError as error:
-        raise ArchiveError(f"{path}: cannot be written: {error.strerror}") from None
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            manifest = _write(file, dump, artifacts, source)
-            file.flush()
-            os.fsync(file.fileno())
-        with Archive.open(temporary, shown=path):  # what could not be imported is no export
+    with replacing(path, error=ArchiveError, private=True) as file:
+        manifest = _write(file, dump, artifacts, source)
+        file.flush()
+        # what could not be imported is no export
+        with Archive.open(Path(file.name), shown=path):
             pass
-        os.replace(temporary, path)
-        _sync_folder(path.absolute().parent)
-    except OSError as error:
-        raise ArchiveError(f"{path}: cannot be written: {error}") from None
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
     return manifest
 
 
@@ -119,7 +115,10 @@ def _texts(dump: Dump) -> Iterator[tuple[str, bytes]]:
 
 def _add_text(archive: zipfile.ZipFile, name: str, content: bytes) -> Member:
     info = _info(name)
-    bomb = RATIO_FROM < len(content) > MAX_RATIO / 2 * len(zlib.compress(content, _LEVEL))
+    compressed = len(zlib.compress(content, _LEVEL))
+    swells = len(content) > MAX_RATIO / 2 * compressed
+    fills = memory_of(content) > MEMORY_PER_BYTE * compressed
+    bomb = len(content) > RATIO_FROM and (swells or fills)
     info.compress_type = zipfile.ZIP_STORED if bomb else zipfile.ZIP_DEFLATED
     archive.writestr(info, content, compresslevel=_LEVEL)
     return Member(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
@@ -145,13 +144,3 @@ def _info(name: str) -> zipfile.ZipInfo:
     info = zipfile.ZipInfo(name, _DATE)
     info.external_attr = (stat.S_IFREG | 0o600) << 16
     return info
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name last through a power cut, where the system can."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -5,12 +5,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 
 from cvfp_opt.store.births import BIRTH
-from cvfp_opt.store.confirming import ARMS
 from cvfp_opt.store.leases import FORMER_LEASE
 from cvfp_opt.store.mirrors import SOURCE_TRIAL
 from cvfp_opt.store.moving.dump import ARTIFACT
 from cvfp_opt.store.moving.schema import Value
-from cvfp_opt.store.records import ARM, CONFIRMS, FORMAT, MIRROR_OF, STUDY, StudyRecord
+from cvfp_opt.store.records import (
+    ARM,
+    ARMS,
+    CONFIRMS,
+    FORMAT,
+    MIRROR_OF,
+    MIRRORED,
+    STUDY,
+    StudyRecord,
+)
 
 Check = Callable[[Value], object]
 """Raises ArchiveError for what does not fit."""
@@ -58,6 +66,13 @@ def _definition(value: Value) -> None:
         raise value.refuse("a study definition")
     needed["search"].whole(0, _MAX_SEED)
     needed["objective"].text()
+
+
+def _environment(value: Value) -> None:
+    """What a trial ran on; a drift in it is part of what it is trained by again."""
+    drift = Value(value.kind(dict).get("drift", {}), f"{value.where}, 'drift'").kind(dict)
+    for key in ("keys", "located"):
+        Value(drift.get(key, {}), f"{value.where}, 'drift', {key!r}").kind(dict)
 
 
 _RECORD: Mapping[str, Check] = {
@@ -138,10 +153,14 @@ def _arms(value: Value) -> None:
 STUDY_CHECKS: Mapping[str, Check] = {
     STUDY: _record,
     MIRROR_OF: _no_mirror,
+    MIRRORED: _no_mirror,
     CONFIRMS: Value.name,
     ARMS: _arms,
 }
-MIRROR_CHECKS: Mapping[str, Check] = {MIRROR_OF: Value.name}
+MIRROR_CHECKS: Mapping[str, Check] = {
+    MIRROR_OF: Value.name,
+    MIRRORED: lambda value: value.hexadecimal(32),
+}
 
 TRIAL_CHECKS: Mapping[str, Check] = {
     "status": Value.text,
@@ -151,7 +170,7 @@ TRIAL_CHECKS: Mapping[str, Check] = {
     "iterations": _dicts,
     "audit": _dict,
     "seconds": _dict,
-    "environment": _dict,
+    "environment": _environment,
     SOURCE_TRIAL: lambda value: value.whole(0),
 }
 
@@ -163,3 +182,9 @@ SYSTEM_CHECKS: Mapping[str, Check] = {
     ARM: _arm,
     "fixed_params": _dict,
 }
+
+
+def check_of(key: str, checks: Mapping[str, Check]) -> Check | None:
+    """The check of an attribute; None for another program's."""
+    head, colon, _ = key.partition(":")
+    return checks.get(key) or checks.get(f"{head}{colon}")

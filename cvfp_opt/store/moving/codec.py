@@ -1,28 +1,29 @@
 """A dump as JSON and back; back means that everything is checked."""
 
 import json
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
-from optuna.distributions import CategoricalDistribution, json_to_distribution
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from cvfp_opt.store.confirming import confirmation_name, is_linked
+from cvfp_opt.store.confirming import confirmation_name
+from cvfp_opt.store.database.damage import all_parsed, values_read
+from cvfp_opt.store.links import Source
 from cvfp_opt.store.moving.attributes import (
     MIRROR_CHECKS,
     STUDY_CHECKS,
     SYSTEM_CHECKS,
     TRIAL_CHECKS,
     Check,
+    check_of,
 )
-from cvfp_opt.store.moving.dump import Dump, Param, StudyDump, Texts, TrialDump
+from cvfp_opt.store.moving.dump import Dump, StudyDump, Texts, TrialDump
+from cvfp_opt.store.moving.points import check_point, read_param
 from cvfp_opt.store.moving.schema import Value, plain_number
-from cvfp_opt.store.records import CONFIRMS, MIRROR_OF
+from cvfp_opt.store.records import ARMS
 
 _DIRECTIONS = {direction.name: direction for direction in StudyDirection}
 _STATES = {state.name: state for state in TrialState if state is not TrialState.RUNNING}
@@ -55,15 +56,17 @@ def study_json(study: StudyDump) -> dict[str, Any]:
 def trial_line(study: StudyDump, trial: TrialDump) -> str:
     """A trial as one line of JSON."""
     birth = study.birth(trial)
+    with values_read(f"study {study.name}, trial {trial.number}"):
+        params = [
+            {"name": p.name, "value": p.value, "distribution": json.loads(p.distribution)}
+            for p in trial.params
+        ]
     value = {
         "number": trial.number,
         "state": trial.state.name,
         "uuid": birth.uuid if birth else None,
         "values": [plain_number(value) for value in trial.values],
-        "params": [
-            {"name": p.name, "value": p.value, "distribution": json.loads(p.distribution)}
-            for p in trial.params
-        ],
+        "params": params,
         "intermediate_values": [[s, plain_number(v)] for s, v in trial.intermediate.items()],
         "user_attrs": _parsed(trial.user_attrs),
         "system_attrs": _parsed(trial.system_attrs),
@@ -74,7 +77,7 @@ def trial_line(study: StudyDump, trial: TrialDump) -> str:
 
 
 def _parsed(texts: Texts) -> dict[str, Any]:
-    return {key: json.loads(text) for key, text in texts.items()}
+    return all_parsed(texts)
 
 
 def read_dump(
@@ -89,12 +92,12 @@ def read_dump(
         StudyError: the study was written by a newer version of this program.
     """
     read = _read_study(*study, checks=STUDY_CHECKS)
+    source = Source.of(read.name, _parsed(read.user_attrs))
     names: set[str] = set()
     found = []
     for header, lines in mirrors:
         mirror = _read_study(header, lines, checks=MIRROR_CHECKS)
-        of = Value(mirror.user_attrs.get(MIRROR_OF), header.where)
-        if of.value != json.dumps(read.name) or not mirror.name.startswith(f"{read.name}/"):
+        if not source.has_mirror(mirror.name, _parsed(mirror.user_attrs)):
             raise header.refuse(f"a mirror of {read.name!r}")
         if mirror.name in names:
             raise header.refuse("one mirror of each name")
@@ -107,8 +110,9 @@ def read_dump(
 def _read_confirmation(header: Value, lines: Iterable[Value], of: StudyDump) -> StudyDump:
     read = _read_study(header, lines, checks=STUDY_CHECKS)
     attrs = _parsed(read.user_attrs)
-    linked = of.record is not None and is_linked(attrs, of.record.identity)
-    if not linked or (read.name, attrs[CONFIRMS]) != (confirmation_name(of.name), of.name):
+    source = Source.of(of.name, _parsed(of.user_attrs))
+    linked = ARMS in attrs and source.has_confirmation(read.name, attrs)
+    if of.record is None or not linked or read.name != confirmation_name(of.name):
         raise header.refuse(f"the confirmation of {of.name!r}")
     if read.record is None:
         raise header.refuse("a confirmation with a record")
@@ -137,6 +141,8 @@ def _read_study(
         if uuid != (birth.uuid if birth else None) or (uuid and uuid in uuids):
             raise Value(uuid, f"{line.where}, uuid").refuse("the trial's own identity")
         uuids.add(uuid)
+        if study.record:
+            check_point(line, study.record)
         trials.append(trial)
     return replace(study, trials=tuple(trials))
 
@@ -149,7 +155,7 @@ def _read_trial(
         number=own_number.whole(number, number),
         state=state.one_of(_STATES),
         values=tuple(value.number(nan=False) for value in values.elements()),
-        params=tuple(map(_read_param, params.elements())),
+        params=tuple(map(read_param, params.elements())),
         intermediate=_read_intermediate(intermediate),
         user_attrs=_read_texts(attrs[0], checks),
         system_attrs=_read_texts(attrs[1], SYSTEM_CHECKS),
@@ -167,45 +173,11 @@ def _read_trial(
 def _read_texts(value: Value, checks: Mapping[str, Check]) -> Texts:
     texts = {}
     for key, item in value.items():
-        head, colon, _ = key.partition(":")
-        check = checks.get(key) or checks.get(f"{head}{colon}")
+        check = check_of(key, checks)
         if check:
             check(item)
         texts[key] = json.dumps(item.shallow())
     return texts
-
-
-def _read_param(value: Value) -> Param:
-    name, number, distribution = value.members("name", "value", "distribution")
-    text = json.dumps(distribution.kind(dict))
-    try:
-        _check_param(text, number.finite())
-    except _UNFIT:
-        raise value.refuse("a parameter that fits its distribution") from None
-    return Param(name=name.name(), value=number.finite(), distribution=text)
-
-
-# Whatever Optuna's constructors raise when they are given nonsense.
-_UNFIT = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
-
-
-def _check_param(distribution: str, value: float) -> None:
-    choices = _choices(distribution)
-    if choices is not None and not (value.is_integer() and 0 <= value < choices):
-        raise ValueError
-
-
-@lru_cache(maxsize=4096)
-def _choices(distribution: str) -> int | None:
-    """Number of choices of a categorical distribution; None for a numerical one."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Optuna, about its older distributions
-        made = json_to_distribution(distribution)
-    if isinstance(made, CategoricalDistribution):
-        if not all(isinstance(c, str | int | float | None) for c in made.choices):
-            raise TypeError
-        return len(made.choices)
-    return None
 
 
 def _read_intermediate(value: Value) -> dict[int, float]:

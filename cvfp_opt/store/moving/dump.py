@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.artifacts.folder import checked_id
 from cvfp_opt.store.births import BIRTH, Birth
+from cvfp_opt.store.database.damage import parsed
 from cvfp_opt.store.records import CONFIRMS, MIRROR_OF, STUDY, StudyRecord
 
 # How Optuna begins the key of a system attribute that names an artifact.
@@ -95,14 +96,14 @@ class StudyDump:
         Raises:
             StudyError: written by a newer version of this program.
         """
-        value = _value(self.user_attrs, STUDY)
-        return StudyRecord.parse(self.name, {} if value is None else {STUDY: value})
+        told = {STUDY: _value(self.user_attrs, STUDY)} if STUDY in self.user_attrs else {}
+        return StudyRecord.parse(self.name, told)
 
     def birth(self, trial: TrialDump) -> Birth | None:
         """Who a trial is; None for one that waits and never ran, or of another program."""
-        value = trial.system_attr(BIRTH)
-        if value is not None:
-            return Birth(**value)
+        found = Birth.read(trial.system_attr(BIRTH))
+        if found is not None:
+            return found
         if self.record is None or trial.state is TrialState.WAITING:
             return None
         return Birth.derived(
@@ -194,4 +195,4 @@ def with_attr(attrs: Texts, key: str, value: Any) -> Texts:
 
 
 def _value(attrs: Texts, key: str) -> Any:
-    return json.loads(attrs[key]) if key in attrs else None
+    return parsed(attrs[key]) if key in attrs else None

@@ -6,7 +6,6 @@ at least as long as each of them; and as a trial is born with a number below its
 the next number, with the first study's seed, was never drawn from before.
 """
 
-import json
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,12 +13,21 @@ from dataclasses import asdict, dataclass, field, replace
 
 from cvfp_opt.errors import StudyError
 from cvfp_opt.store.births import BIRTH
-from cvfp_opt.store.confirming import ARMS, confirmation_name
+from cvfp_opt.store.confirming import confirmation_name
+from cvfp_opt.store.database.damage import all_parsed
 from cvfp_opt.store.mirrors import SOURCE_TRIAL
 from cvfp_opt.store.moving.artifacts import Reader, Several
 from cvfp_opt.store.moving.candidates import Candidate, candidates
 from cvfp_opt.store.moving.dump import ARTIFACT, Dump, StudyDump, Texts, TrialDump, with_attr
-from cvfp_opt.store.records import CONFIRMS, FORMAT, MIRROR_OF, STUDY, StudyRecord
+from cvfp_opt.store.records import (
+    ARMS,
+    CONFIRMS,
+    FORMAT,
+    MIRROR_OF,
+    MIRRORED,
+    STUDY,
+    StudyRecord,
+)
 
 # Study user attribute: what a merged study was made of.
 MERGED_FROM = "cvfp_opt:merged_from"
@@ -129,7 +137,7 @@ def merge(sources: Sequence[Source], name: str, differences: Differences) -> Mer
         artifacts=Several([source.artifacts for source in sources], homes),
         dump=Dump(
             study=study,
-            mirrors=tuple(_mirrors(sources, name, trials.kept)),
+            mirrors=tuple(_mirrors(sources, study, trials.kept)),
             confirmation=_confirmation(first, study),
         ),
         joined=joined,
@@ -258,7 +266,7 @@ def _confirmation(first: Source, study: StudyDump) -> StudyDump | None:
     confirmation = first.dump.confirmation
     if confirmation is None or confirmation.record is None or study.record is None:
         return None
-    attrs = {key: json.loads(text) for key, text in confirmation.user_attrs.items()}
+    attrs = all_parsed(confirmation.user_attrs)
     record = replace(confirmation.record, uuid=uuid.uuid4().hex)
     changed = {
         STUDY: asdict(record),
@@ -272,7 +280,7 @@ def _confirmation(first: Source, study: StudyDump) -> StudyDump | None:
 
 
 def _mirrors(
-    sources: Sequence[Source], name: str, kept: Sequence[Candidate]
+    sources: Sequence[Source], study: StudyDump, kept: Sequence[Candidate]
 ) -> Iterator[StudyDump]:
     """The mirrors, as far as the sources had them; the next run adds what they lack."""
     found: dict[str, dict[int, StudyDump]] = {}
@@ -293,5 +301,7 @@ def _mirrors(
                 attrs = with_attr(trial.user_attrs, SOURCE_TRIAL, number)
                 trials.append(replace(trial, number=len(trials), user_attrs=attrs))
         model = next(iter(mirrors.values()))
-        attrs = with_attr(model.user_attrs, MIRROR_OF, name)
-        yield replace(model, name=name + suffix, user_attrs=attrs, trials=tuple(trials))
+        assert study.record is not None, study.name
+        attrs = with_attr(model.user_attrs, MIRROR_OF, study.name)
+        attrs = with_attr(attrs, MIRRORED, study.record.identity)
+        yield replace(model, name=study.name + suffix, user_attrs=attrs, trials=tuple(trials))

@@ -16,6 +16,7 @@ from cvfp_opt.store.moving.artifacts import Reader, Several, placed
 from cvfp_opt.store.moving.dump import Dump
 from cvfp_opt.store.moving.manifest import Manifest
 from cvfp_opt.store.moving.merge import Differences, Merged, Source, merge
+from cvfp_opt.store.moving.odd import without_odd
 from cvfp_opt.store.moving.reading import read_dump
 from cvfp_opt.store.moving.writing import check_absent, write_dump
 
@@ -79,11 +80,13 @@ class Exported:
     Attributes:
         manifest: what it says of itself.
         given_back: numbers of trials that are running, and wait in the file.
+        left_out: attributes that could not be imported again, and whose.
         size: in bytes.
     """
 
     manifest: Manifest
     given_back: tuple[int, ...]
+    left_out: tuple[str, ...]
     size: int
 
 
@@ -98,9 +101,14 @@ def export_study(place: Place, name: str, path: Path) -> Exported:
     if path.suffix != SUFFIX:
         raise ArchiveError(f"{path}: a name that ends in {SUFFIX} is required")
     check_target(path)  # before a long study is read
-    dump = place.read(name)
+    dump, left_out = without_odd(place.read(name))
     manifest = write_archive(path, dump, place.reader(), place.location.shown)
-    return Exported(manifest=manifest, given_back=dump.given_back, size=path.stat().st_size)
+    return Exported(
+        manifest=manifest,
+        given_back=dump.given_back,
+        left_out=left_out,
+        size=path.stat().st_size,
+    )
 
 
 def import_study(path: Path, name: str | None, place: Place) -> Loaded:

@@ -1,8 +1,7 @@
 """From a database to a dump, as of one moment, whoever writes to the study meanwhile."""
 
-import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,16 +10,19 @@ from optuna.trial import TrialState
 from sqlalchemy import Connection, Row, Table, select
 
 from cvfp_opt.errors import StudyError, nearest
-from cvfp_opt.store.confirming import confirmation_name, is_linked
+from cvfp_opt.store.confirming import confirmation_name
+from cvfp_opt.store.database.damage import parsed, values_read
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.leases import FORMER_LEASE
+from cvfp_opt.store.links import Source, source_name
+from cvfp_opt.store.mirrors import count_own
 from cvfp_opt.store.moving.dump import Dump, Param, StudyDump, Texts, TrialDump
 from cvfp_opt.store.moving.tables import (
     DIRECTIONS,
     STUDY_SYSTEM_ATTRIBUTES,
     STUDY_USER_ATTRIBUTES,
 )
-from cvfp_opt.store.records import CONFIRMS, MIRROR_OF
+from cvfp_opt.store.records import ARMS, CONFIRMS, MIRROR_OF, MIRRORED, STUDY
 from cvfp_opt.store.rows import (
     INTERMEDIATE,
     PARAMS,
@@ -43,27 +45,18 @@ def read_dump(store: Store, name: str) -> Dump:
     with _snapshot(store) as connection:
         rows = connection.execute(select(STUDIES.c.study_id, STUDIES.c.study_name))
         ids = {row.study_name: row.study_id for row in rows}
-        mirror_of = _links(connection, MIRROR_OF)
-        confirms = _links(connection, CONFIRMS)
+        links = _links(connection)
+        of = {other: links[study_id] for other, study_id in ids.items()}
         if name not in ids:
-            names = [other for other in ids if ids[other] not in {*mirror_of, *confirms}]
+            names = [other for other in ids if not {MIRROR_OF, CONFIRMS} & of[other].keys()]
             known = nearest(name, names) if names else "it has none yet"
             raise StudyError(f"{store.location.shown}: there is no study {name!r}; {known}")
-        if ids[name] in mirror_of:
-            raise StudyError(
-                f"study {name!r} is a mirror of {mirror_of[ids[name]]!r} and goes where that "
-                f"one goes; name {mirror_of[ids[name]]!r}"
-            )
-        source = confirms.get(ids[name])
-        if source in list(ids):  # what another program wrote there may have no hash
-            raise StudyError(
-                f"study {name!r} is the confirmation of {source!r} and goes where that one goes; "
-                f"name {source!r}"
-            )
+        _refuse_linked(name, of)
+        source = Source.of(name, of[name])
         mirrors = sorted(
             other
             for other in ids
-            if mirror_of.get(ids[other]) == name and other.startswith(f"{name}/")
+            if source.has_mirror(other, of[other]) and count_own(connection, ids[other]) == 0
         )
         running = connection.execute(
             select(TRIALS.c.number)
@@ -71,23 +64,39 @@ def read_dump(store: Store, name: str) -> Dump:
             .order_by(TRIALS.c.number)
         )
         study = read_study(connection, ids[name], name)
-        study_id = ids.get(confirmation_name(name), -1)
-        linked = confirms.get(study_id) == name
+        confirmation = confirmation_name(name)
+        linked = confirmation in ids and source.has_confirmation(confirmation, of[confirmation])
+        linked = linked and ARMS in of[confirmation]
         return Dump(
             study=study,
             mirrors=tuple(read_study(connection, ids[mirror], mirror) for mirror in mirrors),
-            confirmation=_confirmation(connection, study_id, study) if linked else None,
+            confirmation=_confirmation(connection, ids[confirmation], study) if linked else None,
             given_back=tuple(row.number for row in running),
         )
 
 
+def _refuse_linked(name: str, of: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse what goes where its study goes. ``of`` has by name what studies say they are."""
+    mirrored = source_name(of[name], MIRROR_OF)
+    if mirrored is not None:
+        raise StudyError(
+            f"study {name!r} is a mirror of {mirrored!r} and goes where that one goes; name "
+            f"{mirrored!r}"
+        )
+    confirmed = source_name(of[name], CONFIRMS)
+    if confirmed is None or confirmed not in of:
+        return
+    if Source.of(confirmed, of[confirmed]).has_confirmation(name, of[name]):
+        raise StudyError(
+            f"study {name!r} is the confirmation of {confirmed!r} and goes where that one goes; "
+            f"name {confirmed!r}"
+        )
+
+
 def _confirmation(connection: Connection, study_id: int, of: StudyDump) -> StudyDump | None:
-    """The confirmation of a study; None if it is another one's."""
+    """The confirmation of a study; None if one of them has no record."""
     found = read_study(connection, study_id, confirmation_name(of.name))
-    attrs = {key: json.loads(text) for key, text in found.user_attrs.items()}
-    if of.record is None or found.record is None or not is_linked(attrs, of.record.identity):
-        return None
-    return found
+    return None if of.record is None or found.record is None else found
 
 
 @contextmanager
@@ -102,13 +111,15 @@ def _snapshot(store: Store) -> Iterator[Connection]:
         yield connection
 
 
-def _links(connection: Connection, key: str) -> dict[int, str]:
-    """By study id, the name of the study that one is linked to."""
+def _links(connection: Connection) -> Mapping[int, dict[str, Any]]:
+    """By study id, what studies say they are and belong to."""
     table = STUDY_USER_ATTRIBUTES
-    rows = connection.execute(
-        select(table.c.study_id, table.c.value_json).where(table.c.key == key)
-    )
-    return {row.study_id: json.loads(row.value_json) for row in rows}
+    columns = table.c.study_id, table.c.key, table.c.value_json
+    wanted = table.c.key.in_((STUDY, MIRROR_OF, MIRRORED, CONFIRMS, ARMS))
+    found: dict[int, dict[str, Any]] = defaultdict(dict)
+    for row in connection.execute(select(*columns).where(wanted)):
+        found[row.study_id][row.key] = parsed(row.value_json)
+    return found
 
 
 def read_study(connection: Connection, study_id: int, name: str) -> StudyDump:
@@ -116,20 +127,22 @@ def read_study(connection: Connection, study_id: int, name: str) -> StudyDump:
 
     Raises:
         StudyError: its trials are not numbered from 0 without gaps.
+        Damaged: what is stored of it is no study.
     """
-    directions = connection.execute(
-        select(DIRECTIONS.c.direction)
-        .where(DIRECTIONS.c.study_id == study_id)
-        .order_by(DIRECTIONS.c.objective)
-    )
-    system_attrs = _study_attributes(connection, STUDY_SYSTEM_ATTRIBUTES, study_id)
-    return StudyDump(
-        name=name,
-        directions=tuple(row.direction for row in directions),
-        user_attrs=_study_attributes(connection, STUDY_USER_ATTRIBUTES, study_id),
-        system_attrs={key: text for key, text in system_attrs.items() if not is_trial_note(key)},
-        trials=tuple(_trials(connection, study_id, name)),
-    )
+    with values_read(f"study {name}"):
+        directions = connection.execute(
+            select(DIRECTIONS.c.direction)
+            .where(DIRECTIONS.c.study_id == study_id)
+            .order_by(DIRECTIONS.c.objective)
+        )
+        system_attrs = _study_attributes(connection, STUDY_SYSTEM_ATTRIBUTES, study_id)
+        return StudyDump(
+            name=name,
+            directions=tuple(row.direction for row in directions),
+            user_attrs=_study_attributes(connection, STUDY_USER_ATTRIBUTES, study_id),
+            system_attrs={k: text for k, text in system_attrs.items() if not is_trial_note(k)},
+            trials=tuple(_trials(connection, study_id, name)),
+        )
 
 
 def _study_attributes(connection: Connection, table: Table, study_id: int) -> Texts:

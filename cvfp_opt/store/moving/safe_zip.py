@@ -9,6 +9,7 @@ import hashlib
 import io
 import os
 import re
+import reprlib
 import stat
 import struct
 import zipfile
@@ -18,7 +19,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+from cvfp_opt.elsewhere import excerpt
 from cvfp_opt.errors import ArchiveError
+from cvfp_opt.files import open_file
 
 # Text is compressed, artifacts are not: they can swell to no more than the file's size.
 MAX_MEMBERS = 200_000
@@ -27,8 +30,18 @@ MAX_RATIO = 100
 # Below this size any ratio will do: a few empty trials compress well.
 RATIO_FROM = 2**20
 
-# Memory that a line takes once read is some twenty times its length at worst.
 MAX_LINE = 2**24
+
+# Bytes of memory that the text may take until it is in a database: so many for any file, and so
+# many more for each byte of it. Exports take 40 to 100 for each; one made to do harm took 3000.
+FREE_MEMORY = 2**27
+MEMORY_PER_BYTE = 160
+# A value of JSON takes so much, measured with half a million small attributes, and begins or ends
+# with one of these; a line takes as much.
+_VALUE = 160
+_MARKS = (b",", b":", b"[", b"{", b"\n")
+# Copies of a text while it is read: of lines, of what is read as a whole.
+_COPIES, _WHOLE_COPIES = 2, 4
 
 MANIFEST = "manifest.json"
 ARTIFACTS = "artifacts/"
@@ -63,6 +76,7 @@ class SafeZip:
                 f"{path}: at most {MAX_TEXT} bytes of text are allowed, {text} are declared; "
                 "refused as a zip bomb"
             )
+        self._memory = self._left = FREE_MEMORY + MEMORY_PER_BYTE * size
 
     @classmethod
     @contextmanager
@@ -78,13 +92,13 @@ class SafeZip:
         """
         with ExitStack() as stack:
             with faults(shown):
-                raw = stack.enter_context(path.open("rb"))
+                raw = stack.enter_context(open_file(path, error=ArchiveError, name=str(shown)))
                 file = stack.enter_context(zipfile.ZipFile(raw))
                 opened = cls(shown, file, os.fstat(raw.fileno()).st_size)
             yield opened
 
     def _check(self, info: zipfile.ZipInfo) -> None:
-        name, where = info.filename, f"{self.path}: member {info.filename!r}"
+        name, where = info.filename, f"{self.path}: member {reprlib.repr(info.filename)}"
         if name != info.orig_filename or not re.fullmatch(r"[A-Za-z0-9._/-]+", name):
             raise ArchiveError(f"{where}: not a name that an export gives")
         if info.flag_bits & _ENCRYPTED:
@@ -107,19 +121,27 @@ class SafeZip:
     def unverified_text(self, name: str) -> str:
         """Content, as text, of the member that tells the digests of the others."""
         with faults(self.path):
-            return b"".join(self._chunks(name)).decode("utf-8")
+            return b"".join(self._weighed(self._chunks(name), _WHOLE_COPIES)).decode("utf-8")
+
+    def text(self, name: str, digest: str) -> str:
+        """A member's content as text. See ``chunks``."""
+        with faults(self.path):
+            content = b"".join(self._weighed(self.chunks(name, digest), _WHOLE_COPIES))
+            return content.decode("utf-8")
 
     def lines(self, name: str, digest: str) -> Iterator[str]:
         """A member's lines; the digest is checked at the end. See ``chunks``."""
         rest = b""
-        for chunk in self.chunks(name, digest):
+        for chunk in self._weighed(self.chunks(name, digest), _COPIES):
             *whole, rest = (rest + chunk).split(b"\n")
             if max(map(len, [*whole, rest])) > MAX_LINE:
                 raise ArchiveError(
                     f"{self.path}: member {name!r}: a line of over {MAX_LINE} bytes"
                 )
-            with faults(self.path):
-                yield from [line.decode("utf-8") for line in whole]
+            for line in whole:
+                with faults(self.path):
+                    text = line.decode("utf-8")
+                yield text
         if rest:
             raise ArchiveError(f"{self.path}: member {name!r}: the last line is not whole")
 
@@ -143,6 +165,18 @@ class SafeZip:
                 "damaged or exchanged; export the study again"
             )
 
+    def _weighed(self, chunks: Iterator[bytes], copies: int) -> Iterator[bytes]:
+        """Pieces of text, as long as what is made of them finds room; asked before it is made."""
+        for chunk in chunks:
+            self._left -= memory_of(chunk, copies)
+            if self._left < 0:
+                raise ArchiveError(
+                    f"{self.path}: an export of cvfp-opt is required; what this one holds would "
+                    f"take over {self._memory >> 20} MiB of memory, more than an export of its "
+                    "size needs; refused as a bomb"
+                )
+            yield chunk
+
     def _chunks(self, name: str) -> Iterator[bytes]:
         left = self.sizes[name]
         with faults(self.path), self._file.open(name) as member:
@@ -151,6 +185,11 @@ class SafeZip:
                 yield chunk
             if left:
                 raise zipfile.BadZipFile(f"{name} is not as long as declared")
+
+
+def memory_of(text: bytes, copies: int = _COPIES) -> int:
+    """Bytes of memory that a text of JSON takes while it is read and kept, by its marks alone."""
+    return copies * len(text) + _VALUE * sum(text.count(mark) for mark in _MARKS)
 
 
 class Stream(io.RawIOBase):
@@ -181,6 +220,12 @@ def faults(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ArchiveError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except RecursionError:
+        raise ArchiveError(
+            f"{path}: an export of cvfp-opt is required; the text of this one is nested too deeply"
+        ) from None
+    except MemoryError:
+        raise ArchiveError(f"{path}: there is not enough memory to read it") from None
     except (
         zipfile.BadZipFile,
         zipfile.LargeZipFile,
@@ -188,9 +233,10 @@ def faults(path: Path) -> Iterator[None]:
         struct.error,
         EOFError,
         ValueError,  # also not UTF-8, not JSON, and numbers too long to read
-        RuntimeError,  # also nested too deeply, and kinds of zip files unknown
+        RuntimeError,  # also kinds of zip files unknown
         OverflowError,
     ) as error:
         raise ArchiveError(
-            f"{path}: an export of cvfp-opt is required; this is none, or damaged: {error}"
+            f"{path}: an export of cvfp-opt is required; this is none, or damaged: "
+            f"{excerpt(error)}"
         ) from None

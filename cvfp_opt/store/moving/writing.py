@@ -1,13 +1,12 @@
 """From a dump to a database: all of it, in one transaction, or nothing."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 
 from optuna.storages._rdb import models
 from optuna.study._frozen import FrozenStudy
-from sqlalchemy import Connection, Table, insert, select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
 from cvfp_opt.elsewhere import quoted
@@ -16,25 +15,19 @@ from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.mirrors import MIRRORS
 from cvfp_opt.store.moving.dump import Dump, StudyDump, Texts, TrialDump
 from cvfp_opt.store.moving.reading import read_study
-from cvfp_opt.store.moving.tables import (
-    DIRECTIONS,
-    STUDY_SYSTEM_ATTRIBUTES,
-    STUDY_USER_ATTRIBUTES,
-)
 from cvfp_opt.store.records import StudyRecord
 from cvfp_opt.store.rows import (
     INTERMEDIATE,
     PARAMS,
-    STUDIES,
     SYSTEM_ATTRIBUTES,
     TRIALS,
     USER_ATTRIBUTES,
     VALUES,
 )
+from cvfp_opt.store.studies import check_new_name, has_study
+from cvfp_opt.store.study_rows import insert_rows, insert_study
 
 _SUFFIXES = tuple(f"/{mirror.suffix}" for mirror in MIRRORS)
-# Rows sent to the database at once.
-_BATCH = 5000
 
 
 def check_absent(store: Store, dump: Dump) -> None:
@@ -58,13 +51,13 @@ def check_absent(store: Store, dump: Dump) -> None:
                 f"of them has, type `cvfp-opt study merge {quoted(study.study_name)} SOURCE "
                 f"-o NAME{store.location.option}` with the file, or URL#NAME, for SOURCE"
             )
-    wanted = {study.name for study in dump.studies}
-    taken = [study.study_name for study in studies if study.study_name in wanted]
-    if taken:
-        raise StudyError(
-            f"{where}: there is another study named {taken[0]!r}; "
-            f"add --study-name with a name that is free, such as {name}-2"
-        )
+    check_new_name(name)
+    for wanted in dump.studies:
+        if has_study(store, wanted.name):
+            raise StudyError(
+                f"{where}: there is another study named {wanted.name!r}; "
+                f"add --study-name with a name that is free, such as {name}-2"
+            )
 
 
 def _identity(study: FrozenStudy) -> str | None:
@@ -90,9 +83,9 @@ def write_dump(store: Store, dump: Dump) -> None:
                     _write_study(connection, _storable(connection, study))
         except IntegrityError:  # another program has no use for our lock; some servers fold case
             raise StudyError(
-                f"{store.location.shown}: nothing was written: the database takes the name "
-                f"{dump.study.name!r}, or an attribute's, for one that it has; some servers do "
-                "not tell case; add --study-name with another name"
+                f"{store.location.shown}: nothing was written: the database takes the name of an "
+                f"attribute, or {dump.study.name!r}, for one that it has; some servers do not "
+                "tell case; add --study-name with another name, or name another --storage"
             ) from None
 
 
@@ -112,29 +105,15 @@ def _storable(connection: Connection, study: StudyDump) -> StudyDump:
 
 
 def _write_study(connection: Connection, study: StudyDump) -> None:
-    # the first statement is a write: only then does SQLite keep all others out
-    key = connection.execute(insert(STUDIES).values(study_name=study.name)).inserted_primary_key
-    assert key is not None
-    study_id = int(key[0])
-    _insert(
-        connection,
-        DIRECTIONS,
-        (
-            {"study_id": study_id, "objective": objective, "direction": direction}
-            for objective, direction in enumerate(study.directions)
-        ),
+    study_id = insert_study(
+        connection, study.name, study.directions, study.user_attrs, study.system_attrs
     )
-    for table, attrs in (
-        (STUDY_USER_ATTRIBUTES, study.user_attrs),
-        (STUDY_SYSTEM_ATTRIBUTES, study.system_attrs),
-    ):
-        _insert(connection, table, _attributes({"study_id": study_id}, attrs))
     _write_trials(connection, study_id, study.trials)
     _verify(study, read_study(connection, study_id, study.name))
 
 
 def _write_trials(connection: Connection, study_id: int, trials: tuple[TrialDump, ...]) -> None:
-    _insert(
+    insert_rows(
         connection,
         TRIALS,
         (
@@ -153,7 +132,7 @@ def _write_trials(connection: Connection, study_id: int, trials: tuple[TrialDump
     )
     ids = dict(tuple(row) for row in rows)
     for table, rows_of in _PARTS.items():
-        _insert(
+        insert_rows(
             connection,
             table,
             ({"trial_id": ids[trial.number], **row} for trial in trials for row in rows_of(trial)),
@@ -178,12 +157,6 @@ def _verify(study: StudyDump, found: StudyDump) -> None:
 
 def _same(one: TrialDump, other: TrialDump) -> bool:
     return repr(one) == repr(other)
-
-
-def _insert(connection: Connection, table: Table, rows: Iterable[dict[str, Any]]) -> None:
-    iterator = iter(rows)
-    while batch := list(islice(iterator, _BATCH)):
-        connection.execute(insert(table), batch)
 
 
 def _attributes(owner: dict[str, int], attrs: Texts) -> Iterator[dict[str, Any]]:

@@ -9,6 +9,8 @@ from optuna.artifacts import upload_artifact
 from serving import Serve, Site
 
 from cvfp_opt.report.dashboard.artifacts import NamedArtifacts
+from cvfp_opt.report.dashboard.page import leave_missing_curves
+from cvfp_opt.store.database.storage import open_for_search
 
 
 def upload(site: Site, name: str, content: bytes) -> str:
@@ -60,6 +62,40 @@ def test_one_is_uploaded_and_removed(serve: Serve, site: Site) -> None:
     assert client.change(f"/api/artifacts/1/{artifact_id}", "DELETE", {}).status == 204
     assert client.ask(f"/artifacts/1/{artifact_id}").status == 404
     assert list(site.artifacts.folder.iterdir()) == []
+
+
+def test_one_of_a_trial_that_has_ended_is_removed_whole(serve: Serve, site: Site) -> None:
+    leave_missing_curves(site.store, site.study, site.artifacts)
+    with open_for_search(site.location) as store:  # anew: it read the trials before
+        client = Site(site.location, store, site.study).serve()
+        try:
+            trial = client.ask("/api/studies/1").json["trials"][1]
+            first, second = [one["artifact_id"] for one in trial["artifacts"]]
+            target = f"/api/artifacts/1/{trial['trial_id']}/{first}"
+            assert client.change(target, "DELETE", {}).status == 204
+            assert client.change(target, "DELETE", {}).status == 404
+            trial = client.ask("/api/studies/1").json["trials"][1]
+            assert [one["artifact_id"] for one in trial["artifacts"]] == [second]
+            assert client.said == []
+        finally:
+            client.end()
+    assert not site.artifacts.path(first).exists()
+
+
+def test_what_another_program_says_of_one_is_no_fault(serve: Serve, site: Site) -> None:
+    site.artifacts.write("dead-beef", io.BytesIO(b"x"))
+    storage = site.store.storage
+    client = serve()
+    for account in (
+        *("x", "1", "[1]", "{}", '{"mimetype": 1}', '{"mimetype": "\\ud800"}', 5, None, {"a": 1}),
+        '{"mimetype": "text/html\\r\\nX-Evil: 1"}',
+    ):
+        storage.set_study_system_attr(1, "artifacts:dead-beef", account)
+        answer = client.ask("/artifacts/1/dead-beef")
+        assert answer.status in (200, 404)
+        assert "html" not in answer.headers["content-type"]
+        assert "x-evil" not in answer.headers
+    assert client.said == []
 
 
 def test_the_store_itself_gives_out_what_is_named_only(site: Site) -> None:

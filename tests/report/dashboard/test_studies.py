@@ -1,6 +1,7 @@
 """Studies that are deleted and renamed in the dashboard."""
 
 import io
+from typing import Any
 
 import optuna
 import pytest
@@ -8,8 +9,9 @@ from claiming import Workers, take
 from serving import NAME, Serve, Site
 
 from cvfp_opt.store.artifacts.left import SVG, File, leave_curves, name_artifacts
-from cvfp_opt.store.database.storage import open_for_search
-from cvfp_opt.store.records import CONFIRMS
+from cvfp_opt.store.database.storage import Store, open_for_search
+from cvfp_opt.store.editing import delete_study
+from cvfp_opt.store.records import CONFIRMS, MIRROR_OF
 from cvfp_opt.store.studies import summarize
 
 
@@ -55,6 +57,38 @@ def test_a_study_is_deleted_with_what_belongs_to_it(
         optuna.create_study(study_name="next", storage=other.storage)
     assert client.ask("/api/studies/1").json["trials"] == []
     assert client.change("/api/studies/99", "DELETE", {}).status == 404
+
+
+def test_a_study_that_only_has_a_mirrors_name_is_left_alone(serve: Serve, site: Site) -> None:
+    front, audited = (
+        optuna.load_study(study_name=f"{NAME}/{suffix}", storage=site.store.storage)
+        for suffix in ("pareto", "pareto-audited")
+    )
+    optuna.delete_study(study_name=front.study_name, storage=site.store.storage)
+    optuna.create_study(study_name=front.study_name, storage=site.store.storage)
+    audited.add_trial(optuna.trial.create_trial(values=[1.0, 2.0]))  # no copy: somebody's own
+    client = serve()
+    assert client.change("/api/studies/1", "DELETE", {}).status == 204
+    assert names(site) == {front.study_name, audited.study_name}
+    assert MIRROR_OF not in audited.user_attrs
+    assert len(audited.trials) > 1
+
+
+def test_another_study_that_has_the_number_now_is_not_deleted(
+    serve: Serve, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def delete_and_wait(store: Store, name: str, *others: Any) -> None:
+        delete_study(store, name, *others)
+        with open_for_search(site.location) as other:
+            next_ = optuna.create_study(study_name="next", storage=other.storage)
+            assert next_._study_id == 1
+
+    monkeypatch.setattr("cvfp_opt.report.dashboard.studies.delete_study", delete_and_wait)
+    client = serve()
+    client.ask("/api/studies/1")
+    assert client.change("/api/studies/1", "DELETE", {}).status == 204
+    assert names(site) == {"next"}
+    assert client.ask("/api/studies/1").json["trials"] == []
 
 
 def test_a_study_that_is_searched_or_a_mirror_is_refused(serve: Serve, site: Site) -> None:

@@ -29,6 +29,7 @@ from cvfp_opt.errors import StorageError, StudyError
 from cvfp_opt.model import audit as model_audit
 from cvfp_opt.model.metrics import combined_score
 from cvfp_opt.store.claims import Claims
+from cvfp_opt.store.confirming import enter_confirmation, read_runs
 from cvfp_opt.store.database.location import Location, resolve_location
 from cvfp_opt.store.doctor import scores
 from cvfp_opt.store.doctor.checks import CHECKS, Check
@@ -37,7 +38,10 @@ from cvfp_opt.store.doctor.examination import Patient, Report, examine, mend
 from cvfp_opt.store.doctor.finding import Finding
 from cvfp_opt.store.doctor.running import HEARTBEATS
 from cvfp_opt.store.leases import LEASES
-from cvfp_opt.store.rows import TRIALS, VALUES
+from cvfp_opt.store.mirrors import left_out, sync_mirrors
+from cvfp_opt.store.records import CONFIRMS, MIRROR_OF
+from cvfp_opt.store.rows import STUDIES, TRIALS, VALUES
+from cvfp_opt.store.studies import create_study, study_names
 
 
 def names(report: Report) -> list[str]:
@@ -283,3 +287,103 @@ def test_constants_and_formula_are_those_of_the_model() -> None:
     assert scores.STRICT_THRESHOLD == model_audit.STRICT_THRESHOLD
     trial_score = combined_score(0.875, 0.5, convergence_weight=0.25)
     assert trial_score == pytest.approx(0.25 * 0.875 + 0.75 * 0.5)
+
+
+def plant_somebodys_study(site: Site, name: str) -> None:
+    """In the place of a mirror, a study with trials of its own."""
+    with site.store() as (store, _):
+        optuna.delete_study(study_name=name, storage=store.storage)
+        mine = optuna.create_study(study_name=name, storage=store.storage, direction="minimize")
+        for value in range(3):
+            mine.add_trial(optuna.trial.create_trial(value=float(value)))
+
+
+def test_a_study_that_only_has_a_mirrors_name_is_noted_and_left_alone(site: Site) -> None:
+    plant_somebodys_study(site, "s/pareto")
+    report = site.examine()
+    [(name, note)] = report.findings
+    assert (name, note.harmless, note.repair) == ("mirrors", True, None)
+    assert note.line.startswith("note: study s: no Pareto front: study s/pareto is another one's")
+    assert site.mend(report).faults == []
+    with site.store() as (store, _):
+        mine = optuna.load_study(study_name="s/pareto", storage=store.storage)
+        assert ([t.value for t in mine.trials], mine.user_attrs) == ([0.0, 1.0, 2.0], {})
+
+
+@pytest.mark.parametrize("source", ["s", "gone"])
+def test_a_study_that_was_taken_for_a_mirror_gets_its_own_back(site: Site, source: str) -> None:
+    """Older versions took any study of the name for the mirror, and filled it."""
+    name = f"{source}/pareto"
+    with site.store() as (store, _):
+        if source == "gone":
+            optuna.create_study(study_name=name, storage=store.storage)
+    plant_somebodys_study(site, name)
+    with site.store() as (store, _):
+        mine = optuna.load_study(study_name=name, storage=store.storage)
+        mine.set_user_attr(MIRROR_OF, source)
+    [fault] = site.examine().faults
+    assert "a mirror with 3 trials of its own" in fault.line
+    assert "deletes nothing" in fault.line
+    assert site.mend().faults == []
+    with site.store() as (store, _):
+        mine = optuna.load_study(study_name=name, storage=store.storage)
+        assert ([t.value for t in mine.trials], mine.user_attrs) == ([0.0, 1.0, 2.0], {})
+        assert study_names(store) == ["s", name]
+
+
+def test_the_mirrors_of_a_study_that_was_made_anew_are_told_from_its_own(site: Site) -> None:
+    with site.store() as (store, _):
+        optuna.delete_study(study_name="s", storage=store.storage)
+        create_study(store, "s", replace(RECORD, uuid="b" * 32))
+    faults = [one for one in site.examine().faults if "of a study that is gone" in one.what]
+    assert [fault.where for fault in faults] == ["study s/pareto", "study s/pareto-audited"]
+    assert site.mend().faults == []
+    with site.store() as (store, study):
+        sync_mirrors(store, study)
+        assert left_out(store, study) == []
+
+
+def test_a_repair_touches_nothing_that_came_in_the_place_of_what_was_found(site: Site) -> None:
+    """SQLite gives the number of a deleted study to the next one."""
+    with site.store() as (store, _):
+        mirror = optuna.create_study(study_name="gone/pareto", storage=store.storage)
+        mirror.set_user_attr(MIRROR_OF, "gone")
+    report = site.examine()
+    assert len(report.repairable) == 1
+    with site.store() as (store, _):
+        optuna.delete_study(study_name="gone/pareto", storage=store.storage)
+        mine = optuna.create_study(study_name="mine", storage=store.storage)
+        assert mine._study_id == mirror._study_id
+        mine.add_trial(optuna.trial.create_trial(value=1.0))
+    site.mend(report)
+    assert "not mended: study 'gone/pareto' has changed meanwhile" in site.told[0]
+    with site.store() as (store, _):
+        assert len(optuna.load_study(study_name="mine", storage=store.storage).trials) == 1
+
+
+def test_what_another_program_wrote_for_a_link_is_no_bug(site: Site) -> None:
+    with site.store() as (store, _):
+        for key in (MIRROR_OF, CONFIRMS):
+            study = optuna.create_study(study_name=f"odd {key}", storage=store.storage)
+            study.set_user_attr(key, {"name": ["s"]})
+    [fault] = site.examine().faults
+    assert "mirror" in fault.line
+    assert site.mend().faults == []
+
+
+def test_a_confirmation_follows_a_study_that_another_program_renamed(site: Site) -> None:
+    with site.store() as (store, _):
+        made = enter_confirmation(store, "s", RECORD.identity, replace(RECORD, uuid="c" * 32))
+        made.add_trial(optuna.trial.create_trial(value=1.0))
+    site.execute(update(STUDIES).where(STUDIES.c.study_name == "s").values(study_name="t"))
+    [fault] = [one for one in site.examine().faults if "confirmation" in one.what]
+    assert fault.line.startswith(
+        "study s/confirm: a confirmation with 1 run of study s, which is called t now (another"
+    )
+    left = site.mend()
+    assert [one for one in left.faults if "confirm" in one.line or "mirror" in one.line] == []
+    site.study = "t"
+    with site.store() as (store, study):
+        runs = read_runs(study, RECORD)
+        assert runs is not None
+        assert (runs.study, len(runs.trials)) == ("t/confirm", 1)

@@ -2,9 +2,11 @@
 
 import json
 import stat
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -351,7 +353,7 @@ HOSTILE = [
     (no_zip, "an export of cvfp-opt is required"),
     (pickled, "an export of cvfp-opt is required"),
     (deep, "an export of cvfp-opt is required"),
-    (endless_number, "an export of cvfp-opt is required"),
+    (endless_number, "this is none, or damaged: a whole number of 100000 digits"),
     (half_a_line, "the last line is not whole"),
     (no_unicode, "an export of cvfp-opt is required"),
 ]
@@ -376,6 +378,59 @@ def test_more_text_than_is_allowed_is_refused_by_its_declared_size(
     monkeypatch.setattr(safe_zip, "MAX_TEXT", 1000)
     with pytest.raises(ArchiveError, match="bytes of text are allowed"), Archive.open(path):
         pass
+
+
+def filling(item: bytes, size: int) -> bytes:
+    """A list that takes far more memory than text, and compresses well, but not too well."""
+    draw = Random(1)
+    parts = [
+        b'"%032x",' % draw.getrandbits(128) + item * (1500 // len(item))
+        for _ in range(size // 1500)
+    ]
+    return b"[" + b"".join(parts) + b"0]"
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "item", "tail"),
+    [
+        ("manifest.json", b'{"missing_artifacts":', b"[],", b"}"),
+        ("manifest.json", b'{"missing_artifacts":', b'{"a":{},"b":0},', b"}"),
+        ("study.json", b'{"name":"s","user_attrs":', b"[],", b"}\n"),
+        ("study.json", b'{"name":"s","user_attrs":', b"00,\n", b"}\n"),
+        ("study.json", b'{"name":"s","user_attrs":', b"\n\n", b"}\n"),
+        ("trials.jsonl", b'{"number":0,"x":', b'"",', b"}\n"),
+        ("trials.jsonl", b'{"number":0,"x":', b"\n", b"}\n"),
+    ],
+)
+def test_a_small_file_cannot_fill_the_memory(
+    name: str, head: bytes, item: bytes, tail: bytes
+) -> None:
+    members = take_apart(export())
+    content = head + filling(item, 4_000_000) + tail
+    if name == "manifest.json":
+        path = write_zip(Path("x.zip"), members | {name: content})
+    else:
+        path = put_together(Path("x.zip"), members | {name: content})
+    assert path.stat().st_size < 200_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArchiveError, match="refused as a bomb"), Archive.open(path):
+            pass
+        assert tracemalloc.get_traced_memory()[1] < 2**25
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_a_reader_would_take_for_a_bomb_is_not_compressed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(safe_zip, "FREE_MEMORY", 2**16)
+    dump = own_study(own_trial(0, user_attrs={"x": [[]] * 300_000}))
+    manifest = write_archive(Path("x.zip"), dump, Artifacts(), "")
+    with zipfile.ZipFile("x.zip") as file:
+        kinds = {info.filename: info.compress_type for info in file.infolist()}
+    assert kinds["trials.jsonl"] == zipfile.ZIP_STORED
+    assert manifest.members["trials.jsonl"].size > 1_000_000
 
 
 def test_a_line_that_would_fill_the_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,13 +15,16 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 
 from cvfp_opt.errors import StorageError, StudyError
+from cvfp_opt.store import study_rows
 from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.moving import writing
 from cvfp_opt.store.moving.dump import Dump, StudyDump
 from cvfp_opt.store.moving.reading import read_dump
+from cvfp_opt.store.moving.tables import DIRECTIONS
 from cvfp_opt.store.moving.writing import write_dump
 from cvfp_opt.store.records import StudyRecord
+from cvfp_opt.store.rows import STUDIES
 
 
 @pytest.fixture
@@ -131,7 +134,7 @@ def rows(store: Store) -> int:
     with store.engine.connect() as connection:
         return sum(
             connection.scalar(sqlalchemy.select(sqlalchemy.func.count()).select_from(table)) or 0
-            for table in (*writing._PARTS, writing.TRIALS, writing.STUDIES, writing.DIRECTIONS)
+            for table in (*writing._PARTS, writing.TRIALS, STUDIES, DIRECTIONS)
         )
 
 
@@ -139,7 +142,7 @@ def test_a_failure_at_any_point_leaves_nothing(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dump = own_study(own_trial(0), own_trial(1))
-    insert, calls = writing._insert, 0
+    insert, calls = writing.insert_rows, 0
 
     def failing(left: int) -> Callable[..., None]:
         def run(*arguments: Any) -> None:
@@ -152,7 +155,9 @@ def test_a_failure_at_any_point_leaves_nothing(
         return run
 
     for calls in range(1000):
-        monkeypatch.setattr(writing, "_insert", failing(calls))
+        broken = failing(calls)
+        for module in (study_rows, writing):
+            monkeypatch.setattr(module, "insert_rows", broken)
         try:
             write_dump(store, dump)
         except StorageError:

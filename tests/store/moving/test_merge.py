@@ -16,7 +16,7 @@ from cvfp_opt.store.confirming import ARMS
 from cvfp_opt.store.mirrors import SOURCE_TRIAL
 from cvfp_opt.store.moving.dump import Dump, TrialDump
 from cvfp_opt.store.moving.merge import MERGED_FROM, Merged, Source, merge
-from cvfp_opt.store.records import CONFIRMS, STUDY
+from cvfp_opt.store.records import CONFIRMS, MIRROR_OF, MIRRORED, STUDY
 
 WAITING = TrialState.WAITING
 
@@ -210,7 +210,11 @@ def test_mirrors_show_the_trials_of_the_result() -> None:
     result = merged(own_study(failed, own_trial(1, x=0.5)), own_study(born(0, "b"), name="t"))
     [mirror] = result.dump.mirrors
     assert mirror.name == "joined/pareto"
-    assert mirror.user_attrs == {"cvfp_opt:mirror_of": '"joined"'}
+    assert result.dump.study.record is not None
+    assert {key: json.loads(text) for key, text in mirror.user_attrs.items()} == {
+        MIRROR_OF: "joined",
+        MIRRORED: result.dump.study.record.identity,
+    }
     shown = [(t.number, t.user_attr(SOURCE_TRIAL), t.values) for t in mirror.trials]
     assert shown == [(0, 1, (0.5, 0.5)), (1, 2, (0.25, 0.25))]
 

@@ -267,6 +267,7 @@ import sqlalchemy
 from cvfp_opt.store.artifacts.folder import FolderStore
 from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.storage import open_for_search
+from cvfp_opt.store import study_rows
 from cvfp_opt.store.moving import moves, writing
 left = float("inf")
 def point():
@@ -283,7 +284,8 @@ def around(owner, name):
 place = moves.Place(location=resolve_location("x.db"), artifacts="artifacts")
 with open_for_search(place.location):
     pass  # creates the tables
-around(writing, "_insert")
+around(study_rows, "insert_rows")
+writing.insert_rows = study_rows.insert_rows
 around(FolderStore, "write")
 around(sqlalchemy.engine.Transaction, "commit")
 for point_number in range(1000):

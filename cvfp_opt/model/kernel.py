@@ -1,0 +1,54 @@
+"""Functions compiled by numba, and kept for the next process where a folder can be written."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from numba import njit
+from numba.core.caching import FunctionCache
+
+# Why what was compiled is not kept, once that is known.
+_unkept: list[str] = []
+
+
+def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a function as ``numba.njit(cache=True)`` does, wherever it is installed.
+
+    numba raises where it finds no folder that can be written (a read-only installation and home),
+    and where the disk is full in the middle of a run; then the function is compiled in memory.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        compiled = njit(**options)(function)
+        if hasattr(compiled, "enable_caching"):  # not where numba is switched off
+            try:
+                compiled._cache = _Cache(function)
+            except (RuntimeError, OSError) as error:  # "no locator available"
+                _unkept.append(str(error))
+        return compiled
+
+    return decorate
+
+
+def why_unkept() -> str:
+    """Why kernels are compiled anew by each process; "" where they are kept."""
+    return _unkept[-1] if _unkept else ""
+
+
+class _Cache(FunctionCache):
+    """numba's, where neither a full disk nor a damaged file is worth a trial."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception as error:  # whatever pickle makes of a damaged file
+            _unkept.append(f"{type(error).__name__}: {error}")
+            with suppress(OSError):
+                self.flush()  # else it would be in the way for ever
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except Exception as error:
+            _unkept.append(f"{type(error).__name__}: {error}")

@@ -1,0 +1,142 @@
+"""Files that the dashboard gives out: artifacts, and a study's trials as a table.
+
+Its own ways fail over names and types that somebody else chose, a spreadsheet takes cells of its
+table for formulas, and of a trial that has ended it removes a file and then fails to say so.
+"""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from typing import Any
+
+from bottle import Bottle, HTTPResponse, request
+from optuna.artifacts.exceptions import ArtifactNotFound
+from optuna.trial import FrozenTrial
+from optuna_dashboard._storage import get_study
+from optuna_dashboard.artifact._backend import (
+    ARTIFACTS_ATTR_PREFIX,
+    get_study_artifact_meta,
+    get_trial_artifact_meta,
+)
+
+from cvfp_opt.elsewhere import csv_cell
+from cvfp_opt.report.dashboard.policy import media_type
+from cvfp_opt.report.dashboard.views import answer, refuse
+from cvfp_opt.store.artifacts.left import name_artifacts
+from cvfp_opt.store.artifacts.stores import ArtifactStore
+from cvfp_opt.store.database.storage import Store
+
+_ARTIFACT = "<artifact_id:re:[0-9a-fA-F-]+>"
+_NUMBERS = re.compile(r"\s*[0-9]{1,9}\s*(,\s*[0-9]{1,9}\s*)*", re.ASCII)
+_MISSING = "there is no such artifact"
+_METRICS = "study:metric_names"
+
+
+def give_out(app: Bottle, store: Store, artifacts: ArtifactStore) -> None:
+    """Let an optuna-dashboard give them out so.
+
+    Args:
+        app: the dashboard, which is changed.
+        store: its database.
+        artifacts: of its studies.
+    """
+
+    def account(find: Callable[..., Any], *ids: int | str) -> dict[str, Any]:
+        """What the database says of one; answers 404 if that is nothing."""
+        try:
+            found = find(store.storage, *ids)
+        except (TypeError, ValueError):  # another program's
+            found = None
+        if not isinstance(found, dict):
+            refuse(HTTPStatus.NOT_FOUND, _MISSING)
+        return found
+
+    def sent(found: dict[str, Any], artifact_id: str) -> HTTPResponse:
+        kind = media_type(found.get("mimetype"))
+        return HTTPResponse(artifacts.open_reader(artifact_id), headers={"Content-Type": kind})
+
+    @app.get(f"/artifacts/<study_id:int>/{_ARTIFACT}")
+    def of_study(study_id: int, artifact_id: str) -> HTTPResponse:
+        return sent(account(get_study_artifact_meta, study_id, artifact_id), artifact_id)
+
+    @app.get(f"/artifacts/<study_id:int>/<trial_id:int>/{_ARTIFACT}")
+    def of_trial(study_id: int, trial_id: int, artifact_id: str) -> HTTPResponse:
+        found = account(get_trial_artifact_meta, study_id, trial_id, artifact_id)
+        return sent(found, artifact_id)
+
+    @app.delete(f"/api/artifacts/<study_id:int>/<trial_id:int>/{_ARTIFACT}")
+    def remove(study_id: int, trial_id: int, artifact_id: str) -> HTTPResponse:
+        account(get_trial_artifact_meta, study_id, trial_id, artifact_id)
+        try:
+            artifacts.remove(artifact_id)
+        except ArtifactNotFound:
+            refuse(HTTPStatus.NOT_FOUND, _MISSING)
+        removed = {f"{ARTIFACTS_ATTR_PREFIX}{artifact_id}": json.dumps(None)}
+        with store.engine.begin() as connection:
+            name_artifacts(connection, trial_id, removed)
+        for trial in store.storage.get_all_trials(study_id, deepcopy=False):
+            if trial._trial_id == trial_id:  # Optuna reads one that has ended only once
+                trial.system_attrs.update(removed)
+        return answer(HTTPStatus.NO_CONTENT)
+
+    @app.get("/csv/<study_id:int>")
+    def trials(study_id: int) -> HTTPResponse:
+        asked = request.query.get("trial_ids", "")
+        if asked and not _NUMBERS.fullmatch(asked):
+            refuse(HTTPStatus.BAD_REQUEST, "trial_ids: trial numbers with commas are required")
+        numbers = {int(number) for number in asked.split(",")} if asked else None
+        study = get_study(store.storage, study_id)
+        if study is None:
+            refuse(HTTPStatus.NOT_FOUND, f"study_id={study_id} is not found")
+        chosen = [
+            trial
+            for trial in store.storage.get_all_trials(study_id, deepcopy=False)
+            if numbers is None or trial.number in numbers
+        ]
+        if numbers and not chosen:
+            refuse(HTTPStatus.NOT_FOUND, "trial_ids: the study has none of them")
+        attributes = store.storage.get_study_system_attrs(study_id)
+        names = _names(attributes.get(_METRICS), len(study.directions))
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", study.study_name).strip("-.")[:100] or "study"
+        return HTTPResponse(
+            _table(chosen, names),
+            headers={
+                "Content-Type": "text/csv; charset=utf-8",
+                "Content-Disposition": f'attachment; filename="{name}.csv"',
+            },
+        )
+
+
+def _names(metrics: Any, count: int) -> list[str]:
+    """Of the values: the study's own where they are fit for it."""
+    if isinstance(metrics, list) and len(metrics) == count:
+        return [str(name) for name in metrics]
+    return ["Value"] if count == 1 else [f"Objective {place}" for place in range(count)]
+
+
+def _table(trials: list[FrozenTrial], names: list[str]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for row in _rows(trials, names):
+        writer.writerow(map(csv_cell, row))
+    return text.getvalue()
+
+
+def _rows(trials: list[FrozenTrial], names: list[str]) -> Iterator[list[object]]:
+    params = sorted({name for trial in trials for name in trial.params})
+    attributes = sorted({name for trial in trials for name in trial.user_attrs})
+    yield [
+        *("Number", "State", *names),
+        *(f"Param {name}" for name in params),
+        *(f"UserAttribute {name}" for name in attributes),
+    ]
+    for trial in trials:
+        yield [
+            *(trial.number, trial.state.name),
+            *(trial.values or [None] * len(names)),
+            *(trial.params.get(name) for name in params),
+            *(trial.user_attrs.get(name) for name in attributes),
+        ]

@@ -1,0 +1,95 @@
+"""The headers that keep a browser from helping an attacker: the strictest, but for pages."""
+
+import re
+from collections.abc import Iterable
+
+# What anybody could have put there is saved and not shown, runs nothing, and is not guessed at.
+_STRICT = "sandbox; default-src 'none'; frame-ancestors 'none'"
+# optuna-dashboard's own, with the gaps closed: its plots need eval, its styles are inline. No
+# frames, and no forms: a note of somebody else could have them, and the dashboard sends none.
+_PAGE = (
+    "default-src 'self'; script-src 'self' 'unsafe-eval'; style-src 'self' data: 'unsafe-inline'; "
+    "img-src 'self' data: blob:; connect-src 'self'; font-src 'self' data:; frame-src 'none'; "
+    "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_OWN_PAGE = (
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
+)
+_HEADERS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+)
+_REPLACED = {name.lower() for name, _ in _HEADERS} | {
+    "content-security-policy",
+    "access-control-allow-origin",
+    "cache-control",
+}
+# What a page may show of an answer that is none: no script and no style sheet among them.
+_SHOWN = re.compile(
+    r"(image|audio|video)/[a-z0-9.+-]+|text/(csv|plain)|application/(json|pdf)", re.ASCII
+)
+_UNKNOWN = "application/octet-stream"
+
+# A page of optuna-dashboard without script: the database was upgraded while it is served.
+_SCHEMA = "/incompatible-rdb-schema"
+
+Headers = list[tuple[str, str]]
+
+
+def is_page(path: str) -> bool:
+    """Whether a path, as ``target.settle`` gives it, is one of the dashboard's pages."""
+    return path == "/dashboard" or path.startswith("/dashboard/")
+
+
+def secured(path: str, status: str, headers: Iterable[tuple[str, str]]) -> Headers:
+    """Add to the headers of an answer of the dashboard those that every answer has.
+
+    Args:
+        path: as ``target.settle`` gives it.
+        status: "200 OK", say.
+        headers: the dashboard's own; these replace what is among them.
+    """
+    kept = [(name, value) for name, value in headers if name.lower() not in _REPLACED]
+    if is_page(path):
+        return [*kept, *_HEADERS, _policy(_PAGE), _cached(store=False)]
+    if path == _SCHEMA:
+        return [*kept, *_HEADERS, _policy(_OWN_PAGE), _cached(store=False)]
+    if _is_static(path):  # the package's own files
+        return [*kept, *_HEADERS, _policy(_STRICT), _cached(store=True)]
+    names = {name.lower() for name, _ in kept}
+    kept = [
+        (name, media_type(value) if name.lower() == "content-type" else value)
+        for name, value in kept
+    ]
+    if status.startswith("2") and "content-disposition" not in names:
+        kept.append(("Content-Disposition", "attachment"))
+    return [*kept, *_HEADERS, _policy(_STRICT), _cached(store=False)]
+
+
+def own(headers: Iterable[tuple[str, str]], *, page: bool = False) -> Headers:
+    """Add those headers to an answer of the gate's own, which is text or a page without script."""
+    return [*headers, *_HEADERS, _policy(_OWN_PAGE if page else _STRICT), _cached(store=False)]
+
+
+def _is_static(path: str) -> bool:
+    return path.startswith("/static/") or path == "/favicon.ico"
+
+
+def media_type(value: object) -> str:
+    """The type to send of what somebody else named so: theirs, where a page may only show it."""
+    kind = str(value).partition(";")[0].strip().lower()
+    if not _SHOWN.fullmatch(kind):
+        return _UNKNOWN
+    return f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
+
+
+def _policy(policy: str) -> tuple[str, str]:
+    return "Content-Security-Policy", policy
+
+
+def _cached(*, store: bool) -> tuple[str, str]:
+    return "Cache-Control", "no-cache" if store else "no-store"

@@ -1,0 +1,63 @@
+"""Whether a trial's parameters are a point of its study's space, both as they are recorded.
+
+Parameters decide what is trained, and one that is a word can name code. Whoever shares a database
+or made an export can write any: what the space does not have is never trained by.
+"""
+
+import math
+import reprlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from cvfp_opt.elsewhere import excerpt, first_few
+
+# A draw on a log scale may miss its bound by the last bits.
+_ROUNDING = 1e-9
+
+
+def strangers(space: Mapping[str, Any], params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Name each parameter that is no point of a space, and what is wrong with it, in words.
+
+    Args:
+        space: ``[space]`` of a recorded definition: by name ``{low, high, log}``, a list of
+            words, or a value that is fixed. Left empty it stands for defaults that are not known
+            here: then settings of other sections (``section.key``) are strange, and no others.
+        params: of a trial, by Optuna's names.
+    """
+    for name, value in params.items():
+        if name in space:
+            problem = _problem(space[name], value)
+        else:
+            problem = "the study's space has no such parameter" if space or "." in name else ""
+        if problem:
+            yield name, problem
+
+
+def _problem(dimension: Any, value: Any) -> str:
+    """Why a value does not lie in a dimension; "" if it does."""
+    shown = _shown(value)
+    if isinstance(dimension, Mapping):
+        low, high = dimension.get("low"), dimension.get("high")
+        if all(map(_is_number, (low, high, value))) and _is_between(low, value, high):
+            return ""
+        return f"a number from {_shown(low)} to {_shown(high)} is required, got {shown}"
+    if isinstance(dimension, list | tuple):
+        if isinstance(value, str) and value in dimension:
+            return ""
+        return f"one of {first_few(map(_shown, dimension))} is required, got {shown}"
+    if type(value) is not bool and value == dimension:
+        return ""
+    return f"the study fixes it at {_shown(dimension)}, got {shown}"
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < 2**1023 and math.isfinite(value)
+
+
+def _is_between(low: Any, value: Any, high: Any) -> bool:
+    slack = _ROUNDING * max(abs(low), abs(high))
+    return bool(low - slack <= value <= high + slack)
+
+
+def _shown(value: Any) -> str:
+    return excerpt(value if isinstance(value, str) else reprlib.repr(value), 60)

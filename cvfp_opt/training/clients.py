@@ -1,0 +1,74 @@
+"""The packages of the extra ``hub``, imported when they are used, and what they raise."""
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+from cvfp_opt.elsewhere import printable
+from cvfp_opt.errors import CvfpOptError, DataError
+
+
+def require(package: str, key: str) -> ModuleType:
+    """Import a package of the extra ``hub``.
+
+    Raises:
+        DataError: it is not installed; names the extra.
+    """
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise DataError(
+            f"{key}: the package {package} is required ({error}); "
+            "type `pip install 'cvfp-opt[hub]'`"
+        ) from None
+
+
+@contextmanager
+def in_one_line(problem: str) -> Iterator[None]:
+    """Turn whatever a client library raises into a DataError of one line."""
+    try:
+        yield
+    except CvfpOptError:
+        raise
+    except Exception as error:
+        raise DataError(f"{problem}: {first_line(error)}") from None
+
+
+def first_line(error: Exception) -> str:
+    """The class of an exception, and the first line of its message."""
+    words = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {printable(words[0])}" if words else type(error).__name__
+
+
+@contextmanager
+def reaching_the_hub(section: str, hub: str, revision: str, instead: str) -> Iterator[None]:
+    """Tell what the hub does not have, and that it cannot be reached, as a DataError of one line.
+
+    Args:
+        section: of the definition: "data" or "embedding".
+        hub: name on the hub.
+        revision: commit or branch there.
+        instead: what to bring without a network.
+    """
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        yield
+    except CvfpOptError:
+        raise
+    except RevisionNotFoundError:
+        raise DataError(
+            f"{section}.revision: {hub} has no revision {revision!r} on the hub; "
+            f"mend it, or leave it empty for the newest: --set {section}.revision="
+        ) from None
+    except RepositoryNotFoundError:
+        raise DataError(
+            f"{section}.hub: there is no {hub!r} on the hub, or it is private; mend the name, or "
+            f"bring {instead}"
+        ) from None
+    except Exception as error:  # whatever the client raises without a network
+        raise DataError(
+            f"{section}.hub: {hub} cannot be reached ({first_line(error)}); "
+            f"without a network bring {instead}"
+        ) from None
