@@ -6,7 +6,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from cvfp_opt.elsewhere import printable
+from cvfp_opt.elsewhere import printable, redacted
 
 FOLDER = Path("storage") / "logs"
 # The oldest goes for a new one: a page that fails asks again every few seconds, a cron job daily.
@@ -30,7 +30,7 @@ def write_bug_log(text: str) -> Path:
         OSError: it cannot be written.
     """
     FOLDER.mkdir(parents=True, exist_ok=True, mode=0o700)
-    shown = printable(_shortened(text), keep="\n\t")
+    shown = printable(redacted(_shortened(text)), keep="\n\t")
     fault = "\n".join(_FRAME.findall(shown)) or shown
     digest = hashlib.sha256(fault.encode()).hexdigest()[:12]
     path = FOLDER / f"bug-{digest}.log"

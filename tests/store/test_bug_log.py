@@ -67,3 +67,8 @@ def test_what_cannot_be_written_leaves_nothing() -> None:
     with pytest.raises(IsADirectoryError):
         write_bug_log("a fault")
     assert list(FOLDER.iterdir()) == [path]
+
+
+def test_it_holds_no_password() -> None:
+    path = write_bug_log("connecting to postgresql://me:Sec@ret@host/db failed")
+    assert path.read_text() == "connecting to postgresql://me:***@host/db failed"
