@@ -84,7 +84,7 @@ def _of_checkpoint(checkpoint: Path) -> dict[str, Any]:
     from cvfp_opt.store.checkpoints import read_checkpoint
 
     audit: dict[str, Any] | None = read_checkpoint(checkpoint).account.result.get("audit")
-    if not audit:
+    if not audit or "residual_quantiles" not in audit:
         raise CheckpointError(f"{checkpoint}: its run was not audited: it has no residuals")
     return audit
 
@@ -98,7 +98,7 @@ def _of_trial(
 
     with open_summary(storage, study_name) as summary:
         record = require_best(summary) if trial is None else summary.trial(trial)
-        if not record.audit:
+        if "residual_quantiles" not in record.audit:
             named = "it has no residuals; name a complete trial with --trial"
             raise StudyError(
                 f"trial {record.number} of study {summary.name!r} was not audited "

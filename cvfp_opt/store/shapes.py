@@ -89,7 +89,8 @@ def is_ours(key: str, value: Any) -> bool:
         return all(is_finite(spent) and spent >= 0.0 for spent in value.values())
     if key == "audit":
         added = all(value.get(name) is None or _has(value[name], _ADDED[name]) for name in _ADDED)
-        if value and not (added and _are_quantiles(value.get("residual_quantiles"))):
+        quantiles = value.get("residual_quantiles", [0.0, 0.0])
+        if not (added and _are_quantiles(quantiles)):
             return False
     return not value or (_is_table(value, key == "audit") and _has(value, _NEEDED.get(key, {})))
 

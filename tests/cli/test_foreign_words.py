@@ -142,3 +142,15 @@ def test_one_trial_is_the_best_everywhere(invoke: Invoke) -> None:
         outcome = invoke(*words)
         assert outcome.code == 0, outcome.err
     assert json.loads(invoke("best", "--json").out)["number"] == number
+
+
+@pytest.mark.usefixtures("filled")
+def test_an_audit_without_residuals_has_no_thresholds(invoke: Invoke) -> None:
+    """Another program took a part of it away."""
+    shown = json.loads(invoke("trial", "show", "0", "--json").out)["audit"]
+    del shown["residual_quantiles"]
+    put("trial_user_attributes", 1, "audit", json.dumps(shown))
+    outcome = invoke("thresholds", "--trial", "0")
+    assert outcome.code == 1
+    assert "it has no residuals" in outcome.err
+    assert invoke("report", "-o", "r.html").code == 0
