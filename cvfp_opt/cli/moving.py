@@ -7,6 +7,7 @@ import click
 
 from cvfp_opt.cli.console import print_json, print_lines
 from cvfp_opt.cli.options import (
+    UserPath,
     artifacts_option,
     json_option,
     storage_option,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path),
+    type=UserPath(path_type=Path),
     metavar="FILE.zip",
     help="File to write; it must not exist.",
 )
@@ -49,7 +50,7 @@ def export_study(
 
 
 @click.command("import", epilog="Example: cvfp-opt study import quick.cvfp.zip --storage lab.db")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=UserPath(path_type=Path))
 @study_name_option
 @storage_option
 @artifacts_option

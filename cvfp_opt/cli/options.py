@@ -28,6 +28,15 @@ class Name(click.ParamType):
         return str(value)
 
 
+class UserPath(click.Path):
+    """A path; an empty one is refused, as of a variable that is not set: it is no folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value).strip():
+            self.fail("a path is required, got an empty one (a variable that is not set?)")
+        return super().convert(value, param, ctx)
+
+
 def storage_option(command: Command) -> Command:
     """``--storage``."""
     return click.option(

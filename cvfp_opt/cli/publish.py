@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cvfp_opt.cli.options import storage_option
+from cvfp_opt.cli.options import UserPath, storage_option
 from cvfp_opt.cli.show import open_summary
 from cvfp_opt.elsewhere import printable
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: cvfp-opt study publish quick winner")
 @click.argument("name")
-@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.argument("folder", type=UserPath(path_type=Path), metavar="DIR")
 @storage_option
 @click.option(
     "--trial", type=click.IntRange(min=0), metavar="N", help="Another trial than the best."

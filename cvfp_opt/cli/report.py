@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from cvfp_opt.cli.console import echo, make_console, print_json
-from cvfp_opt.cli.options import Name, json_option, storage_option
+from cvfp_opt.cli.options import Name, UserPath, json_option, storage_option
 from cvfp_opt.cli.show import open_summary
 
 # Of report.figures.kinds: named here, so that --help is quick; a test compares them.
@@ -28,14 +28,14 @@ KINDS = (
     "--output",
     default="report.html",
     show_default=True,
-    type=click.Path(path_type=Path),
+    type=UserPath(path_type=Path),
     metavar="FILE.html",
     help="File to write.",
 )
 @click.option("--compare", "other", metavar="STUDY", help="Also a section beside another study.")
 @click.option(
     "--data",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=UserPath(path_type=Path, file_okay=False),
     metavar="DIR",
     help="Also write the numbers of every figure there, as CSV and as report.json.",
 )
@@ -69,7 +69,7 @@ def report(
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=UserPath(path_type=Path),
     metavar="FILE",
     help="File to write, *.html, *.svg or *.png; the latter two need Chromium installed. "
     "Without one, the figure is printed as a table.",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cvfp_opt.cli.console import blocks_for, echo, make_console, print_json, print_lines
-from cvfp_opt.cli.options import json_option, storage_option, study_name_option
+from cvfp_opt.cli.options import UserPath, json_option, storage_option, study_name_option
 from cvfp_opt.elsewhere import printable
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def status(
 @click.option("--combiners", is_flag=True, help="Who wins if the score were combined otherwise.")
 @click.option(
     "--save",
-    type=click.Path(path_type=Path),
+    type=UserPath(path_type=Path),
     metavar="DIR",
     help="Train it again, and write weights and model card here; as `study publish`.",
 )

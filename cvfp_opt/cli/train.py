@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cvfp_opt.cli.options import json_option
+from cvfp_opt.cli.options import UserPath, json_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, help="Of everything random. [default: the definition's]")
 @click.option("--data", type=click.Path(), help="Text to train on, as for `run`.")
 @click.option(
-    "--save", type=click.Path(path_type=Path), metavar="DIR", help="Write a checkpoint here."
+    "--save", type=UserPath(path_type=Path), metavar="DIR", help="Write a checkpoint here."
 )
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
 @click.option("--threads", type=int, help="Threads of torch. [default: all processors]")

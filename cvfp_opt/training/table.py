@@ -70,8 +70,8 @@ def check_table(table: Tensor, num_tokens: int, embedding_size: int, where: str)
             f"{where}: a row for each of the tokenizer's {num_tokens} tokens is required, "
             f"the table has {rows}"
         )
-    if width == 0:
-        raise DataError(f"{where}: embeddings of some width are required, these have 0")
+    if width < 2:  # what no network takes
+        raise DataError(f"{where}: embeddings of width 2 or more are required, these have {width}")
     if width != embedding_size:
         raise DataError(
             f"{where}: embeddings of width model.embedding_size = {embedding_size} are required, "

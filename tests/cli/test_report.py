@@ -73,3 +73,25 @@ def test_what_cannot_be_done_is_said(
     outcome = invoke(*words)
     assert (outcome.code, outcome.out) == (code, "")
     assert message in outcome.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("report", "quick", "-o", "r.html", "--data", ""),
+        ("report", "quick", "-o", " "),
+        ("plot", "history", "-o", ""),
+        ("best", "--save", ""),
+        ("train", "quick", "--save", ""),
+        ("study", "export", "quick", "-o", ""),
+        ("study", "import", ""),
+        ("study", "publish", "quick", ""),
+    ],
+)
+def test_an_empty_path_is_not_the_current_folder(
+    words: tuple[str, ...], invoke: Callable[..., Outcome]
+) -> None:
+    outcome = invoke(*words)
+    assert outcome.code == 2
+    assert "a path is required, got an empty one" in outcome.err
+    assert list(Path().iterdir()) == []

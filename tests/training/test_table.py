@@ -65,7 +65,7 @@ REFUSED: Mapping[str, tuple[dict[str, Tensor], str]] = {
     "beyond float32": ({"w": table().double() * 1e300}, "finite embeddings are required"),
     "zeros": ({"w": table() * 0}, f"all {SIZE} are the same"),
     "one row": ({"w": table()[:1].expand(SIZE, WIDTH).clone()}, f"all {SIZE} are the same"),
-    "no width": ({"w": table()[:, :0]}, "embeddings of some width are required"),
+    "no width": ({"w": table()[:, :0]}, "embeddings of width 2 or more are required"),
     "vector": ({"w": torch.zeros(3)}, "a matrix with a row for each token is required, got w of"),
     "nothing": ({}, "got no tensors"),
     "many": ({f"h.{k}": torch.zeros(2, 2) for k in range(148)}, "h.103, h.104 and 140 more)"),
