@@ -111,7 +111,10 @@ def _came_of_rows(error: BaseException) -> bool:
         for frame, _ in traceback.walk_tb(error.__traceback__)
     ]
     ours = max((i for i, name in enumerate(names) if name.startswith(_OURS)), default=-1)
-    return any(reader in name for name in names[ours + 1 :] for reader in _READERS)
+    # SQLite's driver cannot say what is wrong with a name that is no text
+    undecoded = isinstance(error, UnicodeDecodeError)
+    readers = (*_READERS, "sqlalchemy/engine/") if undecoded else _READERS
+    return any(reader in name for name in names[ours + 1 :] for reader in readers)
 
 
 def _words(error: BaseException) -> str:

@@ -238,7 +238,8 @@ class _ReadOnly:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._connection.close()
-        if isinstance(error, sqlite3.DatabaseError):
+        # the second: a name in the schema that is no text
+        if isinstance(error, sqlite3.DatabaseError | UnicodeDecodeError):
             raise StorageError(f"{self._path}: damaged or unreadable: {error}") from None
 
 

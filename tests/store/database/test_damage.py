@@ -13,6 +13,7 @@ from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.damage import damage, parsed
 from cvfp_opt.store.database.location import Location, resolve_location
 from cvfp_opt.store.database.storage import open_for_reading, open_for_search
+from cvfp_opt.store.doctor.examination import Patient, examine
 from cvfp_opt.store.studies import summarize
 
 
@@ -58,6 +59,17 @@ def test_values_that_no_column_holds_are_damage(statement: str, says: str, file:
         summarize(store)
     assert says in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_schema_that_is_no_text_is_damage(file: Location) -> None:
+    content = file.file.read_bytes()
+    assert b"CREATE TABLE trial_params" in content
+    file.file.write_bytes(
+        content.replace(b"CREATE TABLE trial_params", b"CREATE TABLE tri\xc3l_params")
+    )
+    with pytest.raises(StorageError, match="damaged"), open_for_reading(file) as store:
+        summarize(store)
+    assert examine(Patient(location=file)).faults
 
 
 def test_a_bug_of_ours_stays_one(file: Location) -> None:
