@@ -9,7 +9,19 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import asking, bookkeeping, dashboard, gpu, online, passes, scaling, step, trial
+from benchmarks import (
+    asking,
+    bookkeeping,
+    dashboard,
+    gpu,
+    gpu_checks,
+    gpu_setting,
+    online,
+    passes,
+    scaling,
+    step,
+    trial,
+)
 from benchmarks.setting import machine
 from benchmarks.timing import Result
 from cvfp_opt.cli.console import make_console
@@ -83,9 +95,9 @@ def show_gpu(console: Console, *, small: bool) -> dict[str, Any]:
     about = gpu.accelerator(device)
     console.print("  ".join(f"{key} {value}" for key, value in about.items()))
     found = []
-    for one in gpu.gpu(device, gpu.SMALL if small else gpu.STANDARD):
+    for one in gpu.gpu(device, gpu_setting.SMALL if small else gpu_setting.STANDARD):
         found.append(gpu.to_json(one))
-        if isinstance(one, gpu.Check):
+        if isinstance(one, gpu_checks.Check):
             line = f"{one.name}: {one.figure:.2g}, at most {one.limit:.2g}"
             console.print(f"{'pass' if one.passed else 'FAIL'}  {line}", soft_wrap=True)
         elif isinstance(one, gpu.Figure):

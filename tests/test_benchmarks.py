@@ -8,7 +8,7 @@ import torch
 from click.testing import CliRunner
 
 from benchmarks import __main__ as command
-from benchmarks import asking, bookkeeping, gpu
+from benchmarks import asking, bookkeeping, gpu, gpu_checks, gpu_setting
 from benchmarks.setting import make_network, make_text
 from benchmarks.timing import Result, in_turn
 from cvfp_opt.model.network import ModelConfig
@@ -92,9 +92,9 @@ def test_overhead_is_measured_of_one_and_of_many() -> None:
 
 
 def test_a_device_is_checked_and_measured_in_a_small_form() -> None:
-    small = replace(gpu.SMALL, num_trials=1, search_lanes=1, plain_tokens=8, tokens=16)
+    small = replace(gpu_setting.SMALL, num_trials=1, search_lanes=1, plain_tokens=8, tokens=16)
     found = list(gpu.gpu(torch.device("cpu"), small))
-    checks = [one for one in found if isinstance(one, gpu.Check)]
+    checks = [one for one in found if isinstance(one, gpu_checks.Check)]
     assert len(checks) == 7
     assert all(check.passed for check in checks), checks
     names = [one.name for one in found if isinstance(one, gpu.Figure)]
@@ -104,13 +104,13 @@ def test_a_device_is_checked_and_measured_in_a_small_form() -> None:
 
 
 def test_a_check_can_fail() -> None:
-    assert not gpu.Check(name="", figure=2.0, limit=1.0).passed
-    assert not gpu.Check(name="", figure=float("nan"), limit=1.0).passed
+    assert not gpu_checks.Check(name="", figure=2.0, limit=1.0).passed
+    assert not gpu_checks.Check(name="", figure=float("nan"), limit=1.0).passed
 
 
 def test_what_has_no_time_left_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "SECONDS", 0.0)
-    found = list(gpu.gpu(torch.device("cpu"), gpu.SMALL))
+    found = list(gpu.gpu(torch.device("cpu"), gpu_setting.SMALL))
     assert found == [
         f"{name}: left out, the time was used up"
         for name in ("checks", "passes", "training steps", "search", "trials")

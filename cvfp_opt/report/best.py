@@ -10,7 +10,8 @@ from cvfp_opt.report.confirmation import confirmation_line
 from cvfp_opt.report.summary import Summary
 from cvfp_opt.report.tables import number, parameter, share, value_words
 from cvfp_opt.store.points import strangers
-from cvfp_opt.store.records import TrialRecord, Unread, definition_of, with_parameters
+from cvfp_opt.store.records import TrialRecord, Unread, definition_of
+from cvfp_opt.store.sections import with_parameters
 
 TEXTS = {"train": "training text", "validation": "validation text", "held_out": "held-out text"}
 

@@ -9,7 +9,8 @@ from cvfp_opt.report.figures.figure import Cell, Rows, listed
 from cvfp_opt.report.judgement import SCORE_NOISE
 from cvfp_opt.report.summary import Summary, untrained_score
 from cvfp_opt.report.tables import duration, number, parameter, scored, share
-from cvfp_opt.store.records import TrialRecord, completed
+from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.store.sections import completed
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,8 @@ import tomlkit
 from cvfp_opt.report.segments import segments
 from cvfp_opt.report.summary import Summary
 from cvfp_opt.report.tables import drift_lines, moment
-from cvfp_opt.store.records import StudyRecord, completed
+from cvfp_opt.store.records import StudyRecord
+from cvfp_opt.store.sections import completed
 
 
 def study_lines(summary: Summary) -> list[str]:

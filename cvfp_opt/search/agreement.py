@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.store.records import StudyRecord, completed
+from cvfp_opt.store.records import StudyRecord
+from cvfp_opt.store.sections import completed
 
 _SEED = "search.seed"
 

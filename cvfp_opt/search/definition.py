@@ -17,7 +17,7 @@ from cvfp_opt.search.sampler import SAMPLERS
 from cvfp_opt.search.space import LIMITS, SearchSpace
 from cvfp_opt.search.values import brief, check_value, hint
 from cvfp_opt.store.points import strangers
-from cvfp_opt.store.records import with_parameters
+from cvfp_opt.store.sections import with_parameters
 from cvfp_opt.training.config import (
     OWN_THRESHOLD,
     Hyperparameters,

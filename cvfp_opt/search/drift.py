@@ -15,7 +15,8 @@ from cvfp_opt.errors import StudyError
 from cvfp_opt.search.code import foreign_names
 from cvfp_opt.search.definition import LOCATED, StudyDefinition, shown
 from cvfp_opt.store.environments import Difference, Level
-from cvfp_opt.store.records import StudyRecord, completed, with_changes
+from cvfp_opt.store.records import StudyRecord
+from cvfp_opt.store.sections import completed, with_changes
 from cvfp_opt.training.data import Tokens
 
 

@@ -12,8 +12,9 @@ from cvfp_opt.search.fitting import fit, fixed_value
 from cvfp_opt.search.values import read_value
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.points import strangers
-from cvfp_opt.store.records import StudyRecord, TrialRecord, completed, definition_of
+from cvfp_opt.store.records import StudyRecord, TrialRecord, definition_of
 from cvfp_opt.store.retries import MAX_RETRIES, retry_chain, uuid_of
+from cvfp_opt.store.sections import completed
 from cvfp_opt.store.studies import refuse_foreign
 from cvfp_opt.store.waiting import Enqueued, enqueue_points, fixed_point
 

@@ -37,7 +37,8 @@ from cvfp_opt.store.database.storage import Store, open_for_reading
 from cvfp_opt.store.database.unparsed import user_attribute
 from cvfp_opt.store.drift import record_drift
 from cvfp_opt.store.environments import Difference, compare
-from cvfp_opt.store.records import StudyRecord, completed, missing_keys
+from cvfp_opt.store.records import StudyRecord
+from cvfp_opt.store.sections import completed, missing_keys
 from cvfp_opt.store.shapes import is_ours
 from cvfp_opt.store.studies import (
     check_new_name,

@@ -13,7 +13,8 @@ from cvfp_opt.report.summary import Summary
 from cvfp_opt.search.repeat import Conditions, Repetition, differences_line, prepare_repetition
 from cvfp_opt.search.single import Trained, save_network
 from cvfp_opt.store.checkpoints import check_target
-from cvfp_opt.store.records import Sections, TrialRecord, definition_of
+from cvfp_opt.store.records import TrialRecord, definition_of
+from cvfp_opt.store.sections import Sections
 from cvfp_opt.training.events import Observer
 
 

@@ -14,7 +14,8 @@ from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.definition_file import data_settings, parse_setting
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.store.environments import LEVELS, Difference, compare
-from cvfp_opt.store.records import Sections, StudyRecord, TrialRecord, definition_of
+from cvfp_opt.store.records import StudyRecord, TrialRecord, definition_of
+from cvfp_opt.store.sections import Sections
 from cvfp_opt.training.data import Tokens
 from cvfp_opt.training.events import Event, IterationFinished, Observer
 from cvfp_opt.training.result import IterationMetrics, Status, TrainingResult

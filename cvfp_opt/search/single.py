@@ -20,7 +20,7 @@ from cvfp_opt.search.keeping import BITS_DEPEND_ON, arrays_of, snapshot_of
 from cvfp_opt.search.objective import Objective, never
 from cvfp_opt.search.stopping import SearchStopped
 from cvfp_opt.store.checkpoints import Account, Checkpoint, read_checkpoint, write_checkpoint
-from cvfp_opt.store.records import completed
+from cvfp_opt.store.sections import completed
 from cvfp_opt.store.snapshots import SnapshotFile
 from cvfp_opt.training.data import Tokens
 from cvfp_opt.training.events import Observer

@@ -9,7 +9,8 @@ from cvfp_opt.report.judgement import judge
 from cvfp_opt.report.summary import Summary
 from cvfp_opt.report.tables import moment, sentence, value_words
 from cvfp_opt.store.mirrors import Mirror
-from cvfp_opt.store.records import StudyRecord, completed
+from cvfp_opt.store.records import StudyRecord
+from cvfp_opt.store.sections import completed
 
 # What stands below it on a page is the user's own, and stays.
 BORDER = "*Written by cvfp-opt. What you write below this line stays.*"

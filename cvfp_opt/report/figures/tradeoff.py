@@ -17,7 +17,8 @@ from cvfp_opt.report.figures.figure import (
 )
 from cvfp_opt.report.summary import Summary
 from cvfp_opt.report.tables import scored
-from cvfp_opt.store.records import TrialRecord, completed
+from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.store.sections import completed
 
 Place = tuple[float, float]
 

@@ -28,7 +28,8 @@ from cvfp_opt.report.tables import (
     share,
     value_words,
 )
-from cvfp_opt.store.records import TrialRecord, completed, definition_of
+from cvfp_opt.store.records import TrialRecord, definition_of
+from cvfp_opt.store.sections import completed
 
 
 @dataclass(frozen=True, kw_only=True)

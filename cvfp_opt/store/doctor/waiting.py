@@ -12,7 +12,8 @@ from cvfp_opt.store.doctor.context import Context
 from cvfp_opt.store.doctor.finding import Finding, of_trials
 from cvfp_opt.store.doctor.rows import StudyRows, TrialRow
 from cvfp_opt.store.points import strangers
-from cvfp_opt.store.records import ARM, FIXED_PARAMS, Sections, completed, with_changes
+from cvfp_opt.store.records import ARM, FIXED_PARAMS
+from cvfp_opt.store.sections import Sections, completed, with_changes
 
 
 def find_waiting_strangers(context: Context) -> list[Finding]:

@@ -13,7 +13,8 @@ from cvfp_opt.errors import ArchiveError, DefinitionError
 from cvfp_opt.store.moving.dump import Param
 from cvfp_opt.store.moving.schema import Value
 from cvfp_opt.store.points import strangers
-from cvfp_opt.store.records import ARM, StudyRecord, completed, drifted, with_changes
+from cvfp_opt.store.records import ARM, StudyRecord, drifted
+from cvfp_opt.store.sections import completed, with_changes
 from cvfp_opt.store.waiting import FIXED_PARAMS
 
 
