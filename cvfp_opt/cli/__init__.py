@@ -124,7 +124,7 @@ def _complain(text: str) -> None:
 
 
 def _folder_fault() -> str:
-    """Why the current folder, below which most things lie, can't be used; "" if it can."""
+    """Say why the current folder, below which most things lie, can't be used; "" if it can."""
     try:
         os.getcwd()
     except OSError as error:

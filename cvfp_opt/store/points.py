@@ -34,7 +34,7 @@ def strangers(space: Mapping[str, Any], params: Mapping[str, Any]) -> Iterator[t
 
 
 def _problem(dimension: Any, value: Any) -> str:
-    """Why a value does not lie in a dimension; "" if it does."""
+    """Say why a value does not lie in a dimension; "" if it does."""
     shown = _shown(value)
     if isinstance(dimension, Mapping):
         low, high = dimension.get("low"), dimension.get("high")
