@@ -142,7 +142,7 @@ def _are_quantiles(value: Any) -> bool:
 
 
 def _is_table(value: Any, nested: bool = False) -> bool:
-    """Check if a value is a table of figures, some of which may be missing; rates are no losses."""
+    """Check if a value is a table of figures, some of which may be missing; no rates."""
     if not isinstance(value, dict):
         return False
     figures = all(

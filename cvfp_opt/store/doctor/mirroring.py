@@ -98,6 +98,9 @@ def _out_of_step(
         len(trials) if number not in expected else _faults(study, expected[number], trials)
         for number, trials in copies.items()
     )
+    if rows is not None and not wrong:  # numbers that Optuna's own tools could not show
+        numbers = [trial.number for trial in rows.trials]
+        wrong = sum(place != number for place, number in enumerate(sorted(numbers)))
     if wrong and rows is not None:
         found.append(
             Finding(
