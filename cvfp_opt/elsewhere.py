@@ -49,6 +49,17 @@ def printable(text: object, *, keep: str = "") -> str:
     )
 
 
+def toml_escaped(document: str) -> str:
+    """Write TOML with what a terminal does not show as itself as an escape: it means the same.
+
+    Args:
+        document: has such characters in basic strings alone, and in them no line feeds.
+    """
+    return "".join(
+        one if one == "\n" or _is_shown(one) else f"\\U{ord(one):08x}" for one in document
+    )
+
+
 def quoted(text: object) -> str:
     """Write text as one word of a shell command that somebody will copy into a terminal.
 

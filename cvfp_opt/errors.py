@@ -12,7 +12,18 @@ from cvfp_opt.elsewhere import printable
 
 
 class CvfpOptError(Exception):
-    """Base of all expected errors; its text is the user's message."""
+    """Base of all expected errors; its text is the user's message.
+
+    Args:
+        lines: of the message, one as a rule. What comes from elsewhere may hold line feeds: they
+            make no lines.
+    """
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__(*lines)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.args))
 
 
 class DefinitionError(CvfpOptError):

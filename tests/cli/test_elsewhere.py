@@ -8,9 +8,11 @@ import io
 import json
 import re
 import shutil
+import sqlite3
 import subprocess
 import tomllib
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import optuna
@@ -125,6 +127,52 @@ def test_a_name_is_no_part_of_the_definition(evil: Path, invoke: Invoke) -> None
     assert definition["diversity"]["loss"] == "orthogonality"
     Path("winner.toml").write_text(outcome.out)
     assert invoke("run", "winner.toml", "--n-trials", "1", "--storage", "w.db").code == 0
+
+
+@pytest.fixture
+def evil_definition(evil: Path) -> Path:
+    """The same, with a text that lies where another attack says, and code of its own."""
+    with closing(sqlite3.connect(evil)) as connection, connection:
+        key = "key = 'cvfp_opt:study'"
+        [text] = connection.execute(
+            f"SELECT value_json FROM study_user_attributes WHERE {key}"
+        ).fetchone()
+        record = json.loads(text)
+        record["definition"]["data"]["path"] = f"{EVIL}\x85\u2028loss = 'notes:loss'"
+        record["code"] = {EVIL: "f" * 64}
+        connection.execute(
+            f"UPDATE study_user_attributes SET value_json = ? WHERE {key}", [json.dumps(record)]
+        )
+    return evil
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("best", "--toml", "--study-name", EVIL),
+        ("study", "show", EVIL),
+        ("trial", "replay", "0", "--study-name", EVIL),
+        ("run", "--study-name", EVIL, "--n-trials", "3"),
+        ("study", "publish", EVIL, "net", "--trial", "0"),
+        ("trial", "enqueue", "--study-name", EVIL, "--from-study", EVIL),
+    ],
+    ids=lambda words: "-".join(word for word in words if word.isascii() and word.isalnum()),
+)
+def test_a_definition_makes_no_lines_either(
+    words: tuple[str, ...], evil_definition: Path, invoke: Invoke
+) -> None:
+    outcome = invoke(*words)
+    assert not re.search(r"^\s*loss = 'notes", printed(outcome), re.MULTILINE)
+    assert outcome.err.count("\n") == outcome.code  # one line, or none
+    if "--toml" in words:
+        assert EVIL in tomllib.loads(outcome.out)["data"]["path"]
+
+
+@pytest.mark.parametrize("words", [("report", "a", EVIL), ("plot", EVIL), ("best", f"--{EVIL}")])
+def test_a_word_that_is_no_option_is_told_as_text(words: tuple[str, ...], invoke: Invoke) -> None:
+    outcome = invoke(*words)
+    assert outcome.code == 2
+    printed(outcome)
 
 
 def test_numbers_for_a_spreadsheet_hold_no_formula(evil: Path, invoke: Invoke) -> None:
