@@ -101,9 +101,8 @@ def _run() -> int:
         code = exit_.code
     except click.ClickException as error:
         shown = io.StringIO()
-        error.message = _typed(error.message)
         error.show(shown)
-        click.echo(printable(shown.getvalue(), keep="\n\t"), nl=False, err=True)
+        click.echo(printable(_typed(shown.getvalue()), keep="\n\t"), nl=False, err=True)
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         code = INTERRUPTED
@@ -124,7 +123,7 @@ def _complain(*lines: object) -> None:
 
 
 def _typed(text: str) -> str:
-    """What click says of the command line, whose words (names of files, say) are anybody's."""
+    """Show what click says of the command line, whose words (names of files, say) are anybody's."""
     text = redacted(text, words=sys.argv)
     for word in sys.argv:
         text = text.replace(word, printable(word)) if word != printable(word) else text
