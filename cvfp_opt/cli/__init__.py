@@ -101,8 +101,9 @@ def _run() -> int:
         code = exit_.code
     except click.ClickException as error:
         shown = io.StringIO()
+        vars(error)["message"] = _typed(error.message)  # which click's types call final
         error.show(shown)
-        click.echo(printable(_typed(shown.getvalue()), keep="\n\t"), nl=False, err=True)
+        click.echo(printable(shown.getvalue(), keep="\n\t"), nl=False, err=True)
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         code = INTERRUPTED
@@ -123,7 +124,7 @@ def _complain(*lines: object) -> None:
 
 
 def _typed(text: str) -> str:
-    """Show what click says of the command line, whose words (names of files, say) are anybody's."""
+    """Show what click says of the command line, whose words (names of files) are anybody's."""
     text = redacted(text, words=sys.argv)
     for word in sys.argv:
         text = text.replace(word, printable(word)) if word != printable(word) else text
