@@ -51,7 +51,9 @@ def _problem(dimension: Any, value: Any) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) < 2**1023 and math.isfinite(value)
+    if type(value) is float:
+        return math.isfinite(value)
+    return type(value) is int and abs(value) < 2**1023  # larger ones are no floats
 
 
 def _is_between(low: Any, value: Any, high: Any) -> bool:
