@@ -101,7 +101,7 @@ def _run() -> int:
         code = exit_.code
     except click.ClickException as error:
         shown = io.StringIO()
-        error.message = _typed(error.message)
+        vars(error)["message"] = _typed(error.message)
         error.show(shown)
         click.echo(printable(shown.getvalue(), keep="\n\t"), nl=False, err=True)
         code = error.exit_code
