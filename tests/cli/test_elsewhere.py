@@ -17,6 +17,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from rich.table import Table
 from rich.text import Text
 from support import Outcome
 
@@ -98,6 +99,7 @@ def arguments(command: str) -> list[str]:
         ("compare", EVIL, EVIL),
         ("plot", "parallel", "--study-name", EVIL),
         ("report", EVIL, "-o", "r.html"),
+        ("study", "publish", EVIL, "net", "--trial", "0"),
         ("status",),
         ("status", "--study-name", f"{EVIL}?"),
         ("run", "quick", "--study-name", EVIL, "--n-trials", "2"),
@@ -193,7 +195,12 @@ def test_a_console_lets_only_its_own_escapes_through() -> None:
     console = PlainConsole(file=io.StringIO(), force_terminal=True, width=400)
     console.print(Text(EVIL, style="bold"))
     console.print(f"[red]{EVIL}", markup=False)
+    table = Table(title=EVIL)
+    table.add_column(EVIL)
+    table.add_row(EVIL)
+    console.print(table)
     assert isinstance(console.file, io.StringIO)
     left = re.sub("\x1b\\[[0-9;]*m", "", console.file.getvalue())
     assert not CONTROL.search(left)
     assert "\\x1b[2J" in left
+    assert left.count("\n[diversity]") == 1, "a string made lines"

@@ -3,9 +3,11 @@
 import json
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +141,16 @@ def test_a_merge_tells_all_its_numbers_as_json(run_tiny: Invoke, invoke: Invoke)
         {"study": "other", "added": {"0": 1}, "known": {}},
     ]
     assert (report["trials"], report["conflicts"]) == (2, [])
+
+
+def test_a_damaged_parameter_is_the_database_s_fault(run_tiny: Invoke, invoke: Invoke) -> None:
+    run_tiny("--n-trials", "1", "--n-jobs", "1")
+    with closing(sqlite3.connect(Path("storage") / "cvfp.db")) as connection, connection:
+        connection.execute("UPDATE trial_params SET distribution_json = 'x'")
+    outcome = invoke("study", "export", "quick", "-o", "q.zip")
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1), outcome.err
+    assert "damaged: study quick" in outcome.err
+    assert not Path("q.zip").exists()
 
 
 def test_an_export_tells_its_manifest_as_json(run_tiny: Invoke, invoke: Invoke) -> None:
