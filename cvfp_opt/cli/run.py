@@ -61,7 +61,10 @@ class TrialCount(click.ParamType):
     help="Total number of trials of the study; +N for N more than it has.",
 )
 @click.option(
-    "--timeout", type=Seconds(0, endless=True), metavar="SECONDS", help="Start no trial after this."
+    "--timeout",
+    type=Seconds(0, endless=True),
+    metavar="SECONDS",
+    help="Start no trial after this.",
 )
 @storage_option
 @study_name_option

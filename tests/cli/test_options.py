@@ -54,7 +54,9 @@ def test_the_longest_times_are_no_trouble(run_tiny: Invoke) -> None:
     assert "1 complete" in outcome.out
 
 
-@pytest.mark.parametrize("count", ["9" * 5000, "+" + "9" * 5000, "1" + "0" * 30, "１２", "-0", ""])
+@pytest.mark.parametrize(
+    "count", ["9" * 5000, "+" + "9" * 5000, "1" + "0" * 30, "\uff11\uff12", "-0", ""]
+)
 def test_no_count_of_trials_is_beyond_counting(count: str, invoke: Invoke) -> None:
     outcome = invoke(*RUN, f"--n-trials={count}")
     assert outcome.code == 2
