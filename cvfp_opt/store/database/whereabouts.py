@@ -159,10 +159,10 @@ class Watch:
         """Bring all that was written into one file that has a name; what happened, in words."""
         where, again = printable(self._path), "type the same command again"
         if self._is_another and there.main == self._opened.main:
-            said = f"another file was copied over it while it was in use; {self._copied()}"
+            said = f"{where}: was overwritten while it was in use; {self._copied()}"
             with suppress(OSError):  # or that one would be given what is in the log of this one
                 os.truncate(_log_of(self._real), 0)
-            return f"{where}: {said}"
+            return said
         if there.main == self._opened.main:
             if there.log is None and self._fold():
                 return (

@@ -156,7 +156,7 @@ def other_file(folder: Path) -> bytes:
 def test_what_was_copied_over_it_stays_as_it_is(folder: Path) -> None:
     content = other_file(folder)
     said = refused_after(folder, lambda: (folder / "x.db").write_bytes(content))
-    assert said.startswith(f"{folder / 'x.db'}: another file was copied over it while it was in")
+    assert said.startswith(f"{folder / 'x.db'}: was overwritten while it was in use; ")
     assert (folder / "x.db").read_bytes() == content
     assert numbers(folder / "x.db") == list(range(7, 30))
     for copy in copies():  # all of the short study was in the log, or nothing is kept
@@ -180,7 +180,7 @@ def test_what_was_cut_off_or_brought_back_to_an_older_state_is_told(folder: Path
             store = stack.enter_context(open_for_search(location_in(folder)))
             write(store, 9)
             path.write_bytes(content)
-            with pytest.raises(FileGone, match="another file was copied over it"):
+            with pytest.raises(FileGone, match="was overwritten while it was in use"):
                 write(store, 10)
             with pytest.raises(FileGone):
                 stack.close()
