@@ -55,19 +55,19 @@ class Seconds(click.FloatRange):
 
     def __init__(self, least: float, *, endless: bool = False) -> None:
         super().__init__(min=least, max=None if endless else _LONGEST)
+        self._least, self._most = least, math.inf if endless else _LONGEST
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
             seconds = float(value)
         except ValueError:
             seconds = math.nan
-        if not self._is_inside(seconds):
-            most = "on" if self.max is None else f"to {self.max:,.0f}"
-            self.fail(f"seconds from {self.min:g} {most} are required, got {value!r}", param, ctx)
+        if not self._least <= seconds <= self._most:
+            most = "on" if self.max is None else f"to {self._most:,.0f}"
+            self.fail(
+                f"seconds from {self._least:g} {most} are required, got {value!r}", param, ctx
+            )
         return seconds
-
-    def _is_inside(self, seconds: float) -> bool:
-        return bool(self.min <= seconds <= (math.inf if self.max is None else self.max))
 
 
 def storage_option(command: Command) -> Command:
