@@ -236,7 +236,8 @@ def _search(
         count, lanes = n_jobs and min(n_jobs, most), min(asked.lanes, most)
         display = RunDisplay(console, plan.definition, total, count or 1, lanes)
         display.header(plan, location, environment, None if created else done, engine.place)
-        for line in (*drift_lines(differences), *left_out(store, study)):
+        no_fronts = patiently(lambda: left_out(store, study))
+        for line in (*drift_lines(differences), *no_fronts):
             display.notice(line)
         if done < total and count is not None:  # or it is others who compile it
             compile_once(console, plan.definition, environment["device"])
