@@ -21,11 +21,17 @@ _VERSION = re.compile(r"\d{1,5}(\.\d{1,5}){0,3}((a|b|rc|\.post|\.dev)\d{1,5}){0,
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf|nan", re.ASCII)
 
 HIDDEN = "***"
-_URL = re.compile(r"([A-Za-z][\w+.\-]*)://(\S*)", re.ASCII)
-_URL_WORD = re.compile(r"([A-Za-z][\w+.\-]*)://(.*)", re.ASCII | re.DOTALL)
+# Of two slashes a path keeps one.
+_URL = re.compile(r"([A-Za-z][\w+.\-]*)(:/(?:/|(?=\S*@)))(\S*)", re.ASCII)
+_URL_WORD = re.compile(r"([A-Za-z][\w+.\-]*)(:/(?:/|(?=.*@)))(.*)", re.ASCII | re.DOTALL)
 _ASSIGNED = re.compile(r"(?i)(passw(?:or)?d|passphrase|secret\w*|\bpwd)(\s*=\s*)('[^']*'|[^\s&]+)")
-# After their host an "@" is nothing special; all others may be databases.
-_NO_DATABASES = frozenset({"sqlite", "file", "http", "https", "ws", "wss", "s3", "tcp", "tls"})
+# Here an "@" is a character of a path.
+_PATHS = frozenset({"sqlite", "file"})
+# And here it may be one after the host, and what follows "?" is nobody's password.
+_PLACES = frozenset({"http", "https", "ws", "wss", "s3", "tcp", "tls", "ucx"})
+# Who asks: all before the first "@", or with a password, which is no number of a port, before
+# the last one, whatever should have been percent-encoded in it and was not.
+_ASKING = re.compile(r"(?!\[)[^/?#@:]*:(?![0-9]+(?:[/?#]|$)).*@|[^/?#]*@", re.DOTALL)
 # Of a database's query: what is no secret. All else is hidden, what is unknown included.
 HARMLESS = frozenset(
     {"application_name", "charset", "client_encoding", "connect_timeout", "dbname", "database"}
@@ -46,6 +52,17 @@ def printable(text: object, *, keep: str = "") -> str:
     return "".join(
         one if one in keep or _is_shown(one) else one.encode("unicode_escape").decode("ascii")
         for one in str(text)
+    )
+
+
+def toml_escaped(document: str) -> str:
+    """Write TOML with what a terminal does not show as itself as an escape: it means the same.
+
+    Args:
+        document: has such characters in basic strings alone, and in them no line feeds.
+    """
+    return "".join(
+        one if one == "\n" or _is_shown(one) else f"\\U{ord(one):08x}" for one in document
     )
 
 
@@ -122,19 +139,22 @@ def _assigned(found: "re.Match[str]") -> str:
 
 
 def _url(found: "re.Match[str]") -> str:
-    scheme, rest = found[1], found[2]
-    if scheme.partition("+")[0].lower() in _NO_DATABASES:
-        hidden = re.sub(r"^[^/?#]*@", f"{HIDDEN}@", rest)
-        return f"{scheme}://{hidden}"
+    scheme, rest = f"{found[1]}{found[2]}", found[3]
+    kind = found[1].partition("+")[0].lower()
+    if kind in _PATHS:
+        return found[0]
+    if kind in _PLACES:
+        asking = _ASKING.match(rest)
+        return f"{scheme}{HIDDEN}@{rest[asking.end() :]}" if asking else found[0]
     before, at, place = rest.rpartition("@")  # the last one: a raw "@" is part of a password
     user, colon, _ = before.partition(":")
     if at and "?" in before:  # of a password, or the "@" is the query's: not to be told apart
-        return f"{scheme}://{user.partition('?')[0]}{':' if colon else '?'}{HIDDEN}"
+        return f"{scheme}{user.partition('?')[0]}{':' if colon else '?'}{HIDDEN}"
     if at and colon:
         rest = f"{user}:{HIDDEN}@{place}"
     where, question, query = rest.partition("?")
     pairs = "&".join(map(_pair, query.split("&")))
-    return f"{scheme}://{where}{question}{pairs}"
+    return f"{scheme}{where}{question}{pairs}"
 
 
 def _pair(pair: str) -> str:

@@ -12,7 +12,18 @@ from cvfp_opt.elsewhere import printable
 
 
 class CvfpOptError(Exception):
-    """Base of all expected errors; its text is the user's message."""
+    """Base of all expected errors; its text is the user's message.
+
+    Args:
+        lines: of the message, one as a rule. What comes from elsewhere may hold line feeds: they
+            make no lines.
+    """
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__(*lines)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.args))
 
 
 class DefinitionError(CvfpOptError):
@@ -90,7 +101,7 @@ _NO_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory"
 
 
 def unreadable(text: str) -> str:
-    """Why a text that came from outside can neither be kept nor shown; "" if it can."""
+    """Say why a text that came from outside can neither be kept nor shown; "" if it can."""
     if "\0" in text:
         return "this has a null byte"
     if any("\ud800" <= character <= "\udfff" for character in text):

@@ -32,7 +32,6 @@ from cvfp_opt.errors import CvfpOptError, foreign_fault, unreadable
 from cvfp_opt.version import __version__
 
 USER_ERROR, USAGE_ERROR, BUG, INTERRUPTED = 1, 2, 3, 130
-_LINE_FEED = "\n"
 
 
 @click.group(
@@ -102,13 +101,14 @@ def _run() -> int:
         code = exit_.code
     except click.ClickException as error:
         shown = io.StringIO()
+        vars(error)["message"] = _typed(error.message)  # which click's types call final
         error.show(shown)
-        click.echo(redacted(shown.getvalue(), words=sys.argv), nl=False, err=True)
+        click.echo(printable(shown.getvalue(), keep="\n\t"), nl=False, err=True)
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         code = INTERRUPTED
     except CvfpOptError as error:
-        _complain(str(error))
+        _complain(*error.args)
         code = USER_ERROR
     except Exception as error:
         words = foreign_fault(error)
@@ -118,13 +118,21 @@ def _run() -> int:
     return code if isinstance(code, int) else 0
 
 
-def _complain(text: str) -> None:
-    told = printable(redacted(text, words=sys.argv), keep=_LINE_FEED)
-    click.echo(f"Error: {told}", err=True)
+def _complain(*lines: object) -> None:
+    told = (printable(redacted(line, words=sys.argv)) for line in lines)
+    click.echo("Error: " + "\n".join(told), err=True)
+
+
+def _typed(text: str) -> str:
+    """Show what click says of the command line, whose words (names of files) are anybody's."""
+    text = redacted(text, words=sys.argv)
+    for word in sys.argv:
+        text = text.replace(word, printable(word)) if word != printable(word) else text
+    return text
 
 
 def _folder_fault() -> str:
-    """Why the current folder, below which most things lie, can't be used; "" if it can."""
+    """Say why the current folder, below which most things lie, can't be used; "" if it can."""
     try:
         os.getcwd()
     except OSError as error:
@@ -157,5 +165,5 @@ def _report_bug(error: Exception) -> int:
     try:
         click.echo(f"Its account is in {write_bug_log(text)}; please report it.", err=True)
     except OSError:
-        click.echo(text, err=True)
+        click.echo(printable(text, keep="\n\t"), err=True)
     return BUG

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.text import Text
 
 from cvfp_opt.elsewhere import printable
 
@@ -22,8 +23,12 @@ NOTEWORTHY_SECONDS = 2.0
 class PlainConsole(Console):
     """A console on which text can be text only: its own escapes pass, others are shown.
 
-    Lines and columns are right only where whoever makes them has done the same before.
+    A string is one line, in a table too; lines are strings of their own.
     """
+
+    def render_str(self, text: str, **words: Any) -> Text:
+        """Make a string that is printed into text."""
+        return super().render_str(printable(text), **words)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None

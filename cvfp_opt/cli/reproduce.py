@@ -44,7 +44,8 @@ def reproduce(
         rows = []
         for variant in experiment.variants:
             definition = library.define(experiment, variant, count)
-            console.print(f"\n{key}: {variant.label}, {count} tokens", style="bold")
+            console.print()
+            console.print(f"{key}: {variant.label}, {count} tokens", style="bold")
             with resumable(console, definition, notices=False) as table:
                 rows.append(
                     library.reproduce(

@@ -2,13 +2,12 @@
 
 from typing import Any
 
-import tomlkit
-
-from cvfp_opt.elsewhere import excerpt, printable, quoted
+from cvfp_opt.elsewhere import excerpt, quoted
 from cvfp_opt.errors import StudyError
 from cvfp_opt.report.confirmation import confirmation_line
 from cvfp_opt.report.summary import Summary
 from cvfp_opt.report.tables import number, parameter, share, value_words
+from cvfp_opt.report.toml import definition_toml
 from cvfp_opt.store.points import strangers
 from cvfp_opt.store.records import TrialRecord, Unread, definition_of
 from cvfp_opt.store.sections import with_parameters
@@ -142,21 +141,13 @@ def best_toml(summary: Summary) -> str:
     if summary.record is None:
         why = summary.note or Unread.FOREIGN.sentence
         raise StudyError(f"study {summary.name!r} has no definition to print: {why}")
-    document = tomlkit.document()
-    document.add(
-        tomlkit.comment(
-            f"Trial {best.number} of study {printable(summary.name)}, score {best.value:.4f}."
-        )
-    )
+    comments = [f"Trial {best.number} of study {summary.name}, score {number(best.value, 4)}."]
     if confirmed := confirmation_line(summary):
-        document.add(tomlkit.comment(confirmed))
+        comments.append(confirmed)
     sections = definition_of(summary.record, best)
     for name, why in strangers(sections["space"], best.params):
         raise StudyError(
             f"study {summary.name!r}, trial {best.number}: {excerpt(name)}: {why}; another "
             "program wrote it, and no definition is made of it"
         )
-    sections = with_parameters(sections, best.params)
-    for title, section in sections.items():
-        document[title] = section
-    return tomlkit.dumps(document)
+    return definition_toml(with_parameters(sections, best.params), comments)

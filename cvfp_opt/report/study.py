@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import tomlkit
-
 from cvfp_opt.report.segments import segments
 from cvfp_opt.report.summary import Summary
 from cvfp_opt.report.tables import drift_lines, moment
+from cvfp_opt.report.toml import definition_toml
 from cvfp_opt.store.records import StudyRecord
 from cvfp_opt.store.sections import completed
 
@@ -23,10 +22,8 @@ def study_lines(summary: Summary) -> list[str]:
     lines.append(_row("artifacts", str(summary.num_artifacts)))
     lines += drift_lines(summary)
     if summary.record is not None:
-        document = tomlkit.document()
-        for name, section in completed(summary.record.definition).items():
-            document[name] = section
-        lines += ["", *tomlkit.dumps(document).rstrip().splitlines()]
+        text = definition_toml(completed(summary.record.definition))
+        lines += ["", *text.rstrip().split("\n")]
     return lines
 
 

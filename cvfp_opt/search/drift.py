@@ -151,15 +151,17 @@ def refuse_drift(
     another = f"--study-name {quoted(f'{study}-2')}"
     allow = "or go on all the same, which the study will tell for ever: --allow-drift"
     if found := by_kind.get("definition"):
-        lines = "\n  ".join(
-            f"{one.name}: the study has {shown(one.theirs)}, you asked for {shown(one.ours)}"
+        lines = (
+            f"  {one.name}: the study has {shown(one.theirs)}, you asked for {shown(one.ours)}"
             for one in found
         )
         raise StudyError(
-            f"study {study!r} was created with another definition:\n  {lines}"
-            f"\nEither start another study:  {another}\n"
+            f"study {study!r} was created with another definition:",
+            *lines,
+            f"Either start another study:  {another}",
             "or go on with the study's own definition:  "
-            f"cvfp-opt run --study-name {quoted(study)}{option}\n{allow}"
+            f"cvfp-opt run --study-name {quoted(study)}{option}",
+            allow,
         )
     ways = f", start another study with {another}, {allow}" if mendable else ""
     for kind, own, mend in (
@@ -238,10 +240,10 @@ def refuse_unmixable(
     if found:
         another = f"--study-name {quoted(f'{study}-2')}"
         raise StudyError(
-            f"study {study!r}: --allow-drift cannot allow this:\n  "
-            + "\n  ".join(dict.fromkeys(found))
-            + f"\nStart another study:  {another}, and to begin it with this one's best:  "
-            f"cvfp-opt trial enqueue {another} --from-study {quoted(study)}{option}"
+            f"study {study!r}: --allow-drift cannot allow this:",
+            *(f"  {line}" for line in dict.fromkeys(found)),
+            f"Start another study:  {another}, and to begin it with this one's best:  "
+            f"cvfp-opt trial enqueue {another} --from-study {quoted(study)}{option}",
         )
 
 

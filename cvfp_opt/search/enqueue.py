@@ -70,10 +70,10 @@ def enqueue_best(
         problems += [f"trial {trial.number}: {problem}" for problem in fitted.problems]
     if problems:
         raise StudyError(
-            f"points of study {source.name!r} do not fit study {study.study_name!r}:\n  "
-            + "\n  ".join(problems)
-            + "\nTo clip numbers to their ranges add --clip, to leave out what is unknown here "
-            "--ignore; what is fixed here has to be equal"
+            f"points of study {source.name!r} do not fit study {study.study_name!r}:",
+            *(f"  {problem}" for problem in problems),
+            "To clip numbers to their ranges add --clip, to leave out what is unknown here "
+            "--ignore; what is fixed here has to be equal",
         )
     return enqueue_points(store, study, points, seed=record.seed), notes
 

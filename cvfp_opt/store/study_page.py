@@ -21,7 +21,7 @@ from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.moving.tables import STUDY_SYSTEM_ATTRIBUTES as ATTRIBUTES
 from cvfp_opt.store.rows import lock_study
 from cvfp_opt.store.shapes import is_finite, is_whole
-from cvfp_opt.store.study_rows import put_attributes
+from cvfp_opt.store.study_rows import attributes, put_attributes
 
 # Study system attribute: when the page was written last, how long that took, and how many trials
 # had ended by then.
@@ -33,6 +33,9 @@ TIMES_COST = 100.0
 
 _TRIAL_NOTE = re.compile(r"dashboard:([0-9]{1,18}):note_")
 _NOTE_PIECE = re.compile(r"dashboard:note_str:([0-9]{1,9})")
+# Of a study's note, or of that on a trial.
+_ANY_NOTE = re.compile(r"(dashboard:(?:[0-9]{1,18}:)?)note_(?:ver|str:([0-9]{1,9}))")
+_NOTE_LIKE = re.compile(r"dashboard:([0-9]+:)?note_(ver$|str:)")
 _MAX_VERSION = 2**31
 _PIECE = 2045  # optuna-dashboard's own
 
@@ -107,7 +110,7 @@ def is_trial_note(key: str) -> bool:
 
 
 def is_note(key: str) -> bool:
-    """Whether a study's system attribute is a piece of its note."""
+    """Check whether a study's system attribute is a piece of its note."""
     return _NOTE_PIECE.fullmatch(key) is not None
 
 
@@ -119,9 +122,8 @@ def noted_trials(page: optuna.Study) -> set[int]:
 
 def note_of(page: optuna.Study) -> str:
     """A study's note; what another program put in the place of text is left out."""
-    attrs = page._storage.get_study_system_attrs(page._study_id)
-    places = sorted((int(found[1]), key) for key in attrs if (found := _NOTE_PIECE.fullmatch(key)))
-    return "".join(attrs[key] for _, key in places if isinstance(attrs[key], str))
+    found = _notes(page._storage.get_study_system_attrs(page._study_id))
+    return found["dashboard:"][1] if "dashboard:" in found else ""
 
 
 def put_note(page: optuna.Study, note: str, trial_id: int | None = None) -> None:
@@ -129,17 +131,88 @@ def put_note(page: optuna.Study, note: str, trial_id: int | None = None) -> None
 
     That one takes of trials a running Trial only, and stops at a version that is no number.
     """
-    prefix = "dashboard:" if trial_id is None else f"dashboard:{trial_id}:"
     before = page._storage.get_study_system_attrs(page._study_id)
-    former_version: Any = before.get(f"{prefix}note_ver")
-    version = former_version + 1 if is_whole(former_version, _MAX_VERSION) else 1
+    for key, value in _note_attributes(before, _prefix(trial_id), note).items():
+        page._storage.set_study_system_attr(page._study_id, key, value)
+
+
+def save_note(
+    store: Store, study_id: int, note: str, version: int, trial_id: int | None = None
+) -> bool:
+    """Write a note that somebody has edited, in one transaction.
+
+    Args:
+        store, study_id: whose.
+        note: all of it.
+        version: one more than that of the note that was edited.
+        trial_id: of a note on a trial.
+
+    Returns:
+        False if it is not: somebody else was quicker, and nothing is written.
+    """
+    prefix = _prefix(trial_id)
+    with store.engine.begin() as connection:
+        lock_study(connection, study_id)
+        before = attributes(connection, ATTRIBUTES, study_id)
+        after = _note_attributes(before, prefix, note)
+        if version != after[f"{prefix}note_ver"]:
+            return False
+        put_attributes(connection, ATTRIBUTES, study_id, after)
+    return True
+
+
+def read_note(store: Store, study_id: int, trial_id: int | None = None) -> tuple[int, str]:
+    """Version and text of a note; 0 and "" where there is none."""
+    with store.engine.connect() as connection:
+        found = _notes(attributes(connection, ATTRIBUTES, study_id))
+    return found.get(_prefix(trial_id), (0, ""))
+
+
+def legible_notes(before: Mapping[str, Any]) -> dict[str, Any]:
+    """A study's system attributes with whole notes only: their versions numbers, no piece missing.
+
+    What another program put in the place of text is left out.
+    """
+    found = {key: value for key, value in before.items() if not _NOTE_LIKE.match(key)}
+    for prefix, (version, text) in _notes(before).items():
+        found[f"{prefix}note_ver"] = version
+        found |= _pieces(prefix, text)
+    return found
+
+
+def _notes(before: Mapping[str, Any]) -> dict[str, tuple[int, str]]:
+    """Version and text of each note, by the beginning of its keys."""
+    versions, pieces = dict[str, int](), dict[str, dict[int, str]]()
+    for key, value in before.items():
+        found = _ANY_NOTE.fullmatch(key)
+        if found and found[2] and isinstance(value, str):
+            pieces.setdefault(found[1], {})[int(found[2])] = value
+        elif found and not found[2]:
+            versions[found[1]] = value if is_whole(value, _MAX_VERSION) else 0
+    return {
+        prefix: (
+            versions.get(prefix, 0),
+            "".join(text for _, text in sorted(pieces.get(prefix, {}).items())),
+        )
+        for prefix in versions | pieces
+    }
+
+
+def _note_attributes(before: Mapping[str, Any], prefix: str, note: str) -> dict[str, Any]:
+    """What a note is kept as, in the place of the one before."""
+    former = _notes({k: v for k, v in before.items() if k.startswith(f"{prefix}note_")})
+    version, _ = former.get(prefix, (0, ""))
+    gone = {key: "" for key in before if key.startswith(f"{prefix}note_str:")}
+    return gone | _pieces(prefix, note) | {f"{prefix}note_ver": version + 1}
+
+
+def _pieces(prefix: str, note: str) -> dict[str, str]:
     texts = [note[start : start + _PIECE] for start in range(0, len(note), _PIECE)]
-    pieces = {f"{prefix}note_str:{place}": text for place, text in enumerate(texts)}
-    former = {key: "" for key in before if key.startswith(f"{prefix}note_str:")}
-    put = page._storage.set_study_system_attr
-    for key, text in (former | pieces).items():
-        put(page._study_id, key, text)
-    put(page._study_id, f"{prefix}note_ver", version)
+    return {f"{prefix}note_str:{place}": text for place, text in enumerate(texts)}
+
+
+def _prefix(trial_id: int | None) -> str:
+    return "dashboard:" if trial_id is None else f"dashboard:{trial_id}:"
 
 
 class _Kept:

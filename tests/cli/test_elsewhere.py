@@ -8,13 +8,16 @@ import io
 import json
 import re
 import shutil
+import sqlite3
 import subprocess
 import tomllib
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import optuna
 import pytest
+from rich.table import Table
 from rich.text import Text
 from support import Outcome
 
@@ -96,6 +99,7 @@ def arguments(command: str) -> list[str]:
         ("compare", EVIL, EVIL),
         ("plot", "parallel", "--study-name", EVIL),
         ("report", EVIL, "-o", "r.html"),
+        ("study", "publish", EVIL, "net", "--trial", "0"),
         ("status",),
         ("status", "--study-name", f"{EVIL}?"),
         ("run", "quick", "--study-name", EVIL, "--n-trials", "2"),
@@ -127,6 +131,52 @@ def test_a_name_is_no_part_of_the_definition(evil: Path, invoke: Invoke) -> None
     assert invoke("run", "winner.toml", "--n-trials", "1", "--storage", "w.db").code == 0
 
 
+@pytest.fixture
+def evil_definition(evil: Path) -> Path:
+    """The same, with a text that lies where another attack says, and code of its own."""
+    with closing(sqlite3.connect(evil)) as connection, connection:
+        key = "key = 'cvfp_opt:study'"
+        [text] = connection.execute(
+            f"SELECT value_json FROM study_user_attributes WHERE {key}"
+        ).fetchone()
+        record = json.loads(text)
+        record["definition"]["data"]["path"] = f"{EVIL}\x85\u2028loss = 'notes:loss'"
+        record["code"] = {EVIL: "f" * 64}
+        connection.execute(
+            f"UPDATE study_user_attributes SET value_json = ? WHERE {key}", [json.dumps(record)]
+        )
+    return evil
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("best", "--toml", "--study-name", EVIL),
+        ("study", "show", EVIL),
+        ("trial", "replay", "0", "--study-name", EVIL),
+        ("run", "--study-name", EVIL, "--n-trials", "3"),
+        ("study", "publish", EVIL, "net", "--trial", "0"),
+        ("trial", "enqueue", "--study-name", EVIL, "--from-study", EVIL),
+    ],
+    ids=lambda words: "-".join(word for word in words if word.isascii() and word.isalnum()),
+)
+def test_a_definition_makes_no_lines_either(
+    words: tuple[str, ...], evil_definition: Path, invoke: Invoke
+) -> None:
+    outcome = invoke(*words)
+    assert not re.search(r"^\s*loss = 'notes", printed(outcome), re.MULTILINE)
+    assert outcome.err.count("\n") == outcome.code  # one line, or none
+    if "--toml" in words:
+        assert EVIL in tomllib.loads(outcome.out)["data"]["path"]
+
+
+@pytest.mark.parametrize("words", [("report", "a", EVIL), ("plot", EVIL), ("best", f"--{EVIL}")])
+def test_a_word_that_is_no_option_is_told_as_text(words: tuple[str, ...], invoke: Invoke) -> None:
+    outcome = invoke(*words)
+    assert outcome.code == 2
+    printed(outcome)
+
+
 def test_numbers_for_a_spreadsheet_hold_no_formula(evil: Path, invoke: Invoke) -> None:
     assert invoke("report", FORMULA, "-o", "r.html", "--data", "numbers").code == 0
     tables = sorted(Path("numbers").glob("*.csv"))
@@ -145,7 +195,12 @@ def test_a_console_lets_only_its_own_escapes_through() -> None:
     console = PlainConsole(file=io.StringIO(), force_terminal=True, width=400)
     console.print(Text(EVIL, style="bold"))
     console.print(f"[red]{EVIL}", markup=False)
+    table = Table(title=EVIL)
+    table.add_column(EVIL)
+    table.add_row(EVIL)
+    console.print(table)
     assert isinstance(console.file, io.StringIO)
     left = re.sub("\x1b\\[[0-9;]*m", "", console.file.getvalue())
     assert not CONTROL.search(left)
     assert "\\x1b[2J" in left
+    assert left.count("\n[diversity]") == 1, "a string made lines"

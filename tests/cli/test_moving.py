@@ -3,9 +3,11 @@
 import json
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +143,16 @@ def test_a_merge_tells_all_its_numbers_as_json(run_tiny: Invoke, invoke: Invoke)
     assert (report["trials"], report["conflicts"]) == (2, [])
 
 
+def test_a_damaged_parameter_is_the_database_s_fault(run_tiny: Invoke, invoke: Invoke) -> None:
+    run_tiny("--n-trials", "1", "--n-jobs", "1")
+    with closing(sqlite3.connect(Path("storage") / "cvfp.db")) as connection, connection:
+        connection.execute("UPDATE trial_params SET distribution_json = 'x'")
+    outcome = invoke("study", "export", "quick", "-o", "q.zip")
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1), outcome.err
+    assert "damaged: study quick" in outcome.err
+    assert not Path("q.zip").exists()
+
+
 def test_an_export_tells_its_manifest_as_json(run_tiny: Invoke, invoke: Invoke) -> None:
     run_tiny("--n-trials", "1")
     report = json.loads(invoke("study", "export", "quick", "-o", "q.zip", "--json").out)
@@ -180,13 +192,13 @@ BAD_INPUT = [
     (["export", "quick", "-o", "x.cvfp"], 1, "a name that ends in .zip is required"),
     (["export", "quick", "-o", "x.zip"], 1, "there is no study database"),
     (["export", "quick", "-o", "a/x.zip"], 1, "mkdir -p"),
-    (["import", "missing.zip"], 1, "missing.zip: cannot be read: No such file or directory"),
+    (["import", "missing.zip"], 1, "missing.zip: there is no such file"),
     (["import", "text.zip"], 1, "an export of cvfp-opt is required"),
-    (["import", "."], 1, "cannot be read: Is a directory"),
+    (["import", "."], 1, ".: a file is required, this is a folder"),
     (["copy", "quick"], 2, "Missing option '--to'"),
     (["copy", "quick", "--to", "redis://x"], 1, "got one of 'redis'"),
     (["merge", "quick", "-o", "j"], 2, "two or more studies are required, got 'quick' alone"),
-    (["merge", "a.zip", "b.zip", "-o", "j"], 1, "a.zip: cannot be read"),
+    (["merge", "a.zip", "b.zip", "-o", "j"], 1, "a.zip: there is no such file"),
 ]
 
 

@@ -15,9 +15,11 @@ from cvfp_opt.errors import ServerError, StudyError
 from cvfp_opt.report.dashboard.artifacts import NamedArtifacts
 from cvfp_opt.report.dashboard.downloads import give_out
 from cvfp_opt.report.dashboard.gate import Gate, Rules, host_name
+from cvfp_opt.report.dashboard.legible import LegibleStorage
 from cvfp_opt.report.dashboard.server import Address
 from cvfp_opt.report.dashboard.studies import keep_together
 from cvfp_opt.report.dashboard.style import Styled
+from cvfp_opt.report.dashboard.taken_notes import take_notes
 from cvfp_opt.report.dashboard.views import Checked, plain_error
 from cvfp_opt.store.artifacts.stores import ArtifactStore
 from cvfp_opt.store.bug_log import write_bug_log
@@ -96,12 +98,13 @@ def make_app(
             tell(f"{request}: {type(error).__name__}: {error}; {where}")
 
     named = NamedArtifacts(artifacts, store)
-    app = wsgi(store.storage, artifact_store=named)
+    app = wsgi(LegibleStorage(store), artifact_store=named)
     app.catchall = False  # the gate catches all
     app.default_error_handler = plain_error
     app.install(Checked(store))
     keep_together(app, store, artifacts, tell)
     give_out(app, store, named)
+    take_notes(app, store)
     for name in ("optuna_dashboard", "waitress"):
         logger = logging.getLogger(name)
         logger.handlers = [_Lines(tell)]

@@ -17,7 +17,7 @@ def code(text: str, language: str) -> list[str]:
     """A block of text as it is, a line each: its fence is longer than any that it holds."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
-    return [f"{fence}{language}", *text.splitlines(), fence]
+    return [f"{fence}{language}", *text.split("\n"), fence]
 
 
 def table(rows: list[tuple[str, str]]) -> list[str]:

@@ -1,13 +1,12 @@
 """The notes on the pages of a study and of its mirrors."""
 
-import tomlkit
-
 from cvfp_opt.elsewhere import quoted
 from cvfp_opt.report.confirmation import confirmation_line
 from cvfp_opt.report.dashboard.markdown import code, plain, table
 from cvfp_opt.report.judgement import judge
 from cvfp_opt.report.summary import Summary
 from cvfp_opt.report.tables import moment, sentence, value_words
+from cvfp_opt.report.toml import definition_toml
 from cvfp_opt.store.mirrors import Mirror
 from cvfp_opt.store.records import StudyRecord
 from cvfp_opt.store.sections import completed
@@ -111,11 +110,8 @@ def _record_lines(record: StudyRecord) -> list[str]:
         ("versions", ", ".join(f"{name} {one}" for name, one in at.get("versions", {}).items())),
         ("uuid", record.identity),
     ]
-    document = tomlkit.document()
-    for name, section in definition.items():
-        document[name] = section
     return [
         *("", "## Data and protocol", "", *table(rows)),
         *("", "## Definition", "", f"Digest {record.definition_digest}.", ""),
-        *code(tomlkit.dumps(document).rstrip(), "toml"),
+        *code(definition_toml(definition).rstrip(), "toml"),
     ]

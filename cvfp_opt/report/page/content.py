@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
-import tomlkit
 
 from cvfp_opt.elsewhere import positional, quoted
 from cvfp_opt.report.compare import Comparison
@@ -28,6 +27,7 @@ from cvfp_opt.report.tables import (
     share,
     value_words,
 )
+from cvfp_opt.report.toml import definition_toml
 from cvfp_opt.store.records import TrialRecord, definition_of
 from cvfp_opt.store.sections import completed
 
@@ -107,7 +107,7 @@ def content(summary: Summary, option: str = "", other: Comparison | None = None)
     best = summary.best
     counts = ", ".join(f"{n} {state}" for state, n in summary.counts.items() if n)
     record, confirmed = summary.record, confirmation_of(summary)
-    definition = tomlkit.dumps(completed(record.definition)) if record else ""
+    definition = definition_toml(completed(record.definition)) if record else ""
     return Content(
         name=summary.name,
         url=summary.url,

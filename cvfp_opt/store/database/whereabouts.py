@@ -186,7 +186,7 @@ class Watch:
         return said
 
     def _is_whole_at(self, place: Path) -> bool:
-        """Whether all that was written can be read there, by anybody."""
+        """Check whether all that was written can be read there, by anybody."""
         log = _identity(_log_of(place))
         return self._fold() if log is None else log == self._opened.log
 
@@ -257,7 +257,7 @@ class Watch:
 
 
 def is_open(path: Path) -> bool:
-    """Whether a process that can be seen from here has the file of that name open."""
+    """Check whether a process that can be seen from here has the file of that name open."""
     wanted = _identity(path)
     for process in psutil.process_iter():
         with suppress(psutil.Error):
@@ -278,7 +278,7 @@ def _file(found: os.stat_result) -> _File:
 
 
 def _identity(path: Path) -> _File | None:
-    """What lies at a path; None for nothing."""
+    """Give what lies at a path; None for nothing."""
     try:
         return _file(os.stat(path))
     except (FileNotFoundError, NotADirectoryError):

@@ -67,7 +67,7 @@ def _unreadable(where: str, what: Sequence[str]) -> Finding:
 
 
 def _odd(study: StudyRows) -> Iterator[Finding]:
-    """What another program wrote under names that this one reads. Reports leave it out."""
+    """Give what another program wrote under names that this one reads. Reports leave it out."""
     attrs = {**study.attributes, **study.system_attrs}
     odd = [
         key

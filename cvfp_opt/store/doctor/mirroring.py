@@ -61,7 +61,7 @@ def find_mirrors_out_of_step(context: Context) -> list[Finding]:
 
 
 def _is_alone(every: Mapping[str, StudyRows], linked: StudyRows) -> bool:
-    """Whether the study that a mirror or confirmation names is gone, or is another one now."""
+    """Check if the study that a mirror or confirmation names is gone, or is another one now."""
     named = linked.mirror_of if linked.mirror_of is not None else linked.confirms
     source = every.get(named or "")
     if source is None:

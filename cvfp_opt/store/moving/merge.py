@@ -117,8 +117,8 @@ def merge(sources: Sequence[Source], name: str, differences: Differences) -> Mer
             found.append("directions: they are not the same")
         if found:
             raise StudyError(
-                f"{other.label} cannot be merged with {first.label}, only their seeds may differ:"
-                + "".join(f"\n  {line}" for line in found)
+                f"{other.label} cannot be merged with {first.label}, only their seeds may differ:",
+                *(f"  {line}" for line in found),
             )
     trials = _Trials(labels=[source.label for source in sources])
     joined = [

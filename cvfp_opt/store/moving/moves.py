@@ -9,7 +9,7 @@ from cvfp_opt.errors import ArchiveError, StorageError
 from cvfp_opt.files import is_there
 from cvfp_opt.store.artifacts.stores import open_artifacts
 from cvfp_opt.store.database.location import Location, resolve_location
-from cvfp_opt.store.database.storage import open_for_reading, open_for_search
+from cvfp_opt.store.database.storage import open_for_reading, open_for_search, translated
 from cvfp_opt.store.moving.archive_reading import Archive
 from cvfp_opt.store.moving.archive_writing import check_target, write_archive
 from cvfp_opt.store.moving.artifacts import Reader, Several, placed
@@ -102,7 +102,8 @@ def export_study(place: Place, name: str, path: Path) -> Exported:
         raise ArchiveError(f"{path}: a name that ends in {SUFFIX} is required")
     check_target(path)  # before a long study is read
     dump, left_out = without_odd(place.read(name))
-    manifest = write_archive(path, dump, place.reader(), place.location.shown)
+    with translated(place.location):  # some of the rows are looked into only now
+        manifest = write_archive(path, dump, place.reader(), place.location.shown)
     return Exported(
         manifest=manifest,
         given_back=dump.given_back,

@@ -82,9 +82,14 @@ def check_after(site: Site) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("trial 3 deleted", "trial 2 is 0", "trial 1 is 7"),
-        *("trial 0 is -1", "trial 2 is None", "trial 4 is 2147483647"),
-        *("copy 1 is 0", "copy 1 is -1"),
+        "trial 3 deleted",
+        "trial 2 is 0",
+        "trial 1 is 7",
+        "trial 0 is -1",
+        "trial 2 is None",
+        "trial 4 is 2147483647",
+        "copy 1 is 0",
+        "copy 1 is -1",
     ],
 )
 def test_numbers_are_given_once_after_a_repair(name: str, site: Site) -> None:
