@@ -35,6 +35,8 @@ _READERS = (
     "sqlalchemy/engine/cursor",
     "sqlalchemy/engine/result",
     "sqlalchemy/engine/row",
+    "sqlalchemy/engine/_",
+    "sqlalchemy/sql/sqltypes",
     "optuna/storages/",
 )
 # What databases say of a file that is not whole, or of tables that somebody changed.

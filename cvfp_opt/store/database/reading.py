@@ -236,6 +236,8 @@ def _read_parts(
         params.sort()  # as they were suggested
     for _, trial_id, name, value, text in params:
         with values_read(f"trial of id {trial_id}, parameter {name!r}"):
+            if not isinstance(name, str):
+                raise ValueError("its name is no text")
             if not isinstance(value, int | float):
                 raise ValueError(f"its value is {value!r}")
             distribution = _distribution(text)

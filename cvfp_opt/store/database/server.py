@@ -20,7 +20,13 @@ from cvfp_opt.store.database.codes import refusal_code
 from cvfp_opt.store.database.engines import check_engines, connect_arguments
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.retry import driver_words
-from cvfp_opt.store.database.tables import ALEMBIC_VERSION, are_started, check_tables
+from cvfp_opt.store.database.tables import (
+    ALEMBIC_VERSION,
+    Tables,
+    are_started,
+    check_tables,
+    study_tables,
+)
 
 CONNECT_SECONDS = 10
 # Between two times that a lock is asked for.
@@ -168,8 +174,8 @@ def _connection(location: Location) -> Iterator[sqlalchemy.Connection]:
         connection.close()
 
 
-def _look(location: Location) -> tuple[set[str], str | None]:
-    """Names of the tables, and the version of Optuna's schema."""
+def _look(location: Location) -> tuple[Tables, str | None]:
+    """Give the tables, and the version of Optuna's schema."""
     module, extra = _DRIVERS[location.kind]
     if importlib.util.find_spec(module) is None:
         raise StorageError(
@@ -178,12 +184,17 @@ def _look(location: Location) -> tuple[set[str], str | None]:
         )
     try:
         with _connection(location) as connection:
-            tables = set(sqlalchemy.inspect(connection).get_table_names())
+            inspector = sqlalchemy.inspect(connection)
+            tables = dict.fromkeys(inspector.get_table_names(), frozenset[str]())
             version = None
             if ALEMBIC_VERSION in tables:
                 query = f"SELECT version_num FROM {ALEMBIC_VERSION}"
                 row = connection.exec_driver_sql(query).first()
                 version = row[0] if row else None
+            if version is None:
+                for name in tables.keys() & study_tables().keys():
+                    columns = inspector.get_columns(name)
+                    tables[name] = frozenset(column["name"] for column in columns)
     except SQLAlchemyError as error:
         _refuse_unknown_host(location)
         raise StorageError(_refusal(location, error)) from error

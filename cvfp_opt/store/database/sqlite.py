@@ -19,8 +19,15 @@ from cvfp_opt.elsewhere import positional
 from cvfp_opt.errors import StorageError
 from cvfp_opt.files import is_folder, what_it_is
 from cvfp_opt.store.database.location import Location
-from cvfp_opt.store.database.tables import ALEMBIC_VERSION, are_started, check_tables
+from cvfp_opt.store.database.tables import (
+    ALEMBIC_VERSION,
+    Tables,
+    are_started,
+    check_tables,
+    study_tables,
+)
 
+_HEADER_BYTES = 100
 BUSY_SECONDS = 60
 
 # Their locks do not reach the other hosts, and WAL needs memory that all readers share.
@@ -201,24 +208,32 @@ def _check_sqlite(path: Path) -> None:
     with _ReadOnly(path) as connection:
         try:
             connection.execute("PRAGMA schema_version")
+            # what is shorter than a header is empty to SQLite, and would be written over
+            is_one = not 0 < path.stat().st_size < _HEADER_BYTES
         except sqlite3.DatabaseError as error:
             if error.sqlite_errorname != "SQLITE_NOTADB":
                 raise
+            is_one = False
+        if not is_one:
             raise StorageError(
                 f"{path}: an SQLite file is required, this is something else; name another "
                 "--storage"
-            ) from None
+            )
 
 
-def _look(connection: sqlite3.Connection) -> tuple[set[str], str | None]:
-    """Names of the tables, and the version of Optuna's schema."""
+def _look(connection: sqlite3.Connection) -> tuple[Tables, str | None]:
+    """Give the tables, and the version of Optuna's schema."""
     rows = connection.execute(
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
     )
-    tables = {name for (name,) in rows}
+    tables = {name: frozenset[str]() for (name,) in rows}
     row = None
     if ALEMBIC_VERSION in tables:
         row = connection.execute(f"SELECT version_num FROM {ALEMBIC_VERSION}").fetchone()
+    if row is None:
+        for name in tables.keys() & study_tables().keys():
+            columns = connection.execute("SELECT name FROM pragma_table_info(?)", [name])
+            tables[name] = frozenset(column for (column,) in columns)
     return tables, row[0] if row else None
 
 

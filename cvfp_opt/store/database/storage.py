@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import optuna
 import sqlalchemy
+from alembic.util import CommandError
 from filelock import Timeout
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage, get_storage
@@ -258,6 +259,11 @@ def translated(location: Location) -> Iterator[None]:
         if not damage(error):
             raise
         raise StorageError(f"{location.where}: {_failure(location, error)}") from error
+    except CommandError as error:  # of Optuna's schema: two versions are noted, say
+        told = f"the version of its tables cannot be read: {error}"
+        raise StorageError(
+            f"{location.where}: damaged: {told}; type `cvfp-opt study doctor{location.option}`"
+        ) from error
     except RuntimeError as error:
         if "table schema" not in str(error):
             raise

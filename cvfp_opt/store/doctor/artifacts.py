@@ -7,7 +7,7 @@ from pathlib import Path
 
 from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.trial import TrialState
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, String, delete, select, type_coerce
 
 from cvfp_opt.errors import StorageError
 from cvfp_opt.files import is_folder
@@ -235,14 +235,16 @@ def _files(folder: Path) -> dict[str, int]:
 def _owners(connection: Connection) -> dict[str, list[TrialState]]:
     """States of the trials of each identity; copies of a study share them."""
     rows = connection.execute(
-        select(SYSTEM_ATTRIBUTES.c.value_json, TRIALS.c.state)
+        # as text: a state that is none must not keep the others from being looked at
+        select(SYSTEM_ATTRIBUTES.c.value_json, type_coerce(TRIALS.c.state, String).label("state"))
         .join(TRIALS, TRIALS.c.trial_id == SYSTEM_ATTRIBUTES.c.trial_id)
         .where(SYSTEM_ATTRIBUTES.c.key == BIRTH)
     )
     found: dict[str, list[TrialState]] = defaultdict(list)
     for row in rows:
         if (birth := Birth.read(parsed(row.value_json))) is not None:
-            found[birth.uuid].append(row.state)
+            state = TrialState.__members__.get(str(row.state), TrialState.RUNNING)
+            found[birth.uuid].append(state)
     return found
 
 

@@ -163,3 +163,20 @@ def test_looking_at_a_database_keeps_the_locks_of_this_process_on_it(tmp_path: P
         visit = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT * FROM trials')"
         subprocess.run([sys.executable, "-c", visit, str(location.file)], check=True)
         assert (tmp_path / "x.db-wal").exists(), "the visitor took itself for the last to close"
+
+
+def test_two_versions_of_the_tables_are_damage() -> None:
+    location = resolve_location("x.db")
+    with open_for_search(location) as store, store.engine.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO alembic_version VALUES ('v3.0.0.a')")
+    damaged = pytest.raises(StorageError, match=r"damaged: .*; type `cvfp-opt study doctor")
+    with damaged, open_for_search(location):
+        pass
+
+
+def test_a_file_shorter_than_a_header_is_not_written_over() -> None:
+    Path("x.db").write_text("S")
+    for check in (check_readable, check_writable):
+        with pytest.raises(StorageError, match="an SQLite file is required"):
+            check(resolve_location("x.db"))
+    assert Path("x.db").read_text() == "S"

@@ -44,3 +44,19 @@ def test_another_programs_tables_are_refused(location: Location) -> None:
     for check in (kind.check_readable, kind.check_writable):
         with pytest.raises(StorageError, match=r"another program \(its tables: songs\)"):
             check(location)
+
+
+def test_tables_of_another_program_may_have_the_names_of_ours(location: Location) -> None:
+    engine = sqlalchemy.create_engine(location.url)
+    with engine.begin() as connection:
+        for name in ("studies", "trials"):
+            connection.exec_driver_sql(f"CREATE TABLE {name} (id integer, title varchar(20))")
+    kind = kind_of(location)
+    for check in (kind.check_readable, kind.check_writable):
+        with pytest.raises(StorageError, match=r"another program \(its tables: studies, trials\)"):
+            check(location)
+    refused = pytest.raises(StorageError, match="another program")
+    with refused, open_for_search(location):
+        pass
+    assert sorted(sqlalchemy.inspect(engine).get_table_names()) == ["studies", "trials"]
+    engine.dispose()
