@@ -20,6 +20,8 @@ _FORMULA = re.compile(r"[=+\-@\t\r\n]")
 _VERSION = re.compile(r"\d{1,5}(\.\d{1,5}){0,3}((a|b|rc|\.post|\.dev)\d{1,5}){0,3}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf|nan", re.ASCII)
 
+LONGEST_NAME, _MOST_NAMES = 100, 60
+
 HIDDEN = "***"
 # Of two slashes a path keeps one.
 _URL = re.compile(r"([A-Za-z][\w+.\-]*)(:/(?:/|(?=\S*@)))(\S*)", re.ASCII)
@@ -92,6 +94,11 @@ def first_few(names: Iterable[object], *, most: int = 4) -> str:
     words = [printable(name) for name in names]
     shown = ", ".join(words[:most])
     return f"{shown} and {len(words) - most} more" if len(words) > most else shown
+
+
+def listed(names: Iterable[object]) -> str:
+    """Write names to choose from: all, unless they are more or longer than any of ours."""
+    return first_few((excerpt(name, LONGEST_NAME) for name in names), most=_MOST_NAMES)
 
 
 def positional(text: object) -> str:
