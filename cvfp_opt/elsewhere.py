@@ -137,7 +137,11 @@ def redacted(text: object, *, word: bool = False, words: Sequence[str] = ()) -> 
     """
     told = str(text)
     for typed in words:
-        told = told.replace(typed, redacted(typed, word=True)) if "://" in typed else told
+        if "://" in typed:
+            hidden = redacted(typed, word=True)
+            told = told.replace(typed, hidden)
+            # some repeat it without what it begins with
+            told = told.replace(typed.partition("://")[2] or typed, hidden.partition("://")[2])
     return _ASSIGNED.sub(_assigned, (_URL_WORD if word else _URL).sub(_url, told))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from cvfp_opt.elsewhere import redacted
 from cvfp_opt.errors import CvfpOptError, DefinitionError, PointError, StorageError
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.report.dashboard.page import keep_current
@@ -210,7 +211,7 @@ class Search:
             self._give_back(hold)
             raise
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
+            reason = redacted(f"{type(error).__name__}: {error}")
             write_attributes(trial, status="error", reason=reason, environment=self._told(hold))
             self._finish(trial, hold, keeper, TrialState.FAIL, None)
         else:
