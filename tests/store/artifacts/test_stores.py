@@ -161,7 +161,7 @@ def test_a_folder_may_be_named(tmp_path: Path) -> None:
         ("file", "a folder is required, this is a file"),
         ("no/where", "type `mkdir -p .*/no` first"),
         ("gs://b/x", "a folder or s3://BUCKET/PREFIX is required, got gs://b/x"),
-        ("s3://", "s3://BUCKET/PREFIX is required, .*, got 's3://'"),
+        ("s3://", "s3://BUCKET/PREFIX is required, the bucket's name .*, got 's3://'"),
         ("", "got nothing"),
     ):
         with pytest.raises(StorageError, match=message):
