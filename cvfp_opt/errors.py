@@ -101,7 +101,7 @@ _NO_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory"
 
 
 def unreadable(text: str) -> str:
-    """Why a text that came from outside can neither be kept nor shown; "" if it can."""
+    """Say why a text that came from outside can neither be kept nor shown; "" if it can."""
     if "\0" in text:
         return "this has a null byte"
     if any("\ud800" <= character <= "\udfff" for character in text):

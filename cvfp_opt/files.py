@@ -36,7 +36,7 @@ def what_it_is(path: Path) -> str | None:
 
 
 def is_there(path: Path) -> bool:
-    """Whether anything can be seen to lie at a path, links followed."""
+    """Check whether anything can be seen to lie at a path, links followed."""
     try:
         return what_it_is(path) is not None
     except OSError:
@@ -174,7 +174,7 @@ def making_folder(folder: Path, *, error: type[CvfpOptError]) -> Iterator[Path]:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a folder is there, and can be looked at; never raises."""
+    """Check whether a folder is there, and can be looked at; never raises."""
     try:
         return what_it_is(path) == "a folder"
     except OSError:

@@ -101,7 +101,7 @@ def _run() -> int:
         code = exit_.code
     except click.ClickException as error:
         shown = io.StringIO()
-        vars(error)["message"] = _typed(error.message)
+        vars(error)["message"] = _typed(error.message)  # which click's types call final
         error.show(shown)
         click.echo(printable(shown.getvalue(), keep="\n\t"), nl=False, err=True)
         code = error.exit_code
@@ -124,7 +124,7 @@ def _complain(*lines: object) -> None:
 
 
 def _typed(text: str) -> str:
-    """What click says of the command line, whose words (names of files, say) are anybody's."""
+    """Show what click says of the command line, whose words (names of files) are anybody's."""
     text = redacted(text, words=sys.argv)
     for word in sys.argv:
         text = text.replace(word, printable(word)) if word != printable(word) else text
@@ -132,7 +132,7 @@ def _typed(text: str) -> str:
 
 
 def _folder_fault() -> str:
-    """Why the current folder, below which most things lie, can't be used; "" if it can."""
+    """Say why the current folder, below which most things lie, can't be used; "" if it can."""
     try:
         os.getcwd()
     except OSError as error:

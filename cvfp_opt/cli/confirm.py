@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--seeds",
-    type=click.IntRange(min=2),
+    type=click.IntRange(min=2, max=10_000),  # runs are entered before the first begins
     default=5,
     show_default=True,
     metavar="N",

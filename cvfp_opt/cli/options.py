@@ -1,5 +1,7 @@
 """Options that several commands share."""
 
+import math
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -8,6 +10,9 @@ import click
 from cvfp_opt.errors import nearest
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+# 31 years: no clock, timer or date fails on what is so far away.
+_LONGEST = 1e9
 
 
 class Name(click.ParamType):
@@ -29,12 +34,40 @@ class Name(click.ParamType):
 
 
 class UserPath(click.Path):
-    """A path; an empty one is refused, as of a variable that is not set: it is no folder."""
+    """A path, ``~`` followed; an empty one, as of a variable that is not set, is no folder."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not str(value).strip():
             self.fail("a path is required, got an empty one (a variable that is not set?)")
-        return super().convert(value, param, ctx)
+        # the shell leaves a ``~`` after ``=`` as it is: ``--output=~/page.html``
+        return super().convert(os.path.expanduser(value), param, ctx)
+
+
+class Seconds(click.FloatRange):
+    """A time; what is no number is refused, and where a clock is set by it, what has no end.
+
+    Args:
+        least: seconds.
+        endless: whether ``inf`` means something: to wait for ever.
+    """
+
+    name = "seconds"
+
+    def __init__(self, least: float, *, endless: bool = False) -> None:
+        super().__init__(min=least, max=None if endless else _LONGEST)
+        self._least, self._most = least, math.inf if endless else _LONGEST
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = math.nan
+        if not self._least <= seconds <= self._most:
+            most = "on" if self.max is None else f"to {self._most:,.0f}"
+            self.fail(
+                f"seconds from {self._least:g} {most} are required, got {value!r}", param, ctx
+            )
+        return seconds
 
 
 def storage_option(command: Command) -> Command:
@@ -95,11 +128,10 @@ def engine_options(command: Command) -> Command:
 
 def endurance_options(command: Command) -> Command:
     """``--lease``, ``--wait-for-database``, ``--max-retries``, ``--checkpoint-every``."""
-    seconds = click.FloatRange(min=0)
     for option in (
         click.option(
             "--checkpoint-every",
-            type=seconds,
+            type=Seconds(0, endless=True),
             default=60,
             show_default=True,
             metavar="SECONDS",
@@ -115,7 +147,7 @@ def endurance_options(command: Command) -> Command:
         ),
         click.option(
             "--wait-for-database",
-            type=seconds,
+            type=Seconds(0, endless=True),
             default=600,
             show_default=True,
             envvar="CVFP_OPT_WAIT_FOR_DATABASE",
@@ -124,7 +156,7 @@ def endurance_options(command: Command) -> Command:
         ),
         click.option(
             "--lease",
-            type=click.FloatRange(min=1),
+            type=Seconds(1),
             default=60,
             show_default=True,
             envvar="CVFP_OPT_LEASE",

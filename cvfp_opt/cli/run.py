@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cvfp_opt.cli.options import (
+    Seconds,
     artifacts_option,
     endurance_options,
     engine_options,
@@ -16,6 +17,7 @@ from cvfp_opt.cli.options import (
     storage_option,
     study_name_option,
 )
+from cvfp_opt.elsewhere import excerpt
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     from cvfp_opt.store.database.retry import Patience
     from cvfp_opt.workers.engine import Engine, Job
     from cvfp_opt.workers.task import Task
+
+
+# No database numbers more trials; and Python reads no number of 5000 digits.
+_MOST_DIGITS = 9
 
 
 class TrialCount(click.ParamType):
@@ -37,8 +43,10 @@ class TrialCount(click.ParamType):
     ) -> tuple[int, bool]:
         text = str(value)
         digits = text.removeprefix("+")
-        if not digits.isascii() or not digits.isdigit() or int(digits) < 1:
-            self.fail(f"50 (the study's total) or +10 (that many more) is required, got {text!r}")
+        fits = digits.isascii() and digits.isdigit() and len(digits) <= _MOST_DIGITS
+        if not fits or int(digits) < 1:
+            got = excerpt(repr(text), 60)
+            self.fail(f"50 (the study's total) or +10 (that many more) is required, got {got}")
         return int(digits), text.startswith("+")
 
 
@@ -53,7 +61,10 @@ class TrialCount(click.ParamType):
     help="Total number of trials of the study; +N for N more than it has.",
 )
 @click.option(
-    "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Start no trial after this."
+    "--timeout",
+    type=Seconds(0, endless=True),
+    metavar="SECONDS",
+    help="Start no trial after this.",
 )
 @storage_option
 @study_name_option
@@ -225,7 +236,8 @@ def _search(
         count, lanes = n_jobs and min(n_jobs, most), min(asked.lanes, most)
         display = RunDisplay(console, plan.definition, total, count or 1, lanes)
         display.header(plan, location, environment, None if created else done, engine.place)
-        for line in (*drift_lines(differences), *left_out(store, study)):
+        no_fronts = patiently(lambda: left_out(store, study))
+        for line in (*drift_lines(differences), *no_fronts):
             display.notice(line)
         if done < total and count is not None:  # or it is others who compile it
             compile_once(console, plan.definition, environment["device"])

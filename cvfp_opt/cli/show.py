@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cvfp_opt.cli.console import blocks_for, echo, make_console, print_json, print_lines
-from cvfp_opt.cli.options import UserPath, json_option, storage_option, study_name_option
+from cvfp_opt.cli.options import Seconds, UserPath, json_option, storage_option, study_name_option
 from cvfp_opt.elsewhere import printable
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def open_summary(
     "seconds",
     is_flag=False,
     flag_value=2.0,
-    type=click.FloatRange(min=0.1),
+    type=Seconds(0.1),
     metavar="[SECONDS]",
     help="Look again every 2 seconds, or so many, until no trial runs or waits; ^C ends it.",
 )

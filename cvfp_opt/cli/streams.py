@@ -77,7 +77,7 @@ def guard_streams() -> None:
 
 
 def lost_output() -> OSError | None:
-    """Why something that was printed to standard output is lost; None if nothing is."""
+    """Say why something that was printed to standard output is lost; None if nothing is."""
     raw = getattr(sys.stdout, "buffer", None)
     return raw.lost if isinstance(raw, Output) else None
 

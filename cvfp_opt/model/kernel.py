@@ -31,7 +31,7 @@ def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
 
 def why_unkept() -> str:
-    """Why kernels are compiled anew by each process; "" where they are kept."""
+    """Say why kernels are compiled anew by each process; "" where they are kept."""
     return _unkept[-1] if _unkept else ""
 
 

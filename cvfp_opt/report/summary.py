@@ -125,7 +125,7 @@ class Summary:
 
     @property
     def is_maximized(self) -> bool:
-        """Whether larger is better; of several objectives the combined score is meant."""
+        """Check whether larger is better; of several objectives the combined score is meant."""
         return self.is_pareto or self.directions[0] == "maximize"
 
     @property

@@ -18,7 +18,7 @@ class Beginning:
         self._begun = False
 
     def is_first(self) -> bool:
-        """Whether nobody has asked before: what is done once, by the first of several lanes."""
+        """Check if nobody has asked before: one lane does it for all."""
         with self._lock:
             begun, self._begun = self._begun, True
         return not begun

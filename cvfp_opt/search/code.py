@@ -57,7 +57,7 @@ def check_allowed(study: str, definition: StudyDefinition, *, allowed: bool) -> 
 def definition_at(
     study: str, definition: StudyDefinition, trial: TrialRecord, *, allowed: bool
 ) -> StudyDefinition:
-    """What a trial that is trained again is trained by: the definition at its parameters.
+    """Give what a trial that is trained again is trained by: the definition at its parameters.
 
     Args:
         study: its name.

@@ -18,7 +18,7 @@ _NESTED = "this one is nested too deeply"
 
 
 def read_value(name: str, text: str) -> Any:
-    """What stands behind ``=`` in a setting: one value of TOML, else the bare text.
+    """Give what stands behind ``=`` in a setting: one value of TOML, else the bare text.
 
     Args:
         name: what it is to be the value of.
@@ -83,7 +83,7 @@ def check_value(name: str, value: Any, depth: int = 0) -> None:
 
 
 def _too_much(error: Exception) -> str:
-    """What Python cannot read, whatever it says itself: a nesting, or a number."""
+    """Give what Python cannot read, whatever it says itself: a nesting, or a number."""
     return _NESTED if isinstance(error, RecursionError) else "this has thousands of digits"
 
 

@@ -121,7 +121,7 @@ def _birth(text: str | None) -> str | None:
 
 
 def _has_ended_so(connection: Connection, unsent: Unsent, state: TrialState) -> bool:
-    """Whether a trial ended as the result says: an answer may have been lost, and nothing else."""
+    """Check if a trial ended as the result says: only an answer may have been lost."""
     there = {"of": unsent.trial_id}
     decode = models.TrialValueModel.stored_repr_to_value
     values = [decode(*row) for row in connection.execute(_VALUES, there)]
@@ -134,7 +134,7 @@ def _has_ended_so(connection: Connection, unsent: Unsent, state: TrialState) -> 
 
 
 def _has_let_go(connection: Connection, location: Location, lease: Lease) -> bool:
-    """Whether a lease may be that of a worker that has kept its result, and ended."""
+    """Check whether a lease may be that of a worker that has kept its result, and ended."""
     if (lease.machine, lease.pid) == (this_machine(), os.getpid()):  # it may have kept it itself
         return True
     kind = kind_of(location)
@@ -143,7 +143,7 @@ def _has_let_go(connection: Connection, location: Location, lease: Lease) -> boo
 
 
 def _held_elsewhere(location: Location, unsent: Unsent) -> str | None:
-    """Why a result is another database's, of which this one is a copy; None if it is not.
+    """Say why a result is another database's, of which this one is a copy; None if it is not.
 
     A file that was moved is not where it was; one that lies there instead does not have the trial
     under that lease.
@@ -162,14 +162,14 @@ def _held_elsewhere(location: Location, unsent: Unsent) -> str | None:
 
 
 def _is_the_same(location: Location, where: str) -> bool:
-    """Whether a location is what another one's ``where`` says; a link is what it leads to."""
+    """Check if a location is what another one's ``where`` says; a link is what it leads to."""
     if location.path is None:
         return "://" in where and _server(where) == _server(location.url)
     return "://" not in where and os.path.realpath(where) == os.path.realpath(location.path)
 
 
 def _takes(former: Path, unsent: Unsent) -> bool:
-    """Whether an SQLite file, other than the one looked at, would take a result."""
+    """Check whether an SQLite file, other than the one looked at, would take a result."""
     try:
         if what_it_is(former) != "a file":
             return False
@@ -180,7 +180,7 @@ def _takes(former: Path, unsent: Unsent) -> bool:
 
 
 def _server(url: str) -> Any:
-    """What two URLs of one database have in common."""
+    """Give what two URLs of one database have in common."""
     try:
         parsed = sqlalchemy.make_url(url)
     except (ArgumentError, ValueError):

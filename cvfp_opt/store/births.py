@@ -54,7 +54,7 @@ class Birth:
 
     @classmethod
     def read(cls, value: Any) -> Self | None:
-        """What the attribute BIRTH says; None if it is none of this version's."""
+        """Give what the attribute BIRTH says; None if it is none of this version's."""
         if not isinstance(value, dict):
             return None
         try:

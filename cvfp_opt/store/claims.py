@@ -377,7 +377,7 @@ def _said(connection: Connection, trial_id: int, *keys: str) -> dict[str, Any]:
 
 
 def unfit(said: Mapping[str, Any]) -> str:
-    """Why a trial with these system attributes cannot be run, whatever its study; "" if it can."""
+    """Say why a trial with these system attributes cannot be run, in any study; "" if it can."""
     for key, is_right, required in (
         (BIRTH, lambda value: Birth.read(value) is not None, "an identity of this version"),
         (ARM, is_arm, "a point of a confirmation"),

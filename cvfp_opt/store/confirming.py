@@ -122,13 +122,13 @@ def enter_confirmation(store: Store, source: str, uuid: str, record: StudyRecord
 
 
 def is_confirmation(study: optuna.Study, source: Source) -> bool:
-    """Whether a study is the confirmation of another, and has arms to show for it."""
+    """Check whether a study is the confirmation of another, and has arms to show for it."""
     attrs = study.user_attrs
     return ARMS in attrs and source.has_confirmation(study.study_name, attrs)
 
 
 def _was_cut_off(study: optuna.Study, uuid: str, record: StudyRecord) -> bool:
-    """Whether it lacks its link, as a kill left it before that was written with the study."""
+    """Check if it lacks its link, as a kill left it before that was written with the study."""
     attrs = study.user_attrs
     found, _ = StudyRecord.look(attrs)
     if CONFIRMS in attrs or found is None or study.get_trials(deepcopy=False):

@@ -90,7 +90,7 @@ def _artifacts(connection: Connection) -> set[str]:
 
 
 def holds_own_trials(connection: Connection, study: FrozenStudy) -> bool:
-    """Whether a mirror has trials that are no copies: those are somebody's, not its study's."""
+    """Check if a mirror has trials that are no copies: those are somebody's, not its study's."""
     return MIRROR_OF in study.user_attrs and count_own(connection, study._study_id) > 0
 
 

@@ -69,7 +69,7 @@ class Unsent:
         )
 
     def reported(self) -> Reported:
-        """What the trial had to say and could not."""
+        """Give what the trial had to say and could not."""
         return Reported(
             intermediate={int(step): float(value) for step, value in self.intermediate.items()},
             user_attrs=dict(self.user_attrs),

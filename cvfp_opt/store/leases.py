@@ -156,7 +156,7 @@ def read_leases(connection: Connection, trial_ids: list[int]) -> dict[int, Lease
 
 
 def is_former_lease(value: Any) -> TypeGuard[Mapping[str, Any]]:
-    """Whether a value is a lease of record format 1."""
+    """Check whether a value is a lease of record format 1."""
     return (
         isinstance(value, dict)
         and all(isinstance(value.get(key), str) for key in ("worker", "host"))

@@ -34,7 +34,7 @@ class Source:
 
     @classmethod
     def of(cls, name: str, attributes: Mapping[str, Any]) -> Self:
-        """What a study's own user attributes say."""
+        """Give what a study's own user attributes say."""
         return cls(name=name, identity=_identity(attributes))
 
     @classmethod
@@ -43,20 +43,20 @@ class Source:
         return cls.of(study.study_name, study.user_attrs)
 
     def has_mirror(self, name: str, attributes: Mapping[str, Any]) -> bool:
-        """Whether the study of that name and with these user attributes mirrors this one.
+        """Check whether the study of that name and with these user attributes mirrors this one.
 
         A mirror of before has no identity in it.
         """
         return self._is_meant(name, attributes, MIRROR_OF, attributes.get(MIRRORED))
 
     def has_confirmation(self, name: str, attributes: Mapping[str, Any]) -> bool:
-        """Whether the study of that name and with these user attributes confirms this one."""
+        """Check if the study of that name and with these user attributes confirms this one."""
         arms = attributes.get(ARMS)
         uuid = arms.get("uuid") if isinstance(arms, dict) else None
         return self._is_meant(name, attributes, CONFIRMS, uuid)
 
     def owns(self, name: str, attributes: Mapping[str, Any]) -> bool:
-        """Whether the study of that name comes and goes with this one."""
+        """Check whether the study of that name comes and goes with this one."""
         return self.has_mirror(name, attributes) or self.has_confirmation(name, attributes)
 
     def _is_meant(self, name: str, attributes: Mapping[str, Any], key: str, uuid: Any) -> bool:

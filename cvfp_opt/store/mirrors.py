@@ -142,7 +142,7 @@ class Mirrors:
                 _add(connection, copied.study_id, number, _copy(trial, mirror, split))
 
     def _open(self, mirror: Mirror) -> _Copied | None:
-        """What is known of a mirror, which is created if need be; None if it cannot be."""
+        """Give what is known of a mirror, which is created if need be; None if it cannot be."""
         copied = self._copied.get(mirror.suffix)
         if copied is not None and self._is_there(mirror, copied.study_id):
             return copied
@@ -154,7 +154,7 @@ class Mirrors:
         return self._copied[mirror.suffix]
 
     def _is_there(self, mirror: Mirror, study_id: int) -> bool:
-        """Whether a mirror that was opened before is still the study of that number."""
+        """Check whether a mirror that was opened before is still the study of that number."""
         name = f"{self._source.name}/{mirror.suffix}"
         with self._store.engine.connect() as connection:
             row = find_row(connection, name)
@@ -262,7 +262,7 @@ def _find(
 
 
 def _is_cut_off(connection: Connection, study_id: int, mirror: Mirror) -> bool:
-    """Whether a study has been given a mirror's directions and metric names, and nothing else."""
+    """Check if a study has been given a mirror's directions and metric names, and no more."""
     system_attrs = attributes(connection, STUDY_SYSTEM_ATTRIBUTES, study_id)
     named = system_attrs.get(METRIC_NAMES) == list(mirror.metric_names)
     directed = directions_of(connection, study_id) == _DIRECTIONS

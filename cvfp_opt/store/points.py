@@ -34,7 +34,7 @@ def strangers(space: Mapping[str, Any], params: Mapping[str, Any]) -> Iterator[t
 
 
 def _problem(dimension: Any, value: Any) -> str:
-    """Why a value does not lie in a dimension; "" if it does."""
+    """Say why a value does not lie in a dimension; "" if it does."""
     shown = _shown(value)
     if isinstance(dimension, Mapping):
         low, high = dimension.get("low"), dimension.get("high")
@@ -51,7 +51,9 @@ def _problem(dimension: Any, value: Any) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) < 2**1023 and math.isfinite(value)
+    if type(value) is float:
+        return math.isfinite(value)
+    return type(value) is int and abs(value) < 2**1023  # larger ones are no floats
 
 
 def _is_between(low: Any, value: Any, high: Any) -> bool:

@@ -100,7 +100,7 @@ class StudyRecord:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all of it is of the kind that this program writes."""
+        """Check whether all of it is of the kind that this program writes."""
         texts = (self.definition_digest, self.data_digest, self.uuid)
         tables = (self.environment, self.sources, self.code)
         return (
@@ -266,7 +266,7 @@ ATTRIBUTES = (
 
 
 def is_arm(value: Any) -> bool:
-    """Whether a trial's system attribute ARM says what it runs, see store.confirming."""
+    """Check whether a trial's system attribute ARM says what it runs, see store.confirming."""
     return (
         isinstance(value, dict)
         and value.keys() == {"arm", "label", "seed", "changes"}
@@ -311,7 +311,7 @@ def trial_records(study: optuna.Study) -> list[TrialRecord]:
 
 
 def rank(value: float | None, *, maximized: bool = True) -> float | None:
-    """What a value is ranked by, the lowest first; None for what is no number and has no rank.
+    """Rank a value, the lowest first; None for what is no number and has no rank.
 
     As Optuna does it: infinite is better than any other. The one rule for which trial is best.
     """

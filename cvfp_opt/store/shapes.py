@@ -56,22 +56,22 @@ _MAX_DEPTH = 4
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a number that can be reckoned with: not one of 400 digits."""
+    """Check whether a value is a number that can be reckoned with: not one of 400 digits."""
     return isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**1023)
 
 
 def is_finite(value: Any) -> bool:
-    """Whether a value is a number, and neither infinite nor NaN, nor a truth value."""
+    """Check whether a value is a number, and neither infinite nor NaN, nor a truth value."""
     return not isinstance(value, bool) and is_number(value) and math.isfinite(value)
 
 
 def is_whole(value: Any, end: int) -> bool:
-    """Whether a value is a whole number from 0 to below ``end``."""
+    """Check whether a value is a whole number from 0 to below ``end``."""
     return type(value) is int and 0 <= value < end
 
 
 def is_moment(value: Any) -> bool:
-    """Whether a value is a time in epoch seconds that a calendar has."""
+    """Check whether a value is a time in epoch seconds that a calendar has."""
     return is_finite(value) and 0.0 <= value < _LAST_MOMENT
 
 
@@ -96,7 +96,7 @@ def is_ours(key: str, value: Any) -> bool:
 
 
 def is_definition(value: Any) -> bool:
-    """Whether a value has the shape of a study definition as it is recorded, section by section.
+    """Check if a value has the shape of a study definition as it is recorded, section by section.
 
     Whether it can be searched by, ``StudyDefinition.from_dict`` decides.
     """
@@ -113,7 +113,7 @@ def is_definition(value: Any) -> bool:
 
 
 def is_drift(value: Any) -> bool:
-    """Whether a value is what a trial says of a drift that was allowed."""
+    """Check whether a value is what a trial says of a drift that was allowed."""
     if not isinstance(value, dict):
         return False
     keys, located = value.get("keys", {}), value.get("located", {})
@@ -125,7 +125,7 @@ def is_drift(value: Any) -> bool:
 
 
 def are_keys(names: Iterable[Any]) -> bool:
-    """Whether all are keys of a definition: ``section.key``."""
+    """Check whether all are keys of a definition: ``section.key``."""
     return all(isinstance(name, str) and _KEY.fullmatch(name) for name in names)
 
 
@@ -142,7 +142,7 @@ def _are_quantiles(value: Any) -> bool:
 
 
 def _is_table(value: Any, nested: bool = False) -> bool:
-    """Whether a value is a table of figures, some of which may be missing; rates are no losses."""
+    """Check if a value is a table of figures, some of which may be missing; no rates."""
     if not isinstance(value, dict):
         return False
     figures = all(
@@ -165,7 +165,7 @@ def _is_objective(value: dict[str, Any]) -> bool:
 
 
 def _is_dimension(value: Any) -> bool:
-    """Whether a value is a range, a list of words, or a constant."""
+    """Check whether a value is a range, a list of words, or a constant."""
     if isinstance(value, dict):
         low: Any = value.get("low")
         high: Any = value.get("high")
@@ -176,7 +176,7 @@ def _is_dimension(value: Any) -> bool:
 
 
 def _is_plain(value: Any, depth: int) -> bool:
-    """Whether TOML has a way to write a value; it knows nothing of null."""
+    """Check whether TOML has a way to write a value; it knows nothing of null."""
     if isinstance(value, dict | list | tuple):
         inner = value.values() if isinstance(value, dict) else value
         return depth > 0 and all(_is_plain(one, depth - 1) for one in inner)

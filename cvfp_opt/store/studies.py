@@ -67,7 +67,7 @@ def only_study_name(store: Store) -> str:
 
 
 def has_study(store: Store, name: str) -> bool:
-    """Whether there is a study of exactly that name. All that looks for one by name comes here.
+    """Check if there is a study of exactly that name. All that looks for one by name comes here.
 
     Raises:
         StudyError: there is not, but the server takes another study's name for it.

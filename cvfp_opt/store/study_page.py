@@ -110,7 +110,7 @@ def is_trial_note(key: str) -> bool:
 
 
 def is_note(key: str) -> bool:
-    """Whether a study's system attribute is a piece of its note."""
+    """Check whether a study's system attribute is a piece of its note."""
     return _NOTE_PIECE.fullmatch(key) is not None
 
 

@@ -38,7 +38,7 @@ def find_row(connection: Connection, name: str) -> Row[Any, Any] | None:
 
 
 def is_text(name: str) -> bool:
-    """Whether any database can keep it: no half of a surrogate pair, and no NUL."""
+    """Check whether any database can keep it: no half of a surrogate pair, and no NUL."""
     return "\0" not in name and not any("\ud800" <= one <= "\udfff" for one in name)
 
 
@@ -101,7 +101,7 @@ def directions_of(connection: Connection, study_id: int) -> list[StudyDirection]
 
 
 def is_empty(connection: Connection, study_id: int) -> bool:
-    """Whether a study has neither trials nor user attributes: nobody has said what it is."""
+    """Check whether a study has neither trials nor user attributes: nobody has said what it is."""
     return not any(
         connection.execute(select(table.c.study_id).where(table.c.study_id == study_id)).first()
         for table in (TRIALS, STUDY_USER_ATTRIBUTES)

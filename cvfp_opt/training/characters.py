@@ -35,7 +35,7 @@ _GZIP = b"\x1f\x8b"
 
 
 def is_hidden(path: Path) -> bool:
-    """Whether a file of a folder is none of its data: ``.x`` of Unix, ``._x`` of macOS."""
+    """Check whether a file of a folder is none of its data: ``.x`` of Unix, ``._x`` of macOS."""
     return path.name.startswith(".")
 
 
@@ -118,7 +118,7 @@ def _decoded(path: Path) -> Iterator[tuple[str, bool]]:
 
 
 def _decode(encoding: Encoding, raw: bytes, final: bool) -> tuple[str, int, bool]:
-    """What can be decoded, how many bytes that took, and whether what follows is wrong."""
+    """Give what can be decoded, how many bytes that took, and whether what follows is wrong."""
     try:
         text, used = encoding.decode(raw, "strict", final)
     except UnicodeDecodeError as error:

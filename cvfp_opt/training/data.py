@@ -94,7 +94,7 @@ class DataConfig:
 
     @property
     def hub_copy(self) -> bool:
-        """Whether the text is a data set of the hub, or a local copy of it."""
+        """Check whether the text is a data set of the hub, or a local copy of it."""
         return self.source == "ultrachat"
 
     @property
@@ -187,7 +187,7 @@ def _unknown(tokenizer: Tokenizer, ids: Tensor) -> str:
 
 
 def _too_short(config: DataConfig, found: int, skipped: str) -> str:
-    """What is required, what there is, and what to type instead."""
+    """Give what is required, what there is, and what to type instead."""
     fitting = int((found - config.first_token) / (1 + config.validation_fraction))
     after = f" after the first {config.first_token}" if config.first_token else ""
     instead = "bring more text"

@@ -84,7 +84,7 @@ def refuse_unmarked(head: bytes, path: Path) -> None:
 
 
 def _is_binary(raw: bytes) -> bool:
-    """Whether bytes hold what UTF-8 text does not, or hardly: nulls, control characters."""
+    """Check whether bytes hold what UTF-8 text does not, or hardly: nulls, control characters."""
     controls = len(raw.translate(None, delete=_NOT_CONTROLS))
     return b"\0" in raw or controls > len(raw) / 50
 
@@ -105,7 +105,7 @@ def _looks_like(head: bytes) -> str | None:
 
 
 def not_decoded(path: Path, encoding: Encoding, raw: bytes, offset: int) -> str:
-    """What is wrong from an offset on, and what to do: by what the bytes there look like."""
+    """Give what is wrong from an offset on, and what to do: by what the bytes there look like."""
     where = f"{path}: {encoding.name} text is required, but the byte at offset {offset} is not"
     if encoding.name != UTF8.name:
         return f"{where}: the file is damaged or cut off; bring a whole one"

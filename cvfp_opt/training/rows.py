@@ -102,7 +102,7 @@ def first_message(row: Any, where: str) -> str:
 
 
 def found_in(row: Any) -> str:
-    """What a row is or has, in a few words."""
+    """Give what a row is or has, in a few words."""
     if not isinstance(row, dict):
         return type(row).__name__
     held = [k for k in COLUMNS if row.get(k) is not None]

@@ -107,7 +107,7 @@ Message = (
 
 
 def failure(error: Exception) -> Refused | Broken:
-    """What to tell of an error that ended a worker. Call it while the error is handled."""
+    """Give what to tell of an error that ended a worker. Call it while the error is handled."""
     if isinstance(error, CvfpOptError):
         return Refused(error)
     words = foreign_fault(error)

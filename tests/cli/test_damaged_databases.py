@@ -113,7 +113,9 @@ class Fuzzer:
         finally:
             signal.alarm(0)
         assert outcome.code in (0, 1), (words, done, outcome.err)
-        if outcome.code == 1 and words[:2] != ("study", "doctor"):
+        # another processor may give other bits than the one that made the study
+        is_answer = words[:2] == ("study", "doctor") or "not identical (" in outcome.out
+        if outcome.code == 1 and not is_answer:
             assert "Error: " in outcome.err, (words, done)
         written = {path.name for path in self._base.parent.glob("out.*")}
         if outcome.code and "-o" in words:

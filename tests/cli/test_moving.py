@@ -192,13 +192,13 @@ BAD_INPUT = [
     (["export", "quick", "-o", "x.cvfp"], 1, "a name that ends in .zip is required"),
     (["export", "quick", "-o", "x.zip"], 1, "there is no study database"),
     (["export", "quick", "-o", "a/x.zip"], 1, "mkdir -p"),
-    (["import", "missing.zip"], 1, "missing.zip: cannot be read: No such file or directory"),
+    (["import", "missing.zip"], 1, "missing.zip: there is no such file"),
     (["import", "text.zip"], 1, "an export of cvfp-opt is required"),
-    (["import", "."], 1, "cannot be read: Is a directory"),
+    (["import", "."], 1, ".: a file is required, this is a folder"),
     (["copy", "quick"], 2, "Missing option '--to'"),
     (["copy", "quick", "--to", "redis://x"], 1, "got one of 'redis'"),
     (["merge", "quick", "-o", "j"], 2, "two or more studies are required, got 'quick' alone"),
-    (["merge", "a.zip", "b.zip", "-o", "j"], 1, "a.zip: cannot be read"),
+    (["merge", "a.zip", "b.zip", "-o", "j"], 1, "a.zip: there is no such file"),
 ]
 
 

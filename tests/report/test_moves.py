@@ -37,10 +37,15 @@ def test_numbers_are_told_in_runs_without_gaps() -> None:
 
 def test_what_is_left_out_or_waits_is_told() -> None:
     manifest = replace(Manifest.of(DUMP, "sqlite:///x.db", {}), missing=["a", "b", "c", "d"])
-    lines = exported_lines(Exported(manifest=manifest, given_back=(1,), size=1234), "my study.zip")
+    exported = Exported(
+        manifest=manifest, given_back=(1,), left_out=("trial 0: a\x1bb",), size=1234
+    )
+    lines = exported_lines(exported, "my study.zip")
     assert lines == [
         "trial 1 is running: it waits in the copy",
         "4 artifacts not to be had, left out: a, b, c, ...",
+        "1 attribute left out, as this program does not write them and would not read them: "
+        r"trial 0: a\x1bb",
         "study 's' is in my study.zip: 2 trials, 0 artifacts, 1,234 bytes",
         "to use it elsewhere:  cvfp-opt study import 'my study.zip'",
     ]
@@ -53,7 +58,8 @@ def test_runs_of_the_confirmation_are_counted() -> None:
     assert loaded_lines(loaded, location)[0] == f"study 's' is in sqlite:///x.db: {words}"
     assert loaded_json(loaded, location)["confirmation"] == 2
     manifest = Manifest.of(confirmed(DUMP), "sqlite:///x.db", {})
-    lines = exported_lines(Exported(manifest=manifest, given_back=(), size=1234), "s.zip")
+    exported = Exported(manifest=manifest, given_back=(), left_out=(), size=1234)
+    lines = exported_lines(exported, "s.zip")
     assert lines[0] == f"study 's' is in s.zip: {words}, 0 artifacts, 1,234 bytes"
 
 

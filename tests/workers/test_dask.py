@@ -78,7 +78,7 @@ from cvfp_opt.model.diversity import orthogonality
 
 def loss(contexts, running_mean):
     if Path("slow").exists():
-        time.sleep(0.15)
+        time.sleep(0.4)
     return orthogonality(contexts, running_mean)
 """
 PACED = [

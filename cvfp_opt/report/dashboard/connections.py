@@ -121,11 +121,11 @@ class _Connection(HTTPChannel):
 
     @property
     def is_answered(self) -> bool:
-        """Whether it waits for us."""
+        """Check whether it waits for us."""
         return bool(self.requests) and not self.total_outbufs_len
 
     def is_late(self) -> bool:
-        """Whether it did not get on; if it did, it has to again."""
+        """Check whether it did not get on; if it did, it has to again."""
         seconds = time.monotonic() - self.since
         if self.is_answered:
             return False

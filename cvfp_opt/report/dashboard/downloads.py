@@ -45,7 +45,7 @@ def give_out(app: Bottle, store: Store, artifacts: ArtifactStore) -> None:
     """
 
     def account(find: Callable[..., Any], *ids: int | str) -> dict[str, Any]:
-        """What the database says of one; answers 404 if that is nothing."""
+        """Give what the database says of one; answers 404 if that is nothing."""
         try:
             found = find(store.storage, *ids)
         except (TypeError, ValueError):  # another program's

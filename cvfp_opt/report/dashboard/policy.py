@@ -41,7 +41,7 @@ Headers = list[tuple[str, str]]
 
 
 def is_page(path: str) -> bool:
-    """Whether a path, as ``target.settle`` gives it, is one of the dashboard's pages."""
+    """Check whether a path, as ``target.settle`` gives it, is one of the dashboard's pages."""
     return path == "/dashboard" or path.startswith("/dashboard/")
 
 

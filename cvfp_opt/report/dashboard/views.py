@@ -153,7 +153,7 @@ def _fits(number: int) -> bool:
 
 
 def _is_refused_value(error: BaseException | None) -> bool:
-    """Whether a database refused a value, too long or out of its range."""
+    """Check whether a database refused a value, too long or out of its range."""
     while error is not None:
         if isinstance(error, sqlalchemy.exc.DataError):
             return True

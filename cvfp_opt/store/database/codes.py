@@ -36,7 +36,7 @@ _REFUSED = re.compile(rb'ErrorResponse\b.*? C "(\w{5})"')
 
 
 def refusal_passes(error: BaseException) -> bool | None:
-    """Whether a driver's error may pass, all else the same; None if its code does not say."""
+    """Check if a driver's error may pass, all else the same; None if its code does not say."""
     if _module(error) == "sqlite3":
         return any(word in str(error).lower() for word in _SQLITE_PASSES)
     code = refusal_code(error)

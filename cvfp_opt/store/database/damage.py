@@ -69,7 +69,7 @@ def values_read(of: str) -> Iterator[None]:
 
 
 def damage(error: BaseException) -> str:
-    """What a database or its values say that are not as they have to be; "" for other errors."""
+    """Say what is damaged, by an error of a database or of its values; "" for other errors."""
     if isinstance(error, Damaged):
         return str(error)
     if isinstance(error, UNREADABLE):
@@ -105,7 +105,7 @@ def all_parsed(texts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _came_of_rows(error: BaseException) -> bool:
-    """Whether it came up below our code, in what makes values of rows."""
+    """Check whether it came up below our code, in what makes values of rows."""
     names = [
         frame.f_code.co_filename.replace("\\", "/")
         for frame, _ in traceback.walk_tb(error.__traceback__)

@@ -30,7 +30,7 @@ _DEFAULT = sqlalchemy.text(
 
 
 def connect_arguments(url: URL) -> dict[str, str]:
-    """What the driver is given, so that tables have transactions; a user's own words stay."""
+    """Give what the driver is given, so that tables have transactions; a user's own words stay."""
     return {} if "init_command" in url.query else {"init_command": _INNODB}
 
 

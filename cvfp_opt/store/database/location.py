@@ -216,7 +216,7 @@ def _server(scheme: str, rest: str) -> Location:
 
 
 def _secrets(url: str) -> list[str]:
-    """What is written nowhere: the password, and what in a query may be one."""
+    """Give what is written nowhere: the password, and what in a query may be one."""
     made = sqlalchemy.make_url(url)
     told = [made.password, *(v for k, v in made.query.items() if k not in HARMLESS)]
     if made.get_backend_name() not in _SERVERS:

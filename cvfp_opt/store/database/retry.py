@@ -54,13 +54,13 @@ def passes(error: BaseException) -> bool:
 
 
 def driver_words(error: BaseException) -> str:
-    """What the driver said, in one line."""
+    """Give what the driver said, in one line."""
     cause = _cause(error)
     return " ".join(str(getattr(cause, "orig", None) or cause).split())
 
 
 def _cause(error: BaseException) -> BaseException:
-    """What the database raised, which Optuna and we wrap."""
+    """Give what the database raised, which Optuna and we wrap."""
     while isinstance(error, StorageInternalError | StorageError) and error.__cause__ is not None:
         error = error.__cause__
     return error

@@ -65,7 +65,7 @@ def create(location: Location) -> None:
 
 
 def engine_arguments(location: Location) -> dict[str, Any]:
-    """What SQLAlchemy's ``create_engine`` is given: a dead connection is noticed and replaced.
+    """Make SQLAlchemy's arguments, by which a dead connection is noticed and replaced.
 
     Nothing here belongs to a session: behind a pooler the next transaction may meet another one.
     """

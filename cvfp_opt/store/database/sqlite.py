@@ -91,7 +91,7 @@ def check_writable(location: Location) -> None:
 
 
 def _is_there(path: Path) -> bool:
-    """Whether a file is there; asked before SQLite opens it, which may wait or read for ever.
+    """Check if a file is there; SQLite may wait, or read for ever.
 
     Raises:
         StorageError: something else is there, or it can't be told.

@@ -1,10 +1,12 @@
 """Whether an open SQLite file is still the one at its path, and saving what it holds if not.
 
 SQLite writes on to a file that was removed or moved, and to its log, as if nothing had happened:
-the first is lost with the last process that has it open, the second lacks what is in the log.
+the first is lost with the last process that has it open, the second lacks what is in the log. One
+that another was copied over (``cp``) becomes a mixture of both.
 """
 
 import os
+import secrets
 import sqlite3
 import threading
 import time
@@ -32,6 +34,10 @@ class FileGone(StorageError):
 _File = tuple[int, int]  # device and inode
 # Of what nobody may look at.
 _UNKNOWN: _File = (-1, -1)
+_CHECK = "PRAGMA integrity_check(1)"
+# The header of an SQLite file: 100 bytes, integers with the high byte first.
+_MAGIC, _HEADER_BYTES = b"SQLite format 3\0", 100
+_COUNTER, _MARK = slice(24, 28), slice(60, 64)  # of changes; what ``user_version`` says
 
 
 @dataclass(frozen=True)
@@ -67,17 +73,20 @@ class Watch:
                 self._real, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
             self._connection.execute("PRAGMA schema_version").fetchone()  # opens the log
+            mark = self._mark()
         except sqlite3.Error as error:
             raise StorageError(f"{path}: cannot be opened: {error}") from None
         self._opened = self._look()
+        self._marks = {mark, int.from_bytes((self._header() or b"")[_MARK])}
+        self._changed, self._counter, self._is_another = -1, 0, False
         sqlalchemy.event.listen(engine, "begin", self._refuse)
         # SQLite would make a new file
         sqlalchemy.event.listen(engine, "do_connect", self._refuse)
 
     def check(self) -> None:
-        """Raise FileGone if the file is not at its path any more. Takes 4 us."""
+        """Raise FileGone if the file is not at its path any more. Takes 6 us."""
         there = self._look()
-        if not self._said and self._is_the_same(there):
+        if not self._said and self._is_the_same(there) and not self._is_written_over():
             return
         with self._lock:
             self._said = self._said or self._settle(there)
@@ -105,9 +114,55 @@ class Watch:
         main = _agree(self._opened.main, there.main)
         return main and (self._opened.log is None or _agree(self._opened.log, there.log))
 
+    def _is_written_over(self) -> bool:
+        """Whether the file has another one's content, an older one of its own, or none.
+
+        Its own changes only as its log is brought in: then it counts on.
+        """
+        try:
+            changed = os.stat(self._real).st_mtime_ns
+        except OSError:
+            return False
+        if changed == self._changed or self._opened.log is None:
+            return self._is_another
+        with self._lock:
+            header = self._header()
+            if header is None:
+                return False
+            counter, mark = (int.from_bytes(header[place]) for place in (_COUNTER, _MARK))
+            self._is_another |= (
+                len(header) < _HEADER_BYTES
+                or not header.startswith(_MAGIC)
+                or mark not in self._marks
+                or counter < self._counter
+            )
+            self._changed, self._counter = changed, counter
+        return self._is_another
+
+    def _mark(self) -> int:
+        """Tell files from one another by a number that SQLite leaves to its users."""
+        query = "PRAGMA user_version"
+        if self._connection.execute(query).fetchone() == (0,):
+            with suppress(sqlite3.OperationalError):  # others write for long: another time
+                self._connection.execute(f"{query} = {1 + secrets.randbelow(2**31 - 1)}")
+        return int(self._connection.execute(query).fetchone()[0])
+
+    def _header(self) -> bytes | None:
+        """The first bytes of the file itself, of which its log may have newer ones.
+
+        Read by SQLite's own descriptor: whoever closes another one drops SQLite's locks.
+        """
+        number = self._descriptor()
+        return None if number is None else os.pread(number, _HEADER_BYTES, 0)
+
     def _settle(self, there: _Files) -> str:
         """Bring all that was written into one file that has a name; what happened, in words."""
         where, again = printable(self._path), "type the same command again"
+        if self._is_another and there.main == self._opened.main:
+            said = f"{where}: was overwritten while it was in use; {self._copied()}"
+            with suppress(OSError):  # or that one would be given what is in the log of this one
+                os.truncate(_log_of(self._real), 0)
+            return said
         if there.main == self._opened.main:
             if there.log is None and self._fold():
                 return (
@@ -131,7 +186,7 @@ class Watch:
         return said
 
     def _is_whole_at(self, place: Path) -> bool:
-        """Whether all that was written can be read there, by anybody."""
+        """Check whether all that was written can be read there, by anybody."""
         log = _identity(_log_of(place))
         return self._fold() if log is None else log == self._opened.log
 
@@ -146,12 +201,21 @@ class Watch:
 
     def _place(self) -> Path | None:
         """Where the open file is now, if it has a name that the system tells."""
+        number = self._descriptor()
+        if number is None:
+            return None
+        with suppress(OSError):
+            place = Path(os.readlink(f"/proc/self/fd/{number}"))
+            return place if _identity(place) == self._opened.main else None
+        return None
+
+    def _descriptor(self) -> int | None:
+        """A number under which this process has the file open, where the system tells."""
         with suppress(OSError):
             for number in map(int, os.listdir("/dev/fd")):
                 with suppress(OSError):
                     if _file(os.fstat(number)) == self._opened.main:
-                        place = Path(os.readlink(f"/proc/self/fd/{number}"))
-                        return place if _identity(place) == self._opened.main else None
+                        return number
         return None
 
     def _copied(self) -> str:
@@ -179,6 +243,8 @@ class Watch:
             os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             with closing(sqlite3.connect(part)) as copy:
                 self._connection.backup(copy)
+                if self._is_another and copy.execute(_CHECK).fetchone() != ("ok",):
+                    raise sqlite3.DatabaseError("only parts of it are left")
             try:
                 os.link(part, target)
             except FileExistsError:  # another process was quicker, and somebody may go on there
@@ -191,7 +257,7 @@ class Watch:
 
 
 def is_open(path: Path) -> bool:
-    """Whether a process that can be seen from here has the file of that name open."""
+    """Check whether a process that can be seen from here has the file of that name open."""
     wanted = _identity(path)
     for process in psutil.process_iter():
         with suppress(psutil.Error):
@@ -212,7 +278,7 @@ def _file(found: os.stat_result) -> _File:
 
 
 def _identity(path: Path) -> _File | None:
-    """What lies at a path; None for nothing."""
+    """Give what lies at a path; None for nothing."""
     try:
         return _file(os.stat(path))
     except (FileNotFoundError, NotADirectoryError):

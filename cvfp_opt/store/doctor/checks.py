@@ -17,12 +17,9 @@ from cvfp_opt.store.doctor.files import (
     find_unfinished,
 )
 from cvfp_opt.store.doctor.finding import Finding
-from cvfp_opt.store.doctor.identities import (
-    find_births,
-    find_numbering,
-    find_unreadable_records,
-)
+from cvfp_opt.store.doctor.identities import find_births, find_unreadable_records
 from cvfp_opt.store.doctor.mirroring import find_mirrors_out_of_step
+from cvfp_opt.store.doctor.numbering import find_numbering
 from cvfp_opt.store.doctor.running import find_dead_leases, find_orphan_leases, find_zombies
 from cvfp_opt.store.doctor.scores import (
     find_contradicted_rates,

@@ -173,7 +173,7 @@ def _make(name: str, context: Context) -> list[Finding]:
 
 
 def _fault(location: Location, error: Exception) -> str:
-    """Why a database cannot be read; "" for what passes, for a server's and for a bug."""
+    """Say why a database cannot be read; "" for what passes, for a server's and for a bug."""
     if isinstance(error, DatabaseError):
         stays = location.path is not None and not passes(error)
         return " ".join(str(error.orig).split()) if stays else ""

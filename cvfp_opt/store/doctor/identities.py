@@ -1,29 +1,25 @@
-"""Records, identities and numbers: what a study and its trials are known by."""
+"""Records and identities: what a study and its trials are known by."""
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
-from datetime import datetime
-from itertools import islice
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 
 from optuna.trial import TrialState
-from sqlalchemy import Connection, insert, select, update
 
 from cvfp_opt.elsewhere import printable
 from cvfp_opt.store.births import BIRTH, Birth, derived_uuid
+from cvfp_opt.store.confirming import FRESH
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.doctor.context import Context
-from cvfp_opt.store.doctor.finding import MAX_NAMED, Finding, Repair, counted, of_trials
+from cvfp_opt.store.doctor.finding import MAX_NAMED, Finding, Repair, of_trials
 from cvfp_opt.store.doctor.rows import StudyRows, TrialRow, newer_format
 from cvfp_opt.store.drift import DRIFT
 from cvfp_opt.store.records import ARMS, ATTRIBUTES, CONFIRMS, FORMAT, MIRROR_OF, STUDY
-from cvfp_opt.store.rows import TRIALS, Reported, lock_study, write_reported
-from cvfp_opt.store.shapes import is_ours
+from cvfp_opt.store.rows import Reported, lock_study, write_reported
+from cvfp_opt.store.shapes import is_ours, is_whole
 from cvfp_opt.store.study_page import is_note
 
 _UPGRADE = "type `pip install -U cvfp-opt`"
 _RESTORE = "restore the study from an export or a copy: `cvfp-opt study import FILE.zip`"
-# Of missing numbers; where more are, it is a number that is wrong.
-MAX_FILLED = 10_000
 
 
 def find_unreadable_records(context: Context) -> list[Finding]:
@@ -71,7 +67,7 @@ def _unreadable(where: str, what: Sequence[str]) -> Finding:
 
 
 def _odd(study: StudyRows) -> Iterator[Finding]:
-    """What another program wrote under names that this one reads. Reports leave it out."""
+    """Give what another program wrote under names that this one reads. Reports leave it out."""
     attrs = {**study.attributes, **study.system_attrs}
     odd = [
         key
@@ -114,7 +110,7 @@ def _foreign(where: str, keys: Sequence[str]) -> Finding:
 
 
 def find_births(context: Context) -> list[Finding]:
-    """Trials of ours without an identity, and two with one."""
+    """Trials of ours without an identity, and two with one: of those that have a number."""
     return [found for study in context.ours for found in _births(study)]
 
 
@@ -122,8 +118,9 @@ def _births(study: StudyRows) -> list[Finding]:
     record = study.record
     assert record is not None
     found = []
+    numbered = [trial for trial in study.trials if is_whole(trial.number, FRESH)]
     # those of format 1 were given none
-    without = [t for t in study.trials if t.ours and BIRTH not in t.system_attrs]
+    without = [t for t in numbered if t.ours and BIRTH not in t.system_attrs]
     if without and record.format > 1:
         found.append(
             Finding(
@@ -135,7 +132,7 @@ def _births(study: StudyRows) -> list[Finding]:
             )
         )
     owners: dict[str, list[TrialRow]] = defaultdict(list)
-    for trial in study.trials:
+    for trial in numbered:
         birth = trial.system_attrs.get(BIRTH)
         if birth is None:
             continue
@@ -185,97 +182,3 @@ def _give_births(study: StudyRows, trials: list[TrialRow]) -> Repair:
         return f"{of_trials(study.name, [t.number for t in trials])}: identity written"
 
     return repair
-
-
-def find_numbering(context: Context) -> list[Finding]:
-    """Numbers that are missing or given twice."""
-    return [found for study in context.ours for found in _numbering(study)]
-
-
-def _numbering(study: StudyRows) -> list[Finding]:
-    counts = Counter(trial.number for trial in study.trials)
-    twice = sorted(number for number, count in counts.items() if count > 1)
-    num_missing = max(counts, default=-1) + 1 - sum(number >= 0 for number in counts)
-    found = []
-    if twice:
-        found.append(
-            Finding(
-                where=of_trials(study.name, twice),
-                what="there is more than one of that number",
-                cause="two programs added trials at one moment, without a lock; Optuna shows "
-                "one of them only",
-                help="gives all but the first the next free numbers",
-                repair=_renumber(study),
-            )
-        )
-    if num_missing > 0:
-        few = num_missing <= MAX_FILLED
-        found.append(
-            Finding(
-                where=of_trials(study.name, list(islice(_missing(counts), MAX_FILLED))),
-                what="there is no trial of that number"
-                + ("" if few else f" ({num_missing:,} in all)"),
-                cause="another program deleted it",
-                help="puts a failed trial in its place" if few else _RESTORE,
-                repair=_fill(study) if few else None,
-            )
-        )
-    return found
-
-
-def _missing(there: Collection[int]) -> Iterator[int]:
-    """The numbers below the largest one that no trial has: perhaps very many."""
-    return (number for number in range(max(there, default=-1)) if number not in there)
-
-
-def _renumber(study: StudyRows) -> Repair:
-    """Whoever runs one holds it by its id; what is random in it comes from its birth."""
-
-    def repair(open_store: Callable[[], Store]) -> str:
-        moved = []
-        with open_store().engine.begin() as connection:
-            lock_study(connection, study.study_id)
-            seen: set[int] = set()
-            rows = _numbers(connection, study.study_id)
-            free = max(number for _, number in rows) + 1
-            for trial_id, number in rows:
-                if number in seen:
-                    same = TRIALS.c.trial_id == trial_id
-                    connection.execute(update(TRIALS).where(same).values(number=free))
-                    moved.append(f"the second trial {number} is trial {free} now")
-                    free += 1
-                seen.add(number)
-        return f"study {study.name}: {', '.join(moved) or 'no number is there twice any more'}"
-
-    return repair
-
-
-def _fill(study: StudyRows) -> Repair:
-    def repair(open_store: Callable[[], Store]) -> str:
-        now = datetime.now()  # naive local time, as Optuna writes it
-        told = Reported(
-            user_attrs={"status": "lost", "reason": "deleted from the database by another program"}
-        )
-        with open_store().engine.begin() as connection:
-            lock_study(connection, study.study_id)
-            there = {number for _, number in _numbers(connection, study.study_id)}
-            missing = list(islice(_missing(there), MAX_FILLED))
-            for number in missing:
-                row = {"study_id": study.study_id, "number": number, "state": TrialState.FAIL}
-                times = {"datetime_start": now, "datetime_complete": now}
-                key = connection.execute(insert(TRIALS).values(row | times)).inserted_primary_key
-                assert key is not None
-                write_reported(connection, int(key[0]), told)
-        return f"study {study.name}: {counted(len(missing), 'failed trial')} put in place"
-
-    return repair
-
-
-def _numbers(connection: Connection, study_id: int) -> list[tuple[int, int]]:
-    """Ids and numbers of a study's trials, in the order in which they were added."""
-    rows = connection.execute(
-        select(TRIALS.c.trial_id, TRIALS.c.number)
-        .where(TRIALS.c.study_id == study_id)
-        .order_by(TRIALS.c.trial_id)
-    )
-    return [(row.trial_id, row.number) for row in rows]

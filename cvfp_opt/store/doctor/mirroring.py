@@ -61,7 +61,7 @@ def find_mirrors_out_of_step(context: Context) -> list[Finding]:
 
 
 def _is_alone(every: Mapping[str, StudyRows], linked: StudyRows) -> bool:
-    """Whether the study that a mirror or confirmation names is gone, or is another one now."""
+    """Check if the study that a mirror or confirmation names is gone, or is another one now."""
     named = linked.mirror_of if linked.mirror_of is not None else linked.confirms
     source = every.get(named or "")
     if source is None:
@@ -98,6 +98,9 @@ def _out_of_step(
         len(trials) if number not in expected else _faults(study, expected[number], trials)
         for number, trials in copies.items()
     )
+    if rows is not None and not wrong:  # numbers that Optuna's own tools could not show
+        numbers = [trial.number for trial in rows.trials]
+        wrong = sum(place != number for place, number in enumerate(sorted(numbers)))
     if wrong and rows is not None:
         found.append(
             Finding(

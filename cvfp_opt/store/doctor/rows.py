@@ -262,13 +262,11 @@ def _of_trials(
 
 def _trial(trial_id: int, number: Any, state: Any, started: Any) -> TrialRow:
     unreadable = []
-    if type(number) is not int:
-        unreadable.append(f"its number, {number!r},")
     if state not in TrialState.__members__:
         unreadable.append(f"its state, {state!r},")
     return TrialRow(
         trial_id=trial_id,
-        number=number if type(number) is int else -1,
+        number=number if type(number) is int else -1,  # which no trial has, either
         state=TrialState.__members__.get(state, TrialState.FAIL),
         started=_moment(started),
         unreadable=unreadable,

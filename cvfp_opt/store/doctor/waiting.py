@@ -49,7 +49,7 @@ def _problems(study: StudyRows, trial: TrialRow) -> Iterator[str]:
 
 
 def _definition(study: StudyRows, trial: TrialRow) -> Sections:
-    """What it is to be run by."""
+    """Give what it is to be run by."""
     assert study.record is not None
     changes = trial.system_attrs.get(ARM, {}).get("changes", {})
     return with_changes(completed(study.record.definition), changes)

@@ -70,7 +70,7 @@ def _definition(value: Value) -> None:
 
 
 def _environment(value: Value) -> None:
-    """What a trial ran on; a drift in it is part of what it is trained by again."""
+    """Give what a trial ran on; a drift in it is part of what it is trained by again."""
     drift = Value(value.kind(dict).get("drift", {}), f"{value.where}, 'drift'").kind(dict)
     for key in ("keys", "located"):
         Value(drift.get(key, {}), f"{value.where}, 'drift', {key!r}").kind(dict)

@@ -144,6 +144,62 @@ input()
 """
 
 
+def other_file(folder: Path) -> bytes:
+    """A study database of its own, as another run left it."""
+    path = folder / "other.db"
+    with open_for_search(resolve_location(str(path))) as store:
+        for number in range(7, 30):
+            write(store, number)
+    return path.read_bytes()
+
+
+def test_what_was_copied_over_it_stays_as_it_is(folder: Path) -> None:
+    content = other_file(folder)
+    said = refused_after(folder, lambda: (folder / "x.db").write_bytes(content))
+    assert said.startswith(f"{folder / 'x.db'}: was overwritten while it was in use; ")
+    assert (folder / "x.db").read_bytes() == content
+    assert numbers(folder / "x.db") == list(range(7, 30))
+    for copy in copies():  # all of the short study was in the log, or nothing is kept
+        assert numbers(copy) == [1, 2]
+    assert copies() or "only parts of it are left" in said
+
+
+def test_what_was_cut_off_or_brought_back_to_an_older_state_is_told(folder: Path) -> None:
+    path = folder / "x.db"
+    with open_for_search(location_in(folder)) as store:
+        write(store, 1)
+    older = path.read_bytes()
+    with open_for_search(location_in(folder)) as store:
+        for number in range(2, 9):
+            write(store, number)
+            with store.engine.begin() as connection:
+                connection.execute(text(f"CREATE TABLE more{number} (x INTEGER)"))
+    for content in (older, b"", b"no database" * 1000):
+        newer = path.read_bytes()
+        with ExitStack() as stack:
+            store = stack.enter_context(open_for_search(location_in(folder)))
+            write(store, 9)
+            path.write_bytes(content)
+            with pytest.raises(FileGone, match="was overwritten while it was in use"):
+                write(store, 10)
+            with pytest.raises(FileGone):
+                stack.close()
+        assert path.read_bytes() == content
+        path.write_bytes(newer)
+
+
+def test_a_log_that_is_brought_in_is_no_other_file(folder: Path) -> None:
+    with (
+        open_for_search(location_in(folder)) as store,
+        closing(sqlite3.connect(folder / "x.db")) as other,
+    ):
+        for number in range(1, 6):
+            write(store, number)
+            for word in ("PRAGMA wal_checkpoint(TRUNCATE)", "VACUUM", "PRAGMA optimize"):
+                other.execute(word).fetchall()
+    assert numbers(folder / "x.db") == [1, 2, 3, 4, 5]
+
+
 def test_a_log_that_another_program_uses_stays(folder: Path) -> None:
     """It has opened the other file, and by its name the former one's log."""
     sizes = []

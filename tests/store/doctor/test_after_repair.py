@@ -1,7 +1,9 @@
 """A study that was repaired goes on: ten more trials run, and nothing is found."""
 
 import random
+import time
 from collections.abc import Callable
+from datetime import datetime
 from sqlite3 import OperationalError
 
 import pytest
@@ -23,9 +25,9 @@ from cvfp_opt.store.waiting import enqueue_points
 MORE = 10
 
 
-def number_as(site: Site, number: int, other: int) -> None:
-    """Give a trial the number of another one, or one of its own further on."""
-    same = TRIALS.c.trial_id == site.trial_id(number)
+def number_as(site: Site, number: int, other: int | None, mirror: str = "") -> None:
+    """Give a trial the number of another one, one of its own further on, or none."""
+    same = TRIALS.c.trial_id == site.trial_id(number, mirror)
     site.execute(update(TRIALS).where(same).values(number=other))
 
 
@@ -33,14 +35,16 @@ def delete(number: int) -> Callable[[Site], None]:
     return lambda site: site.delete_trial(site.trial_id(number))
 
 
-def renumber(number: int, other: int) -> Callable[[Site], None]:
-    return lambda site: number_as(site, number, other)
+def renumber(number: int, other: int | None, mirror: str = "") -> Callable[[Site], None]:
+    return lambda site: number_as(site, number, other, mirror)
 
 
 DAMAGES: dict[str, Callable[[Site], object]] = {
     **{f"{f.check}: {f.says}": f.plant for f in FAULTS if f.repairs},
     **{f"trial {n} deleted": delete(n) for n in range(5)},
     **{f"trial {n} is {m}": renumber(n, m) for n in range(5) for m in (0, 2, 4, 7) if n != m},
+    **{f"trial {n} is {m}": renumber(n, m) for n in (0, 2, 4) for m in (-1, None, 2**31 - 1)},
+    **{f"copy 1 is {m}": renumber(1, m, "/pareto") for m in (-1, 0, 9)},
     "a copy deleted": lambda site: site.delete_trial(site.trial_id(0, "/pareto")),
 }
 
@@ -75,10 +79,37 @@ def check_after(site: Site) -> None:
     assert sorted(there) == list(range(len(there)))
 
 
-@pytest.mark.parametrize("name", ["trial 3 deleted", "trial 2 is 0", "trial 1 is 7"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "trial 3 deleted",
+        "trial 2 is 0",
+        "trial 1 is 7",
+        "trial 0 is -1",
+        "trial 2 is None",
+        "trial 4 is 2147483647",
+        "copy 1 is 0",
+        "copy 1 is -1",
+    ],
+)
 def test_numbers_are_given_once_after_a_repair(name: str, site: Site) -> None:
     DAMAGES[name](site)
     check_after(site)
+
+
+def test_a_trial_in_a_gap_is_of_the_time_of_its_repair(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    site.delete_trial(site.trial_id(3))
+    site.mend()
+    with site.store() as (_, study):
+        ended = study.trials[3].datetime_complete
+    assert ended is not None
+    assert abs((datetime.now() - ended).total_seconds()) < 600
+    monkeypatch.undo()
+    time.tzset()
 
 
 def damage(site: Site, seed: int) -> list[str]:
