@@ -20,6 +20,8 @@ _FORMULA = re.compile(r"[=+\-@\t\r\n]")
 _VERSION = re.compile(r"\d{1,5}(\.\d{1,5}){0,3}((a|b|rc|\.post|\.dev)\d{1,5}){0,3}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf|nan", re.ASCII)
 
+LONGEST_NAME, _MOST_NAMES = 100, 60
+
 HIDDEN = "***"
 # Of two slashes a path keeps one.
 _URL = re.compile(r"([A-Za-z][\w+.\-]*)(:/(?:/|(?=\S*@)))(\S*)", re.ASCII)
@@ -94,6 +96,11 @@ def first_few(names: Iterable[object], *, most: int = 4) -> str:
     return f"{shown} and {len(words) - most} more" if len(words) > most else shown
 
 
+def listed(names: Iterable[object]) -> str:
+    """Write names to choose from: all, unless they are more or longer than any of ours."""
+    return first_few((excerpt(name, LONGEST_NAME) for name in names), most=_MOST_NAMES)
+
+
 def positional(text: object) -> str:
     """Write text as the last argument of a shell command; ``--`` before what looks like an option.
 
@@ -130,7 +137,11 @@ def redacted(text: object, *, word: bool = False, words: Sequence[str] = ()) -> 
     """
     told = str(text)
     for typed in words:
-        told = told.replace(typed, redacted(typed, word=True)) if "://" in typed else told
+        if "://" in typed:
+            hidden = redacted(typed, word=True)
+            told = told.replace(typed, hidden)
+            # some repeat it without what it begins with
+            told = told.replace(typed.partition("://")[2] or typed, hidden.partition("://")[2])
     return _ASSIGNED.sub(_assigned, (_URL_WORD if word else _URL).sub(_url, told))
 
 

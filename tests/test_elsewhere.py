@@ -143,5 +143,7 @@ def test_no_password_is_shown(typed: str, shown: str) -> None:
 def test_a_word_of_the_command_line_is_known_as_a_whole() -> None:
     word = "--storage=postgresql://me:Sec ret@host/db"
     assert redacted(word, word=True) == "--storage=postgresql://me:***@host/db"
+    told = redacted("invalid address 'me:Sec ret@host/db'", words=["run", word])
+    assert told == "invalid address 'me:***@host/db'"
     told = redacted(f"Got unexpected argument ({word})", words=["run", word])
     assert told == "Got unexpected argument (--storage=postgresql://me:***@host/db)"

@@ -8,6 +8,8 @@ from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from cvfp_opt.errors import DefinitionError, PointError
+from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.store.births import BIRTH
 from cvfp_opt.store.holding import Hold
 
@@ -70,3 +72,23 @@ def open_trial(study: optuna.Study, hold: Hold) -> optuna.Trial:
     own = copy.copy(study)  # without the trials that samplers remember: they see the latest
     own._storage = cast(BaseStorage, _Reporting(study._storage, hold))
     return optuna.Trial(own, hold.held.trial_id)
+
+
+def suggest(trial: optuna.Trial, hold: Hold, definition: StudyDefinition) -> dict[str, Any]:
+    """Give a trial its parameters, and write them.
+
+    Raises:
+        PointError: whoever made it gave it others than the study's space has.
+    """
+    definition.check_point(hold.held.fixed)
+    try:
+        params = definition.space.suggest(trial)
+        definition.at(params)
+    except PointError:
+        raise
+    except (DefinitionError, TypeError, ValueError) as error:
+        if hold.held.made is not None:  # by this search
+            raise
+        raise PointError(f"no point of the study's space: {error}") from None
+    hold.flush()
+    return params

@@ -14,6 +14,7 @@ from cvfp_opt.elsewhere import quoted
 from cvfp_opt.errors import DataError, StudyError
 from cvfp_opt.report.summary import Summary
 from cvfp_opt.search.definition import StudyDefinition
+from cvfp_opt.search.drift import changed
 from cvfp_opt.search.plan import Plan
 from cvfp_opt.search.space import Constant, Dimension, IntRange
 from cvfp_opt.store.confirming import (
@@ -190,6 +191,8 @@ def enter(
         definition=replace(source.definition, search=search),
     )
     arms, notes = choose_arms(summary, source.definition, top)
+    for arm in arms:  # before anything is written
+        changed(source.definition, source.tokens, environment, arm.changes)
     beginnings = _windows(source.definition, num_seeds) if windows else []
     record = StudyRecord(
         definition=plan.definition.to_dict(),

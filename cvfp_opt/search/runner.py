@@ -10,11 +10,12 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from cvfp_opt.errors import CvfpOptError, DefinitionError, PointError, StorageError
+from cvfp_opt.elsewhere import redacted
+from cvfp_opt.errors import CvfpOptError, DefinitionError, PointError, StorageError, StudyError
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.report.dashboard.page import keep_current
 from cvfp_opt.search.beginning import Beginning
-from cvfp_opt.search.claimed import open_trial
+from cvfp_opt.search.claimed import open_trial, suggest
 from cvfp_opt.search.drift import changed
 from cvfp_opt.search.leaving import Leaving
 from cvfp_opt.search.objective import Objective
@@ -150,7 +151,8 @@ class Search:
         number = hold.held.number
         self.renewer.add(hold)
         try:
-            self._at(hold.held.arm)._train(hold, asking_seconds)
+            at, wrong = self._entered(hold)
+            at._train(hold, asking_seconds, wrong)
         except LeaseLost:
             self.observer.notice(f"trial {number} is another worker's now: it is dropped here")
             self.observer.trial_dropped(number)
@@ -166,6 +168,16 @@ class Search:
         self.observer.trial_finished(record, standing)
         return record
 
+    def _entered(self, hold: Hold) -> tuple["Search", PointError | None]:
+        """This search at a trial's arm; or itself, and why there is no such arm."""
+        try:
+            return self._at(hold.held.arm), None
+        except (DefinitionError, StudyError) as error:  # another program wrote it
+            return self, PointError(f"no arm of a confirmation: {error}")
+        except CvfpOptError:  # its text cannot be read here
+            self._give_back(hold)
+            raise
+
     def _at(self, arm: Mapping[str, Any]) -> "Search":
         """This search by the definition of an arm of a confirmation; itself for other trials."""
         changes = arm.get("changes")
@@ -177,7 +189,7 @@ class Search:
         objective = replace(self.objective, definition=definition, tokens=tokens)
         return replace(self, objective=objective, environment=environment)
 
-    def _train(self, hold: Hold, asking_seconds: float) -> None:
+    def _train(self, hold: Hold, asking_seconds: float, wrong: PointError | None) -> None:
         birth = hold.held.birth
         trial = self._patiently(lambda: open_trial(self.study, hold))
         definition = self.objective.definition
@@ -185,7 +197,9 @@ class Search:
         keeper = self.checkpoints.keeper(hold, self.objective, reporter.register, self.observer)
         networks: list[ContextNetwork] = []
         try:
-            params = self._patiently(lambda: self._suggest(trial, hold))
+            if wrong is not None:
+                raise wrong
+            params = self._patiently(lambda: suggest(trial, hold, definition))
             self.observer.trial_started(hold.held.number, params)
             result = self.objective(
                 params,
@@ -210,7 +224,7 @@ class Search:
             self._give_back(hold)
             raise
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
+            reason = redacted(f"{type(error).__name__}: {error}")
             write_attributes(trial, status="error", reason=reason, environment=self._told(hold))
             self._finish(trial, hold, keeper, TrialState.FAIL, None)
         else:
@@ -221,26 +235,6 @@ class Search:
             self._finish(trial, hold, keeper, state, self._values(result))
             if left:
                 self._leaving.thin(self._networks)
-
-    def _suggest(self, trial: optuna.Trial, hold: Hold) -> dict[str, Any]:
-        """Parameters of a trial.
-
-        Raises:
-            PointError: whoever made it gave it others than the study's space has.
-        """
-        definition = self.objective.definition
-        definition.check_point(hold.held.fixed)
-        try:
-            params = definition.space.suggest(trial)
-            definition.at(params)
-        except PointError:
-            raise
-        except (DefinitionError, TypeError, ValueError) as error:
-            if hold.held.made is not None:  # by this search
-                raise
-            raise PointError(f"no point of the study's space: {error}") from None
-        hold.flush()
-        return params
 
     def _finish(
         self,

@@ -14,7 +14,7 @@ from optuna.study import StudyDirection
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from cvfp_opt.elsewhere import printable, quoted
+from cvfp_opt.elsewhere import listed, quoted
 from cvfp_opt.errors import StudyError, nearest
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.moving.schema import MAX_NAME
@@ -61,7 +61,7 @@ def only_study_name(store: Store) -> str:
     if len(names) > 1:
         raise StudyError(
             f"{store.location.where}: has {len(names)} studies; add --study-name with one of "
-            + printable(", ".join(names))
+            + listed(names)
         )
     return names[0]
 

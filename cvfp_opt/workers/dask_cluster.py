@@ -281,6 +281,11 @@ def connect(address: str, location: Location) -> Cluster:
     Raises:
         ClusterError: it cannot be reached, or it or one of its workers is not fit.
     """
+    if "@" in address:  # a password is written nowhere, and Dask would write it
+        raise ClusterError(
+            "--scheduler: an address such as tcp://HOST:8786 is required, what was given has an "
+            "@; Dask asks for no user and no password: leave them out"
+        )
     check_installed()
     _quieten()
     import dask.config

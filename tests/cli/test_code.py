@@ -6,6 +6,7 @@ import shlex
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -222,3 +223,34 @@ def test_trials_of_an_allowed_drift_come_along_and_are_trained_by_it(
     there = ["--storage", "there.db"]
     assert invoke("study", "import", "quick.cvfp.zip", *there).code == 0
     assert "identical" in invoke("trial", "replay", "1", *there).out
+
+
+def test_an_arm_of_a_confirmation_that_somebody_else_made_ends_no_worker(
+    run_tiny: Invoke, invoke: Invoke
+) -> None:
+    Path("loud.py").write_text(LOUD)
+    run_tiny("--n-trials", "1", "--n-jobs", "1")
+    confirm = ("confirm", "--seeds", "2", "--top", "1", "--n-jobs", "1", "--threads", "1")
+    assert invoke(*confirm).code == 0
+    theirs = ({"diversity.loss": "loud:loss"}, {"training.nope": 1}, {"nonsense": 1})
+    with closing(sqlite3.connect(Path("storage") / "cvfp.db")) as connection, connection:
+        arms = connection.execute(
+            "SELECT trial_id, value_json FROM trial_system_attributes WHERE key = 'cvfp_opt:arm'"
+        ).fetchall()
+        for (trial, arm), changes in zip(arms, theirs, strict=False):
+            connection.execute("UPDATE trials SET state = 'WAITING' WHERE trial_id = ?", [trial])
+            for table in ("trial_values", "trial_user_attributes"):
+                connection.execute(f"DELETE FROM {table} WHERE trial_id = ?", [trial])
+            text = json.dumps(json.loads(arm) | {"changes": changes})
+            connection.execute(
+                "UPDATE trial_system_attributes SET value_json = ? "
+                "WHERE trial_id = ? AND key = 'cvfp_opt:arm'",
+                [text, trial],
+            )
+    assert invoke(*confirm).code in (0, 1)
+    study = ("--study-name", "quick/confirm", "--json")
+    found = [json.loads(invoke("trial", "show", str(n), *study).out) for n in range(2)]
+    assert [(one["state"], one["status"]) for one in found] == [("fail", "refused")] * 2
+    assert "names code that its study does not: loud:loss" in found[0]["reason"]
+    assert "training.nope: unknown key" in found[1]["reason"]
+    assert not Path("imported").exists()

@@ -100,3 +100,10 @@ def test_an_unknown_engine_lists_those_there_are(invoke: Invoke) -> None:
     assert "did you mean 'dask'? (valid: dask, processes)" in line
     line = refusal(invoke(*RUN[:-2], "--scheduler", "tcp://x:1"))
     assert "--scheduler: --engine dask is required with it" in line
+
+
+@pytest.mark.parametrize("address", ["tcp://me:Sec/ret@127.0.0.1:1", "me:Secret@127.0.0.1:1"])
+def test_an_address_with_a_password_is_refused_unseen(invoke: Invoke, address: str) -> None:
+    line = refusal(invoke(*RUN, "--scheduler", address))
+    assert "leave them out" in line
+    assert "ret@" not in line

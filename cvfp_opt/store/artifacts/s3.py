@@ -79,7 +79,7 @@ class S3Store:
             yield
         except (Boto3Error, BotoCoreError, ClientError, OSError, ValueError) as error:
             raise StorageError(
-                f"--artifacts {self._url}: {what}: {' '.join(str(error).split())}; "
+                f"--artifacts {self._url}: {what}: {redacted(' '.join(str(error).split()))}; "
                 "AWS_ENDPOINT_URL_S3, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY say where it is "
                 "and who asks"
             ) from None
