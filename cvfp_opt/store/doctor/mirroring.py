@@ -12,6 +12,7 @@ from cvfp_opt.store.confirming import confirmation_name
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.doctor.context import Context
 from cvfp_opt.store.doctor.finding import Finding, Repair, counted
+from cvfp_opt.store.doctor.numbering import right_numbers
 from cvfp_opt.store.doctor.rows import STUDY_ATTRIBUTES, StudyRows, TrialRow
 from cvfp_opt.store.editing import delete_rows, forget_links
 from cvfp_opt.store.links import source_name
@@ -100,7 +101,7 @@ def _out_of_step(
     )
     if rows is not None and not wrong:  # numbers that Optuna's own tools could not show
         numbers = [trial.number for trial in rows.trials]
-        wrong = sum(place != number for place, number in enumerate(sorted(numbers)))
+        wrong = len(numbers) - len(right_numbers(numbers))
     if wrong and rows is not None:
         found.append(
             Finding(
