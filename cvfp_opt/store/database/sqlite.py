@@ -15,7 +15,7 @@ import sqlalchemy
 from filelock import FileLock, Timeout
 from sqlalchemy import ColumnElement, Engine
 
-from cvfp_opt.elsewhere import positional
+from cvfp_opt.elsewhere import positional, quoted
 from cvfp_opt.errors import StorageError
 from cvfp_opt.files import is_folder, what_it_is
 from cvfp_opt.store.database.location import Location
@@ -253,6 +253,12 @@ class _ReadOnly:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._connection.close()
+        name = getattr(error, "sqlite_errorname", "")
+        if name == "SQLITE_READONLY_ROLLBACK":  # as stock Optuna leaves it when it is killed
+            raise StorageError(
+                f"{self._path}: a write was broken off, and nobody can read before it is undone; "
+                f"type `cvfp-opt study doctor --repair --storage {quoted(self._path)}`"
+            ) from None
         # the second: a name in the schema that is no text
         if isinstance(error, sqlite3.DatabaseError | UnicodeDecodeError):
             raise StorageError(f"{self._path}: damaged or unreadable: {error}") from None

@@ -180,3 +180,21 @@ def test_a_file_shorter_than_a_header_is_not_written_over() -> None:
         with pytest.raises(StorageError, match="an SQLite file is required"):
             check(resolve_location("x.db"))
     assert Path("x.db").read_text() == "S"
+
+
+def test_a_write_that_was_broken_off_is_told_with_what_undoes_it() -> None:
+    location = resolve_location("x.db")
+    with open_for_search(location):
+        pass
+    broken_off = (
+        "import os, sqlite3; c = sqlite3.connect('x.db', isolation_level=None);"
+        "c.execute('PRAGMA journal_mode = DELETE'); c.execute('PRAGMA cache_size = 1');"
+        "c.execute('BEGIN IMMEDIATE');"
+        "[c.execute('INSERT INTO studies (study_name) VALUES (?)', [str(i) * 400])"
+        " for i in range(1000)]; os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", broken_off], check=True)
+    assert Path("x.db-journal").exists()
+    told = pytest.raises(StorageError, match=r"a write was broken off, .* study doctor --repair")
+    with told, open_for_reading(location):
+        pass
