@@ -68,7 +68,7 @@ REFUSED: Mapping[str, tuple[dict[str, Tensor], str]] = {
     "no width": ({"w": table()[:, :0]}, "embeddings of width 2 or more are required"),
     "vector": ({"w": torch.zeros(3)}, "a matrix with a row for each token is required, got w of"),
     "nothing": ({}, "got no tensors"),
-    "many": ({f"h.{k}": torch.zeros(2, 2) for k in range(148)}, "h.103, h.104 and 140 more)"),
+    "many": ({f"h.{k}": torch.zeros(2, 2) for k in range(148)}, "h.10, h.100 and 144 more)"),
 }
 
 
