@@ -145,7 +145,7 @@ def test_the_first_message_of_a_row(row: Any, text: str | None) -> None:
         ("a.json", "[{}, 1, 2", "a.json: a JSON object is required: Expecting"),
         ("a.json", "prose", "a.json: a JSON object is required"),
         ("a.jsonl", "[1]", "a.jsonl:1: an object with .* got list"),
-        ("a.jsonl", json.dumps({f"k{i}": 1 for i in range(500)}), "k7 and 492 more"),
+        ("a.jsonl", json.dumps({f"k{i}": 1 for i in range(500)}), "k3 and 496 more"),
         ("a.jsonl", "PAR1", "this is a parquet file"),
         ("a.csv", "body\nx\n", "a column text is required, got body"),
         ("a.csv", "text\n" + "x" * 200_000, "a.csv:2: a row of a table is required: field larger"),
