@@ -14,6 +14,10 @@ from support import REPOSITORY
 from cvfp_opt.model import kernel as kernels
 from cvfp_opt.model.kernel import kernel
 
+pytestmark = pytest.mark.skipif(
+    bool(numba.config.DISABLE_JIT), reason="nothing is compiled with NUMBA_DISABLE_JIT"
+)
+
 TRY = """
 import cvfp_opt.model.compiled as compiled
 from cvfp_opt.model.kernel import why_unkept
