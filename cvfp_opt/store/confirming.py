@@ -124,7 +124,7 @@ def enter_confirmation(store: Store, source: str, uuid: str, record: StudyRecord
 def is_confirmation(study: optuna.Study, source: Source) -> bool:
     """Check whether a study is the confirmation of another, and has arms to show for it."""
     attrs = study.user_attrs
-    return ARMS in attrs and source.has_confirmation(study.study_name, attrs)
+    return isinstance(attrs.get(ARMS), dict) and source.has_confirmation(study.study_name, attrs)
 
 
 def _was_cut_off(study: optuna.Study, uuid: str, record: StudyRecord) -> bool:

@@ -266,12 +266,14 @@ def _confirmation(first: Source, study: StudyDump) -> StudyDump | None:
     confirmation = first.dump.confirmation
     if confirmation is None or confirmation.record is None or study.record is None:
         return None
-    attrs = all_parsed(confirmation.user_attrs)
+    arms = all_parsed(confirmation.user_attrs).get(ARMS)
+    if not isinstance(arms, dict):  # another program wrote it: nobody can say what its runs are of
+        return None
     record = replace(confirmation.record, uuid=uuid.uuid4().hex)
     changed = {
         STUDY: asdict(record),
         CONFIRMS: study.name,
-        ARMS: {**attrs[ARMS], "uuid": study.record.identity},
+        ARMS: {**arms, "uuid": study.record.identity},
     }
     user_attrs = confirmation.user_attrs
     for key, value in changed.items():
