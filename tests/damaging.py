@@ -98,7 +98,8 @@ def damage_attributes(path: Path, chance: random.Random) -> str:
             found = connection.execute(f"SELECT value_json {same}", (owner, key)).fetchone()
             text = chance.choice(TEXTS)
             if found is not None and chance.random() < 0.7:
-                text = json.dumps(_changed(json.loads(found[0]), chance))
+                with suppress(ValueError, RecursionError):  # damaged a second time
+                    text = json.dumps(_changed(json.loads(found[0]), chance))
             done.append(f"{table} {owner} {key} = {text:.60}")
             connection.execute(f"DELETE {same}", (owner, key))
             insert = f"INSERT INTO {table} ({column}, key, value_json) VALUES (?, ?, ?)"
