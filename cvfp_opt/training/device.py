@@ -50,6 +50,6 @@ def load_linear_algebra(device: torch.device) -> None:
     """Make torch load its linear algebra for a device, before threads ask for it.
 
     Two threads that need it first at the same moment get "lazy wrapper should be called at most
-    once" on CUDA, and lose their trials (seen on an H200: 13 of the first 16 lanes).
+    once" on CUDA, and lose their trials (seen on an H200: 12 of the first 16 lanes).
     """
     torch.linalg.eigvalsh(torch.ones(1, 1, dtype=torch.float64, device=device))

@@ -152,7 +152,7 @@ def _typed_name(name: str) -> str:
 
 
 class _Lines(logging.Handler):
-    """What the dashboard and its server log, a line each, without the traces that they add."""
+    """Notifies of what the dashboard and its server log, a line each, without their traces."""
 
     def __init__(self, notify: Callable[[str], None]) -> None:
         super().__init__(logging.WARNING)

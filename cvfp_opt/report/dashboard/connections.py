@@ -60,7 +60,7 @@ class _Parser(HTTPRequestParser):
 
 
 class _Refusal(ErrorTask):
-    """Of what is no HTTP, with the headers that every answer has."""
+    """Answer what is no HTTP, with the headers that every answer has."""
 
     def execute(self) -> None:
         self.response_headers.extend(own([]))
