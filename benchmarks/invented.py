@@ -14,10 +14,10 @@ from cvfp_opt.model.audit import Audit, Baseline, Convergence, FrozenText
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.objective import forget, never
-from cvfp_opt.store import rows
-from cvfp_opt.store.births import BIRTH, Birth
+from cvfp_opt.store.database import rows
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.records import ATTRIBUTES
+from cvfp_opt.store.record.identity import BIRTH, Birth
+from cvfp_opt.store.record.records import ATTRIBUTES
 from cvfp_opt.training.data import Tokens
 from cvfp_opt.training.events import IterationFinished, Observer, ignore
 from cvfp_opt.training.result import IterationMetrics, Status, TrainingResult

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from cvfp_opt.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from cvfp_opt.search.loaded import LoadedNetwork
+    from cvfp_opt.rerun.loaded import LoadedNetwork
 
 
 def load(folder: str | os.PathLike[str]) -> "LoadedNetwork":
@@ -18,6 +18,6 @@ def load(folder: str | os.PathLike[str]) -> "LoadedNetwork":
         CheckpointError: no such folder, another format, damaged, or another tokenizer than this
             version ships.
     """
-    from cvfp_opt.search.loaded import load_folder  # torch takes seconds, and not all need it
+    from cvfp_opt.rerun.loaded import load_folder  # torch takes seconds, and not all need it
 
     return load_folder(folder)

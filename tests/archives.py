@@ -11,8 +11,8 @@ from dumps import confirmed, own_study, own_trial
 from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.trial import TrialState
 
-from cvfp_opt.store.moving.archive_writing import write_archive
-from cvfp_opt.store.moving.dump import Dump
+from cvfp_opt.store.transfer.archive_writing import write_archive
+from cvfp_opt.store.transfer.dump import Dump
 
 ARTIFACT, CHECKPOINT = "0f-curves", "1f-1"
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import optuna
 
-from cvfp_opt.store.claims import Claims, Held
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.holding import Hold
-from cvfp_opt.store.leases import Worker
+from cvfp_opt.store.queue.claims import Claims, Held
+from cvfp_opt.store.queue.leases import Worker
+from cvfp_opt.store.queue.trial_writer import Hold
 
 
 class Workers:

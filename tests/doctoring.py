@@ -17,16 +17,22 @@ from optuna.trial import TrialState
 from sqlalchemy import Connection, Executable, delete, insert, select, update
 from sqlalchemy.pool import NullPool
 
-from cvfp_opt.store.claims import Claims
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import Store, open_for_search
+from cvfp_opt.store.database.tables import (
+    LEASES,
+    STUDIES,
+    SYSTEM_ATTRIBUTES,
+    TRIALS,
+    USER_ATTRIBUTES,
+)
 from cvfp_opt.store.doctor.examination import Patient, Report, examine, mend
-from cvfp_opt.store.holding import Hold
-from cvfp_opt.store.leases import LEASES, Worker
-from cvfp_opt.store.mirrors import sync_mirrors
-from cvfp_opt.store.records import STUDY, StudyRecord
-from cvfp_opt.store.rows import STUDIES, SYSTEM_ATTRIBUTES, TRIALS, USER_ATTRIBUTES
-from cvfp_opt.store.studies import create_study
+from cvfp_opt.store.queue.claims import Claims
+from cvfp_opt.store.queue.leases import Worker
+from cvfp_opt.store.queue.trial_writer import Hold
+from cvfp_opt.store.record.mirrors import sync_mirrors
+from cvfp_opt.store.record.records import STUDY, StudyRecord
+from cvfp_opt.store.record.studies import create_study
 
 STUDY_ATTRIBUTES = models.StudyUserAttributeModel.__table__
 # Beyond what Linux counts to.

@@ -17,12 +17,12 @@ from optuna.distributions import (
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from cvfp_opt.store.births import BIRTH, Birth
-from cvfp_opt.store.confirming import ARMS, DEFAULT, FRESH, Arm
-from cvfp_opt.store.leases import FORMER_LEASE
-from cvfp_opt.store.mirrors import SOURCE_TRIAL
-from cvfp_opt.store.moving.dump import ARTIFACT, Dump, Param, StudyDump, Texts, TrialDump
-from cvfp_opt.store.records import ARM, CONFIRMS, MIRROR_OF, STUDY, StudyRecord
+from cvfp_opt.store.queue.leases import FORMER_LEASE
+from cvfp_opt.store.record.confirmation import ARMS, DEFAULT, FRESH, Arm
+from cvfp_opt.store.record.identity import BIRTH, Birth
+from cvfp_opt.store.record.mirrors import SOURCE_TRIAL
+from cvfp_opt.store.record.records import ARM, CONFIRMS, MIRROR_OF, STUDY, StudyRecord
+from cvfp_opt.store.transfer.dump import ARTIFACT, Dump, Param, StudyDump, Texts, TrialDump
 
 # No half of a surrogate pair, and no NUL: no database keeps them in a name.
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)

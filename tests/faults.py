@@ -63,7 +63,7 @@ from planting import (
     was_sent,
 )
 
-from cvfp_opt.store.records import FORMAT
+from cvfp_opt.store.record.records import FORMAT
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,15 +15,22 @@ from optuna.storages._rdb import models
 from optuna.trial import TrialState, create_trial
 from sqlalchemy import delete, text, update
 
-from cvfp_opt.store.artifacts.checkpoints import ATTRIBUTE, TrialCheckpoints
-from cvfp_opt.store.artifacts.folder import FolderStore
-from cvfp_opt.store.births import BIRTH
-from cvfp_opt.store.claims import fail_trial
-from cvfp_opt.store.leases import FORMER_LEASE, LEASES
-from cvfp_opt.store.records import CONFIRMS, FIXED_PARAMS, FORMAT, MIRROR_OF
-from cvfp_opt.store.rows import INTERMEDIATE, PARAMS, TRIALS, USER_ATTRIBUTES, VALUES
-from cvfp_opt.store.unsent import FOLDER as UNSENT
-from cvfp_opt.store.unsent import Unsent
+from cvfp_opt.store.database.tables import (
+    INTERMEDIATE,
+    LEASES,
+    PARAMS,
+    TRIALS,
+    USER_ATTRIBUTES,
+    VALUES,
+)
+from cvfp_opt.store.files.folder import FolderStore
+from cvfp_opt.store.files.trial_checkpoints import ATTRIBUTE, TrialCheckpoints
+from cvfp_opt.store.queue.claims import fail_trial
+from cvfp_opt.store.queue.leases import FORMER_LEASE
+from cvfp_opt.store.queue.unsent import FOLDER as UNSENT
+from cvfp_opt.store.queue.unsent import Unsent
+from cvfp_opt.store.record.identity import BIRTH
+from cvfp_opt.store.record.records import CONFIRMS, FIXED_PARAMS, FORMAT, MIRROR_OF
 
 ATTRIBUTES = models.StudyUserAttributeModel.__table__
 ARTIFACTS = Path("artifacts")

@@ -15,13 +15,13 @@ from optuna.trial import TrialState
 
 from cvfp_opt.report.dashboard.app import Opening, make_app, make_rules
 from cvfp_opt.report.dashboard.server import Address, Server
-from cvfp_opt.store.artifacts.folder import FolderStore
-from cvfp_opt.store.artifacts.stores import ArtifactStore
-from cvfp_opt.store.dashboard_token import Token
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.mirrors import sync_mirrors
-from cvfp_opt.store.records import StudyRecord
+from cvfp_opt.store.files.artifact_stores import ArtifactStore
+from cvfp_opt.store.files.dashboard_token import Token
+from cvfp_opt.store.files.folder import FolderStore
+from cvfp_opt.store.record.mirrors import sync_mirrors
+from cvfp_opt.store.record.records import StudyRecord
 
 NAME = f"known {EVIL}"
 

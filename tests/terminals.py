@@ -95,8 +95,8 @@ def _serve() -> None:
     import cvfp_opt.report.page.write
     import cvfp_opt.search.enqueue
     import cvfp_opt.search.objective
-    import cvfp_opt.search.single
-    import cvfp_opt.store.moving.moves
+    import cvfp_opt.single.train
+    import cvfp_opt.store.transfer.operations
     import cvfp_opt.workers.engines  # noqa: F401
     from cvfp_opt.store.doctor.context import optuna_schemas
 

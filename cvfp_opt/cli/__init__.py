@@ -151,7 +151,7 @@ def _check_words() -> None:
 
 
 def _report_bug(error: Exception) -> int:
-    from cvfp_opt.store.bug_log import write_bug_log
+    from cvfp_opt.store.files.bug_log import write_bug_log
 
     lines = [
         f"cvfp-opt {__version__}, Python {platform.python_version()}, {platform.platform()}",

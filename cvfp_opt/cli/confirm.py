@@ -12,8 +12,8 @@ from cvfp_opt.cli.options import engine_options, json_option, storage_option, st
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from cvfp_opt.report.summary import Summary
     from cvfp_opt.store.database.retry import Patience
+    from cvfp_opt.store.record.summary import Summary
     from cvfp_opt.workers.engine import Engine
     from cvfp_opt.workers.task import Task
 
@@ -81,7 +81,7 @@ def confirm(
     they share the runs.
     """
     from cvfp_opt.cli.console import make_console, print_json, print_lines
-    from cvfp_opt.cli.show import open_summary
+    from cvfp_opt.cli.opening import open_summary
     from cvfp_opt.report.confirmation import (
         confirmation_lines,
         confirmation_of,
@@ -142,9 +142,9 @@ def _run(
     from cvfp_opt.search.drift import drift_lines
     from cvfp_opt.search.stopping import SearchStopped
     from cvfp_opt.store.database.retry import DATABASE_ERRORS
-    from cvfp_opt.store.editing import open_for_editing
-    from cvfp_opt.store.records import count_finished
-    from cvfp_opt.store.studies import load_study
+    from cvfp_opt.store.database.storage import open_for_editing
+    from cvfp_opt.store.record.records import count_finished
+    from cvfp_opt.store.record.studies import load_study
     from cvfp_opt.workers.engine import Job
 
     location, environment = asked.location, asked.environment

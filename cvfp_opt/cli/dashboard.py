@@ -15,9 +15,9 @@ from cvfp_opt.cli.options import artifacts_option, storage_option, study_name_op
 if TYPE_CHECKING:
     from optuna import Study
 
-    from cvfp_opt.store.dashboard_token import Token
     from cvfp_opt.store.database.location import Location
     from cvfp_opt.store.database.storage import Store
+    from cvfp_opt.store.files.dashboard_token import Token
 
 
 @click.command(epilog="Example: cvfp-opt dashboard --study-name quick --read-only")
@@ -66,9 +66,9 @@ def dashboard(
     """
     from cvfp_opt.report.dashboard.app import Opening, make_app, make_rules
     from cvfp_opt.report.dashboard.server import Address, Server, printed_host
-    from cvfp_opt.store.artifacts.stores import open_artifacts
     from cvfp_opt.store.database.location import resolve_location
     from cvfp_opt.store.database.storage import open_for_reading, open_for_search
+    from cvfp_opt.store.files.artifact_stores import open_artifacts
 
     location = resolve_location(storage)
     address = Address(host=host, port=port)
@@ -93,9 +93,9 @@ def dashboard(
 def _refresh(location: "Location", study_name: str | None, artifacts: str | None) -> None:
     """Write the page of a study, or of all of ours, and the curves that their trials lack."""
     from cvfp_opt.report.dashboard.page import leave_missing_curves, refresh
-    from cvfp_opt.store.artifacts.stores import open_artifacts
     from cvfp_opt.store.database.storage import open_for_search
-    from cvfp_opt.store.studies import load_study, study_names
+    from cvfp_opt.store.files.artifact_stores import open_artifacts
+    from cvfp_opt.store.record.studies import load_study, study_names
 
     def leave_curves(store: "Store", study: "Study") -> None:
         leave_missing_curves(store, study, open_artifacts(location, artifacts))
@@ -112,7 +112,7 @@ def _refresh(location: "Location", study_name: str | None, artifacts: str | None
 def _token(location: "Location", new: bool, *, open: bool) -> "tuple[Token | None, str]":
     """What has to be shown, and its text if it was made just now; nothing if it is open."""
     from cvfp_opt.report.tables import moment
-    from cvfp_opt.store.dashboard_token import load_token, make_token, token_path
+    from cvfp_opt.store.files.dashboard_token import load_token, make_token, token_path
 
     if open:
         if new:

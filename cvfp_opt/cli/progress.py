@@ -12,7 +12,6 @@ from rich.text import Text
 from cvfp_opt.elsewhere import positional, printable, quoted
 from cvfp_opt.report.confirmation import confirmation_line
 from cvfp_opt.report.judgement import judge
-from cvfp_opt.report.summary import Summary, untrained_score
 from cvfp_opt.report.tables import (
     audit_table,
     best_table,
@@ -24,8 +23,9 @@ from cvfp_opt.report.tables import (
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.plan import Plan
 from cvfp_opt.store.database.location import Location
-from cvfp_opt.store.records import TrialRecord
-from cvfp_opt.store.standing import Standing
+from cvfp_opt.store.record.progress import Standing
+from cvfp_opt.store.record.records import TrialRecord
+from cvfp_opt.store.record.summary import Summary, untrained_score
 from cvfp_opt.training.events import Event, IterationFinished, Phase
 from cvfp_opt.training.events import Progress as PhaseProgress
 

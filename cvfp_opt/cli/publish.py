@@ -1,17 +1,18 @@
 """``study publish``, and ``best --save``: a winner as a folder that others can use."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from cvfp_opt.cli.opening import open_summary
 from cvfp_opt.cli.options import UserPath, storage_option
-from cvfp_opt.cli.show import open_summary
 from cvfp_opt.elsewhere import printable
 
 if TYPE_CHECKING:
-    from cvfp_opt.report.summary import Summary
-    from cvfp_opt.search.repeat import Conditions
+    from cvfp_opt.rerun.repeat import Conditions
+    from cvfp_opt.store.record.summary import Summary
 
 
 @click.command(epilog="Example: cvfp-opt study publish quick winner")
@@ -46,7 +47,7 @@ def publish(
     The database keeps no weights of finished trials: the trial is trained again from its record,
     and has to end with the same weights to the bit. `cvfp_opt.load(DIR)` opens the folder.
     """
-    from cvfp_opt.search.repeat import Conditions
+    from cvfp_opt.rerun.repeat import Conditions
 
     conditions = Conditions(data=data, device=device, threads=threads, allow_code=allow_code)
     with open_summary(storage, name) as summary:
@@ -67,7 +68,9 @@ def save_trial(
     from cvfp_opt.cli.console import compile_once, make_console
     from cvfp_opt.cli.training_table import resumable
     from cvfp_opt.report.best import require_best
-    from cvfp_opt.search.publish import plan_publication
+    from cvfp_opt.report.card import describe
+    from cvfp_opt.report.confirmation import trial_json
+    from cvfp_opt.rerun.publish import plan_publication
 
     console = make_console(stderr=stderr)
     trial = require_best(summary) if number is None else summary.trial(number)
@@ -81,6 +84,8 @@ def save_trial(
         markup=False,
     )
     with resumable(console, definition, notices=False) as table:
-        identical = plan.write(table.observe)
+        identical = plan.write(
+            table.observe, partial(describe, summary), trial_json(summary, trial)
+        )
     same = "the same weights, to the bit" if identical else "NOT identical, and marked so"
     console.print(printable(f"{same}: {folder}"), soft_wrap=True)

@@ -10,7 +10,7 @@ from cvfp_opt.cli.options import json_option, storage_option, study_name_option
 if TYPE_CHECKING:
     import torch
 
-    from cvfp_opt.store.records import TrialRecord
+    from cvfp_opt.store.record.records import TrialRecord
 
 
 @click.command(epilog="Example: cvfp-opt trial replay 3 --study-name quick")
@@ -46,11 +46,11 @@ def replay(
     Exit code 0 if all is identical, 1 if not.
     """
     from cvfp_opt.cli.console import make_console, print_json, print_lines
-    from cvfp_opt.cli.show import open_summary
+    from cvfp_opt.cli.opening import open_summary
     from cvfp_opt.cli.training_table import resumable
     from cvfp_opt.report.replay import replay_lines
+    from cvfp_opt.rerun.replay import find_repeatable
     from cvfp_opt.search.environment import describe_environment
-    from cvfp_opt.search.replay import find_repeatable
     from cvfp_opt.training.device import set_threads
 
     with open_summary(storage, study_name) as summary:

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from cvfp_opt.cli.console import echo, make_console, print_json
+from cvfp_opt.cli.opening import open_summary
 from cvfp_opt.cli.options import Name, UserPath, json_option, storage_option
-from cvfp_opt.cli.show import open_summary
 
 # Of report.figures.kinds: named here, so that --help is quick; a test compares them.
 KINDS = (

@@ -31,8 +31,8 @@ def reproduce(
     from cvfp_opt.cli.console import make_console, print_json, print_lines
     from cvfp_opt.cli.training_table import resumable
     from cvfp_opt.report.tables import reproduction_lines
-    from cvfp_opt.search import reproduce as library
     from cvfp_opt.search.environment import describe_environment
+    from cvfp_opt.single import reproduce as library
     from cvfp_opt.training.device import resolve_device, set_threads
 
     environment = describe_environment(resolve_device(device), set_threads(threads))

@@ -154,9 +154,9 @@ def run(
     from cvfp_opt.search.environment import describe_environment
     from cvfp_opt.search.lanes import check_lanes
     from cvfp_opt.search.plan import Request, make_plan
-    from cvfp_opt.store.artifacts.stores import open_artifacts
     from cvfp_opt.store.database.location import resolve_location
     from cvfp_opt.store.database.retry import Patience
+    from cvfp_opt.store.files.artifact_stores import open_artifacts
     from cvfp_opt.training.device import available_threads, resolve_device
     from cvfp_opt.workers.engine import Crew
     from cvfp_opt.workers.engines import make_engine
@@ -215,13 +215,13 @@ def _search(
     """Run the search and print its summary; the exit code."""
     from cvfp_opt.cli.console import compile_once
     from cvfp_opt.cli.progress import RunDisplay
-    from cvfp_opt.report.summary import Summary
     from cvfp_opt.search.drift import drift_lines, marked
     from cvfp_opt.search.stopping import SearchStopped
     from cvfp_opt.store.database.retry import DATABASE_ERRORS, LOOKING
     from cvfp_opt.store.database.storage import open_for_search
-    from cvfp_opt.store.mirrors import left_out
-    from cvfp_opt.store.records import count_finished
+    from cvfp_opt.store.record.mirrors import left_out
+    from cvfp_opt.store.record.records import count_finished
+    from cvfp_opt.store.record.summary import Summary
     from cvfp_opt.workers.engine import Job
 
     plan, location = asked.plan, asked.location

@@ -1,51 +1,18 @@
 """``status``, ``best``, ``list``: look at a database without changing it."""
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from cvfp_opt.cli.console import blocks_for, echo, make_console, print_json, print_lines
+from cvfp_opt.cli.opening import open_study, open_summary
 from cvfp_opt.cli.options import Seconds, UserPath, json_option, storage_option, study_name_option
 from cvfp_opt.elsewhere import printable
 
 if TYPE_CHECKING:
-    from cvfp_opt.report.summary import Summary
-    from cvfp_opt.store.database.retry import Patience
-
-
-@contextmanager
-def open_study(
-    storage: str | None, study_name: str | None, patiently: "Patience | None" = None
-) -> "Iterator[Callable[[], Summary]]":
-    """What takes a summary of a study, as often as wanted; of the only one if none is named."""
-    from cvfp_opt.report.summary import Summary
-    from cvfp_opt.store.database.location import resolve_location
-    from cvfp_opt.store.database.retry import LOOKING
-    from cvfp_opt.store.database.storage import open_for_reading
-    from cvfp_opt.store.studies import load_study, only_study_name, optuna_version
-
-    location = resolve_location(storage)
-    with open_for_reading(location, patiently or LOOKING) as store:
-        name = study_name or store.patiently(lambda: only_study_name(store))
-        optuna = store.patiently(lambda: optuna_version(store))
-
-        def look() -> Summary:
-            return Summary.of(load_study(store, name), location.shown, optuna)
-
-        yield lambda: store.patiently(look)
-
-
-@contextmanager
-def open_summary(
-    storage: str | None, study_name: str | None, patiently: "Patience | None" = None
-) -> "Iterator[Summary]":
-    """The summary of a study; of the only one there is if none is named."""
-    with open_study(storage, study_name, patiently) as look:
-        yield look()
+    pass
 
 
 @click.command(epilog="Example: cvfp-opt status --study-name quick --watch")
@@ -153,7 +120,7 @@ def list_studies(storage: str | None, as_json: bool) -> None:
     from cvfp_opt.report.tables import studies_table
     from cvfp_opt.store.database.location import resolve_location
     from cvfp_opt.store.database.storage import open_for_reading
-    from cvfp_opt.store.studies import summarize
+    from cvfp_opt.store.record.studies import summarize
 
     with open_for_reading(resolve_location(storage)) as store:
         rows = store.patiently(lambda: summarize(store))

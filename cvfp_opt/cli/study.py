@@ -6,10 +6,11 @@ import click
 
 from cvfp_opt.cli.console import echo, print_json, print_lines
 from cvfp_opt.cli.doctor import doctor
-from cvfp_opt.cli.moving import copy_study, export_study, import_study, merge_studies
+from cvfp_opt.cli.opening import open_summary
 from cvfp_opt.cli.options import artifacts_option, json_option, storage_option
 from cvfp_opt.cli.publish import publish
-from cvfp_opt.cli.show import list_studies, open_summary
+from cvfp_opt.cli.show import list_studies
+from cvfp_opt.cli.transfer import copy_study, export_study, import_study, merge_studies
 from cvfp_opt.elsewhere import positional, printable, quoted
 
 MOVES = (export_study, import_study, copy_study, merge_studies)
@@ -44,9 +45,10 @@ def show(name: str, storage: str | None, as_json: bool) -> None:
 def delete(name: str, storage: str | None, artifacts: str | None, yes: bool, force: bool) -> None:
     """Delete a study with all its trials, mirrors and checkpoints. There is no way back."""
     from cvfp_opt.errors import StudyError
-    from cvfp_opt.store.artifacts.stores import open_artifacts
     from cvfp_opt.store.database.location import resolve_location
-    from cvfp_opt.store.editing import delete_study, open_for_editing
+    from cvfp_opt.store.database.storage import open_for_editing
+    from cvfp_opt.store.files.artifact_stores import open_artifacts
+    from cvfp_opt.store.transfer.editing import delete_study
 
     location = resolve_location(storage)
     files = open_artifacts(location, artifacts)
@@ -75,7 +77,8 @@ def delete(name: str, storage: str | None, artifacts: str | None, yes: bool, for
 def rename(old: str, new: str, storage: str | None) -> None:
     """Give a study another name."""
     from cvfp_opt.store.database.location import resolve_location
-    from cvfp_opt.store.editing import open_for_editing, rename_study
+    from cvfp_opt.store.database.storage import open_for_editing
+    from cvfp_opt.store.transfer.editing import rename_study
 
     with open_for_editing(resolve_location(storage)) as store:
         rename_study(store, old, new)

@@ -36,7 +36,7 @@ def thresholds(
     --downstream, which asks whether a fixed point with a high rank predicts anything.
     """
     from cvfp_opt.cli.console import echo, make_console, print_json
-    from cvfp_opt.files import is_folder
+    from cvfp_opt.disk import is_folder
     from cvfp_opt.report.thresholds import probe_table, threshold_rows, threshold_table
 
     checkpoint = Path(source) if source is not None and is_folder(Path(source)) else None
@@ -69,8 +69,8 @@ def thresholds(
 def _probe(checkpoint: Path, threads: int | None, console: Any) -> list[dict[str, Any]]:
     from rich.text import Text
 
-    from cvfp_opt.search.downstream import probe_network
-    from cvfp_opt.search.single import load_network
+    from cvfp_opt.single.downstream import probe_network
+    from cvfp_opt.single.train import load_network
     from cvfp_opt.training.device import set_threads
 
     set_threads(threads)
@@ -81,7 +81,7 @@ def _probe(checkpoint: Path, threads: int | None, console: Any) -> list[dict[str
 
 def _of_checkpoint(checkpoint: Path) -> dict[str, Any]:
     from cvfp_opt.errors import CheckpointError
-    from cvfp_opt.store.checkpoints import read_checkpoint
+    from cvfp_opt.store.files.saved_networks import read_checkpoint
 
     audit: dict[str, Any] | None = read_checkpoint(checkpoint).account.result.get("audit")
     if not audit or "residual_quantiles" not in audit:
@@ -92,7 +92,7 @@ def _of_checkpoint(checkpoint: Path) -> dict[str, Any]:
 def _of_trial(
     storage: str | None, study_name: str | None, trial: int | None
 ) -> tuple[str, dict[str, Any]]:
-    from cvfp_opt.cli.show import open_summary
+    from cvfp_opt.cli.opening import open_summary
     from cvfp_opt.errors import StudyError
     from cvfp_opt.report.best import require_best
 

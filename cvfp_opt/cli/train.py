@@ -54,10 +54,10 @@ def train(
     last whole iteration when the same command is typed again.
     """
     from cvfp_opt.cli.console import make_console
-    from cvfp_opt.search.code import load_code
+    from cvfp_opt.search.custom_code import load_code
     from cvfp_opt.search.environment import describe_environment
     from cvfp_opt.search.plan import Request
-    from cvfp_opt.store.checkpoints import check_target
+    from cvfp_opt.store.files.saved_networks import check_target
     from cvfp_opt.training.device import resolve_device, set_threads
 
     environment = describe_environment(resolve_device(device), set_threads(threads))
@@ -83,7 +83,7 @@ def _train(
     from cvfp_opt.cli.console import compile_once
     from cvfp_opt.cli.training_table import resumable
     from cvfp_opt.search.objective import Objective
-    from cvfp_opt.search.single import FileKeeper, Trained, run_resumable, save_network
+    from cvfp_opt.single.train import FileKeeper, Trained, run_resumable, save_network
 
     tokens = definition.load_tokens()
     objective = Objective(
@@ -117,7 +117,7 @@ def _report(
     from cvfp_opt.cli.console import make_console, print_json, print_lines
     from cvfp_opt.report.best import account_lines
     from cvfp_opt.report.judgement import judge_trial
-    from cvfp_opt.store.records import TrialRecord
+    from cvfp_opt.store.record.records import TrialRecord
 
     plain, scored = result.to_dict(), definition.objective.scored(result)
     record = TrialRecord(

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 import click
 
 from cvfp_opt.cli.console import echo, make_console, print_json, print_lines
+from cvfp_opt.cli.opening import open_summary
 from cvfp_opt.cli.options import json_option, storage_option, study_name_option
 from cvfp_opt.cli.replay import replay
-from cvfp_opt.cli.show import open_summary
 from cvfp_opt.elsewhere import quoted
 
 if TYPE_CHECKING:
-    from cvfp_opt.store.waiting import Enqueued
+    from cvfp_opt.store.queue.enqueued import Enqueued
 
 number_argument = click.argument("number", type=click.IntRange(min=0), metavar="N")
 
@@ -94,8 +94,8 @@ def enqueue(
     """
     from cvfp_opt.search.enqueue import enqueue_best, enqueue_retry, enqueue_values
     from cvfp_opt.store.database.location import resolve_location
-    from cvfp_opt.store.editing import open_for_editing
-    from cvfp_opt.store.studies import load_study, only_study_name
+    from cvfp_opt.store.database.storage import open_for_editing
+    from cvfp_opt.store.record.studies import load_study, only_study_name
 
     if (bool(settings), from_study is not None, retry is not None).count(True) != 1:
         raise click.UsageError("one of --set, --from-study and --retry is required")
@@ -133,11 +133,11 @@ def _print_enqueued(done: "list[Enqueued]", study: str) -> None:
 def fail(number: int, storage: str | None, study_name: str | None, reason: str) -> None:
     """End trial N, which runs or waits, as failed; a worker that runs it goes on to the next."""
     from cvfp_opt.errors import StudyError
-    from cvfp_opt.report.summary import Summary
-    from cvfp_opt.store.claims import fail_trial
     from cvfp_opt.store.database.location import resolve_location
-    from cvfp_opt.store.editing import open_for_editing
-    from cvfp_opt.store.studies import load_study, only_study_name
+    from cvfp_opt.store.database.storage import open_for_editing
+    from cvfp_opt.store.queue.claims import fail_trial
+    from cvfp_opt.store.record.studies import load_study, only_study_name
+    from cvfp_opt.store.record.summary import Summary
 
     location = resolve_location(storage)
     with open_for_editing(location) as store:

@@ -32,11 +32,11 @@ def verify(
     """
     from cvfp_opt.cli.console import make_console, print_json, print_lines
     from cvfp_opt.cli.training_table import TrainingTable
-    from cvfp_opt.files import is_folder
+    from cvfp_opt.disk import is_folder
     from cvfp_opt.report.tables import checks_table
     from cvfp_opt.search.plan import Request
-    from cvfp_opt.search.single import load_network
-    from cvfp_opt.search.verify import PROTOCOLS, reduced, verify_definition, verify_network
+    from cvfp_opt.single.train import load_network
+    from cvfp_opt.single.verify import PROTOCOLS, reduced, verify_definition, verify_network
     from cvfp_opt.training.device import set_threads
 
     set_threads(threads)

@@ -13,7 +13,7 @@ from cvfp_opt.cli.streams import lost_output
 from cvfp_opt.elsewhere import printable
 
 if TYPE_CHECKING:
-    from cvfp_opt.report.summary import Summary
+    from cvfp_opt.store.record.summary import Summary
 
 # Looks that find nothing running: between two trials of one worker there is a moment as well.
 LOOKS_AT_REST = 2
@@ -47,7 +47,7 @@ def watch(look: "Callable[[], Summary]", seconds: float, console: Console) -> No
 
 
 def _draw(look: "Callable[[], Summary]", pause: Callable[[], None], console: Console) -> None:
-    from cvfp_opt.report.watching import WatchView
+    from cvfp_opt.report.watch import WatchView
 
     view = WatchView(look(), blocks_for(console.encoding))
     with Live(view, console=console, refresh_per_second=4):
@@ -56,7 +56,7 @@ def _draw(look: "Callable[[], Summary]", pause: Callable[[], None], console: Con
 
 def _print(look: "Callable[[], Summary]", pause: Callable[[], None], console: Console) -> None:
     """A line for each change."""
-    from cvfp_opt.report.watching import watch_line
+    from cvfp_opt.report.watch import watch_line
 
     told: list[object] = []
 

@@ -5,12 +5,12 @@ from typing import Any
 from cvfp_opt.elsewhere import excerpt, quoted
 from cvfp_opt.errors import StudyError
 from cvfp_opt.report.confirmation import confirmation_line
-from cvfp_opt.report.summary import Summary
 from cvfp_opt.report.tables import number, parameter, share, value_words
 from cvfp_opt.report.toml import definition_toml
-from cvfp_opt.store.points import strangers
-from cvfp_opt.store.records import TrialRecord, Unread, definition_of
-from cvfp_opt.store.sections import with_parameters
+from cvfp_opt.store.record.definition_sections import with_parameters
+from cvfp_opt.store.record.points import strangers
+from cvfp_opt.store.record.records import TrialRecord, Unread, definition_of
+from cvfp_opt.store.record.summary import Summary
 
 TEXTS = {"train": "training text", "validation": "validation text", "held_out": "held-out text"}
 

@@ -3,56 +3,35 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from cvfp_opt.report.best import TEXTS
-from cvfp_opt.report.judgement import FIXED_POINT
+from cvfp_opt.report.confirmation import confirmation_line
+from cvfp_opt.report.judgement import FIXED_POINT, judge_trial
 from cvfp_opt.report.tables import number, parameter, sentence, share
-from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.store.record.published import PublishedTrial
+from cvfp_opt.store.record.summary import Summary
 
 
-@dataclass(frozen=True, kw_only=True)
-class CardFacts:
-    """What the card tells of.
+def describe(summary: Summary, facts: PublishedTrial) -> str:
+    """Write the model card of a study's trial, with its judgement and its confirmed figures."""
+    return model_card(
+        facts,
+        judgement=judge_trial(facts.trial, dict(facts.searched), subject="It"),
+        confirmed=confirmation_line(summary, trial=facts.trial, hint=False),
+    )
 
-    Attributes:
-        study: name.
-        trial: with the figures of the weights that are handed on.
-        recorded_score: of the trial in the study's database.
+
+def model_card(facts: PublishedTrial, *, judgement: str, confirmed: str = "") -> str:
+    """Write the card, ending in a newline. What comes from a user is escaped.
+
+    Args:
+        facts: what it tells.
         judgement: one sentence, see report.judgement.
-        confirmed: its point on fresh seeds, a line; "" where there can be none.
-        definition: that the network was trained by; searches nothing.
-        notices: what to know before believing a figure, a sentence each.
-        birth: see store.births.Birth.
-        sources: what text ("data") and embeddings ("embedding") came from.
-        data_digest: SHA-256 of the tokens.
-        num_parameters: of the network.
-        folder: name of the checkpoint's.
-        difference: why the weights are not the trial's own; "" if they are, to the bit.
-        trials: of the study, per state.
+        confirmed: the point on fresh seeds, a line; "" where there can be none.
     """
-
-    study: str
-    trial: TrialRecord
-    recorded_score: float | None
-    judgement: str
-    definition: dict[str, Any]
-    confirmed: str = ""
-    notices: tuple[str, ...] = ()
-    birth: dict[str, Any]
-    sources: dict[str, dict[str, str]]
-    data_digest: str
-    num_parameters: int
-    folder: str
-    difference: str = ""
-    trials: Mapping[str, int] = field(default_factory=dict)
-
-
-def model_card(facts: CardFacts) -> str:
-    """The card, ending in a newline. What comes from a user is escaped."""
     parts = [
-        _head(facts),
+        _head(facts, judgement, confirmed),
         _use(facts),
         _figures(facts),
         _audit(facts.trial.audit),
@@ -75,7 +54,7 @@ def code(text: object) -> str:
     return "`" + " ".join(str(text).split()).replace("`", "'").replace("|", "/") + "`"
 
 
-def _head(facts: CardFacts) -> Iterator[str]:
+def _head(facts: PublishedTrial, judgement: str, confirmed: str) -> Iterator[str]:
     model = facts.definition["model"]
     yield f"# A CVFP network: trial {facts.trial.number} of study {escaped(facts.study)}"
     yield ""
@@ -87,9 +66,9 @@ def _head(facts: CardFacts) -> Iterator[str]:
             f"{number(facts.recorded_score)}."
         )
         yield ""
-    yield f"**{escaped(facts.judgement)}**"
+    yield f"**{escaped(judgement)}**"
     yield ""
-    yield from [f"**{escaped(sentence(facts.confirmed))}**", ""] if facts.confirmed else []
+    yield from [f"**{escaped(sentence(confirmed))}**", ""] if confirmed else []
     for notice in facts.notices:
         yield f"- {escaped(notice)}"
     yield from [""] if facts.notices else []
@@ -102,7 +81,7 @@ def _head(facts: CardFacts) -> Iterator[str]:
     )
 
 
-def _use(facts: CardFacts) -> Iterator[str]:
+def _use(facts: PublishedTrial) -> Iterator[str]:
     width = facts.definition["model"]["context_size"]
     yield "## Use"
     yield ""
@@ -114,7 +93,7 @@ def _use(facts: CardFacts) -> Iterator[str]:
     yield "```"
 
 
-def _figures(facts: CardFacts) -> Iterator[str]:
+def _figures(facts: PublishedTrial) -> Iterator[str]:
     trial, objective = facts.trial, facts.definition["objective"]
     yield "## Figures"
     yield ""
@@ -207,7 +186,7 @@ def _sentences(audit: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def _parameters(facts: CardFacts) -> Iterator[str]:
+def _parameters(facts: PublishedTrial) -> Iterator[str]:
     yield "## Hyperparameters"
     yield ""
     yield "| name | value |"
@@ -220,7 +199,7 @@ def _parameters(facts: CardFacts) -> Iterator[str]:
     yield "The whole definition is in `checkpoint.json`."
 
 
-def _origin(facts: CardFacts) -> Iterator[str]:
+def _origin(facts: PublishedTrial) -> Iterator[str]:
     data, environment = facts.definition["data"], facts.trial.environment
     versions = environment.get("versions", {})
     counts = ", ".join(f"{n} {state}" for state, n in facts.trials.items() if n)

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from cvfp_opt.report.judgement import SCORE_NOISE
 from cvfp_opt.report.tables import number, share
-from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.store.record.records import TrialRecord
 
 Combiner = Callable[[float, float], float]
 """(convergence rate, ER / D), each in [0, 1] -> a score in [0, 1]."""

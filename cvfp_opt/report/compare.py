@@ -7,10 +7,10 @@ from typing import Any
 from cvfp_opt.report.confirmation import confirmation_of, interval_words
 from cvfp_opt.report.figures.figure import Cell, Rows, listed
 from cvfp_opt.report.judgement import SCORE_NOISE
-from cvfp_opt.report.summary import Summary, untrained_score
 from cvfp_opt.report.tables import duration, number, parameter, scored, share
-from cvfp_opt.store.records import TrialRecord
-from cvfp_opt.store.sections import completed
+from cvfp_opt.store.record.definition_sections import completed
+from cvfp_opt.store.record.records import TrialRecord
+from cvfp_opt.store.record.summary import Summary, untrained_score
 
 
 @dataclass(frozen=True, kw_only=True)

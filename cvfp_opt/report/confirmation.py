@@ -9,12 +9,12 @@ from rich.table import Table
 
 from cvfp_opt.elsewhere import printable, quoted
 from cvfp_opt.report.statistics import Interval, expected_maximum, pooled_spread
-from cvfp_opt.report.summary import Summary
 from cvfp_opt.report.tables import number, share
-from cvfp_opt.store.confirming import DEFAULT, UNTRAINED, Arm, on_windows
-from cvfp_opt.store.records import TrialRecord
-from cvfp_opt.store.retries import uuid_of
-from cvfp_opt.store.shapes import is_finite
+from cvfp_opt.store.database.numbers import is_finite
+from cvfp_opt.store.record.confirmation import DEFAULT, UNTRAINED, Arm, on_windows
+from cvfp_opt.store.record.records import TrialRecord
+from cvfp_opt.store.record.retries import uuid_of
+from cvfp_opt.store.record.summary import Summary
 
 
 class Verdict(StrEnum):

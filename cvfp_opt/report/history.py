@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from cvfp_opt.report.summary import Summary
-from cvfp_opt.store.records import best_of
+from cvfp_opt.store.record.records import best_of
+from cvfp_opt.store.record.summary import Summary
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 # For a terminal or file that can't hold BLOCKS.

@@ -7,10 +7,10 @@ from typing import Any
 
 from cvfp_opt.report.confirmation import Verdict as Fresh
 from cvfp_opt.report.confirmation import confirmation_of, seeds_words
-from cvfp_opt.report.summary import Summary, untrained_score
 from cvfp_opt.report.tables import number
-from cvfp_opt.store.records import TrialRecord, definition_of
-from cvfp_opt.store.shapes import is_finite
+from cvfp_opt.store.database.numbers import is_finite
+from cvfp_opt.store.record.records import TrialRecord, definition_of
+from cvfp_opt.store.record.summary import Summary, untrained_score
 
 # The spread of the score over seeds is of this order: see docs/experiments.md.
 SCORE_NOISE = 0.01

@@ -9,7 +9,7 @@ def replay_lines(replay: dict[str, Any]) -> list[str]:
     """The verdict, where it comes from, and what differs between then and now, a line each.
 
     Args:
-        replay: ``search.replay.Replay.to_dict``.
+        replay: ``rerun.replay.Replay.to_dict``.
     """
     subject = f"trial {replay['trial']} of study {replay['study_name']}"
     extent = f"{replay['compared']} quantities of {replay['iterations']} iterations"

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from cvfp_opt.report.segments import segments
-from cvfp_opt.report.summary import Summary
+from cvfp_opt.report.environment_groups import segments
 from cvfp_opt.report.tables import drift_lines, moment
 from cvfp_opt.report.toml import definition_toml
-from cvfp_opt.store.records import StudyRecord
-from cvfp_opt.store.sections import completed
+from cvfp_opt.store.record.definition_sections import completed
+from cvfp_opt.store.record.records import StudyRecord
+from cvfp_opt.store.record.summary import Summary
 
 
 def study_lines(summary: Summary) -> list[str]:

@@ -8,10 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from cvfp_opt.elsewhere import printable
-from cvfp_opt.report.segments import segments, segments_line
-from cvfp_opt.report.summary import Summary, untrained_score
-from cvfp_opt.store.records import TrialRecord
-from cvfp_opt.store.studies import StudySummary
+from cvfp_opt.report.environment_groups import segments, segments_line
+from cvfp_opt.store.record.records import TrialRecord
+from cvfp_opt.store.record.studies import StudySummary
+from cvfp_opt.store.record.summary import Summary, untrained_score
 
 SHORT_NAMES = {
     "dist_reg_weight": "weight",
@@ -161,7 +161,7 @@ def audit_table(ranking: list[TrialRecord]) -> Table:
 
 
 def checks_table(checks: list[dict[str, Any]]) -> Table:
-    """Checks of `verify`, a row each; see search.verify.Check."""
+    """Checks of `verify`, a row each; see single.verify.Check."""
     table = _table("", "check", "text", "figure", "limit", "", "what it means")
     table.title = None
     for column in (table.columns[0], table.columns[1], table.columns[4], table.columns[5]):

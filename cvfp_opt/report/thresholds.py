@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-from cvfp_opt.store.quantiles import rate_at
+from cvfp_opt.store.record.quantiles import rate_at
 
 THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0)
 # Those that the original report studies.

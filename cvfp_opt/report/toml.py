@@ -6,7 +6,7 @@ from typing import Any
 import tomlkit
 
 from cvfp_opt.elsewhere import printable, toml_escaped
-from cvfp_opt.store.sections import Sections
+from cvfp_opt.store.record.definition_sections import Sections
 
 
 def definition_toml(sections: Sections | Mapping[str, Any], comments: Iterable[str] = ()) -> str:

@@ -6,7 +6,6 @@ from rich.table import Table
 
 from cvfp_opt.elsewhere import printable
 from cvfp_opt.report.best import account_lines
-from cvfp_opt.report.summary import Summary
 from cvfp_opt.report.tables import (
     duration,
     moment,
@@ -15,8 +14,9 @@ from cvfp_opt.report.tables import (
     share,
     value_words,
 )
-from cvfp_opt.store.records import TrialRecord
-from cvfp_opt.store.retries import retry_chain, uuid_of
+from cvfp_opt.store.record.records import TrialRecord
+from cvfp_opt.store.record.retries import retry_chain, uuid_of
+from cvfp_opt.store.record.summary import Summary
 
 
 def trial_lines(summary: Summary, trial: TrialRecord) -> list[str]:

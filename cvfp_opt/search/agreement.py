@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.store.records import StudyRecord
-from cvfp_opt.store.sections import completed
+from cvfp_opt.store.record.definition_sections import completed
+from cvfp_opt.store.record.records import StudyRecord
 
 _SEED = "search.seed"
 

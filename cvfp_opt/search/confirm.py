@@ -12,22 +12,16 @@ import optuna
 
 from cvfp_opt.elsewhere import quoted
 from cvfp_opt.errors import DataError, StudyError
-from cvfp_opt.report.summary import Summary
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.drift import changed
 from cvfp_opt.search.plan import Plan
 from cvfp_opt.search.space import Constant, Dimension, IntRange
-from cvfp_opt.store.confirming import (
-    DEFAULT,
-    UNTRAINED,
-    Arm,
-    add_runs,
-    confirmation_name,
-    enter_confirmation,
-)
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.records import StudyRecord, TrialRecord, drifted
-from cvfp_opt.store.retries import uuid_of
+from cvfp_opt.store.queue.confirmation_runs import add_runs, enter_confirmation
+from cvfp_opt.store.record.confirmation import DEFAULT, UNTRAINED, Arm, confirmation_name
+from cvfp_opt.store.record.records import StudyRecord, TrialRecord, drifted
+from cvfp_opt.store.record.retries import uuid_of
+from cvfp_opt.store.record.summary import Summary
 from cvfp_opt.training.config import OWN_THRESHOLD
 
 _THRESHOLD = "phase1_convergence_threshold"

@@ -15,9 +15,9 @@ from cvfp_opt.model.schedules import ScheduleConfig
 from cvfp_opt.search.pruner import PRUNERS
 from cvfp_opt.search.sampler import SAMPLERS
 from cvfp_opt.search.space import LIMITS, SearchSpace
-from cvfp_opt.search.values import brief, check_value, hint
-from cvfp_opt.store.points import strangers
-from cvfp_opt.store.sections import with_parameters
+from cvfp_opt.search.typed_values import brief, check_value, hint
+from cvfp_opt.store.record.definition_sections import with_parameters
+from cvfp_opt.store.record.points import strangers
 from cvfp_opt.training.config import (
     OWN_THRESHOLD,
     Hyperparameters,
@@ -49,7 +49,7 @@ class SearchConfig:
     Attributes:
         sampler: a key of SAMPLERS.
         num_startup_trials: random points before the sampler begins; at least 1.
-        max_sampler_trials: of "tpe": so many trials are looked at, see search.limited; 0 for all.
+        max_sampler_trials: of "tpe", trials it looks at (search.limited_history); 0 for all.
         pruner: a key of PRUNERS.
         num_pruner_startup_trials: trials that have come as far before one is pruned; at least 1.
         num_pruner_warmup_steps: iterations before a trial may be pruned; at least 1.

@@ -9,10 +9,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from cvfp_opt.disk import read_file, what_it_is
 from cvfp_opt.errors import DefinitionError, nearest
-from cvfp_opt.files import read_file, what_it_is
 from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.search.values import read_toml, read_value, written
+from cvfp_opt.search.typed_values import read_toml, read_value, written
 
 Sections = dict[str, Any]
 # Bytes of a definition; the longest that comes with the package has 9 thousand.

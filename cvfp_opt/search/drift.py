@@ -12,11 +12,11 @@ from optuna.trial import FrozenTrial
 
 from cvfp_opt.elsewhere import quoted
 from cvfp_opt.errors import StudyError
-from cvfp_opt.search.code import foreign_names
+from cvfp_opt.search.custom_code import foreign_names
 from cvfp_opt.search.definition import LOCATED, StudyDefinition, shown
-from cvfp_opt.store.environments import Difference, Level
-from cvfp_opt.store.records import StudyRecord
-from cvfp_opt.store.sections import completed, with_changes
+from cvfp_opt.store.record.definition_sections import completed, with_changes
+from cvfp_opt.store.record.environments import Difference, Level
+from cvfp_opt.store.record.records import StudyRecord
 from cvfp_opt.training.data import Tokens
 
 

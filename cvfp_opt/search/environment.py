@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 
-import cvfp_opt
 from cvfp_opt.model.passes import default_reader
 from cvfp_opt.model.products import has_bfloat16
 from cvfp_opt.version import __version__
@@ -33,7 +32,7 @@ def describe_environment(device: torch.device, threads: int) -> dict[str, Any]:
     gpu = {} if device.type == "cpu" else {"gpu": torch.cuda.get_device_name(device)}
     return {
         "versions": versions,
-        **describe_checkout(Path(cvfp_opt.__file__).parent),
+        **describe_checkout(Path(__file__).parents[1]),
         "host": socket.gethostname(),
         "platform": platform.platform(),
         "processor": torch.backends.cpu.get_cpu_capability(),

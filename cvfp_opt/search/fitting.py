@@ -13,7 +13,7 @@ from typing import Any
 from cvfp_opt.errors import nearest
 from cvfp_opt.search.definition import StudyDefinition, shown
 from cvfp_opt.search.space import Choices, FloatRange, IntRange, Range
-from cvfp_opt.search.values import hint
+from cvfp_opt.search.typed_values import hint
 
 
 @dataclass(frozen=True, kw_only=True)

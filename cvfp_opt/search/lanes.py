@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from cvfp_opt.errors import DefinitionError, DeviceError
-from cvfp_opt.search.beginning import Beginning
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.runner import Search
+from cvfp_opt.search.start import Beginning
 from cvfp_opt.search.stopping import SearchStopped, Stop
-from cvfp_opt.store.database.whereabouts import FileGone
+from cvfp_opt.store.database.file_watch import FileGone
 from cvfp_opt.training.device import load_linear_algebra
 from cvfp_opt.training.lanes import Lanes
 

@@ -2,8 +2,8 @@
 
 from typing import Any, Protocol
 
-from cvfp_opt.store.records import TrialRecord
-from cvfp_opt.store.standing import Standing
+from cvfp_opt.store.record.progress import Standing
+from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.training.events import Event
 
 

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial
 
 from cvfp_opt.elsewhere import printable
 from cvfp_opt.errors import DataError, DefinitionError
-from cvfp_opt.search.code import check_allowed, load_code
+from cvfp_opt.search.custom_code import check_allowed, load_code
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.definition_file import (
     Sections,
@@ -29,18 +29,18 @@ from cvfp_opt.search.drift import (
 )
 from cvfp_opt.search.pruner import PRUNERS
 from cvfp_opt.search.sampler import SAMPLERS, PerTrialSampler
-from cvfp_opt.search.values import written
+from cvfp_opt.search.typed_values import written
 from cvfp_opt.store.database.kinds import kind_of
+from cvfp_opt.store.database.lazy_attributes import user_attribute
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.retry import AT_ONCE, LOOKING, Patience
 from cvfp_opt.store.database.storage import Store, open_for_reading
-from cvfp_opt.store.database.unparsed import user_attribute
-from cvfp_opt.store.drift import record_drift
-from cvfp_opt.store.environments import Difference, compare
-from cvfp_opt.store.records import StudyRecord
-from cvfp_opt.store.sections import completed, missing_keys
-from cvfp_opt.store.shapes import is_ours
-from cvfp_opt.store.studies import (
+from cvfp_opt.store.record.allowed_drift import record_drift
+from cvfp_opt.store.record.attribute_shapes import is_ours
+from cvfp_opt.store.record.definition_sections import completed, missing_keys
+from cvfp_opt.store.record.environments import Difference, compare
+from cvfp_opt.store.record.records import StudyRecord
+from cvfp_opt.store.record.studies import (
     check_new_name,
     create_study,
     has_study,
@@ -114,7 +114,7 @@ class Plan:
         name: of the study.
         definition: frozen, or about to be; its ``data`` says where the text lies now.
         tokens: of its text.
-        code: digests of the user's own functions, see search.code.
+        code: digests of the user's own functions, see search.custom_code.
     """
 
     name: str

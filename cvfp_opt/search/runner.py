@@ -13,27 +13,27 @@ from optuna.trial import FrozenTrial, TrialState
 from cvfp_opt.elsewhere import redacted
 from cvfp_opt.errors import CvfpOptError, DefinitionError, PointError, StorageError, StudyError
 from cvfp_opt.model.network import ContextNetwork
-from cvfp_opt.report.dashboard.page import keep_current
-from cvfp_opt.search.beginning import Beginning
-from cvfp_opt.search.claimed import open_trial, suggest
+from cvfp_opt.search.claimed_trial import open_trial, suggest
 from cvfp_opt.search.drift import changed
-from cvfp_opt.search.leaving import Leaving
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.observer import SearchObserver
-from cvfp_opt.search.reporting import Checkpointing, Reporter
+from cvfp_opt.search.start import Beginning
 from cvfp_opt.search.stopping import SearchStopped, Stop, pause
-from cvfp_opt.search.trial_keeper import TrialKeeper
-from cvfp_opt.store.artifacts.left import Networks
-from cvfp_opt.store.claims import REFUSED, Claims, Nothing
+from cvfp_opt.search.trial_checkpoints import TrialKeeper
+from cvfp_opt.search.trial_files import Leaving
+from cvfp_opt.search.trial_reports import Checkpointing, Reporter
+from cvfp_opt.search.views import Views
+from cvfp_opt.store.database.file_watch import FileGone
 from cvfp_opt.store.database.retry import DATABASE_ERRORS, Patience, in_words, passes
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.database.whereabouts import FileGone
-from cvfp_opt.store.holding import Hold, Renewer
-from cvfp_opt.store.leases import LeaseLost
-from cvfp_opt.store.mirrors import Mirrors
-from cvfp_opt.store.records import TrialRecord, write_attributes
-from cvfp_opt.store.standing import Follower
-from cvfp_opt.store.unsent import keep_unsent, send_unsent
+from cvfp_opt.store.files.trial_files import Networks
+from cvfp_opt.store.queue.claims import REFUSED, Claims, Nothing
+from cvfp_opt.store.queue.leases import LeaseLost
+from cvfp_opt.store.queue.trial_writer import Hold, Renewer
+from cvfp_opt.store.queue.unsent import keep_unsent, send_unsent
+from cvfp_opt.store.record.mirrors import Mirrors
+from cvfp_opt.store.record.progress import Follower
+from cvfp_opt.store.record.records import TrialRecord, write_attributes
 from cvfp_opt.training.result import Status, TrainingResult
 
 # Mirrors are for people who look; trials may be quicker than that.
@@ -77,6 +77,7 @@ class Search:
         renewer: what keeps them.
         patience: seconds to wait for a database that is away.
         checkpoints: of trials, while they run.
+        views: of the study, for those who look at it.
     """
 
     store: Store
@@ -89,6 +90,7 @@ class Search:
     renewer: Renewer
     patience: float
     checkpoints: Checkpointing
+    views: Views
     mirroring: _Mirroring = field(default_factory=_Mirroring)
 
     def run(
@@ -357,11 +359,15 @@ class Search:
         """Bring up to date what others look at."""
         self._patiently(self._mirrors.sync)
         with suppress(*DATABASE_ERRORS):  # a page is worth neither waiting nor an end
-            keep_current(self.store, self.study, last=last)
+            self.views.keep_page(self.store, self.study, last=last)
 
     @cached_property
     def _leaving(self) -> Leaving:
-        return Leaving(artifacts=self.checkpoints.artifacts, notify=self.observer.notice)
+        return Leaving(
+            artifacts=self.checkpoints.artifacts,
+            draw=self.views.draw_curves,
+            notify=self.observer.notice,
+        )
 
     @cached_property
     def _networks(self) -> Networks:

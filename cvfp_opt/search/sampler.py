@@ -8,7 +8,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from cvfp_opt.search.limited import LimitedSampler
+from cvfp_opt.search.limited_history import LimitedSampler
 from cvfp_opt.training.seeds import Purpose, derive_seed
 
 SamplerFactory = Callable[[int, int, int], BaseSampler]

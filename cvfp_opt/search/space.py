@@ -22,7 +22,7 @@ from optuna.distributions import (
 from cvfp_opt.errors import DefinitionError, nearest
 from cvfp_opt.model.diversity import DiversityConfig
 from cvfp_opt.model.schedules import ScheduleConfig
-from cvfp_opt.search.values import hint
+from cvfp_opt.search.typed_values import hint
 from cvfp_opt.training.config import TrainingConfig
 
 # Where each parameter may lie at all: (least, most, whether least itself is excluded).

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from cvfp_opt.disk import open_file
 from cvfp_opt.errors import DataError
-from cvfp_opt.files import open_file
 from cvfp_opt.training.kinds import (
     MARKED,
     NO_TEXT,

@@ -9,9 +9,9 @@ from typing import Any
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from cvfp_opt.disk import open_file, what_it_is
 from cvfp_opt.elsewhere import first_few
 from cvfp_opt.errors import DataError
-from cvfp_opt.files import open_file, what_it_is
 from cvfp_opt.training.characters import looked_in
 from cvfp_opt.training.clients import in_one_line, reaching_the_hub, require
 from cvfp_opt.training.kinds import refuse_other_kinds

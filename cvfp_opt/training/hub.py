@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from cvfp_opt.disk import what_it_is
 from cvfp_opt.elsewhere import first_few
 from cvfp_opt.errors import DataError
-from cvfp_opt.files import what_it_is
 from cvfp_opt.training.characters import is_hidden, looked_in
 from cvfp_opt.training.clients import in_one_line, reaching_the_hub, require
 from cvfp_opt.training.rows import first_message, format_of, rows

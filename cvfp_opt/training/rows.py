@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cvfp_opt.disk import open_file
 from cvfp_opt.elsewhere import first_few, quoted
 from cvfp_opt.errors import DataError
-from cvfp_opt.files import open_file
 from cvfp_opt.training.characters import lines, pieces
 from cvfp_opt.training.clients import in_one_line, require
 from cvfp_opt.training.kinds import refuse_other_kinds

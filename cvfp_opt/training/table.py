@@ -9,9 +9,9 @@ from safetensors import safe_open
 from torch import Tensor
 from torch.nn import functional as F
 
+from cvfp_opt.disk import open_file
 from cvfp_opt.elsewhere import first_few
 from cvfp_opt.errors import DataError, nearest
-from cvfp_opt.files import open_file
 from cvfp_opt.training.clients import in_one_line
 
 # Types of numbers that float32 holds; 8-bit floats are the same but for a factor, which the

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from cvfp_opt.disk import what_it_is
 from cvfp_opt.errors import DataError
-from cvfp_opt.files import what_it_is
 from cvfp_opt.training.characters import is_hidden, looked_in, pieces
 from cvfp_opt.training.hub import ultrachat_dialogues
 from cvfp_opt.training.rows import format_of, rows, text_of

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
+from cvfp_opt.disk import read_file
 from cvfp_opt.errors import DataError
-from cvfp_opt.files import read_file
 
 TOKENIZER = Path(__file__).parent / "corpus" / "tokenizer.json"
 

@@ -7,9 +7,9 @@ from typing import Any
 from cvfp_opt.errors import ClusterError, nearest
 from cvfp_opt.search.stopping import SearchStopped, Stop
 from cvfp_opt.store.database.retry import DATABASE_ERRORS
-from cvfp_opt.store.records import count_finished
-from cvfp_opt.workers.dask import DaskWorkers
-from cvfp_opt.workers.dask_cluster import Cluster, check_installed, connect, start_local
+from cvfp_opt.store.record.records import count_finished
+from cvfp_opt.workers.dask.cluster import Cluster, check_installed, connect, start_local
+from cvfp_opt.workers.dask.engine import DaskWorkers
 from cvfp_opt.workers.engine import Crew, Engine, Job
 from cvfp_opt.workers.local import LocalWorkers
 

@@ -7,7 +7,7 @@ import optuna
 from cvfp_opt.errors import SearchError
 from cvfp_opt.search.observer import SearchObserver
 from cvfp_opt.store.database.retry import Patience
-from cvfp_opt.store.standing import Follower
+from cvfp_opt.store.record.progress import Follower
 from cvfp_opt.workers.messages import (
     Broken,
     Message,

@@ -13,10 +13,10 @@ import optuna
 from cvfp_opt.errors import StorageError
 from cvfp_opt.search.observer import SearchObserver
 from cvfp_opt.search.stopping import Stop
+from cvfp_opt.store.database.file_watch import FileGone
 from cvfp_opt.store.database.retry import DATABASE_ERRORS
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.database.whereabouts import FileGone
-from cvfp_opt.store.records import count_finished, count_taken
+from cvfp_opt.store.record.records import count_finished, count_taken
 from cvfp_opt.workers.listening import Deaths, Listener
 from cvfp_opt.workers.messages import Message, Refused, TrialFinished
 from cvfp_opt.workers.process import work

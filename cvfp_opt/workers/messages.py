@@ -10,8 +10,8 @@ from typing import Any
 
 from cvfp_opt.errors import CvfpOptError, foreign_fault
 from cvfp_opt.search.stopping import SearchStopped
-from cvfp_opt.store.records import TrialRecord
-from cvfp_opt.store.standing import Standing
+from cvfp_opt.store.record.progress import Standing
+from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.training.events import Event, Progress
 
 # A display draws ten times a second; more is only work for both sides.

@@ -8,24 +8,27 @@ import optuna
 import torch
 
 from cvfp_opt.errors import DeviceError
-from cvfp_opt.search.code import compare_code, load_code
+from cvfp_opt.report.dashboard.curves import files_of
+from cvfp_opt.report.dashboard.page import keep_current
+from cvfp_opt.search.custom_code import compare_code, load_code
 from cvfp_opt.search.drift import drift_lines, marked
 from cvfp_opt.search.lanes import search_in_lanes
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.observer import SearchObserver
 from cvfp_opt.search.plan import Plan
-from cvfp_opt.search.reporting import Checkpointing
 from cvfp_opt.search.runner import Search
 from cvfp_opt.search.stopping import Stop, pause
-from cvfp_opt.search.trial_keeper import CHECKPOINT_SECONDS
-from cvfp_opt.store.artifacts.stores import open_artifacts
-from cvfp_opt.store.claims import MAX_RETRIES, Claims
+from cvfp_opt.search.trial_checkpoints import CHECKPOINT_SECONDS
+from cvfp_opt.search.trial_reports import Checkpointing
+from cvfp_opt.search.views import Views
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.retry import PATIENCE_SECONDS, Patience
 from cvfp_opt.store.database.storage import Store, open_for_search
-from cvfp_opt.store.holding import Renewer
-from cvfp_opt.store.leases import LEASE_SECONDS
-from cvfp_opt.store.records import StudyRecord
+from cvfp_opt.store.files.artifact_stores import open_artifacts
+from cvfp_opt.store.queue.claims import MAX_RETRIES, Claims
+from cvfp_opt.store.queue.leases import LEASE_SECONDS
+from cvfp_opt.store.queue.trial_writer import Renewer
+from cvfp_opt.store.record.records import StudyRecord
 from cvfp_opt.training.device import resolve_device, set_threads
 
 
@@ -38,7 +41,7 @@ class Endurance:
         patience_seconds: so long a database that is away is waited for.
         max_retries: so often a trial is taken over from workers that died; then it counts as lost.
         checkpoint_seconds: between two checkpoints of a trial; 0 for one after each iteration.
-        artifacts: where checkpoints lie, see store.artifacts.stores; None for the usual place.
+        artifacts: where checkpoints lie; None for the usual place.
     """
 
     lease_seconds: float = LEASE_SECONDS
@@ -129,6 +132,7 @@ class Task:
                     environment=self.environment,
                     every=self.endurance.checkpoint_seconds,
                 ),
+                views=Views(draw_curves=files_of, keep_page=keep_current),
             )
             search_in_lanes(search, self.lanes, self.total, self.deadline)
 

@@ -17,10 +17,10 @@ from databases import fresh_database
 from optuna.trial import TrialState
 from support import REPOSITORY
 
-from cvfp_opt.store.births import BIRTH
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import open_for_reading
-from cvfp_opt.store.mirrors import MIRRORS, SOURCE_TRIAL
+from cvfp_opt.store.record.identity import BIRTH
+from cvfp_opt.store.record.mirrors import MIRRORS, SOURCE_TRIAL
 
 
 @dataclass(frozen=True, kw_only=True)

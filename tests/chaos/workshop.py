@@ -28,7 +28,7 @@ from cvfp_opt.search.objective import Objective, forget
 from cvfp_opt.search.plan import Plan, Request
 from cvfp_opt.store.database.location import Location, resolve_location
 from cvfp_opt.store.database.storage import open_for_search
-from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.training.data import Tokens
 from cvfp_opt.training.events import Event, IterationFinished, Observer
 from cvfp_opt.training.result import IterationMetrics, TrainingResult

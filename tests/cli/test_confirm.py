@@ -13,7 +13,7 @@ import pytest
 from optuna_dashboard import get_note
 from support import Outcome, Start
 
-from cvfp_opt.store.checkpoints import read_checkpoint
+from cvfp_opt.store.files.saved_networks import read_checkpoint
 
 Invoke = Callable[..., Outcome]
 FEW = ("--top", "2", "--seeds", "2", "--threads", "1", "--n-jobs", "1")

@@ -11,11 +11,12 @@ import pytest
 from damaging import KINDS
 from support import REPOSITORY, Outcome
 
-from cvfp_opt.store.confirming import Arm, add_runs, enter_confirmation
 from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.storage import open_for_search
-from cvfp_opt.store.records import StudyRecord
-from cvfp_opt.store.studies import load_study
+from cvfp_opt.store.queue.confirmation_runs import add_runs, enter_confirmation
+from cvfp_opt.store.record.confirmation import Arm
+from cvfp_opt.store.record.records import StudyRecord
+from cvfp_opt.store.record.studies import load_study
 
 Invoke = Callable[..., Outcome]
 

@@ -10,8 +10,8 @@ from support import TINY
 
 from cvfp_opt.cli.progress import RunDisplay, _shares
 from cvfp_opt.search.definition_file import read_sections, resolve_definition
-from cvfp_opt.store.records import TrialRecord
-from cvfp_opt.store.standing import Standing
+from cvfp_opt.store.record.progress import Standing
+from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.training.events import Phase, Progress
 
 PARAMS = {

@@ -8,7 +8,7 @@ import pytest
 from support import REPOSITORY, Outcome
 
 import cvfp_opt
-from cvfp_opt.store.checkpoints import read_checkpoint
+from cvfp_opt.store.files.saved_networks import read_checkpoint
 
 Invoke = Callable[..., Outcome]
 

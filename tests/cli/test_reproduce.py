@@ -8,8 +8,8 @@ import pytest
 from support import Outcome
 
 from cvfp_opt.model.network import ModelConfig
-from cvfp_opt.search import reproduce as library
 from cvfp_opt.search.definition import StudyDefinition
+from cvfp_opt.single import reproduce as library
 
 Invoke = Callable[..., Outcome]
 

@@ -13,8 +13,8 @@ import torch
 from support import TINY_ARGUMENTS, Outcome
 
 from cvfp_opt.errors import CheckpointError
-from cvfp_opt.search.single import load_network
-from cvfp_opt.store.checkpoints import ACCOUNT, read_checkpoint, write_checkpoint
+from cvfp_opt.single.train import load_network
+from cvfp_opt.store.files.saved_networks import ACCOUNT, read_checkpoint, write_checkpoint
 from cvfp_opt.training.run import weights_digest
 
 Invoke = Callable[..., Outcome]
@@ -129,7 +129,7 @@ def test_what_cannot_be_verified_is_refused(
 
 LONG = [*WORDS, "--set", "training.num_epochs=60", "--set", "training.num_iterations=6"]
 KEEP_AT_ONCE = """
-import cvfp_opt.search.single as single
+import cvfp_opt.single.train as single
 from cvfp_opt.cli import main
 single.MIN_SECONDS_KEPT = 0.0
 main()

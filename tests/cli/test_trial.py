@@ -9,11 +9,11 @@ import pytest
 from claiming import take
 from support import Outcome
 
-from cvfp_opt.store.claims import Claims
 from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.storage import open_for_search
-from cvfp_opt.store.leases import LeaseLost
-from cvfp_opt.store.studies import load_study
+from cvfp_opt.store.queue.claims import Claims
+from cvfp_opt.store.queue.leases import LeaseLost
+from cvfp_opt.store.record.studies import load_study
 
 Invoke = Callable[..., Outcome]
 

@@ -15,9 +15,9 @@ from outages import Door, Killer, administrator
 from running import end_of, read_until
 from support import TINY_ARGUMENTS, Outcome, Start
 
-from cvfp_opt.report.summary import Summary
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import open_for_reading
+from cvfp_opt.store.record.summary import Summary
 
 run = import_module("cvfp_opt.cli.run")  # the package's attribute is the command
 # SQLAlchemy forgets to close a connection that ends while it asks the server who it is.

@@ -12,8 +12,8 @@ import pytest
 from support import Outcome, Start
 
 from cvfp_opt.cli.watch import LOOKS_AT_REST, follow
-from cvfp_opt.report.summary import Summary
-from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.store.record.records import TrialRecord
+from cvfp_opt.store.record.summary import Summary
 
 Invoke = Callable[..., Outcome]
 

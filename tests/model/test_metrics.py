@@ -15,7 +15,7 @@ from cvfp_opt.model.metrics import (
     residuals,
     singular_values,
 )
-from cvfp_opt.store.quantiles import rate_at
+from cvfp_opt.store.record.quantiles import rate_at
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:

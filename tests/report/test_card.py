@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from cvfp_opt.report.card import CardFacts, code, escaped, model_card
+from cvfp_opt.report.card import code, escaped, model_card
 from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.store.record.published import PublishedTrial
+from cvfp_opt.store.record.records import TrialRecord
 
 
 def read(convergence: float, rank: float) -> dict[str, float]:
@@ -42,12 +43,12 @@ TRIAL = TrialRecord(
 )
 
 
-def facts(**fields: Any) -> CardFacts:
+def facts(**fields: Any) -> PublishedTrial:
     whole: dict[str, Any] = {
         "study": "quick",
         "trial": TRIAL,
         "recorded_score": 0.9,
-        "judgement": "It scores 0.885.",
+        "searched": {},
         "definition": StudyDefinition().to_dict(),
         "birth": {"uuid": "u" * 32, "seed": 3, "number": 5},
         "sources": {"data": {"source": "embedded"}, "embedding": {"source": "random"}},
@@ -55,11 +56,12 @@ def facts(**fields: Any) -> CardFacts:
         "num_parameters": 1_234_567,
         "folder": "winner",
     }
-    return CardFacts(**(whole | fields))
+    return PublishedTrial(**(whole | fields))
 
 
 def card(**fields: Any) -> str:
-    return model_card(facts(**fields))
+    confirmed = fields.pop("confirmed", "")
+    return model_card(facts(**fields), judgement="It scores 0.885.", confirmed=confirmed)
 
 
 def test_it_holds_figures_parameters_origin_and_how_to_use_it() -> None:

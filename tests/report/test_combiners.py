@@ -5,7 +5,7 @@ import math
 import pytest
 
 from cvfp_opt.report.combiners import COMBINERS, CombinerAudit, audit_combiners
-from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.store.record.records import TrialRecord
 
 
 def trial(number: int, convergence: float, rank: float, state: str = "complete") -> TrialRecord:

@@ -7,7 +7,7 @@ import pytest
 from known_studies import STUDIES, complete, confirmed, study, summary
 
 from cvfp_opt.report.compare import compare_studies
-from cvfp_opt.report.summary import Summary
+from cvfp_opt.store.record.summary import Summary
 
 
 def one(name: str, rank: float, **sections: Mapping[str, Any]) -> Summary:

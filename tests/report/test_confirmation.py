@@ -18,9 +18,9 @@ from cvfp_opt.report.confirmation import (
     verdict,
 )
 from cvfp_opt.report.statistics import Interval, expected_maximum
-from cvfp_opt.report.summary import Summary
-from cvfp_opt.store.confirming import DEFAULT, UNTRAINED
-from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.store.record.confirmation import DEFAULT, UNTRAINED
+from cvfp_opt.store.record.records import TrialRecord
+from cvfp_opt.store.record.summary import Summary
 
 SEARCHED = 30
 

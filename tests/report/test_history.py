@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from cvfp_opt.report.history import ASCII, BLOCKS, best_so_far, history_line, sparkline
-from cvfp_opt.report.summary import Summary
-from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.store.record.records import TrialRecord
+from cvfp_opt.store.record.summary import Summary
 
 
 def summary(*trials: tuple[str, float | None], **more: Any) -> Summary:

@@ -6,9 +6,9 @@ import pytest
 from rich.console import Console
 
 from cvfp_opt.report.best import best_lines
-from cvfp_opt.report.summary import Summary
 from cvfp_opt.report.tables import audit_table, best_table, duration, status_lines
-from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.store.record.records import TrialRecord
+from cvfp_opt.store.record.summary import Summary
 
 
 def drawn(renderable: object) -> str:

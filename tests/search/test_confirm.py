@@ -10,7 +10,6 @@ from doctoring import RECORD
 from support import TINY
 
 from cvfp_opt.errors import StudyError
-from cvfp_opt.report.summary import Summary
 from cvfp_opt.search.confirm import choose_arms, default_point
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.definition_file import (
@@ -21,8 +20,9 @@ from cvfp_opt.search.definition_file import (
 from cvfp_opt.search.drift import changed
 from cvfp_opt.search.environment import describe_environment
 from cvfp_opt.search.objective import Objective
-from cvfp_opt.store.confirming import DEFAULT, FRESH, UNTRAINED
-from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.store.record.confirmation import DEFAULT, FRESH, UNTRAINED
+from cvfp_opt.store.record.records import TrialRecord
+from cvfp_opt.store.record.summary import Summary
 from cvfp_opt.training.device import resolve_device
 
 

@@ -11,12 +11,12 @@ from search.test_lanes import Recorder as LanesRecorder
 from search.test_lanes import make_search as make_lanes
 from search.test_outages import Recorder, iteration, make_search
 
-from cvfp_opt.search import reporting
+from cvfp_opt.search import trial_reports as reporting
 from cvfp_opt.search.lanes import search_in_lanes
-from cvfp_opt.store.births import BIRTH
+from cvfp_opt.store.database.file_watch import FileGone
 from cvfp_opt.store.database.location import Location, resolve_location
 from cvfp_opt.store.database.storage import open_for_search
-from cvfp_opt.store.database.whereabouts import FileGone
+from cvfp_opt.store.record.identity import BIRTH
 from cvfp_opt.training.events import Event
 
 UNSENT = Path("storage/unsent")

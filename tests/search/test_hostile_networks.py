@@ -16,7 +16,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 import cvfp_opt
 from cvfp_opt.errors import CvfpOptError
-from cvfp_opt.store.checkpoints import ACCOUNT, CARD, EMBEDDINGS, TOKENIZER, WEIGHTS
+from cvfp_opt.store.files.saved_networks import ACCOUNT, CARD, EMBEDDINGS, TOKENIZER, WEIGHTS
 
 GOOD, ODD = Path("net"), Path("odd")
 PATIENCE = 120

@@ -11,20 +11,20 @@ from optuna.trial import TrialState
 from support import TINY, TINY_ARGUMENTS, Outcome
 
 from cvfp_opt.errors import SearchError
-from cvfp_opt.search.beginning import MAX_FIRST_FAILURES
 from cvfp_opt.search.lanes import search_in_lanes
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.plan import Request, make_plan
-from cvfp_opt.search.reporting import Checkpointing
 from cvfp_opt.search.runner import Search
+from cvfp_opt.search.start import MAX_FIRST_FAILURES
 from cvfp_opt.search.stopping import SearchStopped
-from cvfp_opt.store.artifacts.stores import open_artifacts
-from cvfp_opt.store.claims import Claims
+from cvfp_opt.search.trial_reports import Checkpointing
 from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.storage import Store, open_for_search
-from cvfp_opt.store.holding import Renewer
-from cvfp_opt.store.records import TrialRecord, trial_records
-from cvfp_opt.store.standing import Standing
+from cvfp_opt.store.files.artifact_stores import open_artifacts
+from cvfp_opt.store.queue.claims import Claims
+from cvfp_opt.store.queue.trial_writer import Renewer
+from cvfp_opt.store.record.progress import Standing
+from cvfp_opt.store.record.records import TrialRecord, trial_records
 from cvfp_opt.training.events import Event, IterationFinished
 
 PATIENCE = 30.0  # seconds: a lane that waits for ever fails the test instead of stopping all

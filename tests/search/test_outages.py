@@ -13,18 +13,18 @@ from search.test_runner import Recorder
 from support import TINY
 
 from cvfp_opt.errors import StorageError
-from cvfp_opt.search import reporting
+from cvfp_opt.search import trial_reports as reporting
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.plan import Request, make_plan
-from cvfp_opt.search.reporting import Checkpointing
 from cvfp_opt.search.runner import Search
 from cvfp_opt.search.stopping import SearchStopped
-from cvfp_opt.store.artifacts.stores import open_artifacts
-from cvfp_opt.store.claims import Claims, fail_trial
+from cvfp_opt.search.trial_reports import Checkpointing
 from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.retry import Patience, passes
 from cvfp_opt.store.database.storage import Store, open_for_search
-from cvfp_opt.store.holding import Renewer
+from cvfp_opt.store.files.artifact_stores import open_artifacts
+from cvfp_opt.store.queue.claims import Claims, fail_trial
+from cvfp_opt.store.queue.trial_writer import Renewer
 from cvfp_opt.training.events import Event, IterationFinished, Phase, Progress
 
 ITERATIONS = 4

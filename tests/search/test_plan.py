@@ -10,8 +10,8 @@ from cvfp_opt.errors import DataError, StudyError
 from cvfp_opt.search.plan import Request, make_plan
 from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.storage import open_for_search
-from cvfp_opt.store.records import STUDY
-from cvfp_opt.store.sections import FORMER
+from cvfp_opt.store.record.definition_sections import FORMER
+from cvfp_opt.store.record.records import STUDY
 
 LOCATION = "x.db"
 

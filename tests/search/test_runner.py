@@ -13,22 +13,22 @@ from safetensors.numpy import load
 from support import TINY
 
 from cvfp_opt.errors import SearchError
-from cvfp_opt.search import reporting
+from cvfp_opt.search import trial_reports as reporting
 from cvfp_opt.search.definition_file import read_sections, resolve_definition
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.plan import Request, make_plan
-from cvfp_opt.search.reporting import Checkpointing
 from cvfp_opt.search.runner import Search
 from cvfp_opt.search.stopping import SearchStopped, StopRequest
-from cvfp_opt.store.artifacts.stores import open_artifacts
-from cvfp_opt.store.claims import Claims
+from cvfp_opt.search.trial_reports import Checkpointing
 from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.storage import Store, open_for_search
-from cvfp_opt.store.holding import Renewer
-from cvfp_opt.store.mirrors import MIRRORS, SOURCE_TRIAL, sync_mirrors
-from cvfp_opt.store.records import TrialRecord, trial_records
-from cvfp_opt.store.standing import Standing
-from cvfp_opt.store.studies import study_names
+from cvfp_opt.store.files.artifact_stores import open_artifacts
+from cvfp_opt.store.queue.claims import Claims
+from cvfp_opt.store.queue.trial_writer import Renewer
+from cvfp_opt.store.record.mirrors import MIRRORS, SOURCE_TRIAL, sync_mirrors
+from cvfp_opt.store.record.progress import Standing
+from cvfp_opt.store.record.records import TrialRecord, trial_records
+from cvfp_opt.store.record.studies import study_names
 from cvfp_opt.training.events import Event, IterationFinished
 from cvfp_opt.training.run import weights_digest
 
@@ -329,7 +329,7 @@ def files(trial: optuna.trial.FrozenTrial) -> dict[str, str]:
 def test_a_trial_leaves_its_curves_and_the_best_their_networks(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cvfp_opt.search.leaving.TIMES_COST", 0.0)
+    monkeypatch.setattr("cvfp_opt.search.trial_files.TIMES_COST", 0.0)
     search = make_search(store)
     search.run(6)
     artifacts = search.checkpoints.artifacts
@@ -354,7 +354,7 @@ def test_a_trial_leaves_its_curves_and_the_best_their_networks(
 
 
 def test_no_trial_fails_for_its_files(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cvfp_opt.search.leaving.TIMES_COST", 0.0)
+    monkeypatch.setattr("cvfp_opt.search.trial_files.TIMES_COST", 0.0)
     search = make_search(store)
     store.location.file.with_name("artifacts").write_text("no folder")
     search.run(3)
@@ -369,7 +369,7 @@ def test_no_trial_fails_for_its_files(store: Store, monkeypatch: pytest.MonkeyPa
 def test_curves_take_a_hundredth_of_the_time(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cvfp_opt.search.leaving.TIMES_COST", 1e9)
+    monkeypatch.setattr("cvfp_opt.search.trial_files.TIMES_COST", 1e9)
     search = make_search(store)
     search.run(3)
     assert ["csv" in files(trial) for trial in search.study.trials] == [True, False, False]

@@ -9,7 +9,7 @@ from optuna.distributions import FloatDistribution
 from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from cvfp_opt.search.limited import LimitedSampler
+from cvfp_opt.search.limited_history import LimitedSampler
 from cvfp_opt.search.sampler import SAMPLERS, PerTrialSampler
 
 

@@ -11,7 +11,7 @@ from cvfp_opt.errors import DefinitionError, PointError
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.definition_file import resolve_definition
 from cvfp_opt.search.space import SETTINGS, FloatRange, IntRange
-from cvfp_opt.store.sections import with_parameters
+from cvfp_opt.store.record.definition_sections import with_parameters
 
 STAGES = """
 [space]

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 from optuna.trial import TrialState
 
-from cvfp_opt.store.births import Birth
-from cvfp_opt.store.claims import MAX_RETRIES, Claims, Held, Nothing, fail_trial
 from cvfp_opt.store.database import sqlite
 from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.storage import open_for_search
-from cvfp_opt.store.holding import Hold
-from cvfp_opt.store.leases import LeaseLost, Worker
+from cvfp_opt.store.queue.claims import MAX_RETRIES, Claims, Held, Nothing, fail_trial
+from cvfp_opt.store.queue.leases import LeaseLost, Worker
+from cvfp_opt.store.queue.trial_writer import Hold
+from cvfp_opt.store.record.identity import Birth
 
 LEASE = 60.0
 TOTAL = 6

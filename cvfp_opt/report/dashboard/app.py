@@ -21,11 +21,11 @@ from cvfp_opt.report.dashboard.studies import keep_together
 from cvfp_opt.report.dashboard.style import Styled
 from cvfp_opt.report.dashboard.taken_notes import take_notes
 from cvfp_opt.report.dashboard.views import Checked, plain_error
-from cvfp_opt.store.artifacts.stores import ArtifactStore
-from cvfp_opt.store.bug_log import write_bug_log
-from cvfp_opt.store.dashboard_token import Token
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.studies import load_study, study_names
+from cvfp_opt.store.files.artifact_stores import ArtifactStore
+from cvfp_opt.store.files.bug_log import write_bug_log
+from cvfp_opt.store.files.dashboard_token import Token
+from cvfp_opt.store.record.studies import load_study, study_names
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

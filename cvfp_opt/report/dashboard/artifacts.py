@@ -10,11 +10,10 @@ from bottle import HTTPError
 from optuna.artifacts.exceptions import ArtifactNotFound
 from sqlalchemy import or_, select
 
-from cvfp_opt.store.artifacts.checkpoints import ATTRIBUTE
-from cvfp_opt.store.artifacts.stores import ArtifactStore
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.moving.tables import STUDY_SYSTEM_ATTRIBUTES
-from cvfp_opt.store.rows import SYSTEM_ATTRIBUTES
+from cvfp_opt.store.database.tables import STUDY_SYSTEM_ATTRIBUTES, SYSTEM_ATTRIBUTES
+from cvfp_opt.store.files.artifact_stores import ArtifactStore
+from cvfp_opt.store.files.trial_checkpoints import ATTRIBUTE
 
 # Those of the dashboard's own routes.
 _ID = re.compile(r"[0-9a-fA-F-]{1,200}")

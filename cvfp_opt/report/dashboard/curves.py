@@ -14,8 +14,8 @@ from typing import Any
 from cvfp_opt.elsewhere import csv_cell
 from cvfp_opt.report.figures.panels import PANELS, steps_of
 from cvfp_opt.report.tables import share
-from cvfp_opt.store.artifacts.left import CSV, SVG, File
-from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.store.files.trial_files import CSV, SVG, File
+from cvfp_opt.store.record.records import TrialRecord
 
 # Colours of report.figures, with enough contrast on white and on the dashboard's dark.
 _LINE, _TEXT, _GRID = "#2b7bd6", "#7d838c", "#7d838c"

@@ -25,9 +25,9 @@ from optuna_dashboard.artifact._backend import (
 from cvfp_opt.elsewhere import csv_cell
 from cvfp_opt.report.dashboard.policy import media_type
 from cvfp_opt.report.dashboard.views import answer, refuse
-from cvfp_opt.store.artifacts.left import name_artifacts
-from cvfp_opt.store.artifacts.stores import ArtifactStore
 from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.files.artifact_stores import ArtifactStore
+from cvfp_opt.store.files.trial_files import name_artifacts
 
 _ARTIFACT = "<artifact_id:re:[0-9a-fA-F-]+>"
 _NUMBERS = re.compile(r"\s*[0-9]{1,9}\s*(,\s*[0-9]{1,9}\s*)*", re.ASCII)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from cvfp_opt.report.summary import Summary
+from cvfp_opt.store.record.summary import Summary
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

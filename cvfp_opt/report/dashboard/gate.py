@@ -20,7 +20,7 @@ from cvfp_opt.report.dashboard.answers import ASKING, WELCOME, Answer
 from cvfp_opt.report.dashboard.policy import secured
 from cvfp_opt.report.dashboard.sessions import Sessions
 from cvfp_opt.report.dashboard.target import BadTarget, settle
-from cvfp_opt.store.dashboard_token import Token
+from cvfp_opt.store.files.dashboard_token import Token
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -16,9 +16,9 @@ from optuna.storages._cached_storage import _CachedStorage
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
+from cvfp_opt.store.database.numbers import is_finite, is_whole
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.shapes import is_finite, is_whole
-from cvfp_opt.store.study_page import legible_notes
+from cvfp_opt.store.record.study_page import legible_notes
 
 # Of those, how many are remembered to be right: an open page asks every few seconds.
 _REMEMBERED = 4096

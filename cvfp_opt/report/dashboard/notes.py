@@ -4,12 +4,12 @@ from cvfp_opt.elsewhere import quoted
 from cvfp_opt.report.confirmation import confirmation_line
 from cvfp_opt.report.dashboard.markdown import code, plain, table
 from cvfp_opt.report.judgement import judge
-from cvfp_opt.report.summary import Summary
 from cvfp_opt.report.tables import moment, sentence, value_words
 from cvfp_opt.report.toml import definition_toml
-from cvfp_opt.store.mirrors import Mirror
-from cvfp_opt.store.records import StudyRecord
-from cvfp_opt.store.sections import completed
+from cvfp_opt.store.record.definition_sections import completed
+from cvfp_opt.store.record.mirrors import Mirror
+from cvfp_opt.store.record.records import StudyRecord
+from cvfp_opt.store.record.summary import Summary
 
 # What stands below it on a page is the user's own, and stays.
 BORDER = "*Written by cvfp-opt. What you write below this line stays.*"

@@ -11,15 +11,15 @@ from cvfp_opt.report.dashboard.curves import files_of
 from cvfp_opt.report.dashboard.figures import Drawing, drawings
 from cvfp_opt.report.dashboard.notes import mirror_note, study_note, with_own_words
 from cvfp_opt.report.dashboard.trial_notes import trial_note
-from cvfp_opt.report.summary import Summary
-from cvfp_opt.store.artifacts.left import has_curves, leave_curves, name_artifacts, picture_id
-from cvfp_opt.store.artifacts.stores import ArtifactStore
-from cvfp_opt.store.births import Birth
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.links import Source, linked_studies
-from cvfp_opt.store.mirrors import MIRRORS
-from cvfp_opt.store.records import MIRROR_OF, StudyRecord, TrialRecord, count_finished
-from cvfp_opt.store.study_page import note_of, noted_trials, put_note, take_turn, write_page
+from cvfp_opt.store.files.artifact_stores import ArtifactStore
+from cvfp_opt.store.files.trial_files import has_curves, leave_curves, name_artifacts, picture_id
+from cvfp_opt.store.record.identity import Birth
+from cvfp_opt.store.record.links import Source, linked_studies
+from cvfp_opt.store.record.mirrors import MIRRORS
+from cvfp_opt.store.record.records import MIRROR_OF, StudyRecord, TrialRecord, count_finished
+from cvfp_opt.store.record.study_page import note_of, noted_trials, put_note, take_turn, write_page
+from cvfp_opt.store.record.summary import Summary
 
 # Every page that is open fetches all figures every few seconds.
 MAX_FIGURE = 250_000
@@ -32,7 +32,7 @@ _BEST = 5
 
 
 def keep_current(store: Store, study: optuna.Study, *, last: bool = False) -> None:
-    """Write a study's page if that is due; see store.study_page for how often it is.
+    """Write a study's page if that is due; see store.record.study_page for how often it is.
 
     Says nothing of figures that are left out: ``dashboard --refresh`` does.
     """

@@ -13,11 +13,11 @@ from optuna_dashboard._storage import get_study
 
 from cvfp_opt.errors import StudyError
 from cvfp_opt.report.dashboard.views import answer, refuse
-from cvfp_opt.store.artifacts.stores import ArtifactStore
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.editing import delete_study, rename_study
-from cvfp_opt.store.links import Source, linked_studies
-from cvfp_opt.store.studies import load_study
+from cvfp_opt.store.files.artifact_stores import ArtifactStore
+from cvfp_opt.store.record.links import Source, linked_studies
+from cvfp_opt.store.record.studies import load_study
+from cvfp_opt.store.transfer.editing import delete_study, rename_study
 
 
 def keep_together(

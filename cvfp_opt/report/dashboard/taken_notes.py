@@ -9,7 +9,7 @@ from bottle import Bottle, HTTPResponse, request
 
 from cvfp_opt.report.dashboard.views import answer, refuse
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.study_page import read_note, save_note
+from cvfp_opt.store.record.study_page import read_note, save_note
 
 
 def take_notes(app: Bottle, store: Store) -> None:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from cvfp_opt.report.dashboard.markdown import plain, table
 from cvfp_opt.report.judgement import judge_trial
-from cvfp_opt.report.summary import Summary, untrained_score
 from cvfp_opt.report.tables import duration, number, parameter, share, value_words
-from cvfp_opt.store.records import TrialRecord, definition_of
+from cvfp_opt.store.record.records import TrialRecord, definition_of
+from cvfp_opt.store.record.summary import Summary, untrained_score
 
 # Of an error, say, or of a setting that is a list.
 _MAX_WORDS = 300

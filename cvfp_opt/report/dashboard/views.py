@@ -18,8 +18,7 @@ from sqlalchemy import select
 
 from cvfp_opt.report.dashboard.bodies import BadBody, read_body
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.moving.tables import DIRECTIONS
-from cvfp_opt.store.rows import STUDIES, TRIALS
+from cvfp_opt.store.database.tables import DIRECTIONS, STUDIES, TRIALS
 
 # Optuna's columns take no larger ones.
 _MAX_ID = 2**31 - 1

@@ -16,8 +16,8 @@ from cvfp_opt.report.figures.figure import (
     plain,
 )
 from cvfp_opt.report.statistics import Interval
-from cvfp_opt.report.summary import Summary
 from cvfp_opt.report.tables import sentence
+from cvfp_opt.store.record.summary import Summary
 
 COLUMNS = (
     "point",

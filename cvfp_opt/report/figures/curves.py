@@ -18,8 +18,8 @@ from cvfp_opt.report.figures.figure import (
     style,
 )
 from cvfp_opt.report.figures.panels import PANELS, steps_of
-from cvfp_opt.report.summary import Summary
-from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.store.record.records import TrialRecord
+from cvfp_opt.store.record.summary import Summary
 
 PANEL_HEIGHT = 210
 

@@ -14,8 +14,8 @@ from cvfp_opt.report.figures.figure import (
     finite,
     new_figure,
 )
-from cvfp_opt.report.summary import Summary, untrained_score
-from cvfp_opt.store.records import best_of
+from cvfp_opt.store.record.records import best_of
+from cvfp_opt.store.record.summary import Summary, untrained_score
 
 
 @dataclass(frozen=True, kw_only=True)

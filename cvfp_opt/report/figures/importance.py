@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 
 from cvfp_opt.report.figures.dimensions import dimensions, tried
 from cvfp_opt.report.figures.figure import BLUE, Rows, empty_figure, new_figure, plain
-from cvfp_opt.report.summary import Summary
 from cvfp_opt.report.tables import short_name
+from cvfp_opt.store.record.summary import Summary
 
 # Below this many complete trials the shares are mostly chance.
 ENOUGH = 30

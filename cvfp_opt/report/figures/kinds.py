@@ -16,7 +16,7 @@ from cvfp_opt.report.figures import (
     tradeoff,
 )
 from cvfp_opt.report.figures.figure import Info
-from cvfp_opt.report.summary import Summary
+from cvfp_opt.store.record.summary import Summary
 
 
 @dataclass(frozen=True, kw_only=True)

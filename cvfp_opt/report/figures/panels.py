@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.store.record.records import TrialRecord
 
 # Key of an iteration, title of its panel, whether it is a rate.
 PANELS = (

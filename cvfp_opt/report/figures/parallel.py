@@ -9,8 +9,8 @@ from plotly.colors import sample_colorscale
 
 from cvfp_opt.report.figures.dimensions import Dimension, Tried, dimensions, tried
 from cvfp_opt.report.figures.figure import Cell, Rows, empty_figure, new_figure, plain
-from cvfp_opt.report.summary import Summary
 from cvfp_opt.report.tables import number, parameter
+from cvfp_opt.store.record.summary import Summary
 
 # Trials are drawn in so many groups of about equal size, best on top: a thousand lines each with
 # a colour of its own could not be told apart, and would take the page seconds.

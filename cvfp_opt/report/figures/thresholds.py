@@ -17,10 +17,10 @@ from cvfp_opt.report.figures.figure import (
     finite,
     style,
 )
-from cvfp_opt.report.summary import Summary
 from cvfp_opt.report.thresholds import THRESHOLDS, threshold_rows
-from cvfp_opt.store.quantiles import rate_at
-from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.store.record.quantiles import rate_at
+from cvfp_opt.store.record.records import TrialRecord
+from cvfp_opt.store.record.summary import Summary
 
 REFERENCE = 0.1
 LEAST, MOST, POINTS = 0.01, 2.0, 80

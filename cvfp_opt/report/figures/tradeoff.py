@@ -15,10 +15,10 @@ from cvfp_opt.report.figures.figure import (
     finite,
     new_figure,
 )
-from cvfp_opt.report.summary import Summary
 from cvfp_opt.report.tables import scored
-from cvfp_opt.store.records import TrialRecord
-from cvfp_opt.store.sections import completed
+from cvfp_opt.store.record.definition_sections import completed
+from cvfp_opt.store.record.records import TrialRecord
+from cvfp_opt.store.record.summary import Summary
 
 Place = tuple[float, float]
 

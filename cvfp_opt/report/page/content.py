@@ -10,14 +10,13 @@ import plotly.graph_objects as go
 from cvfp_opt.elsewhere import positional, quoted
 from cvfp_opt.report.compare import Comparison
 from cvfp_opt.report.confirmation import confirmation_line, confirmation_lines, confirmation_of
-from cvfp_opt.report.endings import costs, costs_sentence, endings, endings_sentence
+from cvfp_opt.report.failures import costs, costs_sentence, endings, endings_sentence
 from cvfp_opt.report.figures.figure import Info, Rows
 from cvfp_opt.report.figures.kinds import KINDS
 from cvfp_opt.report.figures.parallel import Parallel
 from cvfp_opt.report.figures.slices import draw_one
 from cvfp_opt.report.judgement import Answer, Finding, answer, findings
 from cvfp_opt.report.page.tables import HtmlTable, html_table
-from cvfp_opt.report.summary import Summary, untrained_score
 from cvfp_opt.report.tables import (
     drift_lines,
     number,
@@ -28,8 +27,9 @@ from cvfp_opt.report.tables import (
     value_words,
 )
 from cvfp_opt.report.toml import definition_toml
-from cvfp_opt.store.records import TrialRecord, definition_of
-from cvfp_opt.store.sections import completed
+from cvfp_opt.store.record.definition_sections import completed
+from cvfp_opt.store.record.records import TrialRecord, definition_of
+from cvfp_opt.store.record.summary import Summary, untrained_score
 
 
 @dataclass(frozen=True, kw_only=True)

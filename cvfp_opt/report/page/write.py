@@ -11,12 +11,12 @@ from cvfp_opt.report.browser import picture
 from cvfp_opt.report.compare import Comparison
 from cvfp_opt.report.confirmation import confirmation_json
 from cvfp_opt.report.figures.write import to_csv, to_records
-from cvfp_opt.report.files import make_folder, write_file
 from cvfp_opt.report.judgement import answer, judge
+from cvfp_opt.report.output import make_folder, write_file
 from cvfp_opt.report.page.content import content, data_tables
 from cvfp_opt.report.page.render import render
-from cvfp_opt.report.summary import Summary
 from cvfp_opt.report.tables import moment
+from cvfp_opt.store.record.summary import Summary
 
 FORMATS = (".html", ".svg", ".png")
 # Of the JSON that ``--data`` writes.

@@ -12,8 +12,8 @@ from sqlalchemy.engine import URL
 
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.location import Location
-from cvfp_opt.store.database.tables import ALEMBIC_VERSION
-from cvfp_opt.store.leases import LEASES
+from cvfp_opt.store.database.schema import ALEMBIC_VERSION
+from cvfp_opt.store.database.tables import LEASES
 
 # Whatever the server makes tables of by default, those that we make shall be of this.
 _INNODB = "SET default_storage_engine=InnoDB"

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Engine
 
 from cvfp_opt.store.database import server, sqlite
+from cvfp_opt.store.database.file_watch import Watch
 from cvfp_opt.store.database.location import Location
-from cvfp_opt.store.database.whereabouts import Watch
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,18 +21,18 @@ from sqlalchemy.exc import SQLAlchemyError
 from cvfp_opt.elsewhere import quoted
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.damage import UNREADABLE, damage
+from cvfp_opt.store.database.file_watch import Watch
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
-from cvfp_opt.store.database.reading import read_trial, read_trials
 from cvfp_opt.store.database.retry import LOOKING, Patience, driver_words
+from cvfp_opt.store.database.rows import change_state
 from cvfp_opt.store.database.study_reading import (
     read_attributes,
     read_directions,
     read_frozen_studies,
 )
-from cvfp_opt.store.database.whereabouts import Watch
-from cvfp_opt.store.leases import LEASES
-from cvfp_opt.store.rows import change_state
+from cvfp_opt.store.database.tables import LEASES
+from cvfp_opt.store.database.trial_reading import read_trial, read_trials
 
 LOCK_SECONDS = 60
 
@@ -227,6 +227,22 @@ def _search_store(location: Location, patiently: Patience) -> Store:
                 backend.engine.dispose()
                 raise
         return Store(location, backend, patiently, watch)
+
+
+@contextmanager
+def open_for_editing(location: Location, patiently: Patience = LOOKING) -> Iterator[Store]:
+    """Open a study database that must exist, to change it.
+
+    Args:
+        location: of the database.
+        patiently: how to wait for one that is away, now and while it is open.
+
+    Raises:
+        StorageError: it does not, or cannot be written to.
+    """
+    patiently(lambda: kind_of(location).check_readable(location))
+    with open_for_search(location, patiently) as store:
+        yield store
 
 
 def _reading_store(location: Location, patiently: Patience) -> Store:

@@ -13,7 +13,7 @@ from optuna.study._frozen import FrozenStudy
 from sqlalchemy import Connection, Table, select
 
 from cvfp_opt.store.database.damage import all_parsed, values_read
-from cvfp_opt.store.rows import STUDIES
+from cvfp_opt.store.database.tables import STUDIES
 
 _DIRECTIONS: Table = models.StudyDirectionModel.__table__
 _USER: Table = models.StudyUserAttributeModel.__table__

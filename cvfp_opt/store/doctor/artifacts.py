@@ -9,19 +9,19 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.trial import TrialState
 from sqlalchemy import Connection, String, delete, select, type_coerce
 
+from cvfp_opt.disk import is_folder
 from cvfp_opt.errors import StorageError
-from cvfp_opt.files import is_folder
-from cvfp_opt.store.artifacts.checkpoints import ATTRIBUTE, TrialCheckpoints
-from cvfp_opt.store.artifacts.folder import FolderStore, checked_id
-from cvfp_opt.store.artifacts.stores import ArtifactStore
-from cvfp_opt.store.births import BIRTH, Birth
 from cvfp_opt.store.database.damage import parsed
 from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.database.tables import SYSTEM_ATTRIBUTES, TRIALS
 from cvfp_opt.store.doctor.context import Context
 from cvfp_opt.store.doctor.finding import Finding, Repair, counted, of_trials, size
 from cvfp_opt.store.doctor.rows import STUDY_SYSTEM_ATTRIBUTES, TrialRow
-from cvfp_opt.store.rows import SYSTEM_ATTRIBUTES, TRIALS
-from cvfp_opt.store.snapshot_format import read_arrays, read_head
+from cvfp_opt.store.files.artifact_stores import ArtifactStore
+from cvfp_opt.store.files.folder import FolderStore, checked_id
+from cvfp_opt.store.files.snapshot_format import read_arrays, read_head
+from cvfp_opt.store.files.trial_checkpoints import ATTRIBUTE, TrialCheckpoints
+from cvfp_opt.store.record.identity import BIRTH, Birth
 
 
 def find_missing_artifacts(context: Context) -> list[Finding]:

@@ -10,6 +10,7 @@ from cvfp_opt.store.doctor.artifacts import (
 )
 from cvfp_opt.store.doctor.context import Context
 from cvfp_opt.store.doctor.database import find_damage, find_foreign_schema
+from cvfp_opt.store.doctor.enqueued import find_waiting_strangers
 from cvfp_opt.store.doctor.files import (
     find_journals,
     find_lock_files,
@@ -28,7 +29,6 @@ from cvfp_opt.store.doctor.scores import (
     find_wrong_scores,
 )
 from cvfp_opt.store.doctor.unsent import find_unsent
-from cvfp_opt.store.doctor.waiting import find_waiting_strangers
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,12 @@ from functools import cache
 from sqlalchemy import Connection
 
 from cvfp_opt.elsewhere import quoted
-from cvfp_opt.store.artifacts.stores import ArtifactStore
 from cvfp_opt.store.database.kinds import Kind, kind_of
 from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.database.tables import LEASES
 from cvfp_opt.store.doctor.rows import StudyRows
-from cvfp_opt.store.leases import LEASES, Lease, former_is_dead
+from cvfp_opt.store.files.artifact_stores import ArtifactStore
+from cvfp_opt.store.queue.leases import Lease, former_is_dead
 
 LEASE_COLUMNS = frozenset(column.name for column in LEASES.columns)
 

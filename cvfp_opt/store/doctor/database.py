@@ -7,10 +7,10 @@ from sqlalchemy.exc import DatabaseError
 from cvfp_opt.elsewhere import quoted
 from cvfp_opt.store.database.engines import engine_cure, engine_fault
 from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.database.tables import LEASES
 from cvfp_opt.store.doctor.context import LEASE_COLUMNS, Context, optuna_schemas
 from cvfp_opt.store.doctor.files import hot_journal
 from cvfp_opt.store.doctor.finding import Finding
-from cvfp_opt.store.leases import LEASES
 
 _MAX_FAULTS = 10
 

@@ -11,21 +11,21 @@ from sqlalchemy import Connection, Table, select
 from sqlalchemy.exc import DatabaseError
 
 from cvfp_opt.errors import CvfpOptError, StudyError, nearest
-from cvfp_opt.store.artifacts.stores import open_artifacts
 from cvfp_opt.store.database.damage import UNREADABLE, Damaged, damage
 from cvfp_opt.store.database.engines import unsafe_tables
+from cvfp_opt.store.database.file_watch import is_open
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.retry import passes
 from cvfp_opt.store.database.storage import Store, open_for_search, translated
-from cvfp_opt.store.database.whereabouts import is_open
+from cvfp_opt.store.database.tables import LEASES
 from cvfp_opt.store.doctor.checks import CHECKS
 from cvfp_opt.store.doctor.context import Context, Schema
 from cvfp_opt.store.doctor.files import unmerged
 from cvfp_opt.store.doctor.finding import Finding
 from cvfp_opt.store.doctor.rows import StudyRows, read_studies, read_study_leases, read_trials
 from cvfp_opt.store.doctor.snapshot import is_sqlite, snapshot, stillness
-from cvfp_opt.store.leases import LEASES
+from cvfp_opt.store.files.artifact_stores import open_artifacts
 
 VERSIONS: Table = models.VersionInfoModel.__table__
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from cvfp_opt.errors import StorageError
-from cvfp_opt.store.artifacts.folder import LEFTOVER_SECONDS, FolderStore
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.sqlite import BUSY_SECONDS
 from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.database.unsent_folder import FOLDER as UNSENT
 from cvfp_opt.store.doctor.context import Context
 from cvfp_opt.store.doctor.finding import Finding, Repair, counted, size
-from cvfp_opt.store.snapshots import FOLDER as UNFINISHED
-from cvfp_opt.store.unsent_folder import FOLDER as UNSENT
+from cvfp_opt.store.files.folder import LEFTOVER_SECONDS, FolderStore
+from cvfp_opt.store.files.snapshots import FOLDER as UNFINISHED
 
 # What a rollback journal begins with as long as it has to be played back.
 _HOT = bytes.fromhex("d9d505f920a163d7")

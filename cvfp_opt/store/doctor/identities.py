@@ -6,17 +6,18 @@ from collections.abc import Callable, Iterator, Sequence
 from optuna.trial import TrialState
 
 from cvfp_opt.elsewhere import printable
-from cvfp_opt.store.births import BIRTH, Birth, derived_uuid
-from cvfp_opt.store.confirming import FRESH
+from cvfp_opt.store.database.numbers import is_whole
+from cvfp_opt.store.database.rows import Reported, lock_study, write_reported
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.doctor.context import Context
 from cvfp_opt.store.doctor.finding import MAX_NAMED, Finding, Repair, of_trials
 from cvfp_opt.store.doctor.rows import StudyRows, TrialRow, newer_format
-from cvfp_opt.store.drift import DRIFT
-from cvfp_opt.store.records import ARMS, ATTRIBUTES, CONFIRMS, FORMAT, MIRROR_OF, STUDY
-from cvfp_opt.store.rows import Reported, lock_study, write_reported
-from cvfp_opt.store.shapes import is_ours, is_whole
-from cvfp_opt.store.study_page import is_note
+from cvfp_opt.store.record.allowed_drift import DRIFT
+from cvfp_opt.store.record.attribute_shapes import is_ours
+from cvfp_opt.store.record.confirmation import FRESH
+from cvfp_opt.store.record.identity import BIRTH, Birth, derived_uuid
+from cvfp_opt.store.record.records import ARMS, ATTRIBUTES, CONFIRMS, FORMAT, MIRROR_OF, STUDY
+from cvfp_opt.store.record.study_page import is_note
 
 _UPGRADE = "type `pip install -U cvfp-opt`"
 _RESTORE = "restore the study from an export or a copy: `cvfp-opt study import FILE.zip`"

@@ -8,15 +8,17 @@ from sqlalchemy import Connection, delete, select, update
 
 from cvfp_opt.elsewhere import positional
 from cvfp_opt.errors import StudyError
-from cvfp_opt.store.confirming import confirmation_name
+from cvfp_opt.store.database.rows import lock_study
 from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.database.study_rows import attributes, delete_rows, find_row, put_attributes
+from cvfp_opt.store.database.tables import STUDIES, TRIALS
 from cvfp_opt.store.doctor.context import Context
 from cvfp_opt.store.doctor.finding import Finding, Repair, counted
 from cvfp_opt.store.doctor.numbering import right_numbers
 from cvfp_opt.store.doctor.rows import STUDY_ATTRIBUTES, StudyRows, TrialRow
-from cvfp_opt.store.editing import delete_rows, forget_links
-from cvfp_opt.store.links import source_name
-from cvfp_opt.store.mirrors import (
+from cvfp_opt.store.record.confirmation import confirmation_name
+from cvfp_opt.store.record.links import forget_links, source_name
+from cvfp_opt.store.record.mirrors import (
     SOURCE_TRIAL,
     Mirror,
     count_own,
@@ -24,10 +26,8 @@ from cvfp_opt.store.mirrors import (
     mirrors_of,
     sync_mirrors,
 )
-from cvfp_opt.store.records import ARMS, CONFIRMS, MIRROR_OF, TrialRecord
-from cvfp_opt.store.rows import STUDIES, TRIALS, lock_study
-from cvfp_opt.store.studies import load_study
-from cvfp_opt.store.study_rows import attributes, find_row, put_attributes
+from cvfp_opt.store.record.records import ARMS, CONFIRMS, MIRROR_OF, TrialRecord
+from cvfp_opt.store.record.studies import load_study
 
 Copies = dict[int, list[TrialRow]]
 

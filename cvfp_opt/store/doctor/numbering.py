@@ -8,11 +8,12 @@ from typing import Any
 from optuna.trial import TrialState
 from sqlalchemy import Connection, select, update
 
+from cvfp_opt.store.database.rows import Reported, insert_trial, lock_study, write_reported
 from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.database.tables import TRIALS
 from cvfp_opt.store.doctor.context import Context
 from cvfp_opt.store.doctor.finding import Finding, Repair, counted, of_trials
 from cvfp_opt.store.doctor.rows import StudyRows
-from cvfp_opt.store.rows import TRIALS, Reported, insert_trial, lock_study, write_reported
 
 # Of missing numbers; where more are, it is the number beyond them that is wrong.
 MAX_FILLED = 10_000

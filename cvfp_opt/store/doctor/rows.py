@@ -17,14 +17,10 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from sqlalchemy import ColumnElement, Connection, Enum, Row, String, Table, select, type_coerce
 
-from cvfp_opt.store.births import BIRTH
 from cvfp_opt.store.database.damage import parsed
-from cvfp_opt.store.leases import FORMER_LEASE, LEASES, Lease, is_former_lease
-from cvfp_opt.store.links import Source, source_name
-from cvfp_opt.store.mirrors import SOURCE_TRIAL
-from cvfp_opt.store.records import ATTRIBUTES, CONFIRMS, FORMAT, MIRROR_OF, StudyRecord
-from cvfp_opt.store.rows import (
+from cvfp_opt.store.database.tables import (
     INTERMEDIATE,
+    LEASES,
     PARAMS,
     STUDIES,
     SYSTEM_ATTRIBUTES,
@@ -32,6 +28,11 @@ from cvfp_opt.store.rows import (
     USER_ATTRIBUTES,
     VALUES,
 )
+from cvfp_opt.store.queue.leases import FORMER_LEASE, Lease, is_former_lease
+from cvfp_opt.store.record.identity import BIRTH
+from cvfp_opt.store.record.links import Source, source_name
+from cvfp_opt.store.record.mirrors import SOURCE_TRIAL
+from cvfp_opt.store.record.records import ATTRIBUTES, CONFIRMS, FORMAT, MIRROR_OF, StudyRecord
 
 DIRECTIONS: Table = models.StudyDirectionModel.__table__
 STUDY_ATTRIBUTES: Table = models.StudyUserAttributeModel.__table__

@@ -9,13 +9,13 @@ import sqlalchemy
 from optuna.storages._rdb import models
 from sqlalchemy import ColumnElement, Table, delete, func, select
 
-from cvfp_opt.store.claims import Claims
 from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.database.tables import LEASES, TRIALS
 from cvfp_opt.store.doctor.context import Context
 from cvfp_opt.store.doctor.finding import Finding, Repair, counted, of_trials
 from cvfp_opt.store.doctor.rows import StudyRows, TrialRow
-from cvfp_opt.store.leases import LEASES, Lease, former_is_dead
-from cvfp_opt.store.rows import TRIALS
+from cvfp_opt.store.queue.claims import Claims
+from cvfp_opt.store.queue.leases import Lease, former_is_dead
 
 HEARTBEATS: Table = models.TrialHeartbeatModel.__table__
 

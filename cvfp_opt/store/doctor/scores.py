@@ -11,9 +11,9 @@ from optuna.trial import TrialState
 from cvfp_opt.store.doctor.context import Context
 from cvfp_opt.store.doctor.finding import Finding, of_trials
 from cvfp_opt.store.doctor.rows import StudyRows, TrialRow
-from cvfp_opt.store.quantiles import rate_at
-from cvfp_opt.store.records import TrialRecord, definition_of
-from cvfp_opt.store.sections import Sections
+from cvfp_opt.store.record.definition_sections import Sections
+from cvfp_opt.store.record.quantiles import rate_at
+from cvfp_opt.store.record.records import TrialRecord, definition_of
 
 # Of sums that are made in another order.
 ROUNDING = 1e-9

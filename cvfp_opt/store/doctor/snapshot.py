@@ -7,8 +7,8 @@ from pathlib import Path
 import sqlalchemy
 from sqlalchemy import Connection
 
+from cvfp_opt.disk import open_file
 from cvfp_opt.errors import StorageError
-from cvfp_opt.files import open_file
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 

@@ -8,15 +8,15 @@ import optuna
 
 from cvfp_opt.elsewhere import quoted
 from cvfp_opt.errors import StorageError
-from cvfp_opt.store.belonging import judge
-from cvfp_opt.store.claims import Claims
 from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.database.unsent_folder import unsent_files
 from cvfp_opt.store.doctor.context import Context
 from cvfp_opt.store.doctor.finding import Finding, counted, of_trials
 from cvfp_opt.store.doctor.rows import StudyRows
-from cvfp_opt.store.kept import NO_RESULT, Unsent, read_unsent
-from cvfp_opt.store.unsent import send_unsent
-from cvfp_opt.store.unsent_folder import unsent_files
+from cvfp_opt.store.queue.claims import Claims
+from cvfp_opt.store.queue.unsent import send_unsent
+from cvfp_opt.store.queue.unsent_owner import judge
+from cvfp_opt.store.queue.unsent_result import NO_RESULT, Unsent, read_unsent
 
 
 def find_unsent(context: Context) -> list[Finding]:

@@ -13,9 +13,9 @@ from serving import NAME, Site, storage_folder
 
 from cvfp_opt.report.browser import find_chromium
 from cvfp_opt.report.dashboard.page import leave_missing_curves, refresh
-from cvfp_opt.store.artifacts.left import Networks, name_artifacts
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import open_for_search
+from cvfp_opt.store.files.trial_files import Networks, name_artifacts
 
 pytestmark = needs_chromium
 

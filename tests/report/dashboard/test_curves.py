@@ -9,7 +9,7 @@ import pytest
 from known_studies import EVIL
 
 from cvfp_opt.report.dashboard.curves import files_of, picture, table
-from cvfp_opt.store.records import TrialRecord
+from cvfp_opt.store.record.records import TrialRecord
 
 SVG = "{http://www.w3.org/2000/svg}"
 

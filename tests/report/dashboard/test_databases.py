@@ -8,9 +8,9 @@ from artifact_stores import Bucket
 from serving import NAME, Client, Site, fill
 
 from cvfp_opt.report.dashboard.page import leave_missing_curves, refresh
-from cvfp_opt.store.artifacts.s3 import S3Store
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import Store, open_for_reading, open_for_search
+from cvfp_opt.store.files.s3 import S3Store
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from cvfp_opt.report.dashboard.gate import host_name
 from cvfp_opt.report.dashboard.server import MAX_BODY
 from cvfp_opt.report.dashboard.sessions import MAX_SESSIONS, Sessions
 from cvfp_opt.report.dashboard.style import RULES
-from cvfp_opt.store.dashboard_token import Token, make_token
+from cvfp_opt.store.files.dashboard_token import Token, make_token
 
 DELETE = {"remove_associated_artifacts": False}
 
@@ -315,7 +315,7 @@ def test_where_no_log_can_be_written_it_is_told_all_the_same(
     client = serve()
     monkeypatch.setattr("optuna_dashboard._app.static_file", lambda *a, **k: 1 / 0)
     (tmp_path / "a file").touch()
-    monkeypatch.setattr("cvfp_opt.store.bug_log.FOLDER", tmp_path / "a file" / "logs")
+    monkeypatch.setattr("cvfp_opt.store.files.bug_log.FOLDER", tmp_path / "a file" / "logs")
     assert client.ask("/dashboard").status == 500
     [line] = client.said
     assert line.endswith("its account cannot be written: Not a directory")

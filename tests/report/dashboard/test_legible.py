@@ -6,8 +6,7 @@ from typing import Any, NoReturn
 import pytest
 from serving import Client, Serve, Site
 
-from cvfp_opt.store.moving.tables import STUDY_SYSTEM_ATTRIBUTES
-from cvfp_opt.store.rows import SYSTEM_ATTRIBUTES
+from cvfp_opt.store.database.tables import STUDY_SYSTEM_ATTRIBUTES, SYSTEM_ATTRIBUTES
 
 STUDY = (
     *("dashboard:note_ver", "dashboard:note_str:0", "dashboard:note_str:x"),

@@ -20,10 +20,10 @@ from cvfp_opt.report.dashboard.page import (
     leave_missing_curves,
     refresh,
 )
-from cvfp_opt.store.artifacts.left import picture_id
 from cvfp_opt.store.database.storage import open_for_search
-from cvfp_opt.store.mirrors import sync_mirrors
-from cvfp_opt.store.study_page import PAGE
+from cvfp_opt.store.files.trial_files import picture_id
+from cvfp_opt.store.record.mirrors import sync_mirrors
+from cvfp_opt.store.record.study_page import PAGE
 
 
 def system_attributes(study: optuna.Study) -> dict[str, Any]:
@@ -112,8 +112,10 @@ def test_a_figure_that_fails_is_left_out_and_told_of(site: Site) -> None:
 
 def test_a_running_search_writes_it_in_turns(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1e9]
-    monkeypatch.setattr("cvfp_opt.store.study_page.TIMES_COST", 0.0)  # however slow the machine
-    monkeypatch.setattr("cvfp_opt.store.study_page.time.time", lambda: now[0])
+    monkeypatch.setattr(
+        "cvfp_opt.store.record.study_page.TIMES_COST", 0.0
+    )  # however slow the machine
+    monkeypatch.setattr("cvfp_opt.store.record.study_page.time.time", lambda: now[0])
 
     def after(seconds: float, *, last: bool = False) -> bool:
         """Whether the page is written when one more trial has ended."""
@@ -129,7 +131,7 @@ def test_a_running_search_writes_it_in_turns(site: Site, monkeypatch: pytest.Mon
     assert not after(1)
     assert after(1, last=True)
     assert after(-1e6)  # a clock that was set back
-    monkeypatch.setattr("cvfp_opt.store.study_page.TIMES_COST", 1e9)
+    monkeypatch.setattr("cvfp_opt.store.record.study_page.TIMES_COST", 1e9)
     assert not after(61)  # what is costly comes more seldom
     keep_current(site.store, site.study, last=True)
     version = system_attributes(site.study)["dashboard:note_ver"]

@@ -9,7 +9,7 @@ from known_studies import EVIL, STUDIES, complete, confirmed, small, study, summ
 
 from cvfp_opt.errors import ReportError
 from cvfp_opt.report.compare import compare_studies
-from cvfp_opt.report.files import write_file
+from cvfp_opt.report.output import write_file
 from cvfp_opt.report.page.content import content, data_tables
 from cvfp_opt.report.page.render import render
 from cvfp_opt.report.page.write import write_data, write_report

@@ -14,7 +14,7 @@ from cvfp_opt.store.database.damage import damage, parsed
 from cvfp_opt.store.database.location import Location, resolve_location
 from cvfp_opt.store.database.storage import open_for_reading, open_for_search
 from cvfp_opt.store.doctor.examination import Patient, examine
-from cvfp_opt.store.studies import summarize
+from cvfp_opt.store.record.studies import summarize
 
 
 @pytest.fixture

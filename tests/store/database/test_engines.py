@@ -10,8 +10,8 @@ from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.location import Location, resolve_location
 from cvfp_opt.store.database.storage import open_for_reading, open_for_search
 from cvfp_opt.store.doctor.examination import Patient, examine
-from cvfp_opt.store.moving.moves import Place, copy_study
-from cvfp_opt.store.studies import study_names
+from cvfp_opt.store.record.studies import study_names
+from cvfp_opt.store.transfer.operations import Place, copy_study
 
 pytestmark = pytest.mark.parametrize("location", ["mysql"], indirect=True)
 

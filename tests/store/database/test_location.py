@@ -10,10 +10,10 @@ import sqlalchemy
 from support import Outcome
 
 from cvfp_opt.errors import StorageError
-from cvfp_opt.store.artifacts.folder import FolderStore
-from cvfp_opt.store.artifacts.stores import open_artifacts
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import ENVIRONMENT, Location, resolve_location
+from cvfp_opt.store.files.artifact_stores import open_artifacts
+from cvfp_opt.store.files.folder import FolderStore
 
 
 def test_path_and_url_mean_the_same_file() -> None:

@@ -20,12 +20,12 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from cvfp_opt.errors import StorageError
-from cvfp_opt.store.database.codes import refusal_code, refusal_passes
+from cvfp_opt.store.database.error_codes import refusal_code, refusal_passes
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location, resolve_location
 from cvfp_opt.store.database.retry import AT_ONCE, Patience, passes
 from cvfp_opt.store.database.storage import open_for_search
-from cvfp_opt.store.studies import has_study
+from cvfp_opt.store.record.studies import has_study
 
 
 @pytest.fixture

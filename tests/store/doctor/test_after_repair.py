@@ -15,12 +15,12 @@ from planting import ARTIFACTS
 from sqlalchemy import update
 from sqlalchemy.exc import MultipleResultsFound, NoResultFound
 
-from cvfp_opt.store.artifacts.checkpoints import TrialCheckpoints
-from cvfp_opt.store.artifacts.folder import FolderStore
-from cvfp_opt.store.claims import Claims
-from cvfp_opt.store.mirrors import sync_mirrors
-from cvfp_opt.store.rows import TRIALS
-from cvfp_opt.store.waiting import enqueue_points
+from cvfp_opt.store.database.tables import TRIALS
+from cvfp_opt.store.files.folder import FolderStore
+from cvfp_opt.store.files.trial_checkpoints import TrialCheckpoints
+from cvfp_opt.store.queue.claims import Claims
+from cvfp_opt.store.queue.enqueued import enqueue_points
+from cvfp_opt.store.record.mirrors import sync_mirrors
 
 MORE = 10
 

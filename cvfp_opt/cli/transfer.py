@@ -1,0 +1,157 @@
+"""``study export``, ``import``, ``copy``, ``merge``: studies on their way."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cvfp_opt.cli.console import print_json, print_lines
+from cvfp_opt.cli.options import (
+    UserPath,
+    artifacts_option,
+    json_option,
+    storage_option,
+    study_name_option,
+)
+
+if TYPE_CHECKING:
+    from cvfp_opt.store.transfer.operations import Loaded, Place
+
+
+@click.command("export", epilog="Example: cvfp-opt study export quick -o quick.cvfp.zip")
+@click.argument("name")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=UserPath(path_type=Path),
+    metavar="FILE.zip",
+    help="File to write; it must not exist.",
+)
+@storage_option
+@artifacts_option
+@json_option
+def export_study(
+    name: str, output: Path, storage: str | None, artifacts: str | None, as_json: bool
+) -> None:
+    """Write a study, its mirrors and artifacts to one file; workers may go on meanwhile.
+
+    The file shows the study as of one moment. Trials that run then wait in the file, with their
+    parameters and checkpoints.
+    """
+    from cvfp_opt.report.transfer import exported_json, exported_lines
+    from cvfp_opt.store.transfer import operations as moves
+
+    exported = moves.export_study(_place(storage, artifacts), name, output)
+    if as_json:
+        print_json(exported_json(exported, str(output)))
+    else:
+        print_lines(exported_lines(exported, str(output)))
+
+
+@click.command("import", epilog="Example: cvfp-opt study import quick.cvfp.zip --storage lab.db")
+@click.argument("file", type=UserPath(path_type=Path))
+@study_name_option
+@storage_option
+@artifacts_option
+@json_option
+def import_study(
+    file: Path,
+    study_name: str | None,
+    storage: str | None,
+    artifacts: str | None,
+    as_json: bool,
+) -> None:
+    """Read a study from a file that `study export` wrote.
+
+    All of the file is checked before anything is written; then all of it is written, or nothing.
+    Nothing in it is ever executed.
+    """
+    from cvfp_opt.store.transfer import operations as moves
+
+    place = _place(storage, artifacts)
+    _print_loaded(moves.import_study(file, study_name, place), place, as_json)
+
+
+@click.command(
+    "copy", epilog="Example: cvfp-opt study copy quick --to postgresql://me@server/studies"
+)
+@click.argument("name")
+@click.option("--to", required=True, metavar="URL|PATH", help="Database to copy to.")
+@click.option(
+    "--to-artifacts",
+    envvar="CVFP_OPT_ARTIFACTS",
+    metavar="PATH|s3://BUCKET/PREFIX",
+    help="Where its artifacts go. [default: as for --artifacts, of the database copied to]",
+)
+@study_name_option
+@storage_option
+@artifacts_option
+@json_option
+def copy_study(
+    name: str,
+    to: str,
+    to_artifacts: str | None,
+    study_name: str | None,
+    storage: str | None,
+    artifacts: str | None,
+    as_json: bool,
+) -> None:
+    """Copy a study to another database, of any kind; workers may go on meanwhile.
+
+    Trials keep their numbers and identities. Those that run wait in the copy.
+    """
+    from cvfp_opt.store.transfer import operations as moves
+
+    source, target = _place(storage, artifacts), _place(to, to_artifacts)
+    _print_loaded(moves.copy_study(source, name, target, study_name), target, as_json)
+
+
+@click.command("merge", epilog="Example: cvfp-opt study merge quick laptop.cvfp.zip -o joined")
+@click.argument("studies", nargs=-1, required=True, metavar="STUDY STUDY...")
+@click.option("-o", "--output", required=True, metavar="NAME", help="Name of the new study.")
+@storage_option
+@artifacts_option
+@json_option
+def merge_studies(
+    studies: tuple[str, ...],
+    output: str,
+    storage: str | None,
+    artifacts: str | None,
+    as_json: bool,
+) -> None:
+    """Make one new study of several that were searched apart; they are left as they are.
+
+    A STUDY is a name in this database, an exported FILE.zip, or URL#NAME for one in another
+    database. The first one keeps its trials' numbers; what the others have beyond that follows, in
+    their order. Of a trial that is in several, the finished one is kept, else the first named.
+    """
+    if len(studies) < 2:
+        raise click.UsageError(f"two or more studies are required, got {studies[0]!r} alone")
+    from cvfp_opt.report.transfer import loaded_json, merged_json, merged_lines
+    from cvfp_opt.search.agreement import disagreements
+    from cvfp_opt.store.transfer import operations as moves
+
+    place = _place(storage, artifacts)
+    merged, loaded = moves.merge_studies(studies, output, place, disagreements)
+    if as_json:
+        print_json(loaded_json(loaded, place.location) | merged_json(merged))
+    else:
+        print_lines(merged_lines(merged))
+        _print_loaded(loaded, place, as_json)
+
+
+def _place(storage: str | None, artifacts: str | None) -> "Place":
+    from cvfp_opt.store.database.location import resolve_location
+    from cvfp_opt.store.transfer.operations import Place
+
+    return Place(location=resolve_location(storage), artifacts=artifacts)
+
+
+def _print_loaded(loaded: "Loaded", place: "Place", as_json: bool) -> None:
+    from cvfp_opt.report.transfer import loaded_json, loaded_lines
+
+    if as_json:
+        print_json(loaded_json(loaded, place.location))
+    else:
+        print_lines(loaded_lines(loaded, place.location))

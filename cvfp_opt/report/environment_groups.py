@@ -1,0 +1,104 @@
+"""Which trials of a study ran on what, where that may change numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cvfp_opt.store.record.environments import Difference, Level, compare, release
+from cvfp_opt.store.record.records import TrialRecord
+
+# What a trial's environment leaves out when it is the usual.
+_USUAL = {"lanes": 1}
+# Said of every segment; the rest only where segments differ in it.
+_ALWAYS = ("versions.torch", "device")
+# Ranges of numbers shown of one segment: workers side by side make many.
+_RANGES = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """Trials whose numbers can be compared to the last bit.
+
+    Attributes:
+        numbers: of the trials, ascending.
+        environment: of the first of them.
+    """
+
+    numbers: list[int]
+    environment: dict[str, Any]
+
+
+def segments(trials: Sequence[TrialRecord]) -> list[Segment]:
+    """The trials that have run to an end, by what they ran on; in order of their first."""
+    found: list[Segment] = []
+    for trial in trials:
+        if not trial.environment:
+            continue
+        environment = _USUAL | trial.environment
+        for segment in found:
+            if not _apart(segment.environment, environment):
+                segment.numbers.append(trial.number)
+                break
+        else:
+            found.append(Segment(numbers=[trial.number], environment=environment))
+    return found
+
+
+def segments_line(found: Sequence[Segment]) -> str:
+    """All of them in one line; empty if there is nothing to tell apart."""
+    if len(found) < 2:
+        return ""
+    first = found[0].environment
+    keys = [*_ALWAYS]
+    for segment in found[1:]:
+        keys += [one.key for one in _apart(first, segment.environment)]
+    places = {n: i for i, n in enumerate(sorted(n for s in found for n in s.numbers))}
+    return "trials " + "; ".join(
+        f"{_ranges(segment.numbers, places)}: {_words(segment.environment, keys)}"
+        for segment in found
+    )
+
+
+def _apart(theirs: dict[str, Any], ours: dict[str, Any]) -> list[Difference]:
+    return [one for one in compare(theirs, ours) if one.level > Level.HARMLESS]
+
+
+def _ranges(numbers: Sequence[int], places: dict[int, int]) -> str:
+    """``0-3, 7``: a range goes on over trials that ran nowhere else, as a waiting one."""
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and places[number] == places[ranges[-1][1]] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    words = [f"{a}-{b}" if a < b else f"{a}" for a, b in ranges[:_RANGES]]
+    if len(ranges) > _RANGES:
+        words.append(f"... ({len(numbers)} trials)")
+    return ", ".join(words)
+
+
+def _words(environment: dict[str, Any], keys: Sequence[str]) -> str:
+    words = []
+    for key in dict.fromkeys(keys):
+        table, dot, name = key.partition(".")
+        value = environment.get(table)
+        if dot:
+            value = value.get(name) if isinstance(value, dict) else None
+        words += _word(name or key, value, version=table == "versions")
+    return ", ".join(words)
+
+
+def _word(name: str, value: Any, *, version: bool) -> list[str]:
+    if name == "drift":
+        changed = value.get("keys", {}) if isinstance(value, dict) else {}
+        names = ", ".join(key.removeprefix("definition.") for key in changed)
+        return [f"drift allowed in {names}"] if names else []
+    if value is None:
+        return []
+    if version:
+        return [f"{name} {release(value)}"]
+    if name in ("device", "gpu"):
+        return [str(value)]
+    if name == "uncommitted":
+        return ["uncommitted changes"] if value else []
+    return [f"{name} {value}"]

@@ -1,0 +1,65 @@
+"""Trials that brought nothing: what was pruned or failed, and why; and what all of them took."""
+
+from cvfp_opt.report.figures.figure import Cell, Rows
+from cvfp_opt.report.tables import duration
+from cvfp_opt.store.record.records import TrialRecord
+from cvfp_opt.store.record.summary import Summary
+
+
+def endings(summary: Summary) -> Rows:
+    """Each trial that was pruned or failed, with its reason."""
+    return Rows(
+        columns=("trial", "state", "passes", "why"),
+        rows=tuple(
+            (trial.number, trial.state, len(trial.iterations or trial.reported), _why(trial))
+            for trial in summary.trials
+            if trial.state in ("pruned", "fail")
+        ),
+    )
+
+
+def endings_sentence(summary: Summary) -> str:
+    """How many of them there are."""
+    counts = summary.counts
+    ended = counts["complete"] + counts["pruned"] + counts["fail"]
+    if not ended:
+        return "No trial has ended yet."
+    if not counts["pruned"] and not counts["fail"]:
+        return f"None of {ended} trials was pruned or failed."
+    return (
+        f"Of {ended} trials that ended, {counts['pruned']} were pruned (stopped early, because "
+        f"others did better at that pass) and {counts['fail']} failed."
+    )
+
+
+def costs(summary: Summary) -> Rows:
+    """Wall time of each phase, longest first."""
+    seconds = summary.seconds
+    total = sum(seconds.values())
+    rows: list[tuple[Cell, ...]] = [
+        (phase, round(spent, 3), spent / total if total else None)
+        for phase, spent in seconds.items()
+    ]
+    return Rows(columns=("phase", "seconds", "share"), rows=tuple(rows), percent=_SHARE)
+
+
+_SHARE = frozenset({"share"})
+
+
+def costs_sentence(summary: Summary) -> str:
+    """What all trials took, and one of them."""
+    total = sum(summary.seconds.values())
+    count = sum(bool(trial.seconds) for trial in summary.trials)
+    if not count:
+        return "No trial has left its times."
+    lost = sum(sum(t.seconds.values()) for t in summary.trials if t.state in ("pruned", "fail"))
+    return (
+        f"{duration(total)} of computing in {count} trials, {duration(total / count)} each; "
+        f"{lost / total if total else 0:.0%} of it in trials that were pruned or failed."
+    )
+
+
+def _why(trial: TrialRecord) -> str:
+    if trial.status and trial.reason:
+        return f"{trial.status}: {trial.reason}"
+    return trial.status or trial.reason or "no reason is stored"

@@ -1,0 +1,157 @@
+"""What moved from where to where, in lines for a terminal and as JSON."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from cvfp_opt.elsewhere import positional, printable, quoted
+from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.transfer.merge import Merged
+from cvfp_opt.store.transfer.operations import Exported, Loaded
+
+
+def exported_lines(exported: Exported, file: str) -> list[str]:
+    """After an export."""
+    manifest = exported.manifest
+    trials, artifacts = sum(manifest.counts["trials"].values()), manifest.counts["artifacts"]
+    return [
+        *_given_back(exported.given_back),
+        *_missing(manifest.missing),
+        *_left_out(exported.left_out),
+        f"study {manifest.study['name']!r} is in {file}: {_counted(trials, 'trial')}"
+        f"{_confirmed(manifest.counts.get('confirmation'))}, "
+        f"{_counted(artifacts, 'artifact')}, {exported.size:,} bytes",
+        f"to use it elsewhere:  cvfp-opt study import {positional(file)}",
+    ]
+
+
+def exported_json(exported: Exported, file: str) -> dict[str, Any]:
+    """The same, with the whole manifest."""
+    return {
+        "file": file,
+        "size": exported.size,
+        "given_back": list(exported.given_back),
+        "left_out": list(exported.left_out),
+        "manifest": exported.manifest.to_json(),
+    }
+
+
+def loaded_lines(loaded: Loaded, location: Location) -> list[str]:
+    """After an import, a copy or a merge."""
+    study, confirmation = loaded.dump.study, loaded.dump.confirmation
+    runs = len(confirmation.trials) if confirmation else None
+    lines = [
+        *_given_back(loaded.dump.given_back),
+        *_missing(loaded.missing),
+        f"study {study.name!r} is in {location.shown}: {_counted(len(study.trials), 'trial')}"
+        f"{_confirmed(runs)}",
+    ]
+    if study.record is not None:
+        name = quoted(study.name)
+        lines.append(f"to go on with it:  cvfp-opt run --study-name {name}{location.option}")
+    return lines
+
+
+def loaded_json(loaded: Loaded, location: Location) -> dict[str, Any]:
+    """The same."""
+    confirmation = loaded.dump.confirmation
+    return {
+        "study_name": loaded.dump.study.name,
+        "storage": location.shown,
+        "trials": len(loaded.dump.study.trials),
+        "confirmation": len(confirmation.trials) if confirmation else None,
+        "given_back": list(loaded.dump.given_back),
+        "missing_artifacts": loaded.missing,
+    }
+
+
+def merged_lines(merged: Merged) -> list[str]:
+    """What became of the trials of each study but the first, and the conflicts."""
+    lines = []
+    for joined in merged.joined[1:]:
+        lines += [_moved(joined.label, run) for run in _runs(joined.added)]
+        if joined.known:
+            lines.append(
+                f"{_numbers(joined.known)} of {joined.label}: there already, "
+                f"as {_numbers(joined.known.values())}"
+            )
+    lines += [
+        f"the confirmation of {label} is left out: its seeds are not those of the result; type "
+        f"`cvfp-opt confirm --study-name {quoted(merged.dump.study.name)}`"
+        for label in merged.unconfirmed
+    ]
+    return lines + [f"conflict: {line}" for line in merged.conflicts]
+
+
+def merged_json(merged: Merged) -> dict[str, Any]:
+    """The same; the first study's trials keep their numbers and are left out."""
+    return {
+        "sources": [
+            {"study": one.label, "added": _keyed(one.added), "known": _keyed(one.known)}
+            for one in merged.joined
+        ],
+        "conflicts": merged.conflicts,
+        "unconfirmed": merged.unconfirmed,
+    }
+
+
+def _keyed(numbers: Mapping[int, int]) -> dict[str, int]:
+    return {str(there): here for there, here in numbers.items()}
+
+
+def _moved(label: str, run: list[tuple[int, int]]) -> str:
+    there, here = zip(*run, strict=True)
+    verb = "is" if len(run) == 1 else "are"
+    return f"{_numbers(there)} of {label} {verb} {_numbers(here)} now"
+
+
+def _runs(added: Mapping[int, int]) -> list[list[tuple[int, int]]]:
+    """The pairs of numbers, in pieces without gaps on either side."""
+    runs: list[list[tuple[int, int]]] = []
+    for pair in sorted(added.items()):
+        if runs and tuple(n + 1 for n in runs[-1][-1]) == pair:
+            runs[-1].append(pair)
+        else:
+            runs.append([pair])
+    return runs
+
+
+def _numbers(numbers: Iterable[int]) -> str:
+    """``trial 3``, ``trials 0-4, 7``."""
+    ordered = sorted(numbers)
+    gaps = [0, *(i + 1 for i, (a, b) in enumerate(pairwise(ordered)) if b != a + 1), len(ordered)]
+    ranges = [(ordered[a], ordered[b - 1]) for a, b in pairwise(gaps)]
+    shown = ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges)
+    return f"trial{'s' if len(ordered) > 1 else ''} {shown}"
+
+
+def _given_back(numbers: Collection[int]) -> list[str]:
+    if not numbers:
+        return []
+    waits = "is running: it waits" if len(numbers) == 1 else "are running: they wait"
+    return [f"{_numbers(numbers)} {waits} in the copy"]
+
+
+def _confirmed(runs: int | None) -> str:
+    return "" if runs is None else f" and {_counted(runs, 'run')} of its confirmation"
+
+
+def _missing(ids: Collection[str]) -> list[str]:
+    if not ids:
+        return []
+    first = ", ".join(list(ids)[:3]) + (", ..." if len(ids) > 3 else "")
+    return [f"{_counted(len(ids), 'artifact')} not to be had, left out: {first}"]
+
+
+def _left_out(attributes: Sequence[str]) -> list[str]:
+    if not attributes:
+        return []
+    first = printable("; ".join(attributes[:3])) + ("; ..." if len(attributes) > 3 else "")
+    return [
+        f"{_counted(len(attributes), 'attribute')} left out, as this program does not write them "
+        f"and would not read them: {first}"
+    ]
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,94 @@
+"""Optuna's Trial for a trial that this worker holds."""
+
+import copy
+from typing import Any, cast
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from cvfp_opt.errors import DefinitionError, PointError
+from cvfp_opt.search.definition import StudyDefinition
+from cvfp_opt.store.queue.trial_writer import Hold
+from cvfp_opt.store.record.identity import BIRTH
+
+
+class _Reporting:
+    """What a trial takes for its storage: it reads there, and writes to what ``hold`` reports.
+
+    Written as Optuna does it, each parameter, value and attribute would be a transaction of its
+    own, and none of them would ask whether the trial is still ours.
+    """
+
+    def __init__(self, storage: BaseStorage, hold: Hold) -> None:
+        self._storage = storage
+        self._held = hold.held
+        self._reported = hold.reported
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        """A trial; one that was made a moment ago has said nothing yet, and is not read."""
+        held = self._held
+        if trial_id != held.trial_id or held.made is None or self._reported:
+            return self._storage.get_trial(trial_id)
+        return FrozenTrial(
+            number=held.number,
+            state=TrialState.RUNNING,
+            value=None,
+            datetime_start=held.made,
+            datetime_complete=None,
+            params={},
+            distributions={},
+            user_attrs={},
+            system_attrs={BIRTH: held.birth.to_dict()},
+            intermediate_values={},
+            trial_id=trial_id,
+        )
+
+    def set_trial_param(
+        self, trial_id: int, name: str, value: float, distribution: BaseDistribution
+    ) -> None:
+        self._reported.params[name] = (value, distribution)
+
+    def set_trial_intermediate_value(self, trial_id: int, step: int, value: float) -> None:
+        self._reported.intermediate[step] = value
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self._reported.user_attrs[key] = value
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self._reported.system_attrs[key] = value
+
+
+def open_trial(study: optuna.Study, hold: Hold) -> optuna.Trial:
+    """The Trial of what is held; what is set on it is written by ``hold.flush``.
+
+    Samplers too leave notes with a trial, and do so by way of its study: so it is given one of
+    its own.
+    """
+    own = copy.copy(study)  # without the trials that samplers remember: they see the latest
+    own._storage = cast(BaseStorage, _Reporting(study._storage, hold))
+    return optuna.Trial(own, hold.held.trial_id)
+
+
+def suggest(trial: optuna.Trial, hold: Hold, definition: StudyDefinition) -> dict[str, Any]:
+    """Give a trial its parameters, and write them.
+
+    Raises:
+        PointError: whoever made it gave it others than the study's space has.
+    """
+    definition.check_point(hold.held.fixed)
+    try:
+        params = definition.space.suggest(trial)
+        definition.at(params)
+    except PointError:
+        raise
+    except (DefinitionError, TypeError, ValueError) as error:
+        if hold.held.made is not None:  # by this search
+            raise
+        raise PointError(f"no point of the study's space: {error}") from None
+    hold.flush()
+    return params

@@ -1,0 +1,93 @@
+"""The user's own losses and schedules that a definition names: which, and whether to run them."""
+
+from cvfp_opt.elsewhere import quoted
+from cvfp_opt.errors import PointError, StudyError
+from cvfp_opt.model.diversity import diversity_loss
+from cvfp_opt.model.foreign import is_foreign, source_digest
+from cvfp_opt.model.schedules import weight_schedule
+from cvfp_opt.search.definition import StudyDefinition
+from cvfp_opt.store.record.records import TrialRecord
+
+_LOADERS = {"diversity.loss": diversity_loss, "schedule.kind": weight_schedule}
+
+
+def foreign_names(definition: StudyDefinition) -> dict[str, list[str]]:
+    """The names of foreign functions, by the key that names them; imports nothing."""
+    found = {}
+    for key, named in (
+        ("diversity.loss", definition.diversity.loss),
+        ("schedule.kind", definition.schedule.kind),
+    ):
+        searched = definition.space.searched.get(key, ())
+        words = [named, *(searched if isinstance(searched, tuple) else ())]
+        names = [word for word in dict.fromkeys(words) if is_foreign(word)]
+        if names:
+            found[key] = names
+    return found
+
+
+def load_code(definition: StudyDefinition) -> dict[str, str]:
+    """Import, check and digest all foreign functions: name -> SHA-256 of its file.
+
+    Raises:
+        DefinitionError: one cannot be imported, or does not fit.
+    """
+    digests = {}
+    for key, names in foreign_names(definition).items():
+        for name in names:
+            _LOADERS[key](name)
+            digests[name] = source_digest(key, name)
+    return digests
+
+
+def check_allowed(study: str, definition: StudyDefinition, *, allowed: bool) -> None:
+    """Refuse to run code that nobody but a study's database names.
+
+    Raises:
+        StudyError: it names some, and that was not allowed.
+    """
+    names = [name for found in foreign_names(definition).values() for name in found]
+    if names and not allowed:
+        raise StudyError(
+            f"study {study!r} names code of its own: {', '.join(names)}. To run it is to trust "
+            "whoever made the study; look at it, then add --allow-code"
+        )
+
+
+def definition_at(
+    study: str, definition: StudyDefinition, trial: TrialRecord, *, allowed: bool
+) -> StudyDefinition:
+    """Give what a trial that is trained again is trained by: the definition at its parameters.
+
+    Args:
+        study: its name.
+        definition: of the study, with the trial's drift, if any.
+        trial: its record.
+        allowed: see ``check_allowed``.
+
+    Raises:
+        StudyError: its parameters are not of the study's space; or code that was not allowed.
+    """
+    check_allowed(study, definition, allowed=allowed)
+    try:
+        return definition.at(trial.params)
+    except PointError as error:
+        raise StudyError(
+            f"study {study!r}, trial {trial.number}: {error}; another program wrote it, and it is "
+            "not trained again"
+        ) from None
+
+
+def compare_code(study: str, recorded: dict[str, str], found: dict[str, str]) -> None:
+    """Refuse code that has changed since the study was created.
+
+    Raises:
+        StudyError: it has.
+    """
+    for name, digest in recorded.items():
+        if found.get(name) != digest:
+            raise StudyError(
+                f"study {study!r}: the file of {name} has changed since the study was created "
+                f"(digest {digest[:12]}, now {found.get(name, 'none')[:12]}); restore it, or "
+                f"start another study with --study-name {quoted(f'{study}-2')}"
+            )

@@ -1,1 +1,0 @@
-"""Where artifacts lie, and the checkpoints of running trials among them."""

@@ -1,0 +1,69 @@
+"""Whose the tables of a database are, and whether all are there yet."""
+
+from collections.abc import Mapping
+from functools import cache
+
+from cvfp_opt.errors import StorageError
+from cvfp_opt.store.database.location import Location
+
+ALEMBIC_VERSION = "alembic_version"
+_OURS = {"studies", "trials"}
+
+Tables = Mapping[str, frozenset[str]]
+"""The tables of a database by name, each with the names of its columns. The columns are looked at
+only where no version of Optuna's schema is noted: else they may be left empty."""
+
+
+def are_started(tables: Tables, version: str | None) -> bool:
+    """Check if these are a new study database's and not finished; its version comes last.
+
+    Another process makes the rest at this moment, or died before it could. Other programs have
+    tables called ``studies`` and ``trials`` too, but of other columns.
+    """
+    ours = study_tables()
+    return version is None and all(ours.get(name) == tables[name] for name in tables)
+
+
+@cache
+def study_tables() -> Tables:
+    """Give the tables that Optuna makes, and the one in which it notes their version."""
+    from optuna.storages._rdb.models import BaseModel
+
+    made = BaseModel.metadata.tables
+    columns = {name: frozenset(table.columns.keys()) for name, table in made.items()}
+    return {**columns, ALEMBIC_VERSION: frozenset({"version_num"})}
+
+
+def check_tables(location: Location, tables: Tables, version: str | None) -> None:
+    """Refuse tables that are not those of a study database.
+
+    Args:
+        location: where they are.
+        tables: without indices; there is at least one.
+        version: of Optuna's schema; None if none is noted.
+
+    Raises:
+        StorageError: they are not all there yet, another program's, or of a newer Optuna.
+    """
+    if are_started(tables, version):
+        raise StorageError(
+            f"{location.where}: the study database is being made just now, or its making was cut "
+            "short; type the command again in a moment, or `cvfp-opt run` to have it finished"
+        )
+    if version is None or not set(tables) >= _OURS:
+        raise StorageError(
+            f"{location.where}: a study database is required, this one belongs to another "
+            f"program (its tables: {', '.join(sorted(tables)[:5])}); name another --storage"
+        )
+    if version is not None and version not in _known_schemas():
+        raise StorageError(
+            f"{location.where}: written by a newer Optuna (schema {version}) than the one "
+            "installed here; type `pip install -U optuna cvfp-opt`"
+        )
+
+
+@cache
+def _known_schemas() -> frozenset[str]:
+    from optuna.storages import RDBStorage
+
+    return frozenset(RDBStorage("sqlite:///:memory:").get_all_versions())

@@ -1,0 +1,55 @@
+"""Trials that wait, and that nobody can run: another program enqueued them."""
+
+from collections.abc import Iterator
+
+from optuna.trial import TrialState
+
+from cvfp_opt.elsewhere import printable
+from cvfp_opt.errors import DefinitionError
+from cvfp_opt.store.doctor.context import Context
+from cvfp_opt.store.doctor.finding import Finding, of_trials
+from cvfp_opt.store.doctor.rows import StudyRows, TrialRow
+from cvfp_opt.store.queue.claims import unfit
+from cvfp_opt.store.record.definition_sections import Sections, completed, with_changes
+from cvfp_opt.store.record.identity import BIRTH
+from cvfp_opt.store.record.points import strangers
+from cvfp_opt.store.record.records import ARM, FIXED_PARAMS
+
+
+def find_waiting_strangers(context: Context) -> list[Finding]:
+    """Trials that wait at what is no point of their study's space, or for nothing that is one."""
+    found = []
+    for study in context.ours:
+        for trial in study.trials:
+            if trial.state is not TrialState.WAITING:
+                continue
+            said = {key: value for key, value in trial.system_attrs.items() if key != BIRTH}
+            if why := unfit(said) or "; ".join(_problems(study, trial)):
+                fail = context.command(f"trial fail {trial.number}", study.name)
+                found.append(
+                    Finding(
+                        where=of_trials(study.name, [trial.number]),
+                        what=f"waits, and cannot be run: {printable(why)}",
+                        cause="enqueued by another program, which does not know the study's space",
+                        help=f"the next worker fails it and goes on; to end it now, type {fail}",
+                    )
+                )
+    return found
+
+
+def _problems(study: StudyRows, trial: TrialRow) -> Iterator[str]:
+    point = trial.system_attrs.get(FIXED_PARAMS, {})
+    try:
+        space = _definition(study, trial)["space"]
+    except DefinitionError as error:
+        yield str(error)
+        return
+    for name, why in strangers(space, point):
+        yield f"{name}: {why}"
+
+
+def _definition(study: StudyRows, trial: TrialRow) -> Sections:
+    """Give what it is to be run by."""
+    assert study.record is not None
+    changes = trial.system_attrs.get(ARM, {}).get("changes", {})
+    return with_changes(completed(study.record.definition), changes)

@@ -1,0 +1,1 @@
+"""Files that studies leave beside the database: artifacts, checkpoints, networks, bug logs."""

@@ -1,0 +1,1 @@
+"""Who runs which trial: leases, claims, enqueued points, and results that wait for a database."""

@@ -1,0 +1,386 @@
+"""Claiming trials: what a worker does next, decided and written in one transaction."""
+
+import reprlib
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import Enum
+from functools import cache
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+from sqlalchemy import Connection, Insert, bindparam, delete, func, insert, select, update
+
+from cvfp_opt.store.database.damage import parsed
+from cvfp_opt.store.database.kinds import Kind
+from cvfp_opt.store.database.rows import (
+    Reported,
+    change_state,
+    clear_reported,
+    insert_trial,
+    lock_study,
+    write_reported,
+)
+from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.database.tables import LEASES, SYSTEM_ATTRIBUTES, TRIALS
+from cvfp_opt.store.queue.leases import (
+    FORMER_LEASE,
+    LEASE_SECONDS,
+    Lease,
+    Worker,
+    former_is_dead,
+    is_former_lease,
+)
+from cvfp_opt.store.record.identity import BIRTH, Birth
+from cvfp_opt.store.record.records import ARM, FIXED_PARAMS, is_arm
+
+# Of workers that die while they hold a trial; then the trial is what kills them.
+MAX_RETRIES = 3
+# Status of a trial that nobody could run: what it says of itself, or its point, is not right.
+REFUSED = "refused"
+
+
+class Nothing(Enum):
+    """Why there is no trial to run."""
+
+    DONE = "the total is reached"
+    WAIT = "others run the last trials"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """A trial that this worker has taken.
+
+    Attributes:
+        trial_id: Optuna's.
+        number: of the trial.
+        epoch: of the lease; what is written to the trial has to name it.
+        birth: the trial's identity.
+        attempts: how many workers have died with it.
+        new: whether it has never run before.
+        arm: of a confirmation, see store.record.confirmation; empty for all others.
+        fixed: parameters that it is to take, from whoever enqueued it; see store.waiting.
+        made: when the claim itself made it; None if it was there before.
+    """
+
+    trial_id: int
+    number: int
+    epoch: int
+    birth: Birth
+    attempts: int
+    new: bool
+    arm: Mapping[str, Any] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    made: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Unfinished:
+    """A trial that waits, or runs: without a lease, if another program runs it."""
+
+    trial_id: int
+    number: int
+    state: TrialState
+    lease: Lease | None
+
+
+# One statement: between two, a trial may end and its lease with it.
+_UNFINISHED = (
+    select(TRIALS.c.trial_id.label("id"), TRIALS.c.number, TRIALS.c.state, LEASES)
+    .select_from(TRIALS)
+    .outerjoin(LEASES, TRIALS.c.trial_id == LEASES.c.trial_id)
+    .where(
+        TRIALS.c.study_id == bindparam("of"),
+        TRIALS.c.state.in_((TrialState.RUNNING, TrialState.WAITING)),
+    )
+    .order_by(TRIALS.c.number)
+)
+_COUNT = select(func.count()).select_from(TRIALS).where(TRIALS.c.study_id == bindparam("of"))
+_FORGET = delete(LEASES).where(LEASES.c.trial_id == bindparam("of"))
+_SYSTEM_ATTRIBUTES = select(SYSTEM_ATTRIBUTES.c.key, SYSTEM_ATTRIBUTES.c.value_json).where(
+    SYSTEM_ATTRIBUTES.c.trial_id == bindparam("of"),
+    SYSTEM_ATTRIBUTES.c.key.in_(bindparam("keys", expanding=True)),
+)
+
+
+@cache
+def _new_lease(kind: Kind) -> Insert:
+    return insert(LEASES).values(expires=kind.now() + bindparam("lasting"))
+
+
+@dataclass(kw_only=True)
+class Claims:
+    """What one worker takes of a study. Safe to use from several threads.
+
+    Attributes:
+        store, study: where the trials are.
+        seed: of the study, for the birth of new trials.
+        identity: of the study, see StudyRecord; known here too when the database is away.
+        worker: who takes them.
+        seconds: how long a lease lasts.
+        max_retries: how often a trial is taken over before it counts as lost.
+        notify: told, in a line each, what was found.
+        held: trials that this worker runs now, by id.
+    """
+
+    store: Store
+    study: optuna.Study
+    seed: int
+    identity: str = ""
+    worker: Worker = field(default_factory=Worker.of_this_process)
+    seconds: float = LEASE_SECONDS
+    max_retries: int = MAX_RETRIES
+    notify: Callable[[str], None] = lambda text: None
+    held: dict[int, Held] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def claim(self, total: int) -> Held | Nothing:
+        """Take the next trial: one left by a dead worker, one that waits, or a new one.
+
+        All of it is one transaction, in which nobody else claims: so the study never has more
+        than ``total`` trials that are finished or running, however many workers ask.
+        """
+        notices: list[str] = []
+        with self._lock:
+            with self.store.engine.begin() as connection:
+                found = None
+                while found is None:  # what cannot be run was failed: look for the next one
+                    found = self._claim(connection, total, notices)
+            if isinstance(found, Held):
+                self.held[found.trial_id] = found
+        for notice in notices:
+            self.notify(notice)
+        return found
+
+    def release_dead(self) -> list[int]:
+        """Let the trials of dead workers wait; their numbers. For one who will not run them."""
+        notices: list[str] = []
+        numbers = []
+        with self.store.engine.begin() as connection:
+            lock_study(connection, self.study._study_id)
+            running, _ = self._unfinished(connection)
+            for trial in self._dead(connection, running):
+                if not self._give_up(connection, trial, notices):
+                    wait(connection, trial.trial_id, _attempts(trial.lease) + 1)
+                    numbers.append(trial.number)
+        for notice in notices:
+            self.notify(notice)
+        return numbers
+
+    # within the transaction
+
+    def _claim(
+        self, connection: Connection, total: int, notices: list[str]
+    ) -> Held | Nothing | None:
+        study_id = self.study._study_id
+        lock_study(connection, study_id)
+        running, waiting = self._unfinished(connection)
+        for trial in running:  # we took it, but were not told that it was written
+            lease = trial.lease
+            if lease and lease.worker == self.worker.worker and trial.trial_id not in self.held:
+                return self._hold(connection, trial, lease.epoch, lease.attempts, new=False)
+        for trial in self._dead(connection, running):
+            if self._give_up(connection, trial, notices):
+                continue
+            taken = self._take(connection, trial, _attempts(trial.lease) + 1)
+            if taken is not None:
+                notices.append(f"trial {trial.number} was left by a dead worker: it goes on here")
+                clear_reported(connection, trial.trial_id)
+                return taken
+        started = connection.execute(_COUNT, {"of": study_id}).scalar_one() - len(waiting)
+        if started >= total:
+            others = any(t.lease and t.lease.worker != self.worker.worker for t in running)
+            all_ended = started - len(running) >= total
+            return Nothing.WAIT if others and not all_ended else Nothing.DONE
+        return self._next(connection, waiting, notices)
+
+    def _next(
+        self, connection: Connection, waiting: list[_Unfinished], notices: list[str]
+    ) -> Held | None:
+        """The first trial that waits, or a new one; None if one was failed: it cannot be run."""
+        for trial in waiting:
+            if reason := unfit(_said(connection, trial.trial_id)):
+                end_by_force(connection, trial.trial_id, trial.state, REFUSED, reason)
+                notices.append(f"trial {trial.number} cannot be run: {reason}")
+                return None
+            # another program may take one without our lock
+            if change_state(connection, trial.trial_id, TrialState.WAITING, TrialState.RUNNING):
+                taken = self._take(connection, trial, _attempts(trial.lease))
+                assert taken is not None, "nobody holds what waits"
+                return taken
+        study_id, state, now = self.study._study_id, TrialState.RUNNING, datetime.now()
+        trial_id, number = insert_trial(connection, study_id, state, now)
+        # SQLite uses the id of a deleted trial again
+        connection.execute(_FORGET, {"of": trial_id})
+        trial = _Unfinished(trial_id=trial_id, number=number, state=state, lease=None)
+        new = self._take(connection, trial, 0)
+        assert new is not None
+        return replace(new, made=now)
+
+    def _take(self, connection: Connection, trial: _Unfinished, attempts: int) -> Held | None:
+        """Put our lease in the place of the one before; None if its holder was quicker."""
+        before = trial.lease
+        epoch = before.epoch + 1 if before else 1
+        ours = {
+            **vars(self.worker),
+            "epoch": epoch,
+            "seconds": self.seconds,
+            "attempts": attempts,
+        }
+        if before is None:
+            new_lease = {"trial_id": trial.trial_id, "lasting": self.seconds, **ours}
+            connection.execute(_new_lease(self.store.kind), new_lease)
+        else:
+            ours["expires"] = self.store.now() + self.seconds
+            # it may have been renewed, or the trial ended, since we looked
+            same = (
+                LEASES.c.trial_id == trial.trial_id,
+                LEASES.c.epoch == before.epoch,
+                LEASES.c.expires <= before.expires,
+            )
+            if connection.execute(update(LEASES).where(*same).values(**ours)).rowcount != 1:
+                return None
+        return self._hold(connection, trial, epoch, attempts, new=before is None)
+
+    def _hold(
+        self, connection: Connection, trial: _Unfinished, epoch: int, attempts: int, *, new: bool
+    ) -> Held:
+        said = _said(connection, trial.trial_id)
+        birth = Birth.read(said.get(BIRTH))
+        if birth is None:
+            birth = Birth.new(seed=self.seed, number=trial.number)
+            born = Reported(system_attrs={BIRTH: birth.to_dict()})
+            write_reported(connection, trial.trial_id, born)
+        return Held(
+            trial_id=trial.trial_id,
+            number=trial.number,
+            epoch=epoch,
+            birth=birth,
+            attempts=attempts,
+            new=new,
+            arm=said.get(ARM, {}),
+            fixed=said.get(FIXED_PARAMS, {}),
+        )
+
+    def _unfinished(self, connection: Connection) -> tuple[list[_Unfinished], list[_Unfinished]]:
+        """The trials that run, and those that wait."""
+        rows = connection.execute(_UNFINISHED, {"of": self.study._study_id}).mappings()
+        found = [
+            _Unfinished(
+                trial_id=row["id"],
+                number=row["number"],
+                state=row["state"],
+                lease=None if row["epoch"] is None else Lease.of_row(row),
+            )
+            for row in map(dict, rows)
+        ]
+        running = [trial for trial in found if trial.state is TrialState.RUNNING]
+        return running, [trial for trial in found if trial.state is TrialState.WAITING]
+
+    def _dead(self, connection: Connection, running: list[_Unfinished]) -> list[_Unfinished]:
+        """Running trials that may be taken over."""
+        if not running:
+            return []
+        now = connection.scalars(select(self.store.now())).one()
+        one_host = self.store.kind.one_host
+        dead = []
+        for trial in running:
+            if trial.lease is None:
+                former = _said(connection, trial.trial_id, FORMER_LEASE).get(FORMER_LEASE)
+                if is_former_lease(former) and former_is_dead(former):
+                    dead.append(trial)
+            elif trial.lease.is_dead(now, one_host=one_host):
+                dead.append(trial)
+            elif trial.lease.expires > now + 1.5 * trial.lease.seconds:
+                _shorten(connection, trial, now)
+        return [t for t in dead if t.trial_id not in self.held]
+
+    def _give_up(self, connection: Connection, trial: _Unfinished, notices: list[str]) -> bool:
+        """Fail a trial that has outlived too many workers, or that nobody can go on with."""
+        deaths = _attempts(trial.lease) + 1
+        status, reason = REFUSED, unfit(_said(connection, trial.trial_id))
+        if deaths > self.max_retries:
+            status, reason = "lost", f"{deaths} workers died while they ran it"
+        if not reason:
+            return False
+        end_by_force(connection, trial.trial_id, TrialState.RUNNING, status, reason)
+        notices.append(f"trial {trial.number} is given up: {reason}")
+        return True
+
+
+def wait(connection: Connection, trial_id: int, attempts: int) -> bool:
+    """Make a running trial wait, as if it had not run; whoever ran it may not write any more."""
+    if not change_state(connection, trial_id, TrialState.RUNNING, TrialState.WAITING):
+        return False
+    clear_reported(connection, trial_id)
+    _refuse_holder(connection, trial_id, attempts=attempts)
+    return True
+
+
+def fail_trial(store: Store, study: optuna.Study, number: int, reason: str) -> bool:
+    """End a trial that runs or waits as failed, whoever runs it; False if it has ended already.
+
+    Its worker is refused from here on, and drops the trial.
+    """
+    with store.engine.begin() as connection:
+        lock_study(connection, study._study_id)
+        row = connection.execute(
+            select(TRIALS.c.trial_id, TRIALS.c.state).where(
+                TRIALS.c.study_id == study._study_id, TRIALS.c.number == number
+            )
+        ).first()
+        if row is None or row.state.is_finished():
+            return False
+        end_by_force(connection, row.trial_id, row.state, "failed by hand", reason)
+    return True
+
+
+def end_by_force(
+    connection: Connection, trial_id: int, before: TrialState, status: str, reason: str
+) -> None:
+    """Fail a trial that somebody else may hold."""
+    if change_state(connection, trial_id, before, TrialState.FAIL):
+        told = Reported(user_attrs={"status": status, "reason": reason})
+        write_reported(connection, trial_id, told)
+        _refuse_holder(connection, trial_id)
+
+
+def _refuse_holder(connection: Connection, trial_id: int, **values: Any) -> None:
+    """Nobody holds the trial from here on."""
+    connection.execute(
+        update(LEASES)
+        .where(LEASES.c.trial_id == trial_id)
+        .values(epoch=LEASES.c.epoch + 1, expires=0.0, worker="", **values)
+    )
+
+
+def _shorten(connection: Connection, trial: _Unfinished, now: float) -> None:
+    """A clock was set back: the lease must not outlive a holder that is gone by hours."""
+    assert trial.lease is not None
+    same = (LEASES.c.trial_id == trial.trial_id, LEASES.c.epoch == trial.lease.epoch)
+    connection.execute(update(LEASES).where(*same).values(expires=now + trial.lease.seconds))
+
+
+def _attempts(lease: Lease | None) -> int:
+    return lease.attempts if lease else 0
+
+
+def _said(connection: Connection, trial_id: int, *keys: str) -> dict[str, Any]:
+    """System attributes of a trial that decide how it is run, or these; None for no JSON."""
+    asked = {"of": trial_id, "keys": keys or (BIRTH, ARM, FIXED_PARAMS)}
+    rows = connection.execute(_SYSTEM_ATTRIBUTES, asked)
+    return {row.key: parsed(row.value_json) for row in rows}
+
+
+def unfit(said: Mapping[str, Any]) -> str:
+    """Say why a trial with these system attributes cannot be run, in any study; "" if it can."""
+    for key, is_right, required in (
+        (BIRTH, lambda value: Birth.read(value) is not None, "an identity of this version"),
+        (ARM, is_arm, "a point of a confirmation"),
+        (FIXED_PARAMS, lambda value: isinstance(value, dict), "a table of parameters"),
+    ):
+        if key in said and not is_right(said[key]):
+            return f"attribute {key}: {required} is required, got {reprlib.repr(said[key])}"
+    return ""

@@ -1,0 +1,161 @@
+"""The runs of a confirmation: its study is created, its trials enqueued on seeds of their own."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+
+import optuna
+from optuna.trial import TrialState
+
+from cvfp_opt.elsewhere import positional
+from cvfp_opt.errors import StudyError
+from cvfp_opt.store.database.rows import Reported, insert_trial, lock_study, write_reported
+from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.database.study_rows import put_attributes
+from cvfp_opt.store.database.tables import STUDY_USER_ATTRIBUTES
+from cvfp_opt.store.queue.enqueued import FIXED_PARAMS
+from cvfp_opt.store.record.confirmation import (
+    FIRST_TOKEN,
+    FRESH,
+    Arm,
+    arms_of,
+    confirmation_name,
+    is_confirmation,
+    on_windows,
+)
+from cvfp_opt.store.record.identity import BIRTH, Birth
+from cvfp_opt.store.record.links import Source
+from cvfp_opt.store.record.records import (
+    ARM,
+    ARMS,
+    CONFIRMS,
+    StudyRecord,
+    TrialRecord,
+    trial_records,
+)
+from cvfp_opt.store.record.studies import create_study, has_study, load_study, refuse_foreign
+
+
+def enter_confirmation(store: Store, source: str, uuid: str, record: StudyRecord) -> optuna.Study:
+    """Open a study's confirmation, creating it if need be.
+
+    Args:
+        source: name of the study.
+        uuid: its identity.
+        record: of the confirmation, if it is created.
+
+    Raises:
+        StudyError: another study has its name.
+    """
+    name = confirmation_name(source)
+    links = {ARMS: {"uuid": uuid, "arms": []}, CONFIRMS: source}
+    with store.lock():
+        study = load_study(store, name) if has_study(store, name) else None
+        attrs = study.user_attrs if study is not None else {}
+        if study is None or not attrs:
+            return create_study(store, name, record, links)
+        if _was_cut_off(study, uuid, record):
+            with store.engine.begin() as connection:
+                lock_study(connection, study._study_id)
+                put_attributes(connection, STUDY_USER_ATTRIBUTES, study._study_id, links)
+        elif not is_confirmation(study, Source(name=source, identity=uuid)):
+            if CONFIRMS not in attrs:
+                refuse_foreign(study, store)
+            raise StudyError(
+                f"study {name!r} in {store.location.where} is no confirmation of this study "
+                f"{source!r}; rename study {source!r}, or if nobody needs the other one, type "
+                f"`cvfp-opt study delete{store.location.option} {positional(name)}`"
+            )
+    return study
+
+
+def _was_cut_off(study: optuna.Study, uuid: str, record: StudyRecord) -> bool:
+    """Check if it lacks its link, as a kill left it before that was written with the study."""
+    attrs = study.user_attrs
+    found, _ = StudyRecord.look(attrs)
+    if CONFIRMS in attrs or found is None or study.get_trials(deepcopy=False):
+        return False
+    arms = attrs.get(ARMS)
+    if arms is not None:
+        return isinstance(arms, dict) and arms.get("uuid") == uuid
+    fixed = (found.definition_digest, found.data_digest)
+    return fixed == (record.definition_digest, record.data_digest)
+
+
+def add_runs(
+    store: Store,
+    study: optuna.Study,
+    arms: Iterable[Arm],
+    num_seeds: int,
+    *,
+    seed: int,
+    windows: Sequence[int] = (),
+) -> int:
+    """Let all arms wait on all seeds, as far as they were not run or wait; how many were added.
+
+    An arm that the confirmation has stays as it is. A run that raised or was ended by force is
+    asked for once more; one that diverged is a result.
+
+    Args:
+        study: the confirmation.
+        arms: in the order in which they are run, on one seed after another.
+        num_seeds: how many.
+        seed: of the source study.
+        windows: where each seed's part of the text begins; none for the search's own part.
+
+    Raises:
+        StudyError: it has runs on other parts of the text.
+    """
+    added = 0
+    with store.lock():
+        study = load_study(store, study.study_name)
+        runs = trial_records(study)
+        _check_windows(store, study.study_name, runs, windows)
+        kept = {arm.key: arm for arm in arms_of(study)}
+        wanted = [kept.setdefault(arm.key, arm) for arm in arms]
+        value = {**study.user_attrs[ARMS], "arms": [asdict(arm) for arm in kept.values()]}
+        there = {
+            (trial.arm.get("arm"), trial.arm.get("seed"))
+            for trial in runs
+            if trial.state != "fail" or trial.status == "diverged"
+        }
+        with store.engine.begin() as connection:
+            lock_study(connection, study._study_id)
+            put_attributes(connection, STUDY_USER_ATTRIBUTES, study._study_id, {ARMS: value})
+            for k in range(num_seeds):
+                for arm in wanted:
+                    if (arm.key, k) in there:
+                        continue
+                    trial_id, _ = insert_trial(
+                        connection, study._study_id, TrialState.WAITING, None
+                    )
+                    attrs = {
+                        FIXED_PARAMS: arm.params,
+                        BIRTH: Birth.new(seed=seed, number=FRESH + k).to_dict(),
+                        ARM: {
+                            "arm": arm.key,
+                            "label": arm.label,
+                            "seed": k,
+                            "changes": arm.changes
+                            | ({FIRST_TOKEN: windows[k]} if windows else {}),
+                        },
+                    }
+                    write_reported(connection, trial_id, Reported(system_attrs=attrs))
+                    added += 1
+    return added
+
+
+def _check_windows(
+    store: Store, name: str, runs: Sequence[TrialRecord], windows: Sequence[int]
+) -> None:
+    if not runs or on_windows(runs) == bool(windows):
+        return
+    theirs, instead = (
+        ("the search's text", "leave --windows out")
+        if windows
+        else ("a part of the text of their own", "add --windows")
+    )
+    raise StudyError(
+        f"study {name!r}: its runs read {theirs}, and seeds are compared only with their like; "
+        f"{instead}, or type `cvfp-opt study delete{store.location.option} {positional(name)}` "
+        "to begin anew"
+    )

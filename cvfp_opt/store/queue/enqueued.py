@@ -1,0 +1,85 @@
+"""Trials that wait for a worker, at points that somebody asked for."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Connection
+
+from cvfp_opt.store.database.rows import Reported, insert_trial, lock_study, write_reported
+from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.record.identity import BIRTH, Birth
+from cvfp_opt.store.record.records import FIXED_PARAMS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enqueued:
+    """A point that waits for a worker.
+
+    Attributes:
+        number: of the trial.
+        params: that are fixed; the sampler chooses the others.
+        new: False if a trial with the very same waited already, and none was added.
+    """
+
+    number: int
+    params: dict[str, Any]
+    new: bool
+
+
+def enqueue_points(
+    store: Store,
+    study: optuna.Study,
+    points: Sequence[dict[str, Any]],
+    *,
+    seed: int,
+    retry_of: str = "",
+) -> list[Enqueued]:
+    """Let points wait, each as a trial with an identity; all or nothing.
+
+    Args:
+        points: parameters by Optuna's names, checked against the study's space.
+        seed: of the study.
+        retry_of: uuid of the trial whose point this is.
+    """
+    done: list[Enqueued] = []
+    with store.lock():
+        waiting = {_key(point): number for number, point in waiting_points(study).items()}
+        with store.engine.begin() as connection:
+            lock_study(connection, study._study_id)
+            for point in points:
+                number, new = waiting.get(_key(point)), False
+                if number is None:
+                    number, new = _insert(connection, study, point, seed, retry_of), True
+                    waiting[_key(point)] = number
+                done.append(Enqueued(number=number, params=point, new=new))
+    return done
+
+
+def waiting_points(study: optuna.Study) -> dict[int, dict[str, Any]]:
+    """What trials that wait will be run at, by number: what was enqueued, or given back."""
+    trials = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    return {t.number: fixed_point(t) for t in trials}
+
+
+def fixed_point(trial: FrozenTrial) -> dict[str, Any]:
+    """A trial's parameters, and those that it is to take once it asks for them."""
+    fixed = trial.system_attrs.get(FIXED_PARAMS)
+    return {**(fixed if isinstance(fixed, dict) else {}), **trial.params}
+
+
+def _insert(
+    connection: Connection, study: optuna.Study, point: dict[str, Any], seed: int, retry_of: str
+) -> int:
+    trial_id, number = insert_trial(connection, study._study_id, TrialState.WAITING, None)
+    birth = Birth.new(seed=seed, number=number, retry_of=retry_of)
+    told = Reported(system_attrs={FIXED_PARAMS: point, BIRTH: birth.to_dict()})
+    write_reported(connection, trial_id, told)
+    return number
+
+
+def _key(point: dict[str, Any]) -> str:
+    return json.dumps(point, sort_keys=True)

@@ -1,0 +1,97 @@
+"""Results of trials that a database could not be told, as files, and how they get there later."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from optuna.trial import TrialState
+
+from cvfp_opt.disk import write_file
+from cvfp_opt.elsewhere import quoted
+from cvfp_opt.errors import StorageError
+from cvfp_opt.store.database.rows import lock_study
+from cvfp_opt.store.database.unsent_folder import FOLDER as FOLDER
+from cvfp_opt.store.database.unsent_folder import unsent_files, unsent_folder
+from cvfp_opt.store.queue.claims import Claims
+from cvfp_opt.store.queue.leases import LeaseLost
+from cvfp_opt.store.queue.trial_writer import Hold
+from cvfp_opt.store.queue.unsent_owner import Verdict, judge
+from cvfp_opt.store.queue.unsent_result import Unsent, read_unsent
+
+
+def keep_unsent(
+    hold: Hold, state: TrialState, values: Sequence[float] | None, forget: Sequence[str] = ()
+) -> Path:
+    """Write the result of a trial to a file of its own, in the current folder's ``storage``.
+
+    Raises:
+        StorageError: the disk refuses too.
+    """
+    held, claims, reported = hold.held, hold.claims, hold.reported
+    unsent = Unsent(
+        study=claims.identity,
+        trial_id=held.trial_id,
+        number=held.number,
+        epoch=held.epoch,
+        birth=held.birth.to_dict(),
+        state=state.name,
+        values=None if values is None else list(values),
+        intermediate={str(step): value for step, value in reported.intermediate.items()},
+        user_attrs=reported.user_attrs,
+        system_attrs=reported.system_attrs,
+        forget=list(forget),
+        worker=hold.by,
+        database=claims.store.location.where,
+    )
+    # two copies of a database may have the same trial; no two workers have the same name
+    path = unsent_folder() / f"{hold.by}-{held.trial_id}-{held.epoch}.json"
+    write_file(path, json.dumps(asdict(unsent)), error=StorageError)
+    return path
+
+
+def send_unsent(claims: Claims) -> Iterator[str]:
+    """Write to the database what it could not be told before; a line for each file.
+
+    What is not of this study is left to those who have it, what does not fit is left and named.
+    """
+    for path in unsent_files():
+        try:
+            unsent = read_unsent(path)
+        except StorageError as error:
+            if path.exists():  # or another worker was quicker
+                yield str(error)
+            continue
+        if unsent.study != claims.identity:
+            continue
+        verdict = _send(claims, unsent)
+        if verdict.study not in (claims.study.study_name, ""):
+            continue  # a copy of the study, in the same database
+        if verdict.why:
+            yield (
+                f"trial {unsent.number}: a kept result was not written: {verdict.why}; if nobody "
+                f"misses it, type `rm {quoted(path)}`"
+            )
+            continue
+        path.unlink(missing_ok=True)
+        already = "was in the database already" if verdict.written else "written to the database"
+        yield f"trial {unsent.number}: kept result {already}"
+
+
+def _send(claims: Claims, unsent: Unsent) -> Verdict:
+    """Look and write in one transaction, in which nobody else claims."""
+    with claims.store.engine.begin() as connection:
+        lock_study(connection, claims.study._study_id)
+        verdict = judge(connection, claims.store.location, unsent)
+        if verdict.worker and verdict.study == claims.study.study_name:
+            hold = Hold(
+                claims=claims,
+                held=unsent.held(),
+                reported=unsent.reported(),
+                by=verdict.worker,
+            )
+            try:
+                hold.end(connection, TrialState[unsent.state], unsent.values, unsent.forget)
+            except LeaseLost:
+                return Verdict(study=verdict.study, why="another worker was quicker")
+    return verdict

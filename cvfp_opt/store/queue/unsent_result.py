@@ -1,0 +1,108 @@
+"""A result that a database could not be told, as the file that keeps it."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import TrialState
+
+from cvfp_opt.disk import read_file
+from cvfp_opt.errors import StorageError
+from cvfp_opt.store.database.rows import Reported
+from cvfp_opt.store.queue.claims import Held
+from cvfp_opt.store.record.identity import Birth
+
+FORMAT = 1
+
+NO_RESULT = "not an unsent result, left alone"
+
+_LARGEST_ID = 2**63 - 1
+# What reading JSON of another shape, a million levels deep or with the number 1e999, may raise.
+_MALFORMED = (
+    *(ArithmeticError, AttributeError, LookupError),
+    *(RecursionError, TypeError, ValueError),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unsent:
+    """How a trial ended, and the lease under which that may be written; plain JSON.
+
+    Attributes:
+        study: identity of the study, StudyRecord.identity.
+        trial_id, number, epoch, birth: of the held trial.
+        state: Optuna's, by name.
+        values: of the objectives; None if there are none.
+        intermediate: by step.
+        user_attrs, system_attrs: of the trial.
+        forget: keys of system attributes that are of use only while it runs.
+        worker: who held it; "" in files of versions that did not say.
+        database: where it was held, ``Location.where``; "" in files of versions that did not say.
+        format: of the file.
+    """
+
+    study: str
+    trial_id: int
+    number: int
+    epoch: int
+    birth: dict[str, Any]
+    state: str
+    values: list[float] | None
+    intermediate: dict[str, float] = field(default_factory=dict)
+    user_attrs: dict[str, Any] = field(default_factory=dict)
+    system_attrs: dict[str, Any] = field(default_factory=dict)
+    forget: list[str] = field(default_factory=list)
+    worker: str = ""
+    database: str = ""
+    format: int = FORMAT
+
+    def held(self) -> Held:
+        """The trial, as the one who kept the result held it."""
+        return Held(
+            trial_id=self.trial_id,
+            number=self.number,
+            epoch=self.epoch,
+            birth=Birth(**self.birth),
+            attempts=0,
+            new=False,
+        )
+
+    def reported(self) -> Reported:
+        """Give what the trial had to say and could not."""
+        return Reported(
+            intermediate={int(step): float(value) for step, value in self.intermediate.items()},
+            user_attrs=dict(self.user_attrs),
+            system_attrs=dict(self.system_attrs),
+        )
+
+    def check(self) -> None:
+        """Raise one of _MALFORMED if it is not what was written."""
+        if self.format != FORMAT:
+            raise ValueError(f"format {self.format}, this version has {FORMAT}")
+        texts = (self.study, self.birth["uuid"], self.worker, self.database, *self.forget)
+        numbers = (self.trial_id, self.number, self.epoch)
+        if not all(isinstance(one, str) for one in texts):
+            raise TypeError("names that are no text")
+        if not all(isinstance(one, int) and 0 <= one <= _LARGEST_ID for one in numbers):
+            raise TypeError("numbers that are none")
+        state, values = TrialState[self.state], [float(one) for one in self.values or ()]
+        if not state.is_finished() or (state is TrialState.COMPLETE and not values):
+            raise ValueError(f"state {state.name} and values {values}")
+        self.held()
+        self.reported()
+
+
+def read_unsent(path: Path) -> Unsent:
+    """Read a kept result.
+
+    Raises:
+        StorageError: it is none, or cannot be read.
+    """
+    try:
+        unsent = Unsent(**json.loads(read_file(path, error=StorageError)))
+        unsent.check()
+    except _MALFORMED as error:
+        what = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise StorageError(f"{path}: {NO_RESULT}: {what}") from None
+    return unsent

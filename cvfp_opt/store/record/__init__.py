@@ -1,0 +1,1 @@
+"""What a study and its trials leave in the database, as typed values: read, compared, created."""

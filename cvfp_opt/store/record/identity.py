@@ -1,0 +1,80 @@
+"""Who a trial is, wherever it is moved to: an identity, and what everything random came from."""
+
+import uuid
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from optuna.trial import FrozenTrial
+
+from cvfp_opt.store.database.numbers import is_whole
+
+_END_OF_SEEDS = 2**63
+# Half of them for trials' own numbers, half for seeds of confirmations: store.confirming.
+_END_OF_NUMBERS = 2**32
+
+# The key of a trial's system attribute.
+BIRTH = "cvfp_opt:birth"
+
+# Trials and studies of record format 1 were given no identity: theirs is derived, so that all
+# copies of one agree. Never change.
+_NAMESPACE = uuid.UUID("6f0c6f5a-51c4-5d29-9a0e-2b8f2f6f4c11")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Birth:
+    """Given to a trial when it is created or first claimed; never changed.
+
+    Attributes:
+        uuid: 32 hexadecimal digits, the same in every copy.
+        seed: the study's seed at the time.
+        number: the trial's number at the time; with the seed it decides all that is random.
+        retry_of: uuid of the trial whose point this one repeats; "" for none.
+    """
+
+    uuid: str
+    seed: int
+    number: int
+    retry_of: str = ""
+
+    @classmethod
+    def new(cls, *, seed: int, number: int, retry_of: str = "") -> Self:
+        """For a trial that has just come into being."""
+        return cls(uuid=uuid.uuid4().hex, seed=seed, number=number, retry_of=retry_of)
+
+    @classmethod
+    def of(cls, trial: FrozenTrial, *, study: str, seed: int) -> Self:
+        """A trial's own; derived for one that was given none that can be read.
+
+        Args:
+            study: identity of its study, ``StudyRecord.identity``.
+            seed: of its study.
+        """
+        found = cls.read(trial.system_attrs.get(BIRTH))
+        return found or cls.derived(study=study, seed=seed, number=trial.number)
+
+    @classmethod
+    def read(cls, value: Any) -> Self | None:
+        """Give what the attribute BIRTH says; None if it is none of this version's."""
+        if not isinstance(value, dict):
+            return None
+        try:
+            birth = cls(**value)
+        except TypeError:  # a newer version's, or another program's
+            return None
+        texts = isinstance(birth.uuid, str) and isinstance(birth.retry_of, str)
+        whole = is_whole(birth.seed, _END_OF_SEEDS) and is_whole(birth.number, _END_OF_NUMBERS)
+        return birth if texts and birth.uuid and whole else None
+
+    @classmethod
+    def derived(cls, *, study: str, seed: int, number: int) -> Self:
+        """Of a trial that was given none; see ``of``."""
+        return cls(uuid=derived_uuid(f"{study}/{number}"), seed=seed, number=number)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return asdict(self)
+
+
+def derived_uuid(text: str) -> str:
+    """The identity of what was given none: the same for the same text, everywhere."""
+    return uuid.uuid5(_NAMESPACE, text).hex

@@ -1,0 +1,62 @@
+"""How a study stands, after each trial of a search."""
+
+import math
+import threading
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from cvfp_opt.store.database.lazy_attributes import user_attribute
+from cvfp_opt.store.record.attribute_shapes import is_ours
+from cvfp_opt.store.record.records import TrialRecord, rank
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """A study in the middle of a search.
+
+    Attributes:
+        finished: trials to which nothing more will happen.
+        best: the complete trial with the best score; None if none is complete.
+    """
+
+    finished: int
+    best: TrialRecord | None
+
+
+class Follower:
+    """Follows a study; a trial that has ended is looked at once. Safe to use from threads."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        self._study = study
+        self._lock = threading.Lock()
+        self._ended: set[int] = set()
+        self._place = math.inf
+        self._best: TrialRecord | None = None
+
+    def standing(self, untold: Collection[int] = ()) -> Standing:
+        """How the study stands now.
+
+        Args:
+            untold: numbers of trials that are not to be counted yet.
+        """
+        with self._lock:
+            known = self._ended.union(untold)
+            trials = self._study.get_trials(deepcopy=False)
+            new = [t for t in trials if t.number not in known and t.state.is_finished()]
+            self._ended.update(trial.number for trial in new)
+            complete = [trial for trial in new if trial.state is TrialState.COMPLETE]
+            ranked = [(place, one) for one in complete if (place := _rank(one)) is not None]
+            place, best = min(ranked, key=lambda one: one[0], default=(math.inf, None))
+            if best is not None and (self._best is None or place < self._place):
+                self._place, self._best = place, TrialRecord.of(best)
+            return Standing(finished=len(self._ended), best=self._best)
+
+
+def _rank(trial: FrozenTrial) -> float | None:
+    if len(trial.values) == 1:
+        return rank(trial.values[0])
+    scored = user_attribute(trial, "scored")  # of a trial with two objectives
+    return rank(scored["score"]) if scored and is_ours("scored", scored) else None

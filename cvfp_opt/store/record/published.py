@@ -1,0 +1,42 @@
+"""A trial that is handed on with its network: what its model card tells."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cvfp_opt.store.record.records import TrialRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedTrial:
+    """What is known of it; its model card tells this.
+
+    Attributes:
+        study: name.
+        trial: with the figures of the weights that are handed on.
+        recorded_score: of the trial in the study's database.
+        searched: the definition with the ranges that were searched.
+        definition: that the network was trained by; searches nothing.
+        notices: what to know before believing a figure, a sentence each.
+        birth: see store.record.identity.
+        sources: what text ("data") and embeddings ("embedding") came from.
+        data_digest: SHA-256 of the tokens.
+        num_parameters: of the network.
+        folder: name of the checkpoint's.
+        difference: why the weights are not the trial's own; "" if they are, to the bit.
+        trials: of the study, per state.
+    """
+
+    study: str
+    trial: TrialRecord
+    recorded_score: float | None
+    searched: Mapping[str, Any]
+    definition: dict[str, Any]
+    notices: tuple[str, ...] = ()
+    birth: dict[str, Any]
+    sources: dict[str, dict[str, str]]
+    data_digest: str
+    num_parameters: int
+    folder: str
+    difference: str = ""
+    trials: Mapping[str, int] = field(default_factory=dict)

@@ -1,0 +1,338 @@
+"""What a study and a trial leave behind in the database: the one place that knows the keys."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from enum import Enum
+from typing import Any, Self
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from cvfp_opt.errors import StudyError
+from cvfp_opt.store.database.numbers import is_moment, is_whole
+from cvfp_opt.store.files.trial_checkpoints import ATTRIBUTE
+from cvfp_opt.store.record.attribute_shapes import are_keys, is_definition, is_ours
+from cvfp_opt.store.record.definition_sections import Sections, completed, with_changes
+from cvfp_opt.store.record.identity import BIRTH, Birth, derived_uuid
+
+# Of what is written below. Raise it when old readers would misread, and keep reading the old.
+# 2: studies and trials have an identity (``uuid``, store.record.identity); leases have a table.
+FORMAT = 2
+
+# Study user attributes.
+STUDY = "cvfp_opt:study"
+# Of a mirror: the name of the study that it copies, and that study's identity (none in old ones).
+MIRROR_OF = "cvfp_opt:mirror_of"
+MIRRORED = "cvfp_opt:mirrored"
+# Of a confirmation: the name of the study whose points it runs; its identity, and the arms.
+CONFIRMS = "cvfp_opt:confirms"
+ARMS = "cvfp_opt:arms"
+
+# Trial system attribute: what a confirmation runs on which seed, see store.record.confirmation.
+ARM = "cvfp_opt:arm"
+# And Optuna's: parameters that a trial takes from whoever enqueued it.
+FIXED_PARAMS = "fixed_params"
+
+
+class Unread(Enum):
+    """Why a study has no record that can be read: whose it is, and what is to be said of it."""
+
+    FOREIGN = (
+        "another program's",
+        "made by another program: no definition and no audit to show",
+    )
+    MIRROR = (
+        "a mirror",
+        "a mirror, for Pareto fronts: definition and audits are with the study that it copies",
+    )
+    NEWER = (
+        "a newer cvfp-opt's",
+        "written by a newer cvfp-opt: only parameters, values and states can be shown; "
+        "for the rest type `pip install -U cvfp-opt`",
+    )
+    DAMAGED = (
+        "record damaged",
+        "its record is damaged: only parameters, values and states can be shown; "
+        "for more type `cvfp-opt study doctor`",
+    )
+
+    def __init__(self, owner: str, sentence: str) -> None:
+        self.owner = owner
+        self.sentence = sentence
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRecord:
+    """What was fixed when a study was created.
+
+    Attributes:
+        definition: the resolved study definition, section by section; ``completed`` reads it.
+        definition_digest: SHA-256 of its canonical JSON, but for where the text lies.
+        data_digest: SHA-256 of the tokens.
+        created: epoch seconds.
+        environment: versions, host, device and threads at creation.
+        sources: what text and embeddings came from: path or hub, revision, digest.
+        code: SHA-256 of the file of each loss or schedule of the user's own, by its name.
+        uuid: given at creation, the same in every copy; "" in format 1, see ``identity``.
+        format: of the records.
+    """
+
+    definition: dict[str, Any]
+    definition_digest: str
+    data_digest: str
+    created: float
+    environment: dict[str, Any]
+    sources: dict[str, dict[str, str]] = field(default_factory=dict)
+    code: dict[str, str] = field(default_factory=dict)
+    uuid: str = ""
+    format: int = FORMAT
+
+    @property
+    def identity(self) -> str:
+        """The study's uuid, derived where it was given none."""
+        return self.uuid or derived_uuid(f"{self.definition_digest} {self.created}")
+
+    @property
+    def is_whole(self) -> bool:
+        """Check whether all of it is of the kind that this program writes."""
+        texts = (self.definition_digest, self.data_digest, self.uuid)
+        tables = (self.environment, self.sources, self.code)
+        return (
+            is_definition(self.definition)
+            and all(isinstance(one, str) for one in texts)
+            and all(isinstance(one, dict) for one in tables)
+            and all(isinstance(one, dict) for one in self.sources.values())
+            and isinstance(self.environment.get("versions", {}), dict)
+            and is_moment(self.created)
+        )
+
+    @property
+    def seed(self) -> int:
+        """The study's seed."""
+        return int(self.definition["search"]["seed"])
+
+    @classmethod
+    def of(cls, study: optuna.Study) -> Self | None:
+        """The record of a study; None if another program made it.
+
+        Raises:
+            StudyError: written by a newer version of this program, or damaged.
+        """
+        return cls.parse(study.study_name, study.user_attrs)
+
+    @classmethod
+    def parse(cls, study: str, attributes: Mapping[str, Any]) -> Self | None:
+        """The record among the user attributes of a study of that name; see ``of``."""
+        record, unread = cls.look(attributes)
+        if unread is Unread.NEWER:
+            raise StudyError(
+                f"study {study!r}: written by a newer cvfp-opt (record format "
+                f"{attributes[STUDY]['format']}, this one reads up to {FORMAT}); "
+                "type `pip install -U cvfp-opt`"
+            )
+        if unread is Unread.DAMAGED:
+            raise StudyError(
+                f"study {study!r}: its record (attribute {STUDY!r}) is damaged; "
+                "type `cvfp-opt study doctor`"
+            )
+        return record
+
+    @classmethod
+    def look(cls, attributes: Mapping[str, Any]) -> "tuple[Self | None, Unread | None]":
+        """The record among a study's user attributes, or why there is none; raises nothing."""
+        if isinstance(attributes.get(MIRROR_OF), str):
+            return None, Unread.MIRROR
+        if STUDY not in attributes:
+            return None, Unread.FOREIGN
+        value = attributes[STUDY]
+        if not isinstance(value, dict) or type(value.get("format", FORMAT)) is not int:
+            return None, Unread.DAMAGED
+        if value.get("format", FORMAT) > FORMAT:
+            return None, Unread.NEWER
+        try:
+            record = cls(**value)
+        except TypeError:
+            return None, Unread.DAMAGED
+        if not record.is_whole:
+            return None, Unread.DAMAGED
+        return record, None
+
+    def write(self, study: optuna.Study) -> None:
+        """Fix it, in one write."""
+        study.set_user_attr(STUDY, asdict(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """One trial, as reports see it. All values are plain JSON.
+
+    Attributes:
+        number: Optuna's, from 0.
+        state: Optuna's state, lower case: "complete", "pruned", "fail", "running", "waiting".
+        value: the score, or another program's single value; None unless complete or pruned.
+        values: of each objective, as Optuna has them.
+        reported: the value after each iteration, by its number.
+        scored: convergence rate, effective rank and score as the objective took them; empty
+            unless complete.
+        params: by Optuna's names.
+        status: how training ended (training.result.Status), "error" if it raised; empty before.
+        reason: one sentence.
+        metrics: of the last iteration (training.result.IterationMetrics).
+        iterations: of all.
+        audit: see model.audit.Audit; empty unless the run came to its end.
+        seconds: wall time per phase.
+        environment: versions, host, device, threads, seeds, optimizer steps, digests.
+        birth: see store.births.Birth; empty in trials of format 1 and of other programs.
+        arm: see store.record.confirmation; empty but in a confirmation.
+    """
+
+    number: int
+    state: str
+    value: float | None = None
+    values: list[float] = field(default_factory=list)
+    reported: dict[int, float] = field(default_factory=dict)
+    params: dict[str, Any] = field(default_factory=dict)
+    status: str = ""
+    reason: str = ""
+    scored: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    iterations: list[dict[str, Any]] = field(default_factory=list)
+    audit: dict[str, Any] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
+    birth: dict[str, Any] = field(default_factory=dict)
+    arm: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, trial: FrozenTrial) -> Self:
+        """Read a trial; what another program wrote stays out."""
+        attributes = trial.user_attrs
+        kept = {key: attributes[key] for key in ATTRIBUTES if key in attributes}
+        kept = {key: value for key, value in kept.items() if is_ours(key, value)}
+        record = cls.bare(trial)
+        value = record.value
+        if len(record.values) > 1:  # one score of a trial with two objectives
+            value = kept.get("scored", {}).get("score")
+        birth = Birth.read(trial.system_attrs.get(BIRTH))
+        arm: Any = trial.system_attrs.get(ARM)
+        return replace(
+            record,
+            value=value,
+            birth=birth.to_dict() if birth else {},
+            arm=arm if is_arm(arm) else {},
+            **kept,
+        )
+
+    @classmethod
+    def bare(cls, trial: FrozenTrial) -> Self:
+        """What any program's trial has: state, values and parameters."""
+        values = trial.values or []
+        return cls(
+            number=trial.number,
+            state=trial.state.name.lower(),
+            value=values[0] if len(values) == 1 else None,
+            values=list(values),
+            reported=dict(trial.intermediate_values),
+            params=dict(trial.params),
+        )
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state in ("complete", "pruned", "fail")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return asdict(self)
+
+
+# Trial user attributes are named as the fields that they fill.
+ATTRIBUTES = (
+    "status",
+    "reason",
+    "scored",
+    "metrics",
+    "iterations",
+    "audit",
+    "seconds",
+    "environment",
+)
+
+
+def is_arm(value: Any) -> bool:
+    """Check whether a trial's system attribute ARM says what it runs, see store.confirming."""
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"arm", "label", "seed", "changes"}
+        and isinstance(value["arm"], str)
+        and isinstance(value["label"], str)
+        and is_whole(value["seed"], 2**31)
+        and isinstance(value["changes"], dict)
+        and are_keys(value["changes"])
+    )
+
+
+def write_attributes(trial: optuna.Trial, **attributes: Any) -> None:
+    """Write some of ATTRIBUTES to a running trial."""
+    for key, value in attributes.items():
+        assert key in ATTRIBUTES, key
+        trial.set_user_attr(key, value)
+
+
+def definition_of(record: StudyRecord, trial: TrialRecord) -> Sections:
+    """What a trial was trained by: the study's definition, but for a drift that was allowed."""
+    own = completed(record.definition)
+    sections = with_changes(own, drifted(trial.environment))
+    return sections if is_definition(sections) else own  # what others wrote for a drift is none
+
+
+def drifted(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of the definition that a trial was trained by otherwise; see ``with_changes``."""
+    drift = environment.get("drift", {})
+    changed = {
+        key.removeprefix("definition."): value
+        for key, value in drift.get("keys", {}).items()
+        if key.startswith("definition.")
+    }
+    return changed | drift.get("located", {})
+
+
+def trial_records(study: optuna.Study) -> list[TrialRecord]:
+    """All trials of a study, by number; bare ones where its record can't be read."""
+    record, _ = StudyRecord.look(study.user_attrs)
+    read = TrialRecord.bare if record is None else TrialRecord.of
+    return [read(trial) for trial in study.get_trials(deepcopy=False)]
+
+
+def rank(value: float | None, *, maximized: bool = True) -> float | None:
+    """Rank a value, the lowest first; None for what is no number and has no rank.
+
+    As Optuna does it: infinite is better than any other. The one rule for which trial is best.
+    """
+    if value is None or math.isnan(value):
+        return None
+    return -value if maximized else value
+
+
+def best_of(values: Iterable[float | None], *, maximized: bool = True) -> float | None:
+    """The best of some values, see ``rank``; None if none has a rank."""
+    ranks = [one for value in values if (one := rank(value, maximized=maximized)) is not None]
+    return rank(min(ranks), maximized=maximized) if ranks else None
+
+
+def count_artifacts(study: optuna.Study) -> int:
+    """Files that belong to a study's trials, as Optuna has them written down."""
+    trials = study.get_trials(deepcopy=False)
+    return sum(key.startswith(ATTRIBUTE) for trial in trials for key in trial.system_attrs)
+
+
+def count_taken(study: optuna.Study) -> int:
+    """Trials that are finished or running: what counts towards the total. Waiting ones do not."""
+    trials = study.get_trials(deepcopy=False)
+    return sum(t.state is TrialState.RUNNING or t.state.is_finished() for t in trials)
+
+
+def count_finished(study: optuna.Study) -> int:
+    """Trials to which nothing more will happen."""
+    return sum(t.state.is_finished() for t in study.get_trials(deepcopy=False))

@@ -1,0 +1,41 @@
+"""Trials that repeat others: who repeats whom."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cvfp_opt.store.record.identity import derived_uuid
+from cvfp_opt.store.record.records import TrialRecord
+
+# Of one point by hand, beyond its first trial.
+MAX_RETRIES = 3
+
+
+def uuid_of(trial: TrialRecord, study: str) -> str:
+    """A trial's identity; see ``Birth.of``. ``study``: ``StudyRecord.identity``."""
+    return str(trial.birth.get("uuid") or derived_uuid(f"{study}/{trial.number}"))
+
+
+def retry_chain(trials: Sequence[TrialRecord], study: str, number: int) -> list[int]:
+    """The numbers of a trial's chain, ascending: the first of its point, and all that repeat it.
+
+    Args:
+        trials: all of the study.
+        study: ``StudyRecord.identity``.
+        number: of the trial.
+    """
+    before = {uuid_of(trial, study): _repeats(trial.birth) for trial in trials}
+    first = {trial.number: _first(uuid_of(trial, study), before) for trial in trials}
+    return [n for n, root in first.items() if root == first[number]]
+
+
+def _repeats(birth: Mapping[str, Any]) -> str:
+    return str(birth.get("retry_of") or "")
+
+
+def _first(uuid: str, before: Mapping[str, str]) -> str:
+    """Where a chain begins; a trial that was left behind, in a merge for instance, ends it."""
+    seen = {uuid}
+    while (earlier := before.get(uuid, "")) and earlier not in seen:
+        seen.add(earlier)
+        uuid = earlier
+    return uuid

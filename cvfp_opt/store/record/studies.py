@@ -1,0 +1,259 @@
+"""Finding, creating and listing studies in an open database."""
+
+import reprlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import optuna
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+from optuna.storages._rdb import models
+from optuna.study import StudyDirection
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from cvfp_opt.elsewhere import listed, quoted
+from cvfp_opt.errors import StudyError, nearest
+from cvfp_opt.store.database.rows import lock_study
+from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.database.study_rows import (
+    MAX_NAME,
+    METRIC_NAMES,
+    as_texts,
+    find_row,
+    insert_study,
+    is_empty,
+    is_text,
+    put_attributes,
+)
+from cvfp_opt.store.database.tables import STUDY_SYSTEM_ATTRIBUTES, STUDY_USER_ATTRIBUTES
+from cvfp_opt.store.record.records import (
+    CONFIRMS,
+    MIRROR_OF,
+    STUDY,
+    StudyRecord,
+    Unread,
+    best_of,
+    trial_records,
+)
+
+# What is named after a study has to have room, ``NAME/pareto-audited`` for one.
+MAX_STUDY_NAME = MAX_NAME - 16
+
+
+def study_names(store: Store) -> list[str]:
+    """Names of all studies but mirrors and confirmations, in order of creation."""
+    studies = store.storage.get_all_studies()
+    return [s.study_name for s in studies if not {MIRROR_OF, CONFIRMS} & s.user_attrs.keys()]
+
+
+def only_study_name(store: Store) -> str:
+    """The name of the one study there is.
+
+    Raises:
+        StudyError: there is none, or more than one to choose from.
+    """
+    names = study_names(store)
+    if not names:
+        raise StudyError(f"{store.location.where}: there is no study yet; type `cvfp-opt run`")
+    if len(names) > 1:
+        raise StudyError(
+            f"{store.location.where}: has {len(names)} studies; add --study-name with one of "
+            + listed(names)
+        )
+    return names[0]
+
+
+def has_study(store: Store, name: str) -> bool:
+    """Check if there is a study of exactly that name. All that looks for one by name comes here.
+
+    Raises:
+        StudyError: there is not, but the server takes another study's name for it.
+    """
+    with store.engine.connect() as connection:
+        row = find_row(connection, name)
+    if row is not None and row.study_name != name:
+        raise StudyError(
+            f"{store.location.where}: there is no study {name!r}, but {row.study_name!r}, which "
+            "this server takes for the same name (some tell neither case nor accents nor spaces "
+            f"at the end); name {row.study_name!r}, or another one"
+        )
+    return row is not None
+
+
+def load_study(
+    store: Store,
+    name: str,
+    *,
+    sampler: BaseSampler | None = None,
+    pruner: BasePruner | None = None,
+) -> optuna.Study:
+    """Open a study.
+
+    Raises:
+        StudyError: there is none of that name.
+    """
+    if not has_study(store, name):
+        names = study_names(store)
+        known = nearest(name, names) if names else "it has none yet: type `cvfp-opt run`"
+        raise StudyError(f"{store.location.where}: there is no study {name!r}; {known}")
+    return optuna.load_study(
+        study_name=name, storage=store.storage, sampler=sampler, pruner=pruner
+    )
+
+
+def create_study(
+    store: Store, name: str, record: StudyRecord, links: Mapping[str, Any] | None = None
+) -> optuna.Study:
+    """Create a study with its record, in one transaction. Call under the store's lock.
+
+    It maximizes the score, or convergence rate and effective rank if its objective is of the kind
+    "pareto".
+
+    A study without record and trials is what a kill in the middle of creation left, before that
+    was one transaction: it is completed.
+
+    Args:
+        links: further user attributes, that say to which study it belongs.
+
+    Raises:
+        StudyError: there is a study of that name, or one that the server takes for it; or no
+            study can be called so.
+    """
+    pareto = record.definition["objective"]["kind"] == "pareto"
+    names = ["convergence rate", "effective rank"] if pareto else ["score"]
+    directions = [StudyDirection.MAXIMIZE] * len(names)
+    user_attrs = {STUDY: asdict(record), **(links or {})}
+    if not has_study(store, name):
+        check_new_name(name)
+        found_study(store, name, directions, user_attrs, names)
+        return load_study(store, name)
+    study = load_study(store, name)
+    if StudyRecord.look(study.user_attrs)[0] is not None:
+        raise StudyError(f"{store.location.where}: there is a study {name!r} already")
+    refuse_foreign(study, store)
+    with store.engine.begin() as connection:
+        lock_study(connection, study._study_id)
+        if study.directions != directions or not is_empty(connection, study._study_id):
+            raise StudyError(_made_elsewhere(study, store))
+        put_attributes(connection, STUDY_USER_ATTRIBUTES, study._study_id, user_attrs)
+        metrics = {METRIC_NAMES: names}
+        put_attributes(connection, STUDY_SYSTEM_ATTRIBUTES, study._study_id, metrics)
+    return study
+
+
+def found_study(
+    store: Store,
+    name: str,
+    directions: Sequence[StudyDirection],
+    user_attrs: Mapping[str, Any],
+    metric_names: Sequence[str],
+) -> int:
+    """Write a new study with all that it is, in one transaction; its id.
+
+    Raises:
+        StudyError: another program made one of that name at this moment.
+    """
+    system_attrs = as_texts({METRIC_NAMES: list(metric_names)})
+    try:
+        with store.engine.begin() as connection:
+            return insert_study(connection, name, directions, as_texts(user_attrs), system_attrs)
+    except IntegrityError:  # another program has no use for our lock
+        raise StudyError(
+            f"{store.location.where}: another program has just made a study {name!r}; nothing was "
+            "written; type the command again, with another --study-name"
+        ) from None
+
+
+def check_new_name(name: str) -> None:
+    """Refuse what no database can keep as the name of a study and of what belongs to it.
+
+    Raises:
+        StudyError: says what is required.
+    """
+    if not name.strip():
+        raise StudyError("a name is required, got nothing")
+    if len(name) > MAX_STUDY_NAME:
+        raise StudyError(
+            f"a name of at most {MAX_STUDY_NAME} characters is required for a study, got "
+            f"{len(name)}: {reprlib.repr(name)}"
+        )
+    if not is_text(name):
+        raise StudyError(f"a name of Unicode characters is required for a study, got {name!r}")
+
+
+def refuse_foreign(study: optuna.Study, store: Store) -> None:
+    """Refuse to run a study that another program filled; an empty one may be ours, cut off.
+
+    Raises:
+        StudyError: it has no record, but trials or attributes; or it is a confirmation.
+    """
+    if CONFIRMS in study.user_attrs:
+        source = study.user_attrs[CONFIRMS]
+        raise StudyError(
+            f"study {study.study_name!r} is the confirmation of study {source!r}, which nobody "
+            f"searches: type "
+            f"`cvfp-opt confirm --study-name {quoted(source)}{store.location.option}`"
+        )
+    _, unread = StudyRecord.look(study.user_attrs)
+    filled = bool(study.user_attrs or study.get_trials(deepcopy=False))
+    if unread is Unread.MIRROR or (unread is Unread.FOREIGN and filled):
+        raise StudyError(_made_elsewhere(study, store))
+
+
+def _made_elsewhere(study: optuna.Study, store: Store) -> str:
+    _, unread = StudyRecord.look(study.user_attrs)
+    made = "is a mirror of another" if unread is Unread.MIRROR else "was made by another program"
+    return (
+        f"study {study.study_name!r} in {store.location.where} {made}: to search here, name "
+        "another study with --study-name"
+    )
+
+
+def optuna_version(store: Store) -> str:
+    """The version of Optuna that created the database."""
+    versions = models.VersionInfoModel.__table__
+    with store.engine.connect() as connection:
+        return str(connection.scalar(select(versions.c.library_version)) or "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySummary:
+    """One line of a listing.
+
+    Attributes:
+        name: of the study.
+        num_trials: per state, in lower case.
+        best_value: the best score, or another program's best value; None if no trial is complete.
+        made_here: whether this program made it.
+        note: whose it is, where it has no record that can be read.
+    """
+
+    name: str
+    num_trials: dict[str, int]
+    best_value: float | None
+    made_here: bool
+    note: str = ""
+
+
+def summarize(store: Store) -> list[StudySummary]:
+    """All studies but mirrors and confirmations."""
+    rows = []
+    for name in study_names(store):
+        study = optuna.load_study(study_name=name, storage=store.storage)
+        record, unread = StudyRecord.look(study.user_attrs)
+        trials = trial_records(study)
+        values = [trial.value for trial in trials if trial.state == "complete"]
+        maximized = study.directions[0] is StudyDirection.MAXIMIZE or len(study.directions) > 1
+        rows.append(
+            StudySummary(
+                name=name,
+                num_trials=dict(Counter(trial.state for trial in trials)),
+                best_value=best_of(values, maximized=maximized),
+                made_here=record is not None,
+                note=unread.owner if unread else "",
+            )
+        )
+    return rows

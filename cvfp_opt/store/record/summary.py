@@ -1,0 +1,182 @@
+"""A study in figures: what every report starts from."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from optuna import Study
+from optuna.distributions import BaseDistribution
+
+from cvfp_opt.errors import StudyError
+from cvfp_opt.store.record.allowed_drift import AllowedDrift, read_drift
+from cvfp_opt.store.record.confirmation import Runs, read_runs
+from cvfp_opt.store.record.records import (
+    CONFIRMS,
+    StudyRecord,
+    TrialRecord,
+    Unread,
+    count_artifacts,
+    rank,
+    trial_records,
+)
+
+STATES = ("complete", "pruned", "fail", "running", "waiting")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """A snapshot of a study.
+
+    Attributes:
+        name: of the study.
+        url: of its database.
+        record: what was fixed at creation; None if it can't be read.
+        trials: all of them, by number.
+        directions: "maximize" or "minimize", of each objective.
+        unread: why there is no record.
+        drift: what was allowed to differ, oldest first.
+        num_artifacts: files that belong to its trials.
+        optuna: version that created the database; "" where nobody asked.
+        distributions: of each parameter, as the newest trial that has it drew it.
+        confirmation: its best points on fresh seeds, see report.confirmation; None if there is
+            none.
+        confirms: name of the study that this one is the confirmation of; "" if it is none.
+    """
+
+    name: str
+    url: str
+    record: StudyRecord | None
+    trials: list[TrialRecord]
+    directions: tuple[str, ...] = ("maximize",)
+    unread: Unread | None = None
+    drift: Sequence[AllowedDrift] = ()
+    num_artifacts: int = 0
+    optuna: str = ""
+    distributions: Mapping[str, BaseDistribution] = field(default_factory=dict)
+    confirmation: Runs | None = None
+    confirms: str = ""
+
+    @classmethod
+    def of(cls, study: Study, url: str, optuna: str = "") -> Self:
+        """Take the snapshot."""
+        record, unread = StudyRecord.look(study.user_attrs)
+        return cls(
+            name=study.study_name,
+            url=url,
+            record=record,
+            trials=trial_records(study),
+            directions=tuple(direction.name.lower() for direction in study.directions),
+            unread=unread,
+            drift=read_drift(study),
+            num_artifacts=count_artifacts(study),
+            optuna=optuna,
+            distributions={
+                name: distribution
+                for trial in study.get_trials(deepcopy=False)
+                for name, distribution in trial.distributions.items()
+            },
+            confirmation=read_runs(study, record),
+            confirms=str(study.user_attrs.get(CONFIRMS, "")),
+        )
+
+    @property
+    def note(self) -> str:
+        """Why something is missing; empty if nothing is."""
+        if self.unread is None:
+            return ""
+        foreign = self.unread is Unread.FOREIGN and self.optuna
+        by = f" (the database is from Optuna {self.optuna})" if foreign else ""
+        return f"{self.unread.sentence}{by}"
+
+    def trial(self, number: int) -> TrialRecord:
+        """A trial by its number.
+
+        Raises:
+            StudyError: there is none.
+        """
+        if number < len(self.trials):
+            return self.trials[number]
+        last = len(self.trials) - 1
+        wanted = f"a trial from 0 to {last} is required" if last >= 0 else "it has no trial yet"
+        raise StudyError(f"study {self.name!r}: {wanted}, got {number}")
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Trials per state."""
+        counter = Counter(trial.state for trial in self.trials)
+        return {state: counter[state] for state in STATES}
+
+    @property
+    def is_pareto(self) -> bool:
+        """Whether the study has several objectives."""
+        return len(self.directions) > 1
+
+    @property
+    def ranking(self) -> list[TrialRecord]:
+        """Complete trials, best score first; with several objectives, those on the front."""
+        complete = [t for t in self.trials if t.state == "complete"]
+        if self.is_pareto:
+            front = pareto_front(complete, self.directions)
+            return sorted(front, key=lambda t: (rank(t.value) or 0.0, t.number))
+        ranked = [(rank(t.value, maximized=self.is_maximized), t) for t in complete]
+        known = [(place, t) for place, t in ranked if place is not None]
+        return [t for _, t in sorted(known, key=lambda one: (one[0], one[1].number))]
+
+    @property
+    def is_maximized(self) -> bool:
+        """Check whether larger is better; of several objectives the combined score is meant."""
+        return self.is_pareto or self.directions[0] == "maximize"
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The trial with the best score."""
+        return next(iter(self.ranking), None)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Wall time of all trials, per phase, longest first."""
+        total: Counter[str] = Counter()
+        for trial in self.trials:
+            total.update(trial.seconds)
+        return dict(total.most_common())
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values, with the five best trials whole."""
+        return {
+            "study_name": self.name,
+            "storage": self.url,
+            "counts": self.counts,
+            "seconds": self.seconds,
+            "best": [trial.to_dict() for trial in self.ranking[:5]],
+            "record": asdict(self.record) if self.record else None,
+            "note": self.note,
+            "drift": [asdict(one) for one in self.drift],
+        }
+
+
+def pareto_front(trials: list[TrialRecord], directions: Sequence[str]) -> list[TrialRecord]:
+    """Those that no other trial beats in one objective without losing in another.
+
+    What has not a number for each of them is beaten by all.
+    """
+    signs = [1.0 if direction == "maximize" else -1.0 for direction in directions]
+    trials = [
+        trial
+        for trial in trials
+        if len(trial.values) == len(signs) and None not in map(rank, trial.values)
+    ]
+    gains = [tuple(s * v for s, v in zip(signs, trial.values, strict=True)) for trial in trials]
+
+    def beaten(ours: tuple[float, ...]) -> bool:
+        return any(
+            theirs != ours and all(t >= o for t, o in zip(theirs, ours, strict=True))
+            for theirs in gains
+        )
+
+    return [trial for trial, gain in zip(trials, gains, strict=True) if not beaten(gain)]
+
+
+def untrained_score(trial: TrialRecord) -> float | None:
+    """Score of the untrained net of a trial's set-up; None if it was not audited."""
+    return trial.audit["baseline"]["score"] if trial.audit else None

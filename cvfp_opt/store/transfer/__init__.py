@@ -1,0 +1,1 @@
+"""Studies moved as a whole: exported, imported, copied, merged, renamed, deleted."""

@@ -1,0 +1,92 @@
+"""When two trials of different studies are the same."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from optuna.distributions import json_to_distribution
+
+from cvfp_opt.store.record.identity import Birth
+from cvfp_opt.store.transfer.dump import StudyDump, TrialDump
+
+# What differs between two runs of one trial although they came to the same.
+_OF_THE_RUN = ("seconds", "environment")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A trial of one of the studies that are merged.
+
+    Attributes:
+        source: place of its study among them.
+        trial: itself.
+        birth: its identity; None for one that waits and has never run.
+        draws: seed and number, from which all follows that is random in it.
+    """
+
+    source: int
+    trial: TrialDump
+    birth: Birth | None
+    draws: tuple[int, int]
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.trial.state.is_finished()
+
+    @cached_property
+    def point(self) -> dict[str, Any]:
+        """Its parameters, as far as they are known."""
+        suggested = {
+            param.name: json_to_distribution(param.distribution).to_external_repr(param.value)
+            for param in self.trial.params
+        }
+        return {**(self.trial.system_attr("fixed_params") or {}), **suggested}
+
+    @cached_property
+    def weights_digest(self) -> str | None:
+        """SHA-256 of the trained weights; None if there are none."""
+        return (self.trial.user_attr("environment") or {}).get("weights_digest")
+
+    def has_content_of(self, other: "Candidate") -> bool:
+        """Whether both came to the same, whenever and wherever they ran."""
+        return self._content() == other._content()
+
+    def _content(self) -> tuple[Any, ...]:
+        trial = self.trial
+        kept = {key: text for key, text in trial.user_attrs.items() if key not in _OF_THE_RUN}
+        values = repr((trial.values, trial.intermediate))  # as text: a NaN is not equal to itself
+        return trial.state, values, json.dumps(self.point), kept, self.weights_digest
+
+    def is_twin_of(self, other: "Candidate") -> bool:
+        """Whether one trial was born twice: the same draws and parameters, and nothing against it.
+
+        Where one of them has not ended, what is known of its parameters has to agree: to run it
+        would repeat the other.
+        """
+        if self.draws != other.draws:
+            return False
+        if self.finished and other.finished:
+            return self._outcome() == other._outcome()
+        return _agree(self.point, other.point)
+
+    def _outcome(self) -> tuple[Any, ...]:
+        trial = self.trial
+        metrics = trial.user_attrs.get("metrics")
+        values = repr(trial.values)
+        return trial.state, values, json.dumps(self.point), metrics, self.weights_digest
+
+
+def _agree(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return all(one[name] == other[name] for name in one.keys() & other.keys())
+
+
+def candidates(study: StudyDump, source: int) -> Iterator[Candidate]:
+    """The trials of a study of this program, by number."""
+    assert study.record is not None, study.name
+    for trial in study.trials:
+        birth = study.birth(trial)
+        draws = (birth.seed, birth.number) if birth else (study.record.seed, trial.number)
+        yield Candidate(source=source, trial=trial, birth=birth, draws=draws)

@@ -1,0 +1,194 @@
+"""From a dump to a database: all of it, in one transaction, or nothing."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from optuna.storages._rdb import models
+from optuna.study._frozen import FrozenStudy
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import IntegrityError
+
+from cvfp_opt.elsewhere import quoted
+from cvfp_opt.errors import StorageError, StudyError
+from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.database.study_rows import insert_rows, insert_study
+from cvfp_opt.store.database.tables import (
+    INTERMEDIATE,
+    PARAMS,
+    SYSTEM_ATTRIBUTES,
+    TRIALS,
+    USER_ATTRIBUTES,
+    VALUES,
+)
+from cvfp_opt.store.record.mirrors import MIRRORS
+from cvfp_opt.store.record.records import StudyRecord
+from cvfp_opt.store.record.studies import check_new_name, has_study
+from cvfp_opt.store.transfer.dump import Dump, StudyDump, Texts, TrialDump
+from cvfp_opt.store.transfer.from_database import read_study
+
+_SUFFIXES = tuple(f"/{mirror.suffix}" for mirror in MIRRORS)
+
+
+def check_absent(store: Store, dump: Dump) -> None:
+    """Refuse a study that is there already, or whose name is taken or is none for a study.
+
+    Raises:
+        StudyError: it is; says what to type.
+    """
+    studies = store.storage.get_all_studies()
+    name, where = dump.study.name, store.location.shown
+    if not name.strip() or name.endswith(_SUFFIXES):
+        raise StudyError(
+            f"a name that does not end in {' or '.join(_SUFFIXES)}, which are mirrors', is "
+            f"required, got {name!r}; add --study-name"
+        )
+    record = dump.study.record
+    for study in studies:
+        if record is not None and _identity(study) == record.identity:
+            raise StudyError(
+                f"{where}: has this study already, as {study.study_name!r}; to join what each "
+                f"of them has, type `cvfp-opt study merge {quoted(study.study_name)} SOURCE "
+                f"-o NAME{store.location.option}` with the file, or URL#NAME, for SOURCE"
+            )
+    check_new_name(name)
+    for wanted in dump.studies:
+        if has_study(store, wanted.name):
+            raise StudyError(
+                f"{where}: there is another study named {wanted.name!r}; "
+                f"add --study-name with a name that is free, such as {name}-2"
+            )
+
+
+def _identity(study: FrozenStudy) -> str | None:
+    try:
+        record = StudyRecord.parse(study.study_name, study.user_attrs)
+    except StudyError:  # of a newer version, and none of our business here
+        return None
+    return record.identity if record else None
+
+
+def write_dump(store: Store, dump: Dump) -> None:
+    """Write a study and what is linked to it, and read them back before they count.
+
+    Raises:
+        StudyError: see ``check_absent``.
+        StorageError: the database does not give back what was written to it.
+    """
+    with store.lock():
+        check_absent(store, dump)
+        try:
+            with store.engine.begin() as connection:
+                for study in dump.studies:
+                    _write_study(connection, _storable(connection, study))
+        except IntegrityError:  # another program has no use for our lock; some servers fold case
+            raise StudyError(
+                f"{store.location.shown}: nothing was written: the database takes the name of an "
+                f"attribute, or {dump.study.name!r}, for one that it has; some servers do not "
+                "tell case; add --study-name with another name, or name another --storage"
+            ) from None
+
+
+def _storable(connection: Connection, study: StudyDump) -> StudyDump:
+    """As the database can hold it: MariaDB's and MySQL's times have whole seconds."""
+    if connection.dialect.name != "mysql":
+        return study
+    trials = tuple(
+        replace(
+            trial,
+            started=trial.started and trial.started.replace(microsecond=0),
+            completed=trial.completed and trial.completed.replace(microsecond=0),
+        )
+        for trial in study.trials
+    )
+    return replace(study, trials=trials)
+
+
+def _write_study(connection: Connection, study: StudyDump) -> None:
+    study_id = insert_study(
+        connection, study.name, study.directions, study.user_attrs, study.system_attrs
+    )
+    _write_trials(connection, study_id, study.trials)
+    _verify(study, read_study(connection, study_id, study.name))
+
+
+def _write_trials(connection: Connection, study_id: int, trials: tuple[TrialDump, ...]) -> None:
+    insert_rows(
+        connection,
+        TRIALS,
+        (
+            {
+                "study_id": study_id,
+                "number": trial.number,
+                "state": trial.state,
+                "datetime_start": trial.started,
+                "datetime_complete": trial.completed,
+            }
+            for trial in trials
+        ),
+    )
+    rows = connection.execute(
+        select(TRIALS.c.number, TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
+    )
+    ids = dict(tuple(row) for row in rows)
+    for table, rows_of in _PARTS.items():
+        insert_rows(
+            connection,
+            table,
+            ({"trial_id": ids[trial.number], **row} for trial in trials for row in rows_of(trial)),
+        )
+
+
+def _verify(study: StudyDump, found: StudyDump) -> None:
+    """Refuse to commit what came out otherwise than it went in."""
+    same = (
+        (found.directions, found.user_attrs, found.system_attrs)
+        == (study.directions, study.user_attrs, study.system_attrs)
+    ) and len(found.trials) == len(study.trials)
+    # as text: a NaN is not equal to itself
+    if same and all(map(_same, study.trials, found.trials)):
+        return
+    raise StorageError(
+        f"study {study.name!r}: the database does not give back what was written to it, so "
+        "nothing was kept; a server must store Unicode (utf8mb4) and refuse what it cannot hold "
+        "(strict mode)"
+    )
+
+
+def _same(one: TrialDump, other: TrialDump) -> bool:
+    return repr(one) == repr(other)
+
+
+def _attributes(owner: dict[str, int], attrs: Texts) -> Iterator[dict[str, Any]]:
+    return ({**owner, "key": key, "value_json": text} for key, text in attrs.items())
+
+
+def _params(trial: TrialDump) -> Iterator[dict[str, Any]]:
+    for param in trial.params:
+        yield {
+            "param_name": param.name,
+            "param_value": param.value,
+            "distribution_json": param.distribution,
+        }
+
+
+def _values(trial: TrialDump) -> Iterator[dict[str, Any]]:
+    for objective, value in enumerate(trial.values):
+        stored, kind = models.TrialValueModel.value_to_stored_repr(value)
+        yield {"objective": objective, "value": stored, "value_type": kind}
+
+
+def _intermediate(trial: TrialDump) -> Iterator[dict[str, Any]]:
+    encode = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr
+    for step, value in trial.intermediate.items():
+        stored, kind = encode(value)
+        yield {"step": step, "intermediate_value": stored, "intermediate_value_type": kind}
+
+
+_PARTS = {
+    PARAMS: _params,
+    VALUES: _values,
+    INTERMEDIATE: _intermediate,
+    USER_ATTRIBUTES: lambda trial: _attributes({}, trial.user_attrs),
+    SYSTEM_ATTRIBUTES: lambda trial: _attributes({}, trial.system_attrs),
+}

@@ -1,0 +1,1 @@
+"""Search tasks on the workers of a Dask cluster."""
