@@ -34,8 +34,9 @@ def none(num_startup_trials: int, num_warmup_steps: int, promise: Promise) -> Ba
 # Of the trials that reach a rung, one in REDUCTION_FACTOR may go on. Gentle: a network that keeps
 # its rank settles slowly, and the best ones are not the first to look it.
 REDUCTION_FACTOR = 1.5
-# They report no more often, see search.trial_reports. Each trial looks for itself: it has to know what
-# ended before it began, or a study that is gone on with would prune others.
+# Seconds between two looks at a study; trials report no more often (search.trial_reports). Each
+# trial looks for itself: it has to know what ended before it began, or a study that is gone on
+# with would prune others.
 LOOK_SECONDS = 1.0
 
 
