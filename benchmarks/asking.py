@@ -11,16 +11,16 @@ from optuna.samplers import TPESampler
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
-from benchmarks.bookkeeping import Watch, filled, search
+from benchmarks.bookkeeping import FileWatch, filled, search
 from benchmarks.invented import ENVIRONMENT, fill
 from benchmarks.timing import Result, taken_in_turn
-from cvfp_opt.search.claimed_trial import open_trial
+from cvfp_opt.search.optuna_trial import open_trial
 from cvfp_opt.search.plan import Plan
 from cvfp_opt.search.sampler import SAMPLERS, PerTrialSampler
 from cvfp_opt.search.stopping import SearchStopped
 from cvfp_opt.store.database.storage import Store, open_for_search
-from cvfp_opt.store.queue.claims import Claims, Held, fail_trial
-from cvfp_opt.store.queue.trial_writer import Hold
+from cvfp_opt.store.queue.claims import ClaimedTrial, Claims, fail_trial
+from cvfp_opt.store.queue.trial_writer import TrialWriter
 from cvfp_opt.store.record.mirrors import sync_mirrors
 
 SIZES = (100, 1000, 10_000)
@@ -49,13 +49,13 @@ def asking(store: Store, plan: Plan, sampler: str, max_trials: int) -> Callable[
 
     def ask() -> float:
         started = time.perf_counter()
-        held = claims.claim(sys.maxsize)
-        assert isinstance(held, Held)
-        hold = Hold(claims=claims, held=held)
-        space.suggest(open_trial(study, hold))
-        hold.flush()
+        claimed = claims.claim(sys.maxsize)
+        assert isinstance(claimed, ClaimedTrial)
+        writer = TrialWriter(claims=claims, claimed=claimed)
+        space.suggest(open_trial(study, writer))
+        writer.flush()
         spent = time.perf_counter() - started
-        hold.finish(TrialState.FAIL, None)  # no sampler looks at it
+        writer.finish(TrialState.FAIL, None)  # no sampler looks at it
         return spent
 
     return ask
@@ -106,7 +106,7 @@ def resume(repeats: int, size: int = SIZES[-1]) -> Result:
 
         def ours() -> float:
             gc.collect()
-            started, watch = time.perf_counter(), Watch(only_begin=True)
+            started, watch = time.perf_counter(), FileWatch(only_begin=True)
             with open_for_search(store.location) as own:
                 study, _ = plan.enter(own, dict(ENVIRONMENT))
                 try:

@@ -23,7 +23,7 @@ from cvfp_opt.search.plan import Plan, Request, make_plan
 from cvfp_opt.search.stopping import SearchStopped, StopRequest
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import Store, open_for_search
-from cvfp_opt.store.record.progress import Standing
+from cvfp_opt.store.record.progress import StudyProgress
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.training.events import Event, IterationFinished
 from cvfp_opt.workers.task import Task
@@ -34,7 +34,7 @@ TOGETHER = "cvfp-opt, quick reports together"
 BLOCK = 20
 
 
-class Watch:
+class FileWatch:
     """A SearchObserver that looks at its watch.
 
     Attributes:
@@ -62,7 +62,7 @@ class Watch:
     def trial_event(self, number: int, event: Event) -> None:
         pass
 
-    def trial_finished(self, record: TrialRecord, standing: Standing) -> None:
+    def trial_finished(self, record: TrialRecord, progress: StudyProgress) -> None:
         self.ended.append(time.perf_counter())
         self.processor.append(time.thread_time())
 
@@ -74,7 +74,7 @@ def search(
     store: Store,
     study: optuna.Study,
     plan: Plan,
-    watch: Watch,
+    watch: FileWatch,
     total: int,
     objective: InventedObjective | None = None,
 ) -> None:
@@ -192,7 +192,7 @@ def _compare(repeats: int, level: str, count: int, sampler: str) -> Result:
 
         def ours(report_seconds: float) -> list[float]:
             with reporting_every(report_seconds):
-                watch = Watch()
+                watch = FileWatch()
                 search(store, study, plan, watch, num_trials(study) + BLOCK)
             return watch.ended
 
@@ -272,11 +272,11 @@ def overhead(repeats: int, seconds: float = 1.0, workers: int = 16, count: int =
 
 def _run_workers(
     store: Store, plan: Plan, total: int, count: int, objective: InventedObjective
-) -> list[Watch]:
+) -> list[FileWatch]:
     """Workers side by side until the study has so many trials."""
-    watches = [Watch() for _ in range(count)]
+    watches = [FileWatch() for _ in range(count)]
 
-    def work(watch: Watch) -> None:
+    def work(watch: FileWatch) -> None:
         with open_for_search(store.location) as own:
             study = plan.load(own)
             num_trials(study)  # what is there is read before

@@ -16,7 +16,7 @@ from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.objective import forget, never
 from cvfp_opt.store.database import rows
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.record.identity import BIRTH, Birth
+from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity
 from cvfp_opt.store.record.records import ATTRIBUTES
 from cvfp_opt.training.data import Tokens
 from cvfp_opt.training.events import IterationFinished, Observer, ignore
@@ -176,14 +176,14 @@ def _add(
 ) -> None:
     state, now = optuna.trial.TrialState.COMPLETE, datetime.now()
     trial_id, number = rows.insert_trial(connection, study_id, state, now, now)
-    reported = rows.Reported(
+    reported = rows.PendingWrites(
         params={
             name: (distribution.to_internal_repr(point.params[name]), distribution)
             for name, distribution in point.distributions.items()
         },
         intermediate={one.iteration: one.score for one in result.iterations},
         user_attrs=attributes(result),
-        system_attrs={BIRTH: Birth.new(seed=0, number=number).to_dict()},
+        system_attrs={IDENTITY_KEY: TrialIdentity.new(seed=0, number=number).to_dict()},
     )
-    rows.write_reported(connection, trial_id, reported)
+    rows.write_pending(connection, trial_id, reported)
     rows.write_values(connection, trial_id, [result.iterations[-1].score])

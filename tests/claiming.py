@@ -5,9 +5,9 @@ from dataclasses import replace
 import optuna
 
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.queue.claims import Claims, Held
+from cvfp_opt.store.queue.claims import ClaimedTrial, Claims
 from cvfp_opt.store.queue.leases import Worker
-from cvfp_opt.store.queue.trial_writer import Hold
+from cvfp_opt.store.queue.trial_writer import TrialWriter
 
 
 class Workers:
@@ -30,8 +30,8 @@ class Workers:
         )
 
 
-def take(claims: Claims, total: int = 100) -> Hold:
+def take(claims: Claims, total: int = 100) -> TrialWriter:
     """Claim a trial that is sure to be there."""
-    held = claims.claim(total)
-    assert isinstance(held, Held)
-    return Hold(claims=claims, held=held)
+    claimed = claims.claim(total)
+    assert isinstance(claimed, ClaimedTrial)
+    return TrialWriter(claims=claims, claimed=claimed)

@@ -29,7 +29,7 @@ from cvfp_opt.store.database.tables import (
 from cvfp_opt.store.doctor.examination import Patient, Report, examine, mend
 from cvfp_opt.store.queue.claims import Claims
 from cvfp_opt.store.queue.leases import Worker
-from cvfp_opt.store.queue.trial_writer import Hold
+from cvfp_opt.store.queue.trial_writer import TrialWriter
 from cvfp_opt.store.record.mirrors import sync_mirrors
 from cvfp_opt.store.record.records import STUDY, StudyRecord
 from cvfp_opt.store.record.studies import create_study
@@ -109,14 +109,14 @@ def audit() -> dict[str, Any]:
     }
 
 
-def report_run(hold: Hold, *, pruned: bool = False) -> None:
+def report_run(writer: TrialWriter, *, pruned: bool = False) -> None:
     """What a run has to say; a pruned one ends after the first pass."""
     passes = iterations()[: 1 if pruned else 2]
     distribution = FloatDistribution(0.05, 0.5)
-    hold.reported.params["phase1_convergence_threshold"] = (0.2, distribution)
-    hold.reported.intermediate |= {step: one["score"] for step, one in enumerate(passes)}
+    writer.pending.params["phase1_convergence_threshold"] = (0.2, distribution)
+    writer.pending.intermediate |= {step: one["score"] for step, one in enumerate(passes)}
     scored = {key: passes[-1][key] for key in ("convergence_rate", "effective_rank", "score")}
-    hold.reported.user_attrs |= {
+    writer.pending.user_attrs |= {
         "status": "pruned" if pruned else "finished",
         "reason": "",
         "scored": {} if pruned else scored,
@@ -133,12 +133,12 @@ def fill(location: Location, name: str = "s") -> None:
         study = create_study(store, name, RECORD)
         claims = Claims(store=store, study=study, seed=7)
         for _ in range(3):
-            hold = take(claims)
-            report_run(hold)
-            hold.finish(TrialState.COMPLETE, [0.625])
-        hold = take(claims)
-        report_run(hold, pruned=True)
-        hold.finish(TrialState.PRUNED, [0.375])
+            writer = take(claims)
+            report_run(writer)
+            writer.finish(TrialState.COMPLETE, [0.625])
+        writer = take(claims)
+        report_run(writer, pruned=True)
+        writer.finish(TrialState.PRUNED, [0.375])
         take(claims).give_back()
         sync_mirrors(store, study)
 

@@ -18,16 +18,21 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from cvfp_opt.store.queue.leases import FORMER_LEASE
-from cvfp_opt.store.record.confirmation import ARMS, DEFAULT, FRESH, Arm
-from cvfp_opt.store.record.identity import BIRTH, Birth
+from cvfp_opt.store.record.confirmation import (
+    CONFIRMATION_POINTS,
+    DEFAULT,
+    FRESH,
+    ConfirmationPoint,
+)
+from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity
 from cvfp_opt.store.record.mirrors import SOURCE_TRIAL
-from cvfp_opt.store.record.records import ARM, CONFIRMS, MIRROR_OF, STUDY, StudyRecord
+from cvfp_opt.store.record.records import CONFIRMATION_RUN, CONFIRMS, MIRROR_OF, STUDY, StudyRecord
 from cvfp_opt.store.transfer.dump import ARTIFACT, Dump, Param, StudyDump, Texts, TrialDump
 
 # No half of a surrogate pair, and no NUL: no database keeps them in a name.
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 # Hypothesis tries the words that the code knows; these have a meaning.
-_KNOWN = {BIRTH, FORMER_LEASE, MIRROR_OF, STUDY, "fixed_params"}
+_KNOWN = {IDENTITY_KEY, FORMER_LEASE, MIRROR_OF, STUDY, "fixed_params"}
 NAMES = TEXT.filter(
     lambda text: text and text not in _KNOWN and ARTIFACT not in text
 ) | st.sampled_from(["<script>alert(1)</script>", "../../x", "a'; --", "й"])
@@ -130,15 +135,17 @@ def record(*, seed: int = 0, uuid: str = "a" * 32, **definition: Any) -> StudyRe
 def own_trial(number: int, x: float | None = 0.25, **changes: Any) -> TrialDump:
     """A trial of this program's with one parameter; ``changes`` to its fields and attributes.
 
-    ``birth`` is (letter for the uuid, seed, number at birth); None for none.
+    ``identity`` is (letter for the uuid, seed, number at birth); None for none.
     """
-    birth = changes.pop("birth", (f"{number:x}", 0, number))
+    identity = changes.pop("birth", (f"{number:x}", 0, number))
     state = changes.pop("state", TrialState.COMPLETE)
     digest = changes.pop("digest", f"{x}")
     system = dict(changes.pop("system_attrs", {}))
-    if birth is not None:
-        letter, seed, at_birth = birth
-        system[BIRTH] = Birth(uuid=letter * 32, seed=seed, number=at_birth).to_dict()
+    if identity is not None:
+        letter, seed, at_birth = identity
+        system[IDENTITY_KEY] = TrialIdentity(
+            uuid=letter * 32, seed=seed, number=at_birth
+        ).to_dict()
     user: dict[str, Any] = {}
     if state.is_finished():
         user = {"metrics": {"residual": x}, "environment": {"weights_digest": digest}}
@@ -160,20 +167,27 @@ def own_trial(number: int, x: float | None = 0.25, **changes: Any) -> TrialDump:
 def confirmed(dump: Dump, *runs: TrialDump) -> Dump:
     """A study of this program's with a confirmation of its first trial; two runs by default."""
     assert dump.study.record is not None
-    birth = dump.study.birth(dump.study.trials[0])
-    assert birth is not None
-    arms = [
-        Arm(key=birth.uuid, params={"x": 0.25}, trial=0, reported=0.25),
-        Arm(key=DEFAULT, params={"x": 0.5}),
+    identity = dump.study.identity(dump.study.trials[0])
+    assert identity is not None
+    points = [
+        ConfirmationPoint(key=identity.uuid, params={"x": 0.25}, trial=0, reported=0.25),
+        ConfirmationPoint(key=DEFAULT, params={"x": 0.5}),
     ]
     seed = dump.study.record.seed
     runs = runs or tuple(
         own_trial(
             number,
-            birth=("ef"[number], seed, FRESH),
-            system_attrs={ARM: {"arm": arm.key, "label": arm.label, "seed": 0, "changes": {}}},
+            identity=("ef"[number], seed, FRESH),
+            system_attrs={
+                CONFIRMATION_RUN: {
+                    "arm": point.key,
+                    "label": point.label,
+                    "seed": 0,
+                    "changes": {},
+                }
+            },
         )
-        for number, arm in enumerate(arms)
+        for number, point in enumerate(points)
     )
     made = StudyDump(
         name=f"{dump.study.name}/confirm",
@@ -182,7 +196,10 @@ def confirmed(dump: Dump, *runs: TrialDump) -> Dump:
             {
                 STUDY: asdict(record(seed=seed, uuid="c" * 32)),
                 CONFIRMS: dump.study.name,
-                ARMS: {"uuid": dump.study.record.identity, "arms": [asdict(arm) for arm in arms]},
+                CONFIRMATION_POINTS: {
+                    "uuid": dump.study.record.identity,
+                    "arms": [asdict(point) for point in points],
+                },
             }
         ),
         system_attrs=texts({"study:metric_names": ["score"]}),

@@ -10,7 +10,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import TrialState, create_trial
 
 from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.store.record.confirmation import DEFAULT, UNTRAINED, Arm, Runs
+from cvfp_opt.store.record.confirmation import DEFAULT, UNTRAINED, ConfirmationPoint, Runs
 from cvfp_opt.store.record.records import StudyRecord, TrialRecord
 from cvfp_opt.store.record.retries import uuid_of
 from cvfp_opt.store.record.summary import Summary
@@ -208,27 +208,29 @@ def on_fresh_seeds(
     None for a run that diverged; ``waiting`` more wait.
     """
     assert searched.record is not None
-    arms = []
+    points = []
     for name in scores:
         if name in (DEFAULT, UNTRAINED):
-            arms.append(Arm(key=name, params={"dist_reg_weight": 0.5}))
+            points.append(ConfirmationPoint(key=name, params={"dist_reg_weight": 0.5}))
             continue
         trial = searched.trial(int(name.removeprefix("trial ")))
         key = uuid_of(trial, searched.record.identity)
-        arms.append(Arm(key=key, params={}, trial=trial.number, reported=trial.value))
+        points.append(
+            ConfirmationPoint(key=key, params={}, trial=trial.number, reported=trial.value)
+        )
     runs: list[TrialRecord] = []
-    for arm, values in zip(arms, scores.values(), strict=True):
+    for point, values in zip(points, scores.values(), strict=True):
         for seed, value in enumerate(values):
             state = "complete" if value is not None else "fail"
             status = "finished" if value is not None else "diverged"
-            mark: dict[str, Any] = {"arm": arm.key, "seed": seed, "label": arm.label}
+            mark: dict[str, Any] = {"arm": point.key, "seed": seed, "label": point.label}
             runs.append(
-                TrialRecord(number=len(runs), state=state, status=status, value=value, arm=mark)
+                TrialRecord(number=len(runs), state=state, status=status, value=value, run=mark)
             )
     for seed in range(waiting):
-        mark = {"arm": arms[0].key, "seed": 90 + seed, "label": arms[0].label}
-        runs.append(TrialRecord(number=len(runs), state="waiting", arm=mark))
-    found = Runs(study=f"{searched.name}/confirm", arms=arms, trials=runs)
+        mark = {"arm": points[0].key, "seed": 90 + seed, "label": points[0].label}
+        runs.append(TrialRecord(number=len(runs), state="waiting", run=mark))
+    found = Runs(study=f"{searched.name}/confirm", points=points, trials=runs)
     return replace(searched, confirmation=found)
 
 

@@ -29,7 +29,7 @@ from cvfp_opt.store.queue.claims import fail_trial
 from cvfp_opt.store.queue.leases import FORMER_LEASE
 from cvfp_opt.store.queue.unsent import FOLDER as UNSENT
 from cvfp_opt.store.queue.unsent import Unsent
-from cvfp_opt.store.record.identity import BIRTH
+from cvfp_opt.store.record.identity import IDENTITY_KEY
 from cvfp_opt.store.record.records import CONFIRMS, FIXED_PARAMS, FORMAT, MIRROR_OF
 
 ATTRIBUTES = models.StudyUserAttributeModel.__table__
@@ -141,15 +141,15 @@ def plant_twin_number(site: Site) -> None:
 
 
 def plant_no_birth(site: Site) -> None:
-    site.set_system_attribute(0, BIRTH, None)
+    site.set_system_attribute(0, IDENTITY_KEY, None)
 
 
 def plant_twin_birth(site: Site) -> None:
-    site.set_system_attribute(1, BIRTH, site.system_attribute(0, BIRTH))
+    site.set_system_attribute(1, IDENTITY_KEY, site.system_attribute(0, IDENTITY_KEY))
 
 
 def plant_running_twin(site: Site) -> None:
-    site.set_system_attribute(WAITING, BIRTH, site.system_attribute(0, BIRTH))
+    site.set_system_attribute(WAITING, IDENTITY_KEY, site.system_attribute(0, IDENTITY_KEY))
     site.run(WAITING)
 
 
@@ -160,7 +160,9 @@ def end_running_twin(site: Site) -> None:
 
 
 def plant_foreign_birth(site: Site) -> None:
-    site.set_system_attribute(0, BIRTH, site.system_attribute(0, BIRTH) | {"planet": "earth"})
+    site.set_system_attribute(
+        0, IDENTITY_KEY, site.system_attribute(0, IDENTITY_KEY) | {"planet": "earth"}
+    )
 
 
 def plant_orphan_lease(site: Site) -> None:
@@ -181,7 +183,7 @@ def unsent(site: Site, **changes: Any) -> None:
         trial_id=site.trial_id(WAITING),
         number=WAITING,
         epoch=1,
-        birth=site.system_attribute(WAITING, BIRTH),
+        identity=site.system_attribute(WAITING, IDENTITY_KEY),
         state="COMPLETE",
         values=[0.625],
         intermediate={str(step): one["score"] for step, one in enumerate(passes)},

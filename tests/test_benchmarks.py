@@ -66,7 +66,7 @@ def test_books_are_kept_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_both_ways_write_the_same() -> None:
     with bookkeeping.filled(0, "search.pruner=none") as (store, plan):
         bookkeeping.optimize(bookkeeping.stock(store, plan, "NORMAL"), plan, 1)
-        bookkeeping.search(store, plan.load(store), plan, bookkeeping.Watch(), 2)
+        bookkeeping.search(store, plan.load(store), plan, bookkeeping.FileWatch(), 2)
         theirs, ours = plan.load(store).trials
     assert theirs.user_attrs.keys() == ours.user_attrs.keys()
     assert len(theirs.intermediate_values) == len(ours.intermediate_values) == 10

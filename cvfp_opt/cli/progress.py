@@ -23,7 +23,7 @@ from cvfp_opt.report.tables import (
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.plan import Plan
 from cvfp_opt.store.database.location import Location
-from cvfp_opt.store.record.progress import Standing
+from cvfp_opt.store.record.progress import StudyProgress
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary, untrained_score
 from cvfp_opt.training.events import Event, IterationFinished, Phase
@@ -157,12 +157,12 @@ class RunDisplay:
             f"{event.phase.value:<18}  {running.figures}",
         )
 
-    def trial_finished(self, record: TrialRecord, standing: Standing) -> None:
+    def trial_finished(self, record: TrialRecord, progress: StudyProgress) -> None:
         """Print the trial's line, and move the study's bar."""
         running = self._remove_bar(record.number)
         spent = time.monotonic() - running.started if running else 0.0
         self._durations.append(spent)
-        done, best = standing.finished, standing.best
+        done, best = progress.finished, progress.best
         self._line(_trial_line(record, spent, done, self._total, best))
         left = self._left(self._total - done)
         text = f"{done}/{self._total}"
@@ -261,8 +261,8 @@ def position(event: PhaseProgress) -> float:
 def _trial_line(
     record: TrialRecord, spent: float, done: int, total: int, best: TrialRecord | None
 ) -> str:
-    arm = f": {record.arm['label']}, seed {record.arm['seed']}" if record.arm else ""
-    parts = [f"[{done}/{total}] trial {record.number}{arm}"]
+    point = f": {record.run['label']}, seed {record.run['seed']}" if record.run else ""
+    parts = [f"[{done}/{total}] trial {record.number}{point}"]
     if record.state == "complete":
         parts.append(f"score {_value(record):.3f}")
     ended = record.status if record.state != "fail" else f"{record.status}: {record.reason}"
@@ -275,6 +275,6 @@ def _trial_line(
         parts.append(f"convergence {share(figures['convergence_rate'])}")
         parts.append(f"rank {share(figures['effective_rank'])}")
     parts += [parameters_line(record.params), ended, duration(spent)]
-    if best is not None and best.number == record.number and not record.arm:
+    if best is not None and best.number == record.number and not record.run:
         parts.append("best so far")
     return "  ".join(part for part in parts if part)

@@ -154,8 +154,8 @@ def _sentences(audit: dict[str, Any]) -> Iterator[str]:
     saw, unseen = audit["frozen_train"], audit["frozen_held_out"]
     for words, read in (("text it was trained on", saw), ("text it never saw", unseen)):
         found = read["convergence"]
-        held = "a" if found >= FIXED_POINT else "no"
-        yield f"On {words} it has {held} fixed point: {found:.1%} of tokens come out the same."
+        claimed = "a" if found >= FIXED_POINT else "no"
+        yield f"On {words} it has {claimed} fixed point: {found:.1%} of tokens come out the same."
     lost = 100 * (saw["effective_rank"] - unseen["effective_rank"])
     yield (
         f"The rank on unseen text is {abs(lost):.1f} points {'lower' if lost > 0 else 'higher'}; "
@@ -209,8 +209,8 @@ def _origin(facts: PublishedTrial) -> Iterator[str]:
     yield f"- text: {text}, the first {data['train_tokens']} tokens"
     yield f"- digest of the tokens: `{facts.data_digest}`"
     yield f"- token embeddings: {_source(facts.sources.get('embedding', {}))}, frozen"
-    yield f"- seed {facts.birth['seed']}, number {facts.birth['number']}: all that is random"
-    yield f"- trial `{facts.birth['uuid']}`" + (f", one of {counts}" if counts else "")
+    yield f"- seed {facts.identity['seed']}, number {facts.identity['number']}: all that is random"
+    yield f"- trial `{facts.identity['uuid']}`" + (f", one of {counts}" if counts else "")
     yield (
         f"- trained with {escaped(', '.join(f'{name} {one}' for name, one in versions.items()))}; "
         f"{escaped(environment.get('device'))}, threads {environment.get('threads')}"

@@ -87,7 +87,7 @@ def _sentence(first: Summary, second: Summary, changed: list[str]) -> str:
         "read different texts": "text" in changed,
         "have nets of different size": any(key.startswith("model.") for key in changed),
     }
-    reasons = [reason for reason, holds in apart.items() if holds]
+    reasons = [reason for reason, writers in apart.items() if writers]
     if reasons:
         return f"Scores of the two cannot be compared: they {listed(reasons)}."
     scores = [one.value if one is not None and one.value is not None else 0.0 for one in winners]

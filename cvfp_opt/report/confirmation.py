@@ -11,7 +11,7 @@ from cvfp_opt.elsewhere import printable, quoted
 from cvfp_opt.report.statistics import Interval, expected_maximum, pooled_spread
 from cvfp_opt.report.tables import number, share
 from cvfp_opt.store.database.numbers import is_finite
-from cvfp_opt.store.record.confirmation import DEFAULT, UNTRAINED, Arm, on_windows
+from cvfp_opt.store.record.confirmation import DEFAULT, UNTRAINED, ConfirmationPoint, on_windows
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.retries import uuid_of
 from cvfp_opt.store.record.summary import Summary
@@ -32,7 +32,7 @@ class Result:
     """A point on the fresh seeds.
 
     Attributes:
-        arm: the point.
+        point: the point.
         scores: by seed, of the runs that came to their end.
         diverged: runs that did not, because their numbers broke.
         score: mean of ``scores``; None of none.
@@ -42,7 +42,7 @@ class Result:
         verdict: of a trial; OPEN for the other two.
     """
 
-    arm: Arm
+    point: ConfirmationPoint
     scores: Mapping[int, float]
     diverged: int
     score: Interval | None
@@ -54,15 +54,15 @@ class Result:
         """As plain JSON values."""
         difference = self.difference
         return {
-            **asdict(self.arm),
-            "label": self.arm.label,
+            **asdict(self.point),
+            "label": self.point.label,
             "scores": {str(seed): score for seed, score in self.scores.items()},
             "diverged": self.diverged,
             "score": asdict(self.score) if self.score else None,
             "difference": asdict(difference) if difference else None,
             "gain": asdict(self.gain) if self.gain else None,
             "probability_better": difference.probability_positive if difference else None,
-            "verdict": self.verdict.value if self.arm.trial is not None else None,
+            "verdict": self.verdict.value if self.point.trial is not None else None,
         }
 
 
@@ -96,9 +96,9 @@ class Confirmation:
     def optimism(self) -> float | None:
         """By how much the winner's reported score exceeds the mean on fresh seeds."""
         winner = self.winner
-        if winner is None or winner.score is None or winner.arm.reported is None:
+        if winner is None or winner.score is None or winner.point.reported is None:
             return None
-        return winner.arm.reported - winner.score.mean
+        return winner.point.reported - winner.score.mean
 
     @property
     def expected_optimism(self) -> float | None:
@@ -118,7 +118,7 @@ class Confirmation:
 
     def of(self, uuid: str) -> Result | None:
         """The result of a trial of the search; None if it is not among them."""
-        return next((one for one in self.trials if one.arm.key == uuid), None)
+        return next((one for one in self.trials if one.point.key == uuid), None)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -126,7 +126,7 @@ class Confirmation:
             "study_name": self.study,
             "done": self.done,
             "total": self.total,
-            "winner": self.winner.arm.trial if self.winner else None,
+            "winner": self.winner.point.trial if self.winner else None,
             "results": [result.to_dict() for result in self.results],
             "spread": self.spread,
             "optimism": self.optimism,
@@ -141,15 +141,15 @@ def confirmation_of(summary: Summary) -> Confirmation | None:
     runs = summary.confirmation
     if runs is None or summary.record is None:
         return None
-    results = [_result(arm, runs.trials) for arm in runs.arms]
-    trials = [result for result in results if result.arm.trial is not None]
+    results = [_result(point, runs.trials) for point in runs.points]
+    trials = [result for result in results if result.point.trial is not None]
     trials.sort(key=lambda one: -(one.score.mean if one.score else float("-inf")))
-    by_key = {result.arm.key: result for result in results}
+    by_key = {result.point.key: result for result in results}
     best = uuid_of(summary.best, summary.record.identity) if summary.best else ""
-    trained = [list(one.scores.values()) for one in results if one.arm.key != UNTRAINED]
-    mine = [trial for trial in runs.trials if trial.arm]
-    places = {(trial.arm["arm"], trial.arm["seed"]) for trial in mine}
-    over = {(t.arm["arm"], t.arm["seed"]) for t in mine if t.state == "complete" or _diverged(t)}
+    trained = [list(one.scores.values()) for one in results if one.point.key != UNTRAINED]
+    mine = [trial for trial in runs.trials if trial.run]
+    places = {(trial.run["arm"], trial.run["seed"]) for trial in mine}
+    over = {(t.run["arm"], t.run["seed"]) for t in mine if t.state == "complete" or _diverged(t)}
     return Confirmation(
         study=runs.study,
         done=len(over),
@@ -192,19 +192,19 @@ def verdict(
     return Verdict.CONFIRMED if difference.low > 0.0 else Verdict.SAME
 
 
-def _result(arm: Arm, trials: Sequence[TrialRecord]) -> Result:
-    scores = _scores(trials, arm.key)
+def _result(point: ConfirmationPoint, trials: Sequence[TrialRecord]) -> Result:
+    scores = _scores(trials, point.key)
     difference, gain = (
-        None if arm.key == other else _paired(scores, _scores(trials, other))
+        None if point.key == other else _paired(scores, _scores(trials, other))
         for other in (DEFAULT, UNTRAINED)
     )
-    diverged = sum(trial.arm.get("arm") == arm.key and _diverged(trial) for trial in trials)
+    diverged = sum(trial.run.get("arm") == point.key and _diverged(trial) for trial in trials)
     score = Interval.of(list(scores.values()))
     says = Verdict.OPEN
-    if arm.trial is not None:
-        says = verdict(arm.reported, score, difference, diverged)
+    if point.trial is not None:
+        says = verdict(point.reported, score, difference, diverged)
     return Result(
-        arm=arm,
+        point=point,
         scores=scores,
         diverged=diverged,
         score=score,
@@ -220,9 +220,9 @@ def _paired(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Interval 
 
 def _scores(trials: Sequence[TrialRecord], key: str) -> dict[int, float]:
     found = {
-        int(trial.arm["seed"]): float(trial.value or 0.0)
+        int(trial.run["seed"]): float(trial.value or 0.0)
         for trial in trials
-        if trial.arm.get("arm") == key and trial.state == "complete" and is_finite(trial.value)
+        if trial.run.get("arm") == key and trial.state == "complete" and is_finite(trial.value)
     }
     return dict(sorted(found.items()))
 
@@ -276,8 +276,9 @@ def confirmation_line(
         what = f"trial {shown.number}, the best," if best else f"trial {shown.number}"
         return f"not confirmed: {what} has no score on fresh seeds{so_far}{more}"
     return (
-        f"on {seeds_words(result)}{so_far}: {result.arm.label} has score "
-        f"{interval_words(result.score)}, reported {number(result.arm.reported)}: {result.verdict}"
+        f"on {seeds_words(result)}{so_far}: {result.point.label} has score "
+        f"{interval_words(result.score)}, reported {number(result.point.reported)}: "
+        f"{result.verdict}"
     )
 
 
@@ -292,7 +293,7 @@ def confirmation_lines(found: Confirmation) -> list[str]:
     first = found.trials[0] if found.trials else None
     if first and first is not winner and first.score is not None and winner is not None:
         lines.append(
-            f"Of the trials, {first.arm.label} has the highest mean; chosen among "
+            f"Of the trials, {first.point.label} has the highest mean; chosen among "
             f"{len(found.trials)} by these very runs, it would have to be confirmed again."
         )
     if found.optimism is not None and found.expected_optimism is not None:
@@ -306,7 +307,7 @@ def confirmation_lines(found: Confirmation) -> list[str]:
             "Default point: "
             + "  ".join(
                 f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
-                for name, value in found.default.arm.params.items()
+                for name, value in found.default.point.params.items()
             )
         )
     if found.windows:
@@ -321,8 +322,8 @@ def confirmation_lines(found: Confirmation) -> list[str]:
 def _winner_words(found: Confirmation, winner: Result) -> str:
     assert winner.score is not None
     text = (
-        f"The winner, {winner.arm.label}, is {winner.verdict}: reported "
-        f"{number(winner.arm.reported)}, {interval_words(winner.score)} on {seeds_words(winner)}"
+        f"The winner, {winner.point.label}, is {winner.verdict}: reported "
+        f"{number(winner.point.reported)}, {interval_words(winner.score)} on {seeds_words(winner)}"
     )
     difference = winner.difference
     if difference is not None and difference.probability_positive is not None:
@@ -346,14 +347,14 @@ def confirmation_table(found: Confirmation) -> Table:
         difference = result.difference
         probability = difference.probability_positive if difference else None
         table.add_row(
-            printable(result.arm.label),
-            number(result.arm.reported),
+            printable(result.point.label),
+            number(result.point.reported),
             number(result.score.mean if result.score else None),
             _range(result.score),
             f"{len(result.scores)}" + (f", {result.diverged} diverged" * bool(result.diverged)),
             signed_words(difference) if difference else "-",
             share(probability),
-            result.verdict.value if result.arm.trial is not None else "",
+            result.verdict.value if result.point.trial is not None else "",
         )
     return table
 

@@ -83,12 +83,12 @@ _COLUMNS = (
 def _birth_lines(summary: Summary, trial: TrialRecord) -> list[str]:
     assert summary.record is not None
     identity = summary.record.identity
-    birth = trial.birth
+    known = trial.identity
     lines = [
         "identity",
         f"  {'uuid':<34}{uuid_of(trial, identity)}",
-        f"  {'seed':<34}{birth.get('seed', summary.record.seed)}, "
-        f"number {birth.get('number', trial.number)}",
+        f"  {'seed':<34}{known.get('seed', summary.record.seed)}, "
+        f"number {known.get('number', trial.number)}",
     ]
     chain = retry_chain(summary.trials, identity, trial.number)
     if len(chain) > 1:

@@ -72,7 +72,7 @@ class Publication:
         origin = {
             "study": self.summary.name,
             "trial": self.trial.number,
-            "uuid": self.repetition.birth.uuid,
+            "uuid": self.repetition.identity.uuid,
             "score": facts.trial.value,
             "recorded_score": self.trial.value,
             "confirmation": confirmation,
@@ -132,7 +132,7 @@ class Publication:
             searched=self._searched,
             definition=definition.to_dict(),
             notices=tuple(definition.notices()),
-            birth=asdict(self.repetition.birth),
+            identity=asdict(self.repetition.identity),
             sources=trained.objective.tokens.sources,
             data_digest=trained.objective.tokens.digest,
             num_parameters=sum(p.numel() for p in trained.network.parameters()),

@@ -12,7 +12,7 @@ from cvfp_opt.search.environment import describe_environment
 from cvfp_opt.search.objective import Objective, never
 from cvfp_opt.single.train import Trained
 from cvfp_opt.store.record.environments import Difference, Level, compare
-from cvfp_opt.store.record.identity import Birth
+from cvfp_opt.store.record.identity import TrialIdentity
 from cvfp_opt.store.record.records import (
     StudyRecord,
     TrialRecord,
@@ -48,27 +48,27 @@ class Repetition:
 
     Attributes:
         objective: its definition searches nothing.
-        birth: of the trial.
+        identity: of the trial.
         environment: of this machine.
         differences: between what the trial ran on and this, that may change numbers.
     """
 
     objective: Objective
-    birth: Birth
+    identity: TrialIdentity
     environment: dict[str, Any]
     differences: list[Difference]
 
     def train(self, observe: Observer = ignore) -> Trained:
         """Train it to its end; what pruned the trial, if anything did, does not come into it."""
-        run = self.objective.prepare({}, self.birth.number, seed=self.birth.seed)
+        run = self.objective.prepare({}, self.identity.number, seed=self.identity.seed)
         trainer = TRAINERS[run.training.trainer]
         return Trained(
             objective=self.objective,
             result=trainer(run, observe, never),
             network=run.network,
             environment=self.environment,
-            seed=self.birth.seed,
-            number=self.birth.number,
+            seed=self.identity.seed,
+            number=self.identity.number,
         )
 
 
@@ -108,9 +108,9 @@ def prepare_repetition(
     _refuse_others(summary.name, trial.number, found)
     return Repetition(
         objective=Objective(definition=definition, tokens=tokens, device=device),
-        birth=Birth(**trial.birth)
-        if trial.birth
-        else Birth.derived(study=record.identity, seed=record.seed, number=trial.number),
+        identity=TrialIdentity(**trial.identity)
+        if trial.identity
+        else TrialIdentity.derived(study=record.identity, seed=record.seed, number=trial.number),
         environment=environment | {"code": code},
         differences=[one for one in found if one.level is Level.NUMBERS],
     )

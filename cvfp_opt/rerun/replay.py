@@ -149,10 +149,10 @@ class Repeatable:
         )
         result = objective(
             trial.params,
-            trial.birth.get("number", trial.number),
+            trial.identity.get("number", trial.number),
             witness.observe,
             self._is_over,
-            seed=trial.birth.get("seed", self.record.seed),
+            seed=trial.identity.get("seed", self.record.seed),
         )
         deviations, compared = self._compare(result, witness.seen)
         then = {"lanes": 1, **trial.environment, "code": self._code_then}

@@ -18,7 +18,12 @@ from cvfp_opt.search.plan import Plan
 from cvfp_opt.search.space import Constant, Dimension, IntRange
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.queue.confirmation_runs import add_runs, enter_confirmation
-from cvfp_opt.store.record.confirmation import DEFAULT, UNTRAINED, Arm, confirmation_name
+from cvfp_opt.store.record.confirmation import (
+    DEFAULT,
+    UNTRAINED,
+    ConfirmationPoint,
+    confirmation_name,
+)
 from cvfp_opt.store.record.records import StudyRecord, TrialRecord, drifted
 from cvfp_opt.store.record.retries import uuid_of
 from cvfp_opt.store.record.summary import Summary
@@ -66,7 +71,7 @@ def _written(definition: StudyDefinition, name: str) -> Any:
 
 def choose_arms(
     summary: Summary, definition: StudyDefinition, top: int
-) -> tuple[list[Arm], list[str]]:
+) -> tuple[list[ConfirmationPoint], list[str]]:
     """The points to run, and a line for each trial that is left out.
 
     Default point and untrained net are measured with the threshold of the best trial, where a
@@ -87,7 +92,7 @@ def choose_arms(
             f"study {summary.name!r}: at least one complete trial is required, it has none; "
             f"type `cvfp-opt run --study-name {quoted(summary.name)}`"
         )
-    arms, notes = [], []
+    points, notes = [], []
     for trial in summary.ranking[:top]:
         changes = trial.environment.get("drift", {}).get("keys", {})
         other = [key for key in changes if key.startswith(_INCOMPARABLE)]
@@ -95,8 +100,8 @@ def choose_arms(
             names = ", ".join(key.removeprefix("definition.") for key in other)
             notes.append(f"trial {trial.number} is left out: it was scored by another {names}")
             continue
-        arms.append(
-            Arm(
+        points.append(
+            ConfirmationPoint(
                 key=uuid_of(trial, summary.record.identity),
                 params=trial.params,
                 changes={key.removeprefix("definition."): v for key, v in changes.items()},
@@ -108,9 +113,9 @@ def choose_arms(
     own = definition.objective.threshold == OWN_THRESHOLD
     if own and _THRESHOLD in params and _THRESHOLD in best.params:
         params[_THRESHOLD], moved = best.params[_THRESHOLD], _searched_threshold(best)
-    arms.append(Arm(key=DEFAULT, params=params, changes=moved))
-    arms.append(_untrained(definition, params, moved))
-    return arms, notes
+    points.append(ConfirmationPoint(key=DEFAULT, params=params, changes=moved))
+    points.append(_untrained(definition, params, moved))
+    return points, notes
 
 
 def _searched_threshold(best: TrialRecord) -> dict[str, Any]:
@@ -121,7 +126,7 @@ def _searched_threshold(best: TrialRecord) -> dict[str, Any]:
 
 def _untrained(
     definition: StudyDefinition, params: Mapping[str, Any], other: Mapping[str, Any]
-) -> Arm:
+) -> ConfirmationPoint:
     """The default point, with these other changes, without an epoch of training."""
     changes: dict[str, Any] = {**other, "training.num_epochs": 0}
     if "training.num_epochs" in params:
@@ -129,7 +134,7 @@ def _untrained(
     if definition.training.trainer == "online":  # which trains while it reads
         changes |= {"training.trainer": "batch", "training.detach_context": True}
     kept = {name: value for name, value in params.items() if name != "training.num_epochs"}
-    return Arm(key=UNTRAINED, params=kept, changes=changes)
+    return ConfirmationPoint(key=UNTRAINED, params=kept, changes=changes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,9 +189,9 @@ def enter(
         name=confirmation_name(source.name),
         definition=replace(source.definition, search=search),
     )
-    arms, notes = choose_arms(summary, source.definition, top)
-    for arm in arms:  # before anything is written
-        changed(source.definition, source.tokens, environment, arm.changes)
+    points, notes = choose_arms(summary, source.definition, top)
+    for point in points:  # before anything is written
+        changed(source.definition, source.tokens, environment, point.changes)
     beginnings = _windows(source.definition, num_seeds) if windows else []
     record = StudyRecord(
         definition=plan.definition.to_dict(),
@@ -199,7 +204,7 @@ def enter(
         uuid=uuid.uuid4().hex,
     )
     study = enter_confirmation(store, source.name, summary.record.identity, record)
-    added = add_runs(store, study, arms, num_seeds, seed=summary.record.seed, windows=beginnings)
+    added = add_runs(store, study, points, num_seeds, seed=summary.record.seed, windows=beginnings)
     total = len(study.get_trials(deepcopy=False))
     return Entered(study=plan.load(store), plan=plan, total=total, added=added, notes=notes)
 

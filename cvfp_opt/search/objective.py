@@ -53,7 +53,7 @@ class Objective:
 
         Args:
             params: of the trial, by Optuna's names; empty where nothing is searched.
-            number, seed: of its birth (store.record.identity); None for the definition's seed.
+            number, seed: of its identity (store.record.identity); None for the definition's seed.
 
         Raises:
             DefinitionError: a parameter is missing.

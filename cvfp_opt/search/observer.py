@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol
 
-from cvfp_opt.store.record.progress import Standing
+from cvfp_opt.store.record.progress import StudyProgress
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.training.events import Event
 
@@ -19,7 +19,7 @@ class SearchObserver(Protocol):
     def trial_event(self, number: int, event: Event) -> None:
         """Progress within a trial; several may run at once."""
 
-    def trial_finished(self, record: TrialRecord, standing: Standing) -> None:
+    def trial_finished(self, record: TrialRecord, progress: StudyProgress) -> None:
         """A trial ended; so the study stands now."""
 
     def trial_dropped(self, number: int) -> None:

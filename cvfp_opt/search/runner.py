@@ -13,10 +13,10 @@ from optuna.trial import FrozenTrial, TrialState
 from cvfp_opt.elsewhere import redacted
 from cvfp_opt.errors import CvfpOptError, DefinitionError, PointError, StorageError, StudyError
 from cvfp_opt.model.network import ContextNetwork
-from cvfp_opt.search.claimed_trial import open_trial, suggest
 from cvfp_opt.search.drift import changed
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.observer import SearchObserver
+from cvfp_opt.search.optuna_trial import open_trial, suggest
 from cvfp_opt.search.start import Beginning
 from cvfp_opt.search.stopping import SearchStopped, Stop, pause
 from cvfp_opt.search.trial_checkpoints import TrialKeeper
@@ -27,12 +27,12 @@ from cvfp_opt.store.database.file_watch import FileGone
 from cvfp_opt.store.database.retry import DATABASE_ERRORS, Patience, in_words, passes
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.files.trial_files import Networks
-from cvfp_opt.store.queue.claims import REFUSED, Claims, Nothing
+from cvfp_opt.store.queue.claims import REFUSED, Claims, NoTrial
 from cvfp_opt.store.queue.leases import LeaseLost
-from cvfp_opt.store.queue.trial_writer import Hold, Renewer
+from cvfp_opt.store.queue.trial_writer import Renewer, TrialWriter
 from cvfp_opt.store.queue.unsent import keep_unsent, send_unsent
 from cvfp_opt.store.record.mirrors import Mirrors
-from cvfp_opt.store.record.progress import Follower
+from cvfp_opt.store.record.progress import ProgressTracker
 from cvfp_opt.store.record.records import TrialRecord, write_attributes
 from cvfp_opt.training.result import Status, TrainingResult
 
@@ -123,16 +123,16 @@ class Search:
         while deadline is None or time.monotonic() < deadline:
             self.stop.check()
             started = time.perf_counter()
-            held = self._patiently(lambda: self.claims.claim(num_trials))
-            if held is Nothing.DONE:
+            claimed = self._patiently(lambda: self.claims.claim(num_trials))
+            if claimed is NoTrial.DONE:
                 break
-            if held is Nothing.WAIT:
+            if claimed is NoTrial.WAIT:
                 waited = self._wait(waited)
                 continue
-            assert not isinstance(held, Nothing)
+            assert not isinstance(claimed, NoTrial)
             waited = 0.0
-            hold = Hold(claims=self.claims, held=held)
-            record = self._run_trial(hold, time.perf_counter() - started)
+            writer = TrialWriter(claims=self.claims, claimed=claimed)
+            record = self._run_trial(writer, time.perf_counter() - started)
             if record is not None:
                 beginning.note(record)
         self._mirror(last=True)
@@ -148,41 +148,41 @@ class Search:
         self._pause(pause)
         return waited + pause
 
-    def _run_trial(self, hold: Hold, asking_seconds: float) -> TrialRecord | None:
+    def _run_trial(self, writer: TrialWriter, asking_seconds: float) -> TrialRecord | None:
         """Run what is held; None if somebody else took it meanwhile."""
-        number = hold.held.number
-        self.renewer.add(hold)
+        number = writer.claimed.number
+        self.renewer.add(writer)
         try:
-            at, wrong = self._entered(hold)
-            at._train(hold, asking_seconds, wrong)
+            at, wrong = self._entered(writer)
+            at._train(writer, asking_seconds, wrong)
         except LeaseLost:
             self.observer.notice(f"trial {number} is another worker's now: it is dropped here")
             self.observer.trial_dropped(number)
             return None
         finally:
-            self.renewer.remove(hold)
-            hold.drop()
+            self.renewer.remove(writer)
+            writer.drop()
         if self.mirroring.due():
             self._mirror()
-        standing = self._patiently(self._follower.standing)
+        progress = self._patiently(self._tracker.progress)
         read = self.study._storage.get_trial
-        record = TrialRecord.of(self._patiently(lambda: read(hold.held.trial_id)))
-        self.observer.trial_finished(record, standing)
+        record = TrialRecord.of(self._patiently(lambda: read(writer.claimed.trial_id)))
+        self.observer.trial_finished(record, progress)
         return record
 
-    def _entered(self, hold: Hold) -> tuple["Search", PointError | None]:
+    def _entered(self, writer: TrialWriter) -> tuple["Search", PointError | None]:
         """This search at a trial's arm; or itself, and why there is no such arm."""
         try:
-            return self._at(hold.held.arm), None
+            return self._at(writer.claimed.run), None
         except (DefinitionError, StudyError) as error:  # another program wrote it
             return self, PointError(f"no arm of a confirmation: {error}")
         except CvfpOptError:  # its text cannot be read here
-            self._give_back(hold)
+            self._give_back(writer)
             raise
 
-    def _at(self, arm: Mapping[str, Any]) -> "Search":
+    def _at(self, point: Mapping[str, Any]) -> "Search":
         """This search by the definition of an arm of a confirmation; itself for other trials."""
-        changes = arm.get("changes")
+        changes = point.get("changes")
         if not changes:
             return self
         definition, tokens, environment = changed(
@@ -191,57 +191,59 @@ class Search:
         objective = replace(self.objective, definition=definition, tokens=tokens)
         return replace(self, objective=objective, environment=environment)
 
-    def _train(self, hold: Hold, asking_seconds: float, wrong: PointError | None) -> None:
-        birth = hold.held.birth
-        trial = self._patiently(lambda: open_trial(self.study, hold))
+    def _train(self, writer: TrialWriter, asking_seconds: float, wrong: PointError | None) -> None:
+        identity = writer.claimed.identity
+        trial = self._patiently(lambda: open_trial(self.study, writer))
         definition = self.objective.definition
-        reporter = Reporter(trial, hold, definition, self.observer, self.stop)
-        keeper = self.checkpoints.keeper(hold, self.objective, reporter.register, self.observer)
+        reporter = Reporter(trial, writer, definition, self.observer, self.stop)
+        keeper = self.checkpoints.keeper(writer, self.objective, reporter.register, self.observer)
         networks: list[ContextNetwork] = []
         try:
             if wrong is not None:
                 raise wrong
-            params = self._patiently(lambda: suggest(trial, hold, definition))
-            self.observer.trial_started(hold.held.number, params)
+            params = self._patiently(lambda: suggest(trial, writer, definition))
+            self.observer.trial_started(writer.claimed.number, params)
             result = self.objective(
                 params,
-                birth.number,
+                identity.number,
                 reporter.observe,
                 reporter.should_prune,
                 keeper,
-                seed=birth.seed,
+                seed=identity.seed,
                 trained=networks.append,
             )
-            self._write(trial, hold, result, asking_seconds + reporter.seconds)
+            self._write(trial, writer, result, asking_seconds + reporter.seconds)
         except (SearchStopped, KeyboardInterrupt):
-            self._give_back(hold)
+            self._give_back(writer)
             raise
         except LeaseLost:
             raise
         except PointError as error:  # another program wrote it: the next trial may be right
-            told = self._told(hold)
+            told = self._told(writer)
             write_attributes(trial, status=REFUSED, reason=str(error), environment=told)
-            self._finish(trial, hold, keeper, TrialState.FAIL, None)
+            self._finish(trial, writer, keeper, TrialState.FAIL, None)
         except (CvfpOptError, *DATABASE_ERRORS):  # nothing wrong with the trial
-            self._give_back(hold)
+            self._give_back(writer)
             raise
         except Exception as error:
             reason = redacted(f"{type(error).__name__}: {error}")
-            write_attributes(trial, status="error", reason=reason, environment=self._told(hold))
-            self._finish(trial, hold, keeper, TrialState.FAIL, None)
+            write_attributes(trial, status="error", reason=reason, environment=self._told(writer))
+            self._finish(trial, writer, keeper, TrialState.FAIL, None)
         else:
             state, left = _STATES[result.status], False
-            wanted = state is TrialState.COMPLETE and not hold.held.arm  # confirmations: figures
+            wanted = (
+                state is TrialState.COMPLETE and not writer.claimed.run
+            )  # a confirmation: figures
             if wanted and networks:
-                left = self._leave_network(hold, networks[0], params, result)
-            self._finish(trial, hold, keeper, state, self._values(result))
+                left = self._leave_network(writer, networks[0], params, result)
+            self._finish(trial, writer, keeper, state, self._values(result))
             if left:
                 self._leaving.thin(self._networks)
 
     def _finish(
         self,
         trial: optuna.Trial,
-        hold: Hold,
+        writer: TrialWriter,
         keeper: TrialKeeper,
         state: TrialState,
         values: list[float] | None,
@@ -251,28 +253,28 @@ class Search:
         if state is TrialState.PRUNED and frozen.last_step is not None:
             values = [frozen.intermediate_values[frozen.last_step]]  # as Optuna's ``tell`` does
         self.study.sampler.after_trial(self.study, frozen, state, values)
-        self._leave_curves(hold, frozen)
+        self._leave_curves(writer, frozen)
         try:
-            self._patiently(lambda: hold.finish(state, values, keeper.attributes))
+            self._patiently(lambda: writer.finish(state, values, keeper.attributes))
         except DATABASE_ERRORS as error:
-            raise self._kept(hold, state, values, keeper, error) from error
+            raise self._kept(writer, state, values, keeper, error) from error
         keeper.remove()
 
     def _kept(
         self,
-        hold: Hold,
+        writer: TrialWriter,
         state: TrialState,
         values: list[float] | None,
         keeper: TrialKeeper,
         error: Exception,
     ) -> StorageError:
         """Keep a result that the database can't be told; what is to be said of it."""
-        number, where = hold.held.number, self.store.location.where
+        number, where = writer.claimed.number, self.store.location.where
         why = f"{where}: the database did not answer for {self.patience:.0f} s"
         if not passes(error):
             why = str(error) if isinstance(error, FileGone) else f"{where}: {in_words(error)}"
         try:
-            path = keep_unsent(hold, state, values, keeper.attributes)
+            path = keep_unsent(writer, state, values, keeper.attributes)
         except StorageError as refusal:
             return StorageError(f"{why}. The result of trial {number} is lost: {refusal}")
         if isinstance(error, FileGone):
@@ -282,19 +284,21 @@ class Search:
             "the database is back, writes it there first"
         )
 
-    def _leave_curves(self, hold: Hold, frozen: FrozenTrial) -> None:
+    def _leave_curves(self, writer: TrialWriter, frozen: FrozenTrial) -> None:
         """Before the trial ends: afterwards dashboards that have seen it don't look again."""
         record = TrialRecord(
-            number=hold.held.number,
+            number=writer.claimed.number,
             state="running",
-            iterations=hold.reported.user_attrs.get("iterations")
+            iterations=writer.pending.user_attrs.get("iterations")
             or frozen.user_attrs.get("iterations", []),
         )
-        hold.reported.system_attrs.update(self._leaving.curves(hold.held.birth.uuid, record))
+        writer.pending.system_attrs.update(
+            self._leaving.curves(writer.claimed.identity.uuid, record)
+        )
 
     def _leave_network(
         self,
-        hold: Hold,
+        writer: TrialWriter,
         network: ContextNetwork,
         params: Mapping[str, Any],
         result: TrainingResult,
@@ -303,20 +307,20 @@ class Search:
         scored = self.objective.definition.objective.scored(result)
         if scored is None:
             return False
-        birth = hold.held.birth
+        identity = writer.claimed.identity
         values = {
-            "trial": birth.to_dict(),
+            "trial": identity.to_dict(),
             "definition": self.objective.definition.at(params).to_dict(),
             "weights_digest": result.weights_digest,
         }
-        named = self._leaving.network(self._networks, birth.uuid, scored.score, network, values)
-        hold.reported.system_attrs.update(named)
+        named = self._leaving.network(self._networks, identity.uuid, scored.score, network, values)
+        writer.pending.system_attrs.update(named)
         return bool(named)
 
-    def _give_back(self, hold: Hold) -> None:
+    def _give_back(self, writer: TrialWriter) -> None:
         # a database that is away learns it from the lease
         with suppress(*DATABASE_ERRORS):
-            hold.give_back()
+            writer.give_back()
 
     def _values(self, result: TrainingResult) -> list[float] | None:
         """What the study is told: the score, or both objectives."""
@@ -329,7 +333,7 @@ class Search:
         return [scored.score]
 
     def _write(
-        self, trial: optuna.Trial, hold: Hold, result: TrainingResult, bookkeeping: float
+        self, trial: optuna.Trial, writer: TrialWriter, result: TrainingResult, bookkeeping: float
     ) -> None:
         plain = result.to_dict()
         scored = self.objective.definition.objective.scored(result)
@@ -342,7 +346,7 @@ class Search:
             iterations=plain["iterations"],
             audit=plain["audit"] or {},
             seconds=plain["seconds"] | {"bookkeeping": bookkeeping},
-            environment=self._told(hold)
+            environment=self._told(writer)
             | {
                 "optimizer_steps": result.optimizer_steps,
                 "diversity_scale": result.diversity_scale,
@@ -350,9 +354,9 @@ class Search:
             },
         )
 
-    def _told(self, hold: Hold) -> dict[str, Any]:
+    def _told(self, writer: TrialWriter) -> dict[str, Any]:
         """What the trial ran on."""
-        worker = {"worker": self.claims.worker.worker, "deaths": hold.held.attempts}
+        worker = {"worker": self.claims.worker.worker, "deaths": writer.claimed.attempts}
         return self.environment | worker | {"finished": time.time()}
 
     def _mirror(self, *, last: bool = False) -> None:
@@ -376,8 +380,8 @@ class Search:
         )
 
     @cached_property
-    def _follower(self) -> Follower:
-        return Follower(self.study)
+    def _tracker(self) -> ProgressTracker:
+        return ProgressTracker(self.study)
 
     @cached_property
     def _mirrors(self) -> Mirrors:

@@ -33,7 +33,7 @@ class Beginning:
             failures = self._failures
         if failures == MAX_FIRST_FAILURES:
             # a confirmation asks for what failed by itself
-            more = "" if record.arm else f" with --n-trials +{failures}"
+            more = "" if record.run else f" with --n-trials +{failures}"
             raise SearchError(
                 f"the first {failures} trials all failed, the last one with: {record.reason}; "
                 f"mend the cause, then type the same command again{more}"

@@ -17,7 +17,7 @@ from cvfp_opt.search.trial_checkpoints import TrialKeeper
 from cvfp_opt.store.database.file_watch import FileGone
 from cvfp_opt.store.database.retry import DATABASE_ERRORS, passes
 from cvfp_opt.store.files.artifact_stores import ArtifactStore
-from cvfp_opt.store.queue.trial_writer import Hold
+from cvfp_opt.store.queue.trial_writer import TrialWriter
 from cvfp_opt.store.record.records import write_attributes
 from cvfp_opt.training.events import Event, IterationFinished
 from cvfp_opt.training.result import IterationMetrics
@@ -46,7 +46,7 @@ class Checkpointing:
 
     def keeper(
         self,
-        hold: Hold,
+        writer: TrialWriter,
         objective: Objective,
         register: Callable[[str, str], None],
         observer: SearchObserver,
@@ -54,12 +54,12 @@ class Checkpointing:
         """For a trial that was just claimed."""
         return TrialKeeper(
             store=self.artifacts,
-            trial=hold.held.birth.uuid,
+            trial=writer.claimed.identity.uuid,
             definition=objective.definition,
             tokens=objective.tokens,
             environment=self.environment | {"code": self.code},
             register=register,
-            notify=lambda text: observer.notice(f"trial {hold.held.number}: {text}"),
+            notify=lambda text: observer.notice(f"trial {writer.claimed.number}: {text}"),
             every=self.every,
         )
 
@@ -70,13 +70,13 @@ class Reporter:
     def __init__(
         self,
         trial: optuna.Trial,
-        hold: Hold,
+        writer: TrialWriter,
         definition: StudyDefinition,
         observer: SearchObserver,
         stop: Stop,
     ) -> None:
         self._trial = trial
-        self._hold = hold
+        self._writer = writer
         self._objective = definition.objective
         self._search = definition.search
         self._observer = observer
@@ -88,7 +88,7 @@ class Reporter:
 
     def observe(self, event: Event) -> None:
         self._stop.check()
-        self._hold.check()
+        self._writer.check()
         if isinstance(event, IterationFinished):
             with self._timed():
                 self._report(event.metrics)
@@ -105,12 +105,12 @@ class Reporter:
 
     def register(self, key: str, value: str) -> None:
         """Tell the study of a checkpoint, at once."""
-        self._hold.reported.system_attrs[key] = value
+        self._writer.pending.system_attrs[key] = value
         self._flush()
 
     def _flush(self) -> None:
         with self._outage_tolerated():
-            self._hold.flush()
+            self._writer.flush()
             self._last_write = time.monotonic()
 
     def should_prune(self, metrics: IterationMetrics) -> bool:

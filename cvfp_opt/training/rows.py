@@ -87,12 +87,12 @@ def first_message(row: Any, where: str) -> str:
         DataError: it is no such row.
     """
     if isinstance(row, dict):
-        held = next((row[k] for k in ("messages", "data") if row.get(k)), None)
-        if held is None and ("messages" in row or "data" in row):
+        claimed = next((row[k] for k in ("messages", "data") if row.get(k)), None)
+        if claimed is None and ("messages" in row or "data" in row):
             return ""
-        if isinstance(held, list):
-            held = held[1:2] if _role(held[0]) == "system" else held[:1]
-        contents = _contents(held)
+        if isinstance(claimed, list):
+            claimed = claimed[1:2] if _role(claimed[0]) == "system" else claimed[:1]
+        contents = _contents(claimed)
         if contents is not None:
             return _whole(contents[0] or "", where) if contents else ""
     raise DataError(
@@ -105,8 +105,8 @@ def found_in(row: Any) -> str:
     """Give what a row is or has, in a few words."""
     if not isinstance(row, dict):
         return type(row).__name__
-    held = [k for k in COLUMNS if row.get(k) is not None]
-    words = f", with {held[0]} of type {type(row[held[0]]).__name__}" if held else ""
+    claimed = [k for k in COLUMNS if row.get(k) is not None]
+    words = f", with {claimed[0]} of type {type(row[claimed[0]]).__name__}" if claimed else ""
     return f"the keys {first_few(row) or 'none'}{words}"
 
 

@@ -7,7 +7,7 @@ import optuna
 from cvfp_opt.errors import SearchError
 from cvfp_opt.search.observer import SearchObserver
 from cvfp_opt.store.database.retry import Patience
-from cvfp_opt.store.record.progress import Follower
+from cvfp_opt.store.record.progress import ProgressTracker
 from cvfp_opt.workers.messages import (
     Broken,
     Message,
@@ -36,7 +36,7 @@ class Listener:
     """
 
     def __init__(self, study: optuna.Study, observer: SearchObserver, patiently: Patience) -> None:
-        self._follower = Follower(study)
+        self._tracker = ProgressTracker(study)
         self._observer = observer
         self.patiently = patiently
         self._running: dict[Hashable, set[int]] = {}
@@ -65,8 +65,8 @@ class Listener:
                 self._end(record.number)
                 # what another worker finished is counted when its own message comes
                 untold = set().union(*self._running.values())
-                standing = self.patiently(lambda: self._follower.standing(untold))
-                self._observer.trial_finished(record, standing)
+                progress = self.patiently(lambda: self._tracker.progress(untold))
+                self._observer.trial_finished(record, progress)
             case TrialDropped(number):
                 if number in self._running.get(worker, ()):  # or it is shown as another's already
                     self._end(number)

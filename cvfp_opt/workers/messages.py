@@ -10,7 +10,7 @@ from typing import Any
 
 from cvfp_opt.errors import CvfpOptError, foreign_fault
 from cvfp_opt.search.stopping import SearchStopped
-from cvfp_opt.store.record.progress import Standing
+from cvfp_opt.store.record.progress import StudyProgress
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.training.events import Event, Progress
 
@@ -157,7 +157,7 @@ class Sender:
             self._last_progress = now
         self.send(TrialEvent(number, event))
 
-    def trial_finished(self, record: TrialRecord, standing: Standing) -> None:
+    def trial_finished(self, record: TrialRecord, progress: StudyProgress) -> None:
         self.send(TrialFinished(record))
 
     def trial_dropped(self, number: int) -> None:

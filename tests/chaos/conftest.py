@@ -19,7 +19,7 @@ from support import REPOSITORY
 
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import open_for_reading
-from cvfp_opt.store.record.identity import BIRTH
+from cvfp_opt.store.record.identity import IDENTITY_KEY
 from cvfp_opt.store.record.mirrors import MIRRORS, SOURCE_TRIAL
 
 
@@ -47,7 +47,7 @@ class Aftermath:
             trials = study.trials
         assert [t.number for t in trials] == list(range(total))
         assert {t.state for t in trials} == {TrialState.COMPLETE}
-        assert len({t.system_attrs[BIRTH]["uuid"] for t in trials}) == total
+        assert len({t.system_attrs[IDENTITY_KEY]["uuid"] for t in trials}) == total
         ends = {line["number"]: line for line in self.lines("end") if line["study"] == name}
         for trial in trials:  # what the database says is what the objective said last
             assert trial.params == ends[trial.number]["params"]

@@ -234,14 +234,14 @@ def test_an_arm_of_a_confirmation_that_somebody_else_made_ends_no_worker(
     assert invoke(*confirm).code == 0
     theirs = ({"diversity.loss": "loud:loss"}, {"training.nope": 1}, {"nonsense": 1})
     with closing(sqlite3.connect(Path("storage") / "cvfp.db")) as connection, connection:
-        arms = connection.execute(
+        points = connection.execute(
             "SELECT trial_id, value_json FROM trial_system_attributes WHERE key = 'cvfp_opt:arm'"
         ).fetchall()
-        for (trial, arm), changes in zip(arms, theirs, strict=False):
+        for (trial, point), changes in zip(points, theirs, strict=False):
             connection.execute("UPDATE trials SET state = 'WAITING' WHERE trial_id = ?", [trial])
             for table in ("trial_values", "trial_user_attributes"):
                 connection.execute(f"DELETE FROM {table} WHERE trial_id = ?", [trial])
-            text = json.dumps(json.loads(arm) | {"changes": changes})
+            text = json.dumps(json.loads(point) | {"changes": changes})
             connection.execute(
                 "UPDATE trial_system_attributes SET value_json = ? "
                 "WHERE trial_id = ? AND key = 'cvfp_opt:arm'",

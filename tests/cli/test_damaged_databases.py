@@ -14,7 +14,7 @@ from support import REPOSITORY, Outcome
 from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.storage import open_for_search
 from cvfp_opt.store.queue.confirmation_runs import add_runs, enter_confirmation
-from cvfp_opt.store.record.confirmation import Arm
+from cvfp_opt.store.record.confirmation import ConfirmationPoint
 from cvfp_opt.store.record.records import StudyRecord
 from cvfp_opt.store.record.studies import load_study
 
@@ -64,8 +64,8 @@ def base(isolated_folder: Path) -> Path:
         record = StudyRecord.of(study)
         assert record is not None
         confirmation = enter_confirmation(store, NAME, record.identity, record)
-        arms = [Arm(key="default", params={"dist_reg_weight": 0.5})]
-        add_runs(store, confirmation, arms, 2, seed=record.seed)
+        points = [ConfirmationPoint(key="default", params={"dist_reg_weight": 0.5})]
+        add_runs(store, confirmation, points, 2, seed=record.seed)
     return path
 
 

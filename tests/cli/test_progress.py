@@ -10,7 +10,7 @@ from support import TINY
 
 from cvfp_opt.cli.progress import RunDisplay, _shares
 from cvfp_opt.search.definition_file import read_sections, resolve_definition
-from cvfp_opt.store.record.progress import Standing
+from cvfp_opt.store.record.progress import StudyProgress
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.training.events import Phase, Progress
 
@@ -42,7 +42,7 @@ def drawn(display: RunDisplay, console: Console) -> list[str]:
 
 def finish(display: RunDisplay, number: int, **values: Any) -> None:
     record = TrialRecord(number=number, state="pruned", status="pruned", **values)
-    display.trial_finished(record, Standing(finished=1, best=None))
+    display.trial_finished(record, StudyProgress(finished=1, best=None))
 
 
 def test_each_running_trial_has_a_bar_of_one_line_at_80_columns(console: Console) -> None:

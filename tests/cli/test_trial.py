@@ -169,12 +169,12 @@ def test_a_running_trial_is_ended_and_its_worker_refused(run_tiny: Invoke, invok
     run_tiny("--timeout", "0")
     with open_for_search(resolve_location(None)) as store:
         study = load_study(store, "quick")
-        hold = take(Claims(store=store, study=study, seed=0))
+        writer = take(Claims(store=store, study=study, seed=0))
         outcome = invoke("trial", "fail", "0", "--reason", "wrong disk")
         assert outcome.out == "trial 0 of study quick has failed: wrong disk\n"
-        hold.reported.user_attrs["late"] = True
+        writer.pending.user_attrs["late"] = True
         with pytest.raises(LeaseLost):
-            hold.flush()
+            writer.flush()
     found = shown(invoke, 0)
     assert (found["state"], found["reason"]) == ("fail", "wrong disk")
     again = invoke("trial", "fail", "0")

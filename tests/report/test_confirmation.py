@@ -178,7 +178,7 @@ def test_what_is_told_of_a_finished_one() -> None:
         "0.800: worse than reported"
     )
     found = found_of(summary)
-    assert [one.arm.trial for one in found.trials] == [2, 1]
+    assert [one.point.trial for one in found.trials] == [2, 1]
     lines = "\n".join(confirmation_lines(found))
     assert "better with probability 100.0%; +0.340 (+0.340 to +0.340) against the untr" in lines
     assert "Of the trials, trial 2 has the highest mean; chosen among 2 by these very" in lines

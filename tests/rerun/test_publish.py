@@ -73,7 +73,7 @@ def test_the_folder_holds_the_recorded_network_and_its_figures(summary: Summary)
     )
     assert ours == theirs
     assert (origin["identical"], origin["differences"]) == (True, [])
-    assert (origin["trial"], origin["uuid"]) == (best.number, best.birth["uuid"])
+    assert (origin["trial"], origin["uuid"]) == (best.number, best.identity["uuid"])
     assert origin["score"] == origin["recorded_score"] == best.value
     assert checkpoint.card.startswith(f"# A CVFP network: trial {best.number} of study quick\n")
     assert "Not identical" not in checkpoint.card

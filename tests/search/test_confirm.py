@@ -67,9 +67,9 @@ def test_every_definition_has_a_default_point_and_an_untrained_net(name: str) ->
     """Both are run; the untrained net takes no step, whatever the trainer."""
     definition = tiny(name)
     definition = replace(definition, search=replace(definition.search, pruner="none"))
-    arms, notes = choose_arms(searched(definition, trial(0, 0.5)), definition, 1)
+    confirmed, notes = choose_arms(searched(definition, trial(0, 0.5)), definition, 1)
     assert notes == []
-    points = {arm.key: arm for arm in arms[1:]}
+    points = {point.key: point for point in confirmed[1:]}
     tokens = definition.load_tokens()
     device = resolve_device("cpu")
     steps = {}
@@ -87,25 +87,30 @@ def test_every_definition_has_a_default_point_and_an_untrained_net(name: str) ->
 
 def test_an_untrained_net_where_epochs_are_searched() -> None:
     definition = tiny("quick", "space.training.num_epochs={low=1, high=3}")
-    arms, _ = choose_arms(searched(definition, trial(0, 0.5)), definition, 1)
+    confirmed, _ = choose_arms(searched(definition, trial(0, 0.5)), definition, 1)
     tokens = definition.load_tokens()
-    other, _, _ = changed(definition, tokens, {}, arms[-1].changes)
-    assert arms[-1].params.keys() == other.space.searched.keys()
+    other, _, _ = changed(definition, tokens, {}, confirmed[-1].changes)
+    assert confirmed[-1].params.keys() == other.space.searched.keys()
     objective = Objective(definition=other, tokens=tokens, device=resolve_device("cpu"))
-    assert objective(arms[-1].params, FRESH, seed=3).optimizer_steps == 0
+    assert objective(confirmed[-1].params, FRESH, seed=3).optimizer_steps == 0
 
 
 def test_all_are_measured_by_the_winner_s_threshold() -> None:
     own = {"phase1_convergence_threshold": 0.45}
     trials = trial(0, 0.5), trial(1, 0.9, params=own)
     definition = tiny("quick")
-    arms, _ = choose_arms(searched(definition, *trials), definition, 2)
-    assert [arm.label for arm in arms] == ["trial 1", "trial 0", "default point", "untrained net"]
-    for arm in arms[2:]:
-        assert arm.params["phase1_convergence_threshold"] == 0.45
+    confirmed, _ = choose_arms(searched(definition, *trials), definition, 2)
+    assert [point.label for point in confirmed] == [
+        "trial 1",
+        "trial 0",
+        "default point",
+        "untrained net",
+    ]
+    for point in confirmed[2:]:
+        assert point.params["phase1_convergence_threshold"] == 0.45
     fixed = tiny("quick", "objective.threshold=0.5")
-    arms, _ = choose_arms(searched(fixed, *trials), fixed, 1)
-    assert arms[1].params["phase1_convergence_threshold"] == pytest.approx(0.275)
+    confirmed, _ = choose_arms(searched(fixed, *trials), fixed, 1)
+    assert confirmed[1].params["phase1_convergence_threshold"] == pytest.approx(0.275)
 
 
 def test_the_winner_s_threshold_comes_with_the_range_that_it_was_searched_in() -> None:
@@ -113,11 +118,11 @@ def test_the_winner_s_threshold_comes_with_the_range_that_it_was_searched_in() -
     drift = {"keys": {f"definition.{key}": {"low": 0.6, "high": 0.9, "log": False}}}
     own = {"phase1_convergence_threshold": 0.8}
     best = trial(0, 0.9, params=own, environment={"drift": drift})
-    arms, _ = choose_arms(searched(definition, best), definition, 1)
-    for arm in arms:
-        assert arm.params["phase1_convergence_threshold"] == 0.8
-        other, _, _ = changed(definition, definition.load_tokens(), {}, arm.changes)
-        assert other.at(arm.params).space.phase1_convergence_threshold == 0.8
+    confirmed, _ = choose_arms(searched(definition, best), definition, 1)
+    for point in confirmed:
+        assert point.params["phase1_convergence_threshold"] == 0.8
+        other, _, _ = changed(definition, definition.load_tokens(), {}, point.changes)
+        assert other.at(point.params).space.phase1_convergence_threshold == 0.8
 
 
 def test_a_drifted_trial_is_run_by_its_own_definition_or_left_out() -> None:
@@ -131,9 +136,9 @@ def test_a_drifted_trial_is_run_by_its_own_definition_or_left_out() -> None:
         drifted(1, definition__objective__split="validation"),
         drifted(2, data="f" * 64),
     )
-    arms, notes = choose_arms(searched(definition, *trials), definition, 3)
-    assert arms[0].changes == {"training.num_epochs": 7}
-    assert [arm.label for arm in arms] == ["trial 0", "default point", "untrained net"]
+    confirmed, notes = choose_arms(searched(definition, *trials), definition, 3)
+    assert confirmed[0].changes == {"training.num_epochs": 7}
+    assert [point.label for point in confirmed] == ["trial 0", "default point", "untrained net"]
     assert notes == [
         "trial 1 is left out: it was scored by another objective.split",
         "trial 2 is left out: it was scored by another data",

@@ -16,7 +16,7 @@ from cvfp_opt.search.lanes import search_in_lanes
 from cvfp_opt.store.database.file_watch import FileGone
 from cvfp_opt.store.database.location import Location, resolve_location
 from cvfp_opt.store.database.storage import open_for_search
-from cvfp_opt.store.record.identity import BIRTH
+from cvfp_opt.store.record.identity import IDENTITY_KEY
 from cvfp_opt.training.events import Event
 
 UNSENT = Path("storage/unsent")
@@ -52,7 +52,7 @@ def _each_iteration_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def check_whole(trials: list[FrozenTrial], count: int) -> None:
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * count
-    assert len({trial.system_attrs[BIRTH]["uuid"] for trial in trials}) == count
+    assert len({trial.system_attrs[IDENTITY_KEY]["uuid"] for trial in trials}) == count
     for trial in trials:
         assert trial.user_attrs["audit"]
         steps = range(len(trial.user_attrs["iterations"]))

@@ -23,7 +23,7 @@ from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.files.artifact_stores import open_artifacts
 from cvfp_opt.store.queue.claims import Claims
 from cvfp_opt.store.queue.trial_writer import Renewer
-from cvfp_opt.store.record.progress import Standing
+from cvfp_opt.store.record.progress import StudyProgress
 from cvfp_opt.store.record.records import TrialRecord, trial_records
 from cvfp_opt.training.events import Event, IterationFinished
 
@@ -57,7 +57,7 @@ class Recorder:
     def trial_event(self, number: int, event: Event) -> None:
         self._act(number, event)
 
-    def trial_finished(self, record: TrialRecord, standing: Standing) -> None:
+    def trial_finished(self, record: TrialRecord, progress: StudyProgress) -> None:
         self.running.discard(record.number)
 
 

@@ -26,7 +26,7 @@ from cvfp_opt.store.files.artifact_stores import open_artifacts
 from cvfp_opt.store.queue.claims import Claims
 from cvfp_opt.store.queue.trial_writer import Renewer
 from cvfp_opt.store.record.mirrors import MIRRORS, SOURCE_TRIAL, sync_mirrors
-from cvfp_opt.store.record.progress import Standing
+from cvfp_opt.store.record.progress import StudyProgress
 from cvfp_opt.store.record.records import TrialRecord, trial_records
 from cvfp_opt.store.record.studies import study_names
 from cvfp_opt.training.events import Event, IterationFinished
@@ -52,7 +52,7 @@ class Recorder:
     def trial_event(self, number: int, event: Event) -> None:
         self._act(number, event)
 
-    def trial_finished(self, record: TrialRecord, standing: Standing) -> None:
+    def trial_finished(self, record: TrialRecord, progress: StudyProgress) -> None:
         self.finished.append(record)
 
     def trial_dropped(self, number: int) -> None:

@@ -16,10 +16,10 @@ from optuna.trial import TrialState
 from cvfp_opt.store.database import sqlite
 from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.storage import open_for_search
-from cvfp_opt.store.queue.claims import MAX_RETRIES, Claims, Held, Nothing, fail_trial
+from cvfp_opt.store.queue.claims import MAX_RETRIES, ClaimedTrial, Claims, NoTrial, fail_trial
 from cvfp_opt.store.queue.leases import LeaseLost, Worker
-from cvfp_opt.store.queue.trial_writer import Hold
-from cvfp_opt.store.record.identity import Birth
+from cvfp_opt.store.queue.trial_writer import TrialWriter
+from cvfp_opt.store.record.identity import TrialIdentity
 
 LEASE = 60.0
 TOTAL = 6
@@ -31,7 +31,7 @@ class Leases(RuleBasedStateMachine):
     The model is small: who was the last to be given each trial, and what ended how.
     """
 
-    holds = Bundle("holds")
+    writers = Bundle("holds")
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Leases(RuleBasedStateMachine):
         )
         self.me = Worker.of_this_process()
         self.workers = [self._worker(index) for index in range(3)]
-        self.owner: dict[int, Hold] = {}  # number -> the last hold on it that nobody broke
+        self.owner: dict[int, TrialWriter] = {}  # number -> the last hold on it that nobody broke
         self.told: dict[int, float] = {}
         self.enqueued = 0
 
@@ -64,38 +64,38 @@ class Leases(RuleBasedStateMachine):
         self.exits.close()
         shutil.rmtree(self.folder)
 
-    @rule(target=holds, index=st.integers(0, 2))
-    def claim(self, index: int) -> Hold:
+    @rule(target=writers, index=st.integers(0, 2))
+    def claim(self, index: int) -> TrialWriter:
         found = self.workers[index].claim(TOTAL)
-        if isinstance(found, Nothing):
-            return Hold(claims=self.workers[index], held=_nobodys())
-        hold = Hold(claims=self.workers[index], held=found)
+        if isinstance(found, NoTrial):
+            return TrialWriter(claims=self.workers[index], claimed=_nobodys())
+        writer = TrialWriter(claims=self.workers[index], claimed=found)
         before = self.owner.get(found.number)
         if before is not None:  # only an expired lease may be taken
-            assert found.epoch > before.held.epoch
+            assert found.epoch > before.claimed.epoch
             assert found.attempts <= MAX_RETRIES
         assert found.number not in self.told
-        self.owner[found.number] = hold
-        return hold
+        self.owner[found.number] = writer
+        return writer
 
-    @rule(hold=holds, value=st.floats(0, 1))
-    def report(self, hold: Hold, value: float) -> None:
-        hold.reported.intermediate[0] = value
-        self._expect(hold, hold.flush)
+    @rule(writer=writers, value=st.floats(0, 1))
+    def report(self, writer: TrialWriter, value: float) -> None:
+        writer.pending.intermediate[0] = value
+        self._expect(writer, writer.flush)
 
-    @rule(hold=consumes(holds), value=st.floats(0, 1))
-    def finish(self, hold: Hold, value: float) -> None:
-        if self._expect(hold, lambda: hold.finish(TrialState.COMPLETE, [value])):
-            self.told[hold.held.number] = value
-            del self.owner[hold.held.number]
-            hold.finish(TrialState.COMPLETE, [value])  # no answer came: once more
+    @rule(writer=consumes(writers), value=st.floats(0, 1))
+    def finish(self, writer: TrialWriter, value: float) -> None:
+        if self._expect(writer, lambda: writer.finish(TrialState.COMPLETE, [value])):
+            self.told[writer.claimed.number] = value
+            del self.owner[writer.claimed.number]
+            writer.finish(TrialState.COMPLETE, [value])  # no answer came: once more
 
-    @rule(hold=consumes(holds))
-    def give_back(self, hold: Hold) -> None:
-        ours = self.owner.get(hold.held.number) is hold
-        assert hold.give_back() is ours
+    @rule(writer=consumes(writers))
+    def give_back(self, writer: TrialWriter) -> None:
+        ours = self.owner.get(writer.claimed.number) is writer
+        assert writer.give_back() is ours
         if ours:
-            del self.owner[hold.held.number]
+            del self.owner[writer.claimed.number]
 
     @rule(seconds=st.sampled_from([1.0, LEASE / 2, LEASE + 1, -3600.0]))
     def time_passes(self, seconds: float) -> None:
@@ -117,15 +117,15 @@ class Leases(RuleBasedStateMachine):
         """A worker dies and comes back as another one: it holds nothing any more."""
         self.workers[index] = self._worker(10 * (index + 1) + len(self.owner))
 
-    def _expect(self, hold: Hold, write: object) -> bool:
+    def _expect(self, writer: TrialWriter, write: object) -> bool:
         """Only the last one to be given a trial may write to it; whether it did."""
-        ours = self.owner.get(hold.held.number) is hold
+        ours = self.owner.get(writer.claimed.number) is writer
         try:
             write()  # type: ignore[operator]
         except LeaseLost:
             assert not ours
             return False
-        assert ours or not hold.reported
+        assert ours or not writer.pending
         return ours
 
     @invariant()
@@ -148,9 +148,9 @@ class Leases(RuleBasedStateMachine):
                 assert trial.state.is_finished()
 
 
-def _nobodys() -> Held:
-    birth = Birth(uuid="", seed=0, number=-1)
-    return Held(trial_id=-1, number=-1, epoch=0, birth=birth, attempts=0, new=False)
+def _nobodys() -> ClaimedTrial:
+    identity = TrialIdentity(uuid="", seed=0, number=-1)
+    return ClaimedTrial(trial_id=-1, number=-1, epoch=0, identity=identity, attempts=0, new=False)
 
 
 Leases.TestCase.settings = settings(

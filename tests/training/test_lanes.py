@@ -212,13 +212,13 @@ def test_a_lane_that_begins_later_falls_into_step(
     lanes, joined = Lanes(), threading.Event()
     first, second, _ = points(make_run, num_iterations=6)
 
-    def hold(event: Event) -> None:
+    def writer(event: Event) -> None:
         if isinstance(event, IterationFinished) and event.metrics.iteration == 1:
             joined.set()
 
     def early() -> TrainingResult:
         with lanes.lane() as compute:
-            return train_batch(replace(first, compute=compute), hold, never)
+            return train_batch(replace(first, compute=compute), writer, never)
 
     def late() -> TrainingResult:
         assert joined.wait(PATIENCE)

@@ -119,7 +119,7 @@ class Gate:
 
     def _wrong_token(self, environ: "WSGIEnvironment", method: str, path: str) -> Answer | None:
         token = self._rules.token
-        if token is None or self._sessions.holds(environ.get("HTTP_COOKIE", "")):
+        if token is None or self._sessions.writers(environ.get("HTTP_COOKIE", "")):
             return None
         scheme, _, bearer = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() == "bearer" and token.fits(bearer.strip()):

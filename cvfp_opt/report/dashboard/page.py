@@ -14,7 +14,7 @@ from cvfp_opt.report.dashboard.trial_notes import trial_note
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.files.artifact_stores import ArtifactStore
 from cvfp_opt.store.files.trial_files import has_curves, leave_curves, name_artifacts, picture_id
-from cvfp_opt.store.record.identity import Birth
+from cvfp_opt.store.record.identity import TrialIdentity
 from cvfp_opt.store.record.links import Source, linked_studies
 from cvfp_opt.store.record.mirrors import MIRRORS
 from cvfp_opt.store.record.records import MIRROR_OF, StudyRecord, TrialRecord, count_finished
@@ -87,10 +87,10 @@ def leave_missing_curves(store: Store, study: optuna.Study, artifacts: ArtifactS
         return 0
     count = 0
     for trial in study.get_trials(deepcopy=False):
-        birth = Birth.of(trial, study=record.identity, seed=record.seed)
-        if not trial.state.is_finished() or has_curves(trial.system_attrs, birth.uuid):
+        identity = TrialIdentity.of(trial, study=record.identity, seed=record.seed)
+        if not trial.state.is_finished() or has_curves(trial.system_attrs, identity.uuid):
             continue
-        named = leave_curves(artifacts, birth.uuid, files_of(TrialRecord.of(trial)))
+        named = leave_curves(artifacts, identity.uuid, files_of(TrialRecord.of(trial)))
         with store.engine.begin() as connection:
             name_artifacts(connection, trial._trial_id, named)
         count += bool(named)

@@ -32,7 +32,7 @@ class Sessions:
             self._ends[_digest(text)] = time.monotonic() + SECONDS
         return f"{COOKIE}={text}; Path=/; Max-Age={SECONDS}; HttpOnly; SameSite=Strict"
 
-    def holds(self, header: str) -> bool:
+    def writers(self, header: str) -> bool:
         """Whether a ``Cookie`` header names one that is open."""
         given = _value(header)
         if not given:

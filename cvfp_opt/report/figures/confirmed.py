@@ -71,15 +71,15 @@ class Confirmed:
 def _row(result: Result) -> tuple[Cell, ...]:
     difference, gain = result.difference, result.gain
     return (
-        result.arm.label,
-        result.arm.reported,
+        result.point.label,
+        result.point.reported,
         *_interval(result.score),
         len(result.scores),
         result.diverged,
         *_interval(difference),
         difference.probability_positive if difference else None,
         gain.mean if gain else None,
-        result.verdict.value if result.arm.trial is not None else None,
+        result.verdict.value if result.point.trial is not None else None,
     )
 
 
@@ -107,7 +107,7 @@ def draw(info: Confirmed) -> go.Figure:
     shown = [result for result in info.results if result.score is not None]
     figure = new_figure(height=150 + 34 * len(shown))
     means = [result.score for result in shown if result.score is not None]
-    names = [plain(result.arm.label) for result in shown]
+    names = [plain(result.point.label) for result in shown]
     figure.add_scatter(
         x=[score.mean for score in means],
         y=names,
@@ -122,7 +122,7 @@ def draw(info: Confirmed) -> go.Figure:
         hovertemplate="%{y}: %{x:.4f}<extra></extra>",
     )
     figure.add_scatter(
-        x=[result.arm.reported for result in shown],
+        x=[result.point.reported for result in shown],
         y=names,
         name="reported",
         mode="markers",

@@ -48,7 +48,7 @@ class _Files:
     log: _File | None
 
 
-class Watch:
+class FileWatch:
     """Refuses each transaction on an SQLite file that is not where it was opened any more.
 
     It has a connection of its own, through which all that was written can be reached however

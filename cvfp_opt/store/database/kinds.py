@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Engine
 
 from cvfp_opt.store.database import server, sqlite
-from cvfp_opt.store.database.file_watch import Watch
+from cvfp_opt.store.database.file_watch import FileWatch
 from cvfp_opt.store.database.location import Location
 
 
@@ -23,7 +23,7 @@ class Kind:
         create: what comes before the tables.
         engine_arguments: for SQLAlchemy's ``create_engine``.
         set_up: of an engine that will write.
-        watch: of an engine that will write to tables that are there, see ``Watch``; None where
+        watch: of an engine that will write to tables that are there, see ``FileWatch``; None where
             what is open cannot be moved.
         reading_url: to look only.
         lock: the lock for what must happen once, on all machines that see the database:
@@ -38,7 +38,7 @@ class Kind:
     create: Callable[[Location], None]
     engine_arguments: Callable[[Location], dict[str, Any]]
     set_up: Callable[[Engine], None]
-    watch: Callable[[Location, Engine], Watch | None]
+    watch: Callable[[Location, Engine], FileWatch | None]
     reading_url: Callable[[Location], str]
     lock: Callable[[Location, float], AbstractContextManager[Any]]
     now: Callable[[], ColumnElement[float]]
@@ -65,7 +65,7 @@ KINDS: Mapping[str, Kind] = {
         create=sqlite.create,
         engine_arguments=sqlite.engine_arguments,
         set_up=sqlite.set_up,
-        watch=lambda location, engine: Watch(location.file, engine),
+        watch=lambda location, engine: FileWatch(location.file, engine),
         reading_url=sqlite.reading_url,
         lock=sqlite.lock,
         now=sqlite.now,

@@ -85,7 +85,7 @@ _VALUES = _Place(VALUES, "objective")
 
 
 @dataclass(kw_only=True)
-class Reported:
+class PendingWrites:
     """What a trial has to say and has not written yet; later values replace earlier ones.
 
     Attributes:
@@ -174,12 +174,12 @@ def local(time: datetime | None) -> datetime | None:
     return time and time.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
 
 
-def write_reported(connection: Connection, trial_id: int, reported: Reported) -> None:
+def write_pending(connection: Connection, trial_id: int, pending: PendingWrites) -> None:
     """Write it, in the place of what stood there."""
-    _USER_ATTRIBUTES.put(connection, trial_id, _attributes(reported.user_attrs))
-    _SYSTEM_ATTRIBUTES.put(connection, trial_id, _attributes(reported.system_attrs))
-    _INTERMEDIATE.put(connection, trial_id, _intermediate(reported.intermediate))
-    _PARAMS.put(connection, trial_id, _params(reported.params))
+    _USER_ATTRIBUTES.put(connection, trial_id, _attributes(pending.user_attrs))
+    _SYSTEM_ATTRIBUTES.put(connection, trial_id, _attributes(pending.system_attrs))
+    _INTERMEDIATE.put(connection, trial_id, _intermediate(pending.intermediate))
+    _PARAMS.put(connection, trial_id, _params(pending.params))
 
 
 def write_values(connection: Connection, trial_id: int, values: Sequence[float]) -> None:

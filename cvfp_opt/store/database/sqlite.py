@@ -154,9 +154,9 @@ def lock(location: Location, seconds: float) -> Iterator[None]:
         Timeout: another process kept it.
         StorageError: the system does not give it.
     """
-    held = FileLock(f"{location.file}.lock", timeout=seconds, mode=0o600)
+    claimed = FileLock(f"{location.file}.lock", timeout=seconds, mode=0o600)
     try:
-        held.acquire()
+        claimed.acquire()
     except Timeout:
         raise
     except OSError as error:
@@ -168,7 +168,7 @@ def lock(location: Location, seconds: float) -> Iterator[None]:
     try:
         yield
     finally:
-        held.release()
+        claimed.release()
 
 
 def engine_arguments(location: Location) -> dict[str, Any]:

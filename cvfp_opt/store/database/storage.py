@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cvfp_opt.elsewhere import quoted
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.damage import UNREADABLE, damage
-from cvfp_opt.store.database.file_watch import Watch
+from cvfp_opt.store.database.file_watch import FileWatch
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.retry import LOOKING, Patience, driver_words
@@ -131,7 +131,7 @@ class Store:
         location: Location,
         backend: RDBStorage,
         patiently: Patience = LOOKING,
-        watch: Watch | None = None,
+        watch: FileWatch | None = None,
     ) -> None:
         self.location = location
         self._watch = watch

@@ -21,7 +21,7 @@ from cvfp_opt.store.files.artifact_stores import ArtifactStore
 from cvfp_opt.store.files.folder import FolderStore, checked_id
 from cvfp_opt.store.files.snapshot_format import read_arrays, read_head
 from cvfp_opt.store.files.trial_checkpoints import ATTRIBUTE, TrialCheckpoints
-from cvfp_opt.store.record.identity import BIRTH, Birth
+from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity
 
 
 def find_missing_artifacts(context: Context) -> list[Finding]:
@@ -197,8 +197,8 @@ def _named(keys: Iterable[str]) -> list[str]:
 
 
 def _checkpoint_ids(store: ArtifactStore, trial: TrialRow) -> tuple[str, ...]:
-    birth = Birth.read(trial.system_attrs.get(BIRTH))
-    return TrialCheckpoints(store, birth.uuid).ids if birth else ()
+    identity = TrialIdentity.read(trial.system_attrs.get(IDENTITY_KEY))
+    return TrialCheckpoints(store, identity.uuid).ids if identity else ()
 
 
 def _exists(store: ArtifactStore, artifact_id: str) -> bool:
@@ -238,13 +238,13 @@ def _owners(connection: Connection) -> dict[str, list[TrialState]]:
         # as text: a state that is none must not keep the others from being looked at
         select(SYSTEM_ATTRIBUTES.c.value_json, type_coerce(TRIALS.c.state, String).label("state"))
         .join(TRIALS, TRIALS.c.trial_id == SYSTEM_ATTRIBUTES.c.trial_id)
-        .where(SYSTEM_ATTRIBUTES.c.key == BIRTH)
+        .where(SYSTEM_ATTRIBUTES.c.key == IDENTITY_KEY)
     )
     found: dict[str, list[TrialState]] = defaultdict(list)
     for row in rows:
-        if (birth := Birth.read(parsed(row.value_json))) is not None:
+        if (identity := TrialIdentity.read(parsed(row.value_json))) is not None:
             state = TrialState.__members__.get(str(row.state), TrialState.RUNNING)
-            found[birth.uuid].append(state)
+            found[identity.uuid].append(state)
     return found
 
 

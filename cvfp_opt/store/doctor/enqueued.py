@@ -11,9 +11,9 @@ from cvfp_opt.store.doctor.finding import Finding, of_trials
 from cvfp_opt.store.doctor.rows import StudyRows, TrialRow
 from cvfp_opt.store.queue.claims import unfit
 from cvfp_opt.store.record.definition_sections import Sections, completed, with_changes
-from cvfp_opt.store.record.identity import BIRTH
+from cvfp_opt.store.record.identity import IDENTITY_KEY
 from cvfp_opt.store.record.points import strangers
-from cvfp_opt.store.record.records import ARM, FIXED_PARAMS
+from cvfp_opt.store.record.records import CONFIRMATION_RUN, FIXED_PARAMS
 
 
 def find_waiting_strangers(context: Context) -> list[Finding]:
@@ -23,7 +23,7 @@ def find_waiting_strangers(context: Context) -> list[Finding]:
         for trial in study.trials:
             if trial.state is not TrialState.WAITING:
                 continue
-            said = {key: value for key, value in trial.system_attrs.items() if key != BIRTH}
+            said = {key: value for key, value in trial.system_attrs.items() if key != IDENTITY_KEY}
             if why := unfit(said) or "; ".join(_problems(study, trial)):
                 fail = context.command(f"trial fail {trial.number}", study.name)
                 found.append(
@@ -51,5 +51,5 @@ def _problems(study: StudyRows, trial: TrialRow) -> Iterator[str]:
 def _definition(study: StudyRows, trial: TrialRow) -> Sections:
     """Give what it is to be run by."""
     assert study.record is not None
-    changes = trial.system_attrs.get(ARM, {}).get("changes", {})
+    changes = trial.system_attrs.get(CONFIRMATION_RUN, {}).get("changes", {})
     return with_changes(completed(study.record.definition), changes)

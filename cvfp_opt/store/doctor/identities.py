@@ -7,7 +7,7 @@ from optuna.trial import TrialState
 
 from cvfp_opt.elsewhere import printable
 from cvfp_opt.store.database.numbers import is_whole
-from cvfp_opt.store.database.rows import Reported, lock_study, write_reported
+from cvfp_opt.store.database.rows import PendingWrites, lock_study, write_pending
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.doctor.context import Context
 from cvfp_opt.store.doctor.finding import MAX_NAMED, Finding, Repair, of_trials
@@ -15,8 +15,15 @@ from cvfp_opt.store.doctor.rows import StudyRows, TrialRow, newer_format
 from cvfp_opt.store.record.allowed_drift import DRIFT
 from cvfp_opt.store.record.attribute_shapes import is_ours
 from cvfp_opt.store.record.confirmation import FRESH
-from cvfp_opt.store.record.identity import BIRTH, Birth, derived_uuid
-from cvfp_opt.store.record.records import ARMS, ATTRIBUTES, CONFIRMS, FORMAT, MIRROR_OF, STUDY
+from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity, derived_uuid
+from cvfp_opt.store.record.records import (
+    ATTRIBUTES,
+    CONFIRMATION_POINTS,
+    CONFIRMS,
+    FORMAT,
+    MIRROR_OF,
+    STUDY,
+)
 from cvfp_opt.store.record.study_page import is_note
 
 _UPGRADE = "type `pip install -U cvfp-opt`"
@@ -73,7 +80,7 @@ def _odd(study: StudyRows) -> Iterator[Finding]:
     odd = [
         key
         for key, is_right in (
-            (ARMS, lambda value: isinstance(value, dict)),
+            (CONFIRMATION_POINTS, lambda value: isinstance(value, dict)),
             (DRIFT, lambda value: isinstance(value, list)),
             *((key, lambda value: isinstance(value, str)) for key in (CONFIRMS, MIRROR_OF)),
             *((key, lambda value: isinstance(value, str)) for key in attrs if is_note(key)),
@@ -121,7 +128,7 @@ def _births(study: StudyRows) -> list[Finding]:
     found = []
     numbered = [trial for trial in study.trials if is_whole(trial.number, FRESH)]
     # those of format 1 were given none
-    without = [t for t in numbered if t.ours and BIRTH not in t.system_attrs]
+    without = [t for t in numbered if t.ours and IDENTITY_KEY not in t.system_attrs]
     if without and record.format > 1:
         found.append(
             Finding(
@@ -134,16 +141,16 @@ def _births(study: StudyRows) -> list[Finding]:
         )
     owners: dict[str, list[TrialRow]] = defaultdict(list)
     for trial in numbered:
-        birth = trial.system_attrs.get(BIRTH)
-        if birth is None:
+        identity = trial.system_attrs.get(IDENTITY_KEY)
+        if identity is None:
             continue
-        if (known := Birth.read(birth)) is not None:
+        if (known := TrialIdentity.read(identity)) is not None:
             owners[known.uuid].append(trial)
         else:
             found.append(
                 Finding(
                     where=of_trials(study.name, [trial.number]),
-                    what=f"attribute {BIRTH} is no identity that can be read",
+                    what=f"attribute {IDENTITY_KEY} is no identity that can be read",
                     cause="written by a newer cvfp-opt, or changed by another program",
                     help=_UPGRADE,
                 )
@@ -176,10 +183,10 @@ def _give_births(study: StudyRows, trials: list[TrialRow]) -> Repair:
             lock_study(connection, study.study_id)
             for trial in trials:
                 derived = derived_uuid(f"{record.identity}/{trial.number}")
-                former = trial.system_attrs.get(BIRTH, {"seed": record.seed})
-                birth = Birth(**{"number": trial.number, **former, "uuid": derived})
-                born = Reported(system_attrs={BIRTH: birth.to_dict()})
-                write_reported(connection, trial.trial_id, born)
+                former = trial.system_attrs.get(IDENTITY_KEY, {"seed": record.seed})
+                identity = TrialIdentity(**{"number": trial.number, **former, "uuid": derived})
+                written = PendingWrites(system_attrs={IDENTITY_KEY: identity.to_dict()})
+                write_pending(connection, trial.trial_id, written)
         return f"{of_trials(study.name, [t.number for t in trials])}: identity written"
 
     return repair

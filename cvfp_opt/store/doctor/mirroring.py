@@ -26,7 +26,7 @@ from cvfp_opt.store.record.mirrors import (
     mirrors_of,
     sync_mirrors,
 )
-from cvfp_opt.store.record.records import ARMS, CONFIRMS, MIRROR_OF, TrialRecord
+from cvfp_opt.store.record.records import CONFIRMATION_POINTS, CONFIRMS, MIRROR_OF, TrialRecord
 from cvfp_opt.store.record.studies import load_study
 
 Copies = dict[int, list[TrialRow]]
@@ -224,8 +224,8 @@ def _check_unchanged(connection: Connection, linked: StudyRows) -> None:
 
 def _renamed(every: Mapping[str, StudyRows], confirmation: StudyRows) -> StudyRows | None:
     """The study that a confirmation is of, if it has another name now and no confirmation."""
-    arms = confirmation.attributes.get(ARMS)
-    uuid = arms.get("uuid") if isinstance(arms, dict) else None
+    points = confirmation.attributes.get(CONFIRMATION_POINTS)
+    uuid = points.get("uuid") if isinstance(points, dict) else None
     found = [
         study
         for study in every.values()

@@ -8,7 +8,7 @@ from typing import Any
 from optuna.trial import TrialState
 from sqlalchemy import Connection, select, update
 
-from cvfp_opt.store.database.rows import Reported, insert_trial, lock_study, write_reported
+from cvfp_opt.store.database.rows import PendingWrites, insert_trial, lock_study, write_pending
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.tables import TRIALS
 from cvfp_opt.store.doctor.context import Context
@@ -106,7 +106,7 @@ def _renumber(study: StudyRows) -> Repair:
 def _fill(study: StudyRows) -> Repair:
     def repair(open_store: Callable[[], Store]) -> str:
         now = datetime.now()
-        told = Reported(
+        told = PendingWrites(
             user_attrs={"status": "lost", "reason": "deleted from the database by another program"}
         )
         with open_store().engine.begin() as connection:
@@ -117,7 +117,7 @@ def _fill(study: StudyRows) -> Repair:
                 trial_id, _ = insert_trial(
                     connection, study.study_id, TrialState.FAIL, now, now, number=number
                 )
-                write_reported(connection, trial_id, told)
+                write_pending(connection, trial_id, told)
         return f"study {study.name}: {counted(len(missing), 'failed trial')} put in place"
 
     return repair

@@ -29,7 +29,7 @@ from cvfp_opt.store.database.tables import (
     VALUES,
 )
 from cvfp_opt.store.queue.leases import FORMER_LEASE, Lease, is_former_lease
-from cvfp_opt.store.record.identity import BIRTH
+from cvfp_opt.store.record.identity import IDENTITY_KEY
 from cvfp_opt.store.record.links import Source, source_name
 from cvfp_opt.store.record.mirrors import SOURCE_TRIAL
 from cvfp_opt.store.record.records import ATTRIBUTES, CONFIRMS, FORMAT, MIRROR_OF, StudyRecord
@@ -73,7 +73,7 @@ class TrialRow:
     @property
     def ours(self) -> bool:
         """Whether this program ran it: others, too, may add trials to a study of ours."""
-        claimed = BIRTH in self.system_attrs or FORMER_LEASE in self.system_attrs
+        claimed = IDENTITY_KEY in self.system_attrs or FORMER_LEASE in self.system_attrs
         return claimed or bool(self.table("environment"))
 
     @property

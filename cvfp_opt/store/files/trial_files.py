@@ -19,7 +19,7 @@ from sqlalchemy import Connection, delete, func, select
 
 from cvfp_opt.store.database.damage import parsed
 from cvfp_opt.store.database.numbers import is_finite
-from cvfp_opt.store.database.rows import Reported, write_reported
+from cvfp_opt.store.database.rows import PendingWrites, write_pending
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.tables import SYSTEM_ATTRIBUTES, TRIALS, USER_ATTRIBUTES
 from cvfp_opt.store.files.artifact_stores import ArtifactStore
@@ -175,4 +175,4 @@ def _is_named(connection: Connection, key: str) -> bool:
 
 def name_artifacts(connection: Connection, trial_id: int, attributes: Mapping[str, str]) -> None:
     """Let a trial that has ended name artifacts: Optuna itself refuses that."""
-    write_reported(connection, trial_id, Reported(system_attrs=dict(attributes)))
+    write_pending(connection, trial_id, PendingWrites(system_attrs=dict(attributes)))

@@ -16,12 +16,12 @@ from sqlalchemy import Connection, Insert, bindparam, delete, func, insert, sele
 from cvfp_opt.store.database.damage import parsed
 from cvfp_opt.store.database.kinds import Kind
 from cvfp_opt.store.database.rows import (
-    Reported,
+    PendingWrites,
     change_state,
     clear_reported,
     insert_trial,
     lock_study,
-    write_reported,
+    write_pending,
 )
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.tables import LEASES, SYSTEM_ATTRIBUTES, TRIALS
@@ -33,8 +33,8 @@ from cvfp_opt.store.queue.leases import (
     former_is_dead,
     is_former_lease,
 )
-from cvfp_opt.store.record.identity import BIRTH, Birth
-from cvfp_opt.store.record.records import ARM, FIXED_PARAMS, is_arm
+from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity
+from cvfp_opt.store.record.records import CONFIRMATION_RUN, FIXED_PARAMS, is_confirmation_run
 
 # Of workers that die while they hold a trial; then the trial is what kills them.
 MAX_RETRIES = 3
@@ -42,7 +42,7 @@ MAX_RETRIES = 3
 REFUSED = "refused"
 
 
-class Nothing(Enum):
+class NoTrial(Enum):
     """Why there is no trial to run."""
 
     DONE = "the total is reached"
@@ -50,17 +50,17 @@ class Nothing(Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
+class ClaimedTrial:
     """A trial that this worker has taken.
 
     Attributes:
         trial_id: Optuna's.
         number: of the trial.
         epoch: of the lease; what is written to the trial has to name it.
-        birth: the trial's identity.
+        identity: the trial's identity.
         attempts: how many workers have died with it.
         new: whether it has never run before.
-        arm: of a confirmation, see store.record.confirmation; empty for all others.
+        run: of a confirmation, see store.record.confirmation; empty for all others.
         fixed: parameters that it is to take, from whoever enqueued it; see store.waiting.
         made: when the claim itself made it; None if it was there before.
     """
@@ -68,10 +68,10 @@ class Held:
     trial_id: int
     number: int
     epoch: int
-    birth: Birth
+    identity: TrialIdentity
     attempts: int
     new: bool
-    arm: Mapping[str, Any] = field(default_factory=dict)
+    run: Mapping[str, Any] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
     made: datetime | None = None
 
@@ -116,13 +116,13 @@ class Claims:
 
     Attributes:
         store, study: where the trials are.
-        seed: of the study, for the birth of new trials.
+        seed: of the study, for the identities of new trials.
         identity: of the study, see StudyRecord; known here too when the database is away.
         worker: who takes them.
         seconds: how long a lease lasts.
         max_retries: how often a trial is taken over before it counts as lost.
         notify: told, in a line each, what was found.
-        held: trials that this worker runs now, by id.
+        claimed: trials that this worker runs now, by id.
     """
 
     store: Store
@@ -133,10 +133,10 @@ class Claims:
     seconds: float = LEASE_SECONDS
     max_retries: int = MAX_RETRIES
     notify: Callable[[str], None] = lambda text: None
-    held: dict[int, Held] = field(default_factory=dict)
+    claimed: dict[int, ClaimedTrial] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def claim(self, total: int) -> Held | Nothing:
+    def claim(self, total: int) -> ClaimedTrial | NoTrial:
         """Take the next trial: one left by a dead worker, one that waits, or a new one.
 
         All of it is one transaction, in which nobody else claims: so the study never has more
@@ -148,8 +148,8 @@ class Claims:
                 found = None
                 while found is None:  # what cannot be run was failed: look for the next one
                     found = self._claim(connection, total, notices)
-            if isinstance(found, Held):
-                self.held[found.trial_id] = found
+            if isinstance(found, ClaimedTrial):
+                self.claimed[found.trial_id] = found
         for notice in notices:
             self.notify(notice)
         return found
@@ -173,14 +173,14 @@ class Claims:
 
     def _claim(
         self, connection: Connection, total: int, notices: list[str]
-    ) -> Held | Nothing | None:
+    ) -> ClaimedTrial | NoTrial | None:
         study_id = self.study._study_id
         lock_study(connection, study_id)
         running, waiting = self._unfinished(connection)
         for trial in running:  # we took it, but were not told that it was written
             lease = trial.lease
-            if lease and lease.worker == self.worker.worker and trial.trial_id not in self.held:
-                return self._hold(connection, trial, lease.epoch, lease.attempts, new=False)
+            if lease and lease.worker == self.worker.worker and trial.trial_id not in self.claimed:
+                return self._claimed(connection, trial, lease.epoch, lease.attempts, new=False)
         for trial in self._dead(connection, running):
             if self._give_up(connection, trial, notices):
                 continue
@@ -193,12 +193,12 @@ class Claims:
         if started >= total:
             others = any(t.lease and t.lease.worker != self.worker.worker for t in running)
             all_ended = started - len(running) >= total
-            return Nothing.WAIT if others and not all_ended else Nothing.DONE
+            return NoTrial.WAIT if others and not all_ended else NoTrial.DONE
         return self._next(connection, waiting, notices)
 
     def _next(
         self, connection: Connection, waiting: list[_Unfinished], notices: list[str]
-    ) -> Held | None:
+    ) -> ClaimedTrial | None:
         """The first trial that waits, or a new one; None if one was failed: it cannot be run."""
         for trial in waiting:
             if reason := unfit(_said(connection, trial.trial_id)):
@@ -219,7 +219,9 @@ class Claims:
         assert new is not None
         return replace(new, made=now)
 
-    def _take(self, connection: Connection, trial: _Unfinished, attempts: int) -> Held | None:
+    def _take(
+        self, connection: Connection, trial: _Unfinished, attempts: int
+    ) -> ClaimedTrial | None:
         """Put our lease in the place of the one before; None if its holder was quicker."""
         before = trial.lease
         epoch = before.epoch + 1 if before else 1
@@ -242,25 +244,25 @@ class Claims:
             )
             if connection.execute(update(LEASES).where(*same).values(**ours)).rowcount != 1:
                 return None
-        return self._hold(connection, trial, epoch, attempts, new=before is None)
+        return self._claimed(connection, trial, epoch, attempts, new=before is None)
 
-    def _hold(
+    def _claimed(
         self, connection: Connection, trial: _Unfinished, epoch: int, attempts: int, *, new: bool
-    ) -> Held:
+    ) -> ClaimedTrial:
         said = _said(connection, trial.trial_id)
-        birth = Birth.read(said.get(BIRTH))
-        if birth is None:
-            birth = Birth.new(seed=self.seed, number=trial.number)
-            born = Reported(system_attrs={BIRTH: birth.to_dict()})
-            write_reported(connection, trial.trial_id, born)
-        return Held(
+        identity = TrialIdentity.read(said.get(IDENTITY_KEY))
+        if identity is None:
+            identity = TrialIdentity.new(seed=self.seed, number=trial.number)
+            written = PendingWrites(system_attrs={IDENTITY_KEY: identity.to_dict()})
+            write_pending(connection, trial.trial_id, written)
+        return ClaimedTrial(
             trial_id=trial.trial_id,
             number=trial.number,
             epoch=epoch,
-            birth=birth,
+            identity=identity,
             attempts=attempts,
             new=new,
-            arm=said.get(ARM, {}),
+            run=said.get(CONFIRMATION_RUN, {}),
             fixed=said.get(FIXED_PARAMS, {}),
         )
 
@@ -295,7 +297,7 @@ class Claims:
                 dead.append(trial)
             elif trial.lease.expires > now + 1.5 * trial.lease.seconds:
                 _shorten(connection, trial, now)
-        return [t for t in dead if t.trial_id not in self.held]
+        return [t for t in dead if t.trial_id not in self.claimed]
 
     def _give_up(self, connection: Connection, trial: _Unfinished, notices: list[str]) -> bool:
         """Fail a trial that has outlived too many workers, or that nobody can go on with."""
@@ -342,8 +344,8 @@ def end_by_force(
 ) -> None:
     """Fail a trial that somebody else may hold."""
     if change_state(connection, trial_id, before, TrialState.FAIL):
-        told = Reported(user_attrs={"status": status, "reason": reason})
-        write_reported(connection, trial_id, told)
+        told = PendingWrites(user_attrs={"status": status, "reason": reason})
+        write_pending(connection, trial_id, told)
         _refuse_holder(connection, trial_id)
 
 
@@ -369,7 +371,7 @@ def _attempts(lease: Lease | None) -> int:
 
 def _said(connection: Connection, trial_id: int, *keys: str) -> dict[str, Any]:
     """System attributes of a trial that decide how it is run, or these; None for no JSON."""
-    asked = {"of": trial_id, "keys": keys or (BIRTH, ARM, FIXED_PARAMS)}
+    asked = {"of": trial_id, "keys": keys or (IDENTITY_KEY, CONFIRMATION_RUN, FIXED_PARAMS)}
     rows = connection.execute(_SYSTEM_ATTRIBUTES, asked)
     return {row.key: parsed(row.value_json) for row in rows}
 
@@ -377,8 +379,12 @@ def _said(connection: Connection, trial_id: int, *keys: str) -> dict[str, Any]:
 def unfit(said: Mapping[str, Any]) -> str:
     """Say why a trial with these system attributes cannot be run, in any study; "" if it can."""
     for key, is_right, required in (
-        (BIRTH, lambda value: Birth.read(value) is not None, "an identity of this version"),
-        (ARM, is_arm, "a point of a confirmation"),
+        (
+            IDENTITY_KEY,
+            lambda value: TrialIdentity.read(value) is not None,
+            "an identity of this version",
+        ),
+        (CONFIRMATION_RUN, is_confirmation_run, "a point of a confirmation"),
         (FIXED_PARAMS, lambda value: isinstance(value, dict), "a table of parameters"),
     ):
         if key in said and not is_right(said[key]):

@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 
 from cvfp_opt.elsewhere import positional
 from cvfp_opt.errors import StudyError
-from cvfp_opt.store.database.rows import Reported, insert_trial, lock_study, write_reported
+from cvfp_opt.store.database.rows import PendingWrites, insert_trial, lock_study, write_pending
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.study_rows import put_attributes
 from cvfp_opt.store.database.tables import STUDY_USER_ATTRIBUTES
@@ -16,17 +16,17 @@ from cvfp_opt.store.queue.enqueued import FIXED_PARAMS
 from cvfp_opt.store.record.confirmation import (
     FIRST_TOKEN,
     FRESH,
-    Arm,
-    arms_of,
+    ConfirmationPoint,
     confirmation_name,
     is_confirmation,
     on_windows,
+    points_of,
 )
-from cvfp_opt.store.record.identity import BIRTH, Birth
+from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity
 from cvfp_opt.store.record.links import Source
 from cvfp_opt.store.record.records import (
-    ARM,
-    ARMS,
+    CONFIRMATION_POINTS,
+    CONFIRMATION_RUN,
     CONFIRMS,
     StudyRecord,
     TrialRecord,
@@ -47,7 +47,7 @@ def enter_confirmation(store: Store, source: str, uuid: str, record: StudyRecord
         StudyError: another study has its name.
     """
     name = confirmation_name(source)
-    links = {ARMS: {"uuid": uuid, "arms": []}, CONFIRMS: source}
+    links = {CONFIRMATION_POINTS: {"uuid": uuid, "arms": []}, CONFIRMS: source}
     with store.lock():
         study = load_study(store, name) if has_study(store, name) else None
         attrs = study.user_attrs if study is not None else {}
@@ -74,9 +74,9 @@ def _was_cut_off(study: optuna.Study, uuid: str, record: StudyRecord) -> bool:
     found, _ = StudyRecord.look(attrs)
     if CONFIRMS in attrs or found is None or study.get_trials(deepcopy=False):
         return False
-    arms = attrs.get(ARMS)
-    if arms is not None:
-        return isinstance(arms, dict) and arms.get("uuid") == uuid
+    points = attrs.get(CONFIRMATION_POINTS)
+    if points is not None:
+        return isinstance(points, dict) and points.get("uuid") == uuid
     fixed = (found.definition_digest, found.data_digest)
     return fixed == (record.definition_digest, record.data_digest)
 
@@ -84,7 +84,7 @@ def _was_cut_off(study: optuna.Study, uuid: str, record: StudyRecord) -> bool:
 def add_runs(
     store: Store,
     study: optuna.Study,
-    arms: Iterable[Arm],
+    points: Iterable[ConfirmationPoint],
     num_seeds: int,
     *,
     seed: int,
@@ -97,7 +97,7 @@ def add_runs(
 
     Args:
         study: the confirmation.
-        arms: in the order in which they are run, on one seed after another.
+        points: in the order in which they are run, on one seed after another.
         num_seeds: how many.
         seed: of the source study.
         windows: where each seed's part of the text begins; none for the search's own part.
@@ -110,36 +110,41 @@ def add_runs(
         study = load_study(store, study.study_name)
         runs = trial_records(study)
         _check_windows(store, study.study_name, runs, windows)
-        kept = {arm.key: arm for arm in arms_of(study)}
-        wanted = [kept.setdefault(arm.key, arm) for arm in arms]
-        value = {**study.user_attrs[ARMS], "arms": [asdict(arm) for arm in kept.values()]}
+        kept = {point.key: point for point in points_of(study)}
+        wanted = [kept.setdefault(point.key, point) for point in points]
+        value = {
+            **study.user_attrs[CONFIRMATION_POINTS],
+            "arms": [asdict(point) for point in kept.values()],
+        }
         there = {
-            (trial.arm.get("arm"), trial.arm.get("seed"))
+            (trial.run.get("arm"), trial.run.get("seed"))
             for trial in runs
             if trial.state != "fail" or trial.status == "diverged"
         }
         with store.engine.begin() as connection:
             lock_study(connection, study._study_id)
-            put_attributes(connection, STUDY_USER_ATTRIBUTES, study._study_id, {ARMS: value})
+            put_attributes(
+                connection, STUDY_USER_ATTRIBUTES, study._study_id, {CONFIRMATION_POINTS: value}
+            )
             for k in range(num_seeds):
-                for arm in wanted:
-                    if (arm.key, k) in there:
+                for point in wanted:
+                    if (point.key, k) in there:
                         continue
                     trial_id, _ = insert_trial(
                         connection, study._study_id, TrialState.WAITING, None
                     )
                     attrs = {
-                        FIXED_PARAMS: arm.params,
-                        BIRTH: Birth.new(seed=seed, number=FRESH + k).to_dict(),
-                        ARM: {
-                            "arm": arm.key,
-                            "label": arm.label,
+                        FIXED_PARAMS: point.params,
+                        IDENTITY_KEY: TrialIdentity.new(seed=seed, number=FRESH + k).to_dict(),
+                        CONFIRMATION_RUN: {
+                            "arm": point.key,
+                            "label": point.label,
                             "seed": k,
-                            "changes": arm.changes
+                            "changes": point.changes
                             | ({FIRST_TOKEN: windows[k]} if windows else {}),
                         },
                     }
-                    write_reported(connection, trial_id, Reported(system_attrs=attrs))
+                    write_pending(connection, trial_id, PendingWrites(system_attrs=attrs))
                     added += 1
     return added
 

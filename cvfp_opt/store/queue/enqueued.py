@@ -9,9 +9,9 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection
 
-from cvfp_opt.store.database.rows import Reported, insert_trial, lock_study, write_reported
+from cvfp_opt.store.database.rows import PendingWrites, insert_trial, lock_study, write_pending
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.record.identity import BIRTH, Birth
+from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity
 from cvfp_opt.store.record.records import FIXED_PARAMS
 
 
@@ -75,9 +75,9 @@ def _insert(
     connection: Connection, study: optuna.Study, point: dict[str, Any], seed: int, retry_of: str
 ) -> int:
     trial_id, number = insert_trial(connection, study._study_id, TrialState.WAITING, None)
-    birth = Birth.new(seed=seed, number=number, retry_of=retry_of)
-    told = Reported(system_attrs={FIXED_PARAMS: point, BIRTH: birth.to_dict()})
-    write_reported(connection, trial_id, told)
+    identity = TrialIdentity.new(seed=seed, number=number, retry_of=retry_of)
+    told = PendingWrites(system_attrs={FIXED_PARAMS: point, IDENTITY_KEY: identity.to_dict()})
+    write_pending(connection, trial_id, told)
     return number
 
 

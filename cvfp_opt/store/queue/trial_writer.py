@@ -14,14 +14,14 @@ from sqlalchemy import Connection, Update, bindparam, select, update
 from cvfp_opt.store.database.kinds import Kind
 from cvfp_opt.store.database.retry import DATABASE_ERRORS
 from cvfp_opt.store.database.rows import (
-    Reported,
+    PendingWrites,
     change_state,
     forget_attributes,
-    write_reported,
+    write_pending,
     write_values,
 )
 from cvfp_opt.store.database.tables import LEASES, TRIALS
-from cvfp_opt.store.queue.claims import Claims, Held, wait
+from cvfp_opt.store.queue.claims import ClaimedTrial, Claims, wait
 from cvfp_opt.store.queue.leases import LeaseLost
 
 # The expiry of a lease whose holder ended the trial itself; its epoch goes up once more.
@@ -47,20 +47,20 @@ def _renew(kind: Kind) -> Update:
 
 
 @dataclass(kw_only=True)
-class Hold:
+class TrialWriter:
     """This worker's hold on a trial, from its claim to its end.
 
     Attributes:
         claims: what it was taken by.
-        held: the trial.
-        reported: what it has to say and has not written yet.
+        claimed: the trial.
+        pending: what it has to say and has not written yet.
         by: who holds it, by ``Worker.worker``; the worker that claims, if none is named.
         lost: whether the renewing thread found that somebody else has it.
     """
 
     claims: Claims
-    held: Held
-    reported: Reported = field(default_factory=Reported)
+    claimed: ClaimedTrial
+    pending: PendingWrites = field(default_factory=PendingWrites)
     by: str = ""
     lost: bool = False
 
@@ -73,12 +73,12 @@ class Hold:
         Raises:
             LeaseLost: somebody else has the trial; nothing was written.
         """
-        if not self.reported:
+        if not self.pending:
             return
         with self.claims.store.engine.begin() as connection:
             self._guard(connection)
-            write_reported(connection, self.held.trial_id, self.reported)
-        self.reported.clear()
+            write_pending(connection, self.claimed.trial_id, self.pending)
+        self.pending.clear()
 
     def finish(
         self,
@@ -129,10 +129,10 @@ class Hold:
         values: Sequence[float] | None,
         forget: Sequence[str],
     ) -> None:
-        write_reported(connection, self.held.trial_id, self.reported)
-        forget_attributes(connection, self.held.trial_id, forget)
-        write_values(connection, self.held.trial_id, values or ())
-        if not change_state(connection, self.held.trial_id, TrialState.RUNNING, state):
+        write_pending(connection, self.claimed.trial_id, self.pending)
+        forget_attributes(connection, self.claimed.trial_id, forget)
+        write_values(connection, self.claimed.trial_id, values or ())
+        if not change_state(connection, self.claimed.trial_id, TrialState.RUNNING, state):
             raise LeaseLost
 
     def give_back(self) -> bool:
@@ -143,7 +143,7 @@ class Hold:
                 self._guard(connection)
             except LeaseLost:
                 return False
-            return wait(connection, self.held.trial_id, self.held.attempts)
+            return wait(connection, self.claimed.trial_id, self.claimed.attempts)
 
     def renew(self) -> None:
         """Move the lease's expiry on. Raises LeaseLost."""
@@ -157,11 +157,11 @@ class Hold:
 
     def drop(self) -> None:
         """Hold it no longer, whatever the database says."""
-        self.claims.held.pop(self.held.trial_id, None)
+        self.claims.claimed.pop(self.claimed.trial_id, None)
 
     def _guard(self, connection: Connection, *, last: bool = False) -> None:
         """Renew the lease, or end it, if it is ours and the trial runs. Locks its row."""
-        ours = {"of": self.held.trial_id, "held": self.held.epoch, "holder": self.by}
+        ours = {"of": self.claimed.trial_id, "held": self.claimed.epoch, "holder": self.by}
         if last:
             changed = connection.execute(_END, ours)
         else:
@@ -172,8 +172,8 @@ class Hold:
 
     def _is_ours_and_ended(self, connection: Connection) -> bool:
         """Whether a transaction of ours got through of which no answer came."""
-        found = connection.execute(_LEASE, {"of": self.held.trial_id}).first()
-        ended = self.held.epoch + 1, _ENDED, self.by
+        found = connection.execute(_LEASE, {"of": self.claimed.trial_id}).first()
+        ended = self.claimed.epoch + 1, _ENDED, self.by
         return found is not None and tuple(found) == ended
 
 
@@ -186,7 +186,7 @@ class Renewer:
 
     def __init__(self, seconds: float) -> None:
         self._every = seconds / 3
-        self._holds: list[Hold] = []
+        self._holds: list[TrialWriter] = []
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="leases", daemon=True)
@@ -204,24 +204,24 @@ class Renewer:
         self._ended.set()
         self._thread.join()
 
-    def add(self, hold: Hold) -> None:
+    def add(self, writer: TrialWriter) -> None:
         """Renew this one from here on."""
         with self._lock:
-            self._holds.append(hold)
+            self._holds.append(writer)
 
-    def remove(self, hold: Hold) -> None:
+    def remove(self, writer: TrialWriter) -> None:
         """No longer."""
         with self._lock:
-            self._holds.remove(hold)
+            self._holds.remove(writer)
 
     def _work(self) -> None:
         while not self._ended.wait(self._every):
             with self._lock:
-                holds = list(self._holds)
-            for hold in holds:
+                writers = list(self._holds)
+            for writer in writers:
                 with suppress(*DATABASE_ERRORS):
                     try:
-                        hold.renew()
+                        writer.renew()
                     except LeaseLost:
                         # an ended trial is not renewed either, and is no loss
-                        hold.lost = hold.held.trial_id in hold.claims.held
+                        writer.lost = writer.claimed.trial_id in writer.claims.claimed

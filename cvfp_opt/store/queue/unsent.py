@@ -15,37 +15,40 @@ from cvfp_opt.store.database.unsent_folder import FOLDER as FOLDER
 from cvfp_opt.store.database.unsent_folder import unsent_files, unsent_folder
 from cvfp_opt.store.queue.claims import Claims
 from cvfp_opt.store.queue.leases import LeaseLost
-from cvfp_opt.store.queue.trial_writer import Hold
+from cvfp_opt.store.queue.trial_writer import TrialWriter
 from cvfp_opt.store.queue.unsent_owner import Verdict, judge
 from cvfp_opt.store.queue.unsent_result import Unsent, read_unsent
 
 
 def keep_unsent(
-    hold: Hold, state: TrialState, values: Sequence[float] | None, forget: Sequence[str] = ()
+    writer: TrialWriter,
+    state: TrialState,
+    values: Sequence[float] | None,
+    forget: Sequence[str] = (),
 ) -> Path:
     """Write the result of a trial to a file of its own, in the current folder's ``storage``.
 
     Raises:
         StorageError: the disk refuses too.
     """
-    held, claims, reported = hold.held, hold.claims, hold.reported
+    claimed, claims, pending = writer.claimed, writer.claims, writer.pending
     unsent = Unsent(
         study=claims.identity,
-        trial_id=held.trial_id,
-        number=held.number,
-        epoch=held.epoch,
-        birth=held.birth.to_dict(),
+        trial_id=claimed.trial_id,
+        number=claimed.number,
+        epoch=claimed.epoch,
+        birth=claimed.identity.to_dict(),
         state=state.name,
         values=None if values is None else list(values),
-        intermediate={str(step): value for step, value in reported.intermediate.items()},
-        user_attrs=reported.user_attrs,
-        system_attrs=reported.system_attrs,
+        intermediate={str(step): value for step, value in pending.intermediate.items()},
+        user_attrs=pending.user_attrs,
+        system_attrs=pending.system_attrs,
         forget=list(forget),
-        worker=hold.by,
+        worker=writer.by,
         database=claims.store.location.where,
     )
     # two copies of a database may have the same trial; no two workers have the same name
-    path = unsent_folder() / f"{hold.by}-{held.trial_id}-{held.epoch}.json"
+    path = unsent_folder() / f"{writer.by}-{claimed.trial_id}-{claimed.epoch}.json"
     write_file(path, json.dumps(asdict(unsent)), error=StorageError)
     return path
 
@@ -84,14 +87,14 @@ def _send(claims: Claims, unsent: Unsent) -> Verdict:
         lock_study(connection, claims.study._study_id)
         verdict = judge(connection, claims.store.location, unsent)
         if verdict.worker and verdict.study == claims.study.study_name:
-            hold = Hold(
+            writer = TrialWriter(
                 claims=claims,
-                held=unsent.held(),
-                reported=unsent.reported(),
+                claimed=unsent.claimed(),
+                pending=unsent.pending(),
                 by=verdict.worker,
             )
             try:
-                hold.end(connection, TrialState[unsent.state], unsent.values, unsent.forget)
+                writer.end(connection, TrialState[unsent.state], unsent.values, unsent.forget)
             except LeaseLost:
                 return Verdict(study=verdict.study, why="another worker was quicker")
     return verdict

@@ -32,7 +32,7 @@ from cvfp_opt.store.database.tables import (
 )
 from cvfp_opt.store.queue.leases import Lease, this_machine
 from cvfp_opt.store.queue.unsent_result import Unsent
-from cvfp_opt.store.record.identity import BIRTH
+from cvfp_opt.store.record.identity import IDENTITY_KEY
 
 _OF: BindParameter[int] = bindparam("of")
 _TRIAL = (
@@ -41,7 +41,7 @@ _TRIAL = (
     .where(TRIALS.c.trial_id == _OF)
 )
 _BORN = select(SYSTEM_ATTRIBUTES.c.value_json).where(
-    SYSTEM_ATTRIBUTES.c.trial_id == _OF, SYSTEM_ATTRIBUTES.c.key == BIRTH
+    SYSTEM_ATTRIBUTES.c.trial_id == _OF, SYSTEM_ATTRIBUTES.c.key == IDENTITY_KEY
 )
 _STATUS = select(USER_ATTRIBUTES.c.value_json).where(
     USER_ATTRIBUTES.c.trial_id == _OF, USER_ATTRIBUTES.c.key == "status"
@@ -84,7 +84,7 @@ def judge(connection: Connection, location: Location, unsent: Unsent) -> Verdict
     if (
         trial is None
         or trial.number != unsent.number
-        or _birth(connection.scalar(_BORN, there)) != unsent.birth["uuid"]
+        or _identity(connection.scalar(_BORN, there)) != unsent.birth["uuid"]
     ):
         where = unsent.database
         named = f" of {where}" if where and not _is_the_same(location, where) else ""
@@ -112,7 +112,7 @@ def judge(connection: Connection, location: Location, unsent: Unsent) -> Verdict
     return Verdict(study=trial.study_name, worker=lease.worker)
 
 
-def _birth(text: str | None) -> str | None:
+def _identity(text: str | None) -> str | None:
     """The identity that an attribute tells of; None if it tells of none."""
     try:
         value = json.loads(text or "")

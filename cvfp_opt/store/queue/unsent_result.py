@@ -9,9 +9,9 @@ from optuna.trial import TrialState
 
 from cvfp_opt.disk import read_file
 from cvfp_opt.errors import StorageError
-from cvfp_opt.store.database.rows import Reported
-from cvfp_opt.store.queue.claims import Held
-from cvfp_opt.store.record.identity import Birth
+from cvfp_opt.store.database.rows import PendingWrites
+from cvfp_opt.store.queue.claims import ClaimedTrial
+from cvfp_opt.store.record.identity import TrialIdentity
 
 FORMAT = 1
 
@@ -57,20 +57,20 @@ class Unsent:
     database: str = ""
     format: int = FORMAT
 
-    def held(self) -> Held:
+    def claimed(self) -> ClaimedTrial:
         """The trial, as the one who kept the result held it."""
-        return Held(
+        return ClaimedTrial(
             trial_id=self.trial_id,
             number=self.number,
             epoch=self.epoch,
-            birth=Birth(**self.birth),
+            identity=TrialIdentity(**self.birth),
             attempts=0,
             new=False,
         )
 
-    def reported(self) -> Reported:
+    def pending(self) -> PendingWrites:
         """Give what the trial had to say and could not."""
-        return Reported(
+        return PendingWrites(
             intermediate={int(step): float(value) for step, value in self.intermediate.items()},
             user_attrs=dict(self.user_attrs),
             system_attrs=dict(self.system_attrs),
@@ -89,8 +89,8 @@ class Unsent:
         state, values = TrialState[self.state], [float(one) for one in self.values or ()]
         if not state.is_finished() or (state is TrialState.COMPLETE and not values):
             raise ValueError(f"state {state.name} and values {values}")
-        self.held()
-        self.reported()
+        self.claimed()
+        self.pending()
 
 
 def read_unsent(path: Path) -> Unsent:

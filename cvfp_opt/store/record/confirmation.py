@@ -16,7 +16,7 @@ import optuna
 from cvfp_opt.store.database.numbers import is_number, is_whole
 from cvfp_opt.store.record.links import Source
 from cvfp_opt.store.record.records import (
-    ARMS,
+    CONFIRMATION_POINTS,
     StudyRecord,
     TrialRecord,
     trial_records,
@@ -31,7 +31,7 @@ DEFAULT, UNTRAINED = "default", "untrained"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arm:
+class ConfirmationPoint:
     """A point that is run on all seeds.
 
     Attributes:
@@ -62,12 +62,12 @@ class Runs:
 
     Attributes:
         study: its name, ``NAME/confirm``.
-        arms: in the order in which they were added.
+        points: in the order in which they were added.
         trials: the runs, by number.
     """
 
     study: str
-    arms: Sequence[Arm]
+    points: Sequence[ConfirmationPoint]
     trials: Sequence[TrialRecord]
 
 
@@ -79,12 +79,14 @@ def confirmation_name(study: str) -> str:
 def is_confirmation(study: optuna.Study, source: Source) -> bool:
     """Check whether a study is the confirmation of another, and has arms to show for it."""
     attrs = study.user_attrs
-    return isinstance(attrs.get(ARMS), dict) and source.has_confirmation(study.study_name, attrs)
+    return isinstance(attrs.get(CONFIRMATION_POINTS), dict) and source.has_confirmation(
+        study.study_name, attrs
+    )
 
 
 def on_windows(runs: Iterable[TrialRecord]) -> bool:
     """Whether each seed of a confirmation reads a part of the text of its own."""
-    return any(FIRST_TOKEN in trial.arm.get("changes", {}) for trial in runs)
+    return any(FIRST_TOKEN in trial.run.get("changes", {}) for trial in runs)
 
 
 def read_runs(source: optuna.Study, record: StudyRecord | None) -> Runs | None:
@@ -103,17 +105,17 @@ def read_runs(source: optuna.Study, record: StudyRecord | None) -> Runs | None:
         return None
     if not is_confirmation(study, Source(name=source.study_name, identity=record.identity)):
         return None
-    return Runs(study=name, arms=arms_of(study), trials=trial_records(study))
+    return Runs(study=name, points=points_of(study), trials=trial_records(study))
 
 
-def arms_of(study: optuna.Study) -> list[Arm]:
+def points_of(study: optuna.Study) -> list[ConfirmationPoint]:
     """The arms of a confirmation; what another program wrote in their place stays out."""
-    value = study.user_attrs.get(ARMS)
+    value = study.user_attrs.get(CONFIRMATION_POINTS)
     listed = value.get("arms") if isinstance(value, dict) else None
     found = []
     for entry in listed if isinstance(listed, list) else []:
         if _is_entry(entry):
-            found.append(Arm(**entry))
+            found.append(ConfirmationPoint(**entry))
     return found
 
 

@@ -13,7 +13,7 @@ _END_OF_SEEDS = 2**63
 _END_OF_NUMBERS = 2**32
 
 # The key of a trial's system attribute.
-BIRTH = "cvfp_opt:birth"
+IDENTITY_KEY = "cvfp_opt:birth"
 
 # Trials and studies of record format 1 were given no identity: theirs is derived, so that all
 # copies of one agree. Never change.
@@ -21,7 +21,7 @@ _NAMESPACE = uuid.UUID("6f0c6f5a-51c4-5d29-9a0e-2b8f2f6f4c11")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Birth:
+class TrialIdentity:
     """Given to a trial when it is created or first claimed; never changed.
 
     Attributes:
@@ -49,7 +49,7 @@ class Birth:
             study: identity of its study, ``StudyRecord.identity``.
             seed: of its study.
         """
-        found = cls.read(trial.system_attrs.get(BIRTH))
+        found = cls.read(trial.system_attrs.get(IDENTITY_KEY))
         return found or cls.derived(study=study, seed=seed, number=trial.number)
 
     @classmethod
@@ -58,12 +58,14 @@ class Birth:
         if not isinstance(value, dict):
             return None
         try:
-            birth = cls(**value)
+            identity = cls(**value)
         except TypeError:  # a newer version's, or another program's
             return None
-        texts = isinstance(birth.uuid, str) and isinstance(birth.retry_of, str)
-        whole = is_whole(birth.seed, _END_OF_SEEDS) and is_whole(birth.number, _END_OF_NUMBERS)
-        return birth if texts and birth.uuid and whole else None
+        texts = isinstance(identity.uuid, str) and isinstance(identity.retry_of, str)
+        whole = is_whole(identity.seed, _END_OF_SEEDS) and is_whole(
+            identity.number, _END_OF_NUMBERS
+        )
+        return identity if texts and identity.uuid and whole else None
 
     @classmethod
     def derived(cls, *, study: str, seed: int, number: int) -> Self:

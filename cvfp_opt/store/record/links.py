@@ -15,7 +15,7 @@ from sqlalchemy import Connection, delete
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.tables import STUDY_USER_ATTRIBUTES
 from cvfp_opt.store.record.identity import derived_uuid
-from cvfp_opt.store.record.records import ARMS, CONFIRMS, MIRROR_OF, MIRRORED, STUDY
+from cvfp_opt.store.record.records import CONFIRMATION_POINTS, CONFIRMS, MIRROR_OF, MIRRORED, STUDY
 
 # Of a study whose record cannot be read: all that names it is taken to mean it.
 UNKNOWN = ""
@@ -53,8 +53,8 @@ class Source:
 
     def has_confirmation(self, name: str, attributes: Mapping[str, Any]) -> bool:
         """Check if the study of that name and with these user attributes confirms this one."""
-        arms = attributes.get(ARMS)
-        uuid = arms.get("uuid") if isinstance(arms, dict) else None
+        points = attributes.get(CONFIRMATION_POINTS)
+        uuid = points.get("uuid") if isinstance(points, dict) else None
         return self._is_meant(name, attributes, CONFIRMS, uuid)
 
     def owns(self, name: str, attributes: Mapping[str, Any]) -> bool:

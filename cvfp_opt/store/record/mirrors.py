@@ -19,11 +19,11 @@ from cvfp_opt.errors import StudyError
 from cvfp_opt.store.database.damage import parsed
 from cvfp_opt.store.database.numbers import is_whole
 from cvfp_opt.store.database.rows import (
-    Reported,
+    PendingWrites,
     insert_trial,
     lock_study,
     next_number,
-    write_reported,
+    write_pending,
     write_values,
 )
 from cvfp_opt.store.database.storage import Store
@@ -306,7 +306,7 @@ def _add(connection: Connection, study_id: int, number: int, trial: FrozenTrial)
         name: (trial.distributions[name].to_internal_repr(value), trial.distributions[name])
         for name, value in trial.params.items()
     }
-    write_reported(connection, trial_id, Reported(params=params, user_attrs=trial.user_attrs))
+    write_pending(connection, trial_id, PendingWrites(params=params, user_attrs=trial.user_attrs))
     write_values(connection, trial_id, trial.values)
 
 

@@ -14,7 +14,7 @@ from cvfp_opt.store.record.records import TrialRecord, rank
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class StudyProgress:
     """A study in the middle of a search.
 
     Attributes:
@@ -26,7 +26,7 @@ class Standing:
     best: TrialRecord | None
 
 
-class Follower:
+class ProgressTracker:
     """Follows a study; a trial that has ended is looked at once. Safe to use from threads."""
 
     def __init__(self, study: optuna.Study) -> None:
@@ -36,7 +36,7 @@ class Follower:
         self._place = math.inf
         self._best: TrialRecord | None = None
 
-    def standing(self, untold: Collection[int] = ()) -> Standing:
+    def progress(self, untold: Collection[int] = ()) -> StudyProgress:
         """How the study stands now.
 
         Args:
@@ -52,7 +52,7 @@ class Follower:
             place, best = min(ranked, key=lambda one: one[0], default=(math.inf, None))
             if best is not None and (self._best is None or place < self._place):
                 self._place, self._best = place, TrialRecord.of(best)
-            return Standing(finished=len(self._ended), best=self._best)
+            return StudyProgress(finished=len(self._ended), best=self._best)
 
 
 def _rank(trial: FrozenTrial) -> float | None:

@@ -18,7 +18,7 @@ class PublishedTrial:
         searched: the definition with the ranges that were searched.
         definition: that the network was trained by; searches nothing.
         notices: what to know before believing a figure, a sentence each.
-        birth: see store.record.identity.
+        identity: see store.record.identity.
         sources: what text ("data") and embeddings ("embedding") came from.
         data_digest: SHA-256 of the tokens.
         num_parameters: of the network.
@@ -33,7 +33,7 @@ class PublishedTrial:
     searched: Mapping[str, Any]
     definition: dict[str, Any]
     notices: tuple[str, ...] = ()
-    birth: dict[str, Any]
+    identity: dict[str, Any]
     sources: dict[str, dict[str, str]]
     data_digest: str
     num_parameters: int

@@ -14,7 +14,7 @@ from cvfp_opt.store.database.numbers import is_moment, is_whole
 from cvfp_opt.store.files.trial_checkpoints import ATTRIBUTE
 from cvfp_opt.store.record.attribute_shapes import are_keys, is_definition, is_ours
 from cvfp_opt.store.record.definition_sections import Sections, completed, with_changes
-from cvfp_opt.store.record.identity import BIRTH, Birth, derived_uuid
+from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity, derived_uuid
 
 # Of what is written below. Raise it when old readers would misread, and keep reading the old.
 # 2: studies and trials have an identity (``uuid``, store.record.identity); leases have a table.
@@ -27,10 +27,10 @@ MIRROR_OF = "cvfp_opt:mirror_of"
 MIRRORED = "cvfp_opt:mirrored"
 # Of a confirmation: the name of the study whose points it runs; its identity, and the arms.
 CONFIRMS = "cvfp_opt:confirms"
-ARMS = "cvfp_opt:arms"
+CONFIRMATION_POINTS = "cvfp_opt:arms"
 
 # Trial system attribute: what a confirmation runs on which seed, see store.record.confirmation.
-ARM = "cvfp_opt:arm"
+CONFIRMATION_RUN = "cvfp_opt:arm"
 # And Optuna's: parameters that a trial takes from whoever enqueued it.
 FIXED_PARAMS = "fixed_params"
 
@@ -183,8 +183,8 @@ class TrialRecord:
         audit: see model.audit.Audit; empty unless the run came to its end.
         seconds: wall time per phase.
         environment: versions, host, device, threads, seeds, optimizer steps, digests.
-        birth: see store.births.Birth; empty in trials of format 1 and of other programs.
-        arm: see store.record.confirmation; empty but in a confirmation.
+        identity: see store.record.identity; empty in trials of format 1 and of other programs.
+        run: which point on which seed, see store.record.confirmation; empty but in a confirmation.
     """
 
     number: int
@@ -201,8 +201,8 @@ class TrialRecord:
     audit: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
-    birth: dict[str, Any] = field(default_factory=dict)
-    arm: dict[str, Any] = field(default_factory=dict)
+    identity: dict[str, Any] = field(default_factory=dict)
+    run: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, trial: FrozenTrial) -> Self:
@@ -214,13 +214,13 @@ class TrialRecord:
         value = record.value
         if len(record.values) > 1:  # one score of a trial with two objectives
             value = kept.get("scored", {}).get("score")
-        birth = Birth.read(trial.system_attrs.get(BIRTH))
-        arm: Any = trial.system_attrs.get(ARM)
+        identity = TrialIdentity.read(trial.system_attrs.get(IDENTITY_KEY))
+        run: Any = trial.system_attrs.get(CONFIRMATION_RUN)
         return replace(
             record,
             value=value,
-            birth=birth.to_dict() if birth else {},
-            arm=arm if is_arm(arm) else {},
+            identity=identity.to_dict() if identity else {},
+            run=run if is_confirmation_run(run) else {},
             **kept,
         )
 
@@ -243,8 +243,9 @@ class TrialRecord:
         return self.state in ("complete", "pruned", "fail")
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return asdict(self)
+        """Give it as plain JSON values, two of them under the names that they are stored by."""
+        stored = {"identity": "birth", "run": "arm"}
+        return {stored.get(name, name): value for name, value in asdict(self).items()}
 
 
 # Trial user attributes are named as the fields that they fill.
@@ -260,8 +261,8 @@ ATTRIBUTES = (
 )
 
 
-def is_arm(value: Any) -> bool:
-    """Check whether a trial's system attribute ARM says what it runs, see store.confirming."""
+def is_confirmation_run(value: Any) -> bool:
+    """Check whether a trial's system attribute says which point it runs on which seed."""
     return (
         isinstance(value, dict)
         and value.keys() == {"arm", "label", "seed", "changes"}

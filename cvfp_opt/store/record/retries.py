@@ -11,8 +11,8 @@ MAX_RETRIES = 3
 
 
 def uuid_of(trial: TrialRecord, study: str) -> str:
-    """A trial's identity; see ``Birth.of``. ``study``: ``StudyRecord.identity``."""
-    return str(trial.birth.get("uuid") or derived_uuid(f"{study}/{trial.number}"))
+    """A trial's identity; see ``TrialIdentity.of``. ``study``: ``StudyRecord.identity``."""
+    return str(trial.identity.get("uuid") or derived_uuid(f"{study}/{trial.number}"))
 
 
 def retry_chain(trials: Sequence[TrialRecord], study: str, number: int) -> list[int]:
@@ -23,13 +23,13 @@ def retry_chain(trials: Sequence[TrialRecord], study: str, number: int) -> list[
         study: ``StudyRecord.identity``.
         number: of the trial.
     """
-    before = {uuid_of(trial, study): _repeats(trial.birth) for trial in trials}
+    before = {uuid_of(trial, study): _repeats(trial.identity) for trial in trials}
     first = {trial.number: _first(uuid_of(trial, study), before) for trial in trials}
     return [n for n, root in first.items() if root == first[number]]
 
 
-def _repeats(birth: Mapping[str, Any]) -> str:
-    return str(birth.get("retry_of") or "")
+def _repeats(identity: Mapping[str, Any]) -> str:
+    return str(identity.get("retry_of") or "")
 
 
 def _first(uuid: str, before: Mapping[str, str]) -> str:

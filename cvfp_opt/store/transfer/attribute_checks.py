@@ -6,11 +6,11 @@ from dataclasses import MISSING, fields
 from functools import partial
 
 from cvfp_opt.store.queue.leases import FORMER_LEASE
-from cvfp_opt.store.record.identity import BIRTH
+from cvfp_opt.store.record.identity import IDENTITY_KEY
 from cvfp_opt.store.record.mirrors import SOURCE_TRIAL
 from cvfp_opt.store.record.records import (
-    ARM,
-    ARMS,
+    CONFIRMATION_POINTS,
+    CONFIRMATION_RUN,
     CONFIRMS,
     FORMAT,
     MIRROR_OF,
@@ -105,7 +105,7 @@ def _record(value: Value) -> None:
         _RECORD[key](item)
 
 
-def _birth(value: Value) -> None:
+def _trial_identity(value: Value) -> None:
     uuid, seed, number, retry_of = value.members("uuid", "seed", "number", "retry_of")
     uuid.hexadecimal(32)
     seed.whole(0, _MAX_SEED)
@@ -139,11 +139,11 @@ def _artifact(value: Value, named: str = "") -> None:
 
 
 def _arms(value: Value) -> None:
-    """The points of a confirmation, see ``store.confirming.Arm``."""
-    uuid, arms = value.members("uuid", "arms")
+    """The points of a confirmation, see ``store.confirming.ConfirmationPoint``."""
+    uuid, points = value.members("uuid", "arms")
     uuid.hexadecimal(32)
-    for arm in arms.elements():
-        key, params, changes, trial, reported = arm.members(
+    for point in points.elements():
+        key, params, changes, trial, reported = point.members(
             "key", "params", "changes", "trial", "reported"
         )
         key.name()
@@ -158,7 +158,7 @@ STUDY_CHECKS: Mapping[str, Check] = {
     MIRROR_OF: _no_mirror,
     MIRRORED: _no_mirror,
     CONFIRMS: Value.name,
-    ARMS: _arms,
+    CONFIRMATION_POINTS: _arms,
 }
 MIRROR_CHECKS: Mapping[str, Check] = {
     MIRROR_OF: Value.name,
@@ -179,10 +179,10 @@ TRIAL_CHECKS: Mapping[str, Check] = {
 
 # Of studies and trials; a key that ends in ":" is the beginning of one.
 SYSTEM_CHECKS: Mapping[str, Check] = {
-    BIRTH: _birth,
+    IDENTITY_KEY: _trial_identity,
     FORMER_LEASE: _no_lease,
     ARTIFACT: _artifact,
-    ARM: _arm,
+    CONFIRMATION_RUN: _arm,
     "fixed_params": _dict,
 }
 

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from cvfp_opt.store.database.damage import all_parsed, values_read
 from cvfp_opt.store.record.confirmation import confirmation_name
 from cvfp_opt.store.record.links import Source
-from cvfp_opt.store.record.records import ARMS
+from cvfp_opt.store.record.records import CONFIRMATION_POINTS
 from cvfp_opt.store.transfer.attribute_checks import (
     MIRROR_CHECKS,
     STUDY_CHECKS,
@@ -55,7 +55,7 @@ def study_json(study: StudyDump) -> dict[str, Any]:
 
 def trial_line(study: StudyDump, trial: TrialDump) -> str:
     """A trial as one line of JSON."""
-    birth = study.birth(trial)
+    identity = study.identity(trial)
     with values_read(f"study {study.name}, trial {trial.number}"):
         params = [
             {"name": p.name, "value": p.value, "distribution": json.loads(p.distribution)}
@@ -64,7 +64,7 @@ def trial_line(study: StudyDump, trial: TrialDump) -> str:
     value = {
         "number": trial.number,
         "state": trial.state.name,
-        "uuid": birth.uuid if birth else None,
+        "uuid": identity.uuid if identity else None,
         "values": [plain_number(value) for value in trial.values],
         "params": params,
         "intermediate_values": [[s, plain_number(v)] for s, v in trial.intermediate.items()],
@@ -111,7 +111,7 @@ def _read_confirmation(header: Value, lines: Iterable[Value], of: StudyDump) -> 
     read = _read_study(header, lines, checks=STUDY_CHECKS)
     attrs = _parsed(read.user_attrs)
     source = Source.of(of.name, _parsed(of.user_attrs))
-    linked = ARMS in attrs and source.has_confirmation(read.name, attrs)
+    linked = CONFIRMATION_POINTS in attrs and source.has_confirmation(read.name, attrs)
     if of.record is None or not linked or read.name != confirmation_name(of.name):
         raise header.refuse(f"the confirmation of {of.name!r}")
     if read.record is None:
@@ -137,8 +137,8 @@ def _read_study(
     for number, line in enumerate(lines):
         trial = _read_trial(line, number, study, own)
         uuid = line.value["uuid"]
-        birth = study.birth(trial)
-        if uuid != (birth.uuid if birth else None) or (uuid and uuid in uuids):
+        identity = study.identity(trial)
+        if uuid != (identity.uuid if identity else None) or (uuid and uuid in uuids):
             raise Value(uuid, f"{line.where}, uuid").refuse("the trial's own identity")
         uuids.add(uuid)
         if study.record:

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.damage import parsed
 from cvfp_opt.store.files.folder import checked_id
-from cvfp_opt.store.record.identity import BIRTH, Birth
+from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity
 from cvfp_opt.store.record.records import CONFIRMS, MIRROR_OF, STUDY, StudyRecord
 
 # How Optuna begins the key of a system attribute that names an artifact.
@@ -99,14 +99,14 @@ class StudyDump:
         told = {STUDY: _value(self.user_attrs, STUDY)} if STUDY in self.user_attrs else {}
         return StudyRecord.parse(self.name, told)
 
-    def birth(self, trial: TrialDump) -> Birth | None:
+    def identity(self, trial: TrialDump) -> TrialIdentity | None:
         """Who a trial is; None for one that waits and never ran, or of another program."""
-        found = Birth.read(trial.system_attr(BIRTH))
+        found = TrialIdentity.read(trial.system_attr(IDENTITY_KEY))
         if found is not None:
             return found
         if self.record is None or trial.state is TrialState.WAITING:
             return None
-        return Birth.derived(
+        return TrialIdentity.derived(
             study=self.record.identity, seed=self.record.seed, number=trial.number
         )
 

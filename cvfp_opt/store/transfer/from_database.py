@@ -28,7 +28,7 @@ from cvfp_opt.store.queue.leases import FORMER_LEASE
 from cvfp_opt.store.record.confirmation import confirmation_name
 from cvfp_opt.store.record.links import Source, source_name
 from cvfp_opt.store.record.mirrors import count_own
-from cvfp_opt.store.record.records import ARMS, CONFIRMS, MIRROR_OF, MIRRORED, STUDY
+from cvfp_opt.store.record.records import CONFIRMATION_POINTS, CONFIRMS, MIRROR_OF, MIRRORED, STUDY
 from cvfp_opt.store.record.study_page import is_trial_note
 from cvfp_opt.store.transfer.dump import Dump, Param, StudyDump, Texts, TrialDump
 
@@ -64,7 +64,7 @@ def read_dump(store: Store, name: str) -> Dump:
         study = read_study(connection, ids[name], name)
         confirmation = confirmation_name(name)
         linked = confirmation in ids and source.has_confirmation(confirmation, of[confirmation])
-        linked = linked and ARMS in of[confirmation]
+        linked = linked and CONFIRMATION_POINTS in of[confirmation]
         return Dump(
             study=study,
             mirrors=tuple(read_study(connection, ids[mirror], mirror) for mirror in mirrors),
@@ -113,7 +113,7 @@ def _links(connection: Connection) -> Mapping[int, dict[str, Any]]:
     """By study id, what studies say they are and belong to."""
     table = STUDY_USER_ATTRIBUTES
     columns = table.c.study_id, table.c.key, table.c.value_json
-    wanted = table.c.key.in_((STUDY, MIRROR_OF, MIRRORED, CONFIRMS, ARMS))
+    wanted = table.c.key.in_((STUDY, MIRROR_OF, MIRRORED, CONFIRMS, CONFIRMATION_POINTS))
     found: dict[int, dict[str, Any]] = defaultdict(dict)
     for row in connection.execute(select(*columns).where(wanted)):
         found[row.study_id][row.key] = parsed(row.value_json)

@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass, field, replace
 from cvfp_opt.errors import StudyError
 from cvfp_opt.store.database.damage import all_parsed
 from cvfp_opt.store.record.confirmation import confirmation_name
-from cvfp_opt.store.record.identity import BIRTH
+from cvfp_opt.store.record.identity import IDENTITY_KEY
 from cvfp_opt.store.record.mirrors import SOURCE_TRIAL
 from cvfp_opt.store.record.records import (
-    ARMS,
+    CONFIRMATION_POINTS,
     CONFIRMS,
     FORMAT,
     MIRROR_OF,
@@ -171,9 +171,9 @@ class _Trials:
     def _known(self, others: list[Candidate]) -> dict[int, int]:
         """Those of a source that are here: first by identity, then, of the rest, twins."""
         known = {
-            other.trial.number: self._by_uuid[other.birth.uuid]
+            other.trial.number: self._by_uuid[other.identity.uuid]
             for other in others
-            if other.birth and other.birth.uuid in self._by_uuid
+            if other.identity and other.identity.uuid in self._by_uuid
         }
         taken = set(known.values())
         for other in others:
@@ -189,8 +189,8 @@ class _Trials:
     def _add(self, other: Candidate) -> int:
         place = len(self.kept)
         self.kept.append(other)
-        if other.birth:
-            self._by_uuid[other.birth.uuid] = place
+        if other.identity:
+            self._by_uuid[other.identity.uuid] = place
         self._by_draws[other.draws].append(place)
         return place
 
@@ -200,7 +200,7 @@ class _Trials:
         better = other.finished and not ours.finished
         if better:
             self.kept[place] = other
-        same = ours.birth and other.birth and ours.birth.uuid == other.birth.uuid
+        same = ours.identity and other.identity and ours.identity.uuid == other.identity.uuid
         if same and not ours.has_content_of(other):
             chosen = other if better else ours
             reason = "is finished" if ours.finished != other.finished else "was named first"
@@ -245,9 +245,9 @@ def _study(sources: Sequence[Source], name: str, kept: Sequence[Candidate]) -> S
 def _numbered(candidate: Candidate, number: int) -> TrialDump:
     """The trial under its number here, and with its identity: one that is derived would change."""
     trial = replace(candidate.trial, number=number)
-    if candidate.birth is None:
+    if candidate.identity is None:
         return trial
-    return trial.with_system_attr(BIRTH, candidate.birth.to_dict())
+    return trial.with_system_attr(IDENTITY_KEY, candidate.identity.to_dict())
 
 
 def _union(all_attrs: Iterable[Texts]) -> Texts:
@@ -266,14 +266,16 @@ def _confirmation(first: Source, study: StudyDump) -> StudyDump | None:
     confirmation = first.dump.confirmation
     if confirmation is None or confirmation.record is None or study.record is None:
         return None
-    arms = all_parsed(confirmation.user_attrs).get(ARMS)
-    if not isinstance(arms, dict):  # another program wrote it: nobody can say what its runs are of
+    points = all_parsed(confirmation.user_attrs).get(CONFIRMATION_POINTS)
+    if not isinstance(
+        points, dict
+    ):  # another program wrote it: nobody can say what its runs are of
         return None
     record = replace(confirmation.record, uuid=uuid.uuid4().hex)
     changed = {
         STUDY: asdict(record),
         CONFIRMS: study.name,
-        ARMS: {**arms, "uuid": study.record.identity},
+        CONFIRMATION_POINTS: {**points, "uuid": study.record.identity},
     }
     user_attrs = confirmation.user_attrs
     for key, value in changed.items():

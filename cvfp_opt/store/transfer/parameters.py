@@ -13,7 +13,7 @@ from cvfp_opt.errors import ArchiveError, DefinitionError
 from cvfp_opt.store.queue.enqueued import FIXED_PARAMS
 from cvfp_opt.store.record.definition_sections import completed, with_changes
 from cvfp_opt.store.record.points import strangers
-from cvfp_opt.store.record.records import ARM, StudyRecord, drifted
+from cvfp_opt.store.record.records import CONFIRMATION_RUN, StudyRecord, drifted
 from cvfp_opt.store.transfer.dump import Param
 from cvfp_opt.store.transfer.json_values import Value
 
@@ -49,7 +49,7 @@ def check_point(line: Value, record: StudyRecord) -> None:
     try:
         for changes in (
             drifted(user_attrs.get("environment", {})),
-            system_attrs.get(ARM, {}).get("changes", {}),
+            system_attrs.get(CONFIRMATION_RUN, {}).get("changes", {}),
         ):
             if changes:
                 changed = with_changes(completed(record.definition), changes)

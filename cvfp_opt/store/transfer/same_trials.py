@@ -8,7 +8,7 @@ from typing import Any
 
 from optuna.distributions import json_to_distribution
 
-from cvfp_opt.store.record.identity import Birth
+from cvfp_opt.store.record.identity import TrialIdentity
 from cvfp_opt.store.transfer.dump import StudyDump, TrialDump
 
 # What differs between two runs of one trial although they came to the same.
@@ -22,13 +22,13 @@ class Candidate:
     Attributes:
         source: place of its study among them.
         trial: itself.
-        birth: its identity; None for one that waits and has never run.
+        identity: its identity; None for one that waits and has never run.
         draws: seed and number, from which all follows that is random in it.
     """
 
     source: int
     trial: TrialDump
-    birth: Birth | None
+    identity: TrialIdentity | None
     draws: tuple[int, int]
 
     @property
@@ -87,6 +87,6 @@ def candidates(study: StudyDump, source: int) -> Iterator[Candidate]:
     """The trials of a study of this program, by number."""
     assert study.record is not None, study.name
     for trial in study.trials:
-        birth = study.birth(trial)
-        draws = (birth.seed, birth.number) if birth else (study.record.seed, trial.number)
-        yield Candidate(source=source, trial=trial, birth=birth, draws=draws)
+        identity = study.identity(trial)
+        draws = (identity.seed, identity.number) if identity else (study.record.seed, trial.number)
+        yield Candidate(source=source, trial=trial, identity=identity, draws=draws)

@@ -191,10 +191,10 @@ def test_a_browser_gets_a_cookie_for_the_token(serve: Serve, token: tuple[str, T
 def test_sessions_end_by_and_by(monkeypatch: pytest.MonkeyPatch) -> None:
     sessions = Sessions()
     first, *others = [sessions.open().partition(";")[0] for _ in range(MAX_SESSIONS + 1)]
-    assert not sessions.holds(first)
-    assert all(sessions.holds(one) for one in others)
+    assert not sessions.writers(first)
+    assert all(sessions.writers(one) for one in others)
     monkeypatch.setattr("cvfp_opt.report.dashboard.sessions.time.monotonic", lambda: 1e12)
-    assert not sessions.holds(others[-1])
+    assert not sessions.writers(others[-1])
 
 
 def test_large_cookies_of_others_are_no_work() -> None:
@@ -202,9 +202,9 @@ def test_large_cookies_of_others_are_no_work() -> None:
     sessions = Sessions()
     own = sessions.open().partition(";")[0]
     other = 'other="' + '\\"' * 300_000 + '"'
-    assert sessions.holds(f"{other}; {own}")
-    assert not sessions.holds(f"{other}; {own}x")
-    assert not sessions.holds(f'{own.partition("=")[0]}="' + '\\"' * 300_000)
+    assert sessions.writers(f"{other}; {own}")
+    assert not sessions.writers(f"{other}; {own}x")
+    assert not sessions.writers(f'{own.partition("=")[0]}="' + '\\"' * 300_000)
 
 
 def test_a_body_over_the_limit_is_refused_unread(serve: Serve) -> None:

@@ -59,11 +59,13 @@ def go_on(site: Site) -> list[int]:
         enqueue_points(store, study, [{"phase1_convergence_threshold": 0.2}], seed=7)
         claims = Claims(store=store, study=study, seed=7)
         for _ in range(MORE):
-            hold = take(claims)
-            report_run(hold)
-            numbers.append(hold.held.number)
-            hold.finish(TrialState.COMPLETE, [0.625])
-            TrialCheckpoints(FolderStore(ARTIFACTS.absolute()), hold.held.birth.uuid).remove()
+            writer = take(claims)
+            report_run(writer)
+            numbers.append(writer.claimed.number)
+            writer.finish(TrialState.COMPLETE, [0.625])
+            TrialCheckpoints(
+                FolderStore(ARTIFACTS.absolute()), writer.claimed.identity.uuid
+            ).remove()
         sync_mirrors(store, study)
     return numbers
 

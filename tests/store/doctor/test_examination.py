@@ -120,10 +120,10 @@ def test_a_live_search_is_not_accused(site: Site) -> None:
     with site.store() as (store, study):
         claims = Claims(store=store, study=study, seed=7)
         for _ in range(2):
-            hold = take(claims)
-            report_run(hold)
-            hold.flush()
-        hold.finish(TrialState.COMPLETE, [0.625])  # and is not copied to the mirrors yet
+            writer = take(claims)
+            report_run(writer)
+            writer.flush()
+        writer.finish(TrialState.COMPLETE, [0.625])  # and is not copied to the mirrors yet
         assert site.examine().findings == ()
     assert site.state(WAITING) is TrialState.RUNNING
 

@@ -16,12 +16,12 @@ import sqlalchemy
 from claiming import Workers, take
 from optuna.trial import TrialState, create_trial
 
-from cvfp_opt.search.claimed_trial import open_trial
+from cvfp_opt.search.optuna_trial import open_trial
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.tables import LEASES
-from cvfp_opt.store.queue.claims import MAX_RETRIES, Held, Nothing, fail_trial
+from cvfp_opt.store.queue.claims import MAX_RETRIES, ClaimedTrial, NoTrial, fail_trial
 from cvfp_opt.store.queue.leases import FORMER_LEASE, LeaseLost, Worker, read_leases
-from cvfp_opt.store.record.identity import BIRTH
+from cvfp_opt.store.record.identity import IDENTITY_KEY
 
 DEAD = {"pid": 2**22 + 1}  # beyond what Linux counts to
 # On another machine pids say nothing: only the lease counts.
@@ -46,45 +46,45 @@ def test_totals_are_exact_however_many_ask(workers: Workers, study: optuna.Study
     many = [workers.add() for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda n: many[n % 4].claim(7), range(20)))
-    held = [one for one in found if isinstance(one, Held)]
-    assert sorted(one.number for one in held) == list(range(7))
+    claimed = [one for one in found if isinstance(one, ClaimedTrial)]
+    assert sorted(one.number for one in claimed) == list(range(7))
     assert states(study) == [TrialState.RUNNING] * 7
-    assert {one for one in found if isinstance(one, Nothing)} == {Nothing.WAIT}
+    assert {one for one in found if isinstance(one, NoTrial)} == {NoTrial.WAIT}
 
 
 def test_the_last_one_to_run_a_trial_need_not_wait(workers: Workers) -> None:
     one, other = workers.add(), workers.add()
     take(one, 1)
-    assert one.claim(1) is Nothing.DONE  # what it runs itself is no reason to wait
-    assert other.claim(1) is Nothing.WAIT
+    assert one.claim(1) is NoTrial.DONE  # what it runs itself is no reason to wait
+    assert other.claim(1) is NoTrial.WAIT
 
 
 def test_a_trial_is_born_with_an_identity_that_it_keeps(
     workers: Workers, study: optuna.Study
 ) -> None:
-    hold = take(workers.add())
-    born = study.trials[0].system_attrs[BIRTH]
-    assert born == hold.held.birth.to_dict()
-    assert (hold.held.birth.seed, hold.held.birth.number) == (7, 0)
-    hold.give_back()
-    assert take(workers.add()).held.birth.to_dict() == born
+    writer = take(workers.add())
+    written = study.trials[0].system_attrs[IDENTITY_KEY]
+    assert written == writer.claimed.identity.to_dict()
+    assert (writer.claimed.identity.seed, writer.claimed.identity.number) == (7, 0)
+    writer.give_back()
+    assert take(workers.add()).claimed.identity.to_dict() == written
 
 
 def test_an_enqueued_trial_gets_one_too_and_comes_before_new_ones(
     workers: Workers, study: optuna.Study
 ) -> None:
     study.enqueue_trial({"x": 0.25})
-    hold = take(workers.add())
-    trial = open_trial(study, hold)
+    writer = take(workers.add())
+    trial = open_trial(study, writer)
     assert trial.suggest_float("x", 0, 1) == 0.25
-    assert BIRTH in study.trials[0].system_attrs
+    assert IDENTITY_KEY in study.trials[0].system_attrs
 
 
 def test_an_answer_that_was_lost_costs_no_trial(workers: Workers, study: optuna.Study) -> None:
     worker = workers.add()
-    hold = take(worker)
-    worker.held.clear()  # as if the claim had been written, but no answer had come
-    assert take(worker).held.trial_id == hold.held.trial_id
+    writer = take(worker)
+    worker.claimed.clear()  # as if the claim had been written, but no answer had come
+    assert take(worker).claimed.trial_id == writer.claimed.trial_id
     assert len(study.trials) == 1
 
 
@@ -94,31 +94,31 @@ def test_the_trial_of_a_dead_worker_is_taken_over_as_if_it_had_not_run(
 ) -> None:
     if who is ELSEWHERE and store.kind.one_host:
         who = {}  # a live process that is asleep
-    hold = take(workers.add(**who))
-    trial = open_trial(study, hold)
+    writer = take(workers.add(**who))
+    trial = open_trial(study, writer)
     x = trial.suggest_float("x", 0, 1)
     trial.report(0.5, 0)
     trial.set_user_attr("status", "half done")
-    hold.flush()
+    writer.flush()
     other = workers.add()
     if who is not DEAD:
-        assert take(other).held.number == 1  # not yet
-        move_clock(store, hold.held.trial_id, 61.0)
+        assert take(other).claimed.number == 1  # not yet
+        move_clock(store, writer.claimed.trial_id, 61.0)
     taken = take(other)
-    assert (taken.held.number, taken.held.epoch, taken.held.attempts) == (0, 2, 1)
+    assert (taken.claimed.number, taken.claimed.epoch, taken.claimed.attempts) == (0, 2, 1)
     assert workers.notices == ["trial 0 was left by a dead worker: it goes on here"]
     seen = study.trials[0]
     assert (seen.params, seen.user_attrs, seen.intermediate_values) == ({"x": x}, {}, {})
     with pytest.raises(LeaseLost):
-        hold.finish(TrialState.COMPLETE, [1.0])
+        writer.finish(TrialState.COMPLETE, [1.0])
     taken.finish(TrialState.COMPLETE, [0.75])
     assert study.trials[0].value == 0.75
 
 
 def test_a_trial_that_kills_its_workers_is_given_up(workers: Workers, study: optuna.Study) -> None:
     for _ in range(MAX_RETRIES + 1):
-        assert take(workers.add(**DEAD)).held.number == 0
-    assert take(workers.add(), 5).held.number == 1
+        assert take(workers.add(**DEAD)).claimed.number == 0
+    assert take(workers.add(), 5).claimed.number == 1
     lost = study.trials[0]
     assert lost.state is TrialState.FAIL
     assert lost.user_attrs == {"status": "lost", "reason": "4 workers died while they ran it"}
@@ -128,9 +128,13 @@ def test_a_trial_that_kills_its_workers_is_given_up(workers: Workers, study: opt
 def test_giving_back_is_no_death(workers: Workers, study: optuna.Study) -> None:
     worker = workers.add()
     for epoch in range(1, 2 * MAX_RETRIES + 2, 2):
-        hold = take(worker)
-        assert (hold.held.number, hold.held.epoch, hold.held.attempts) == (0, epoch, 0)
-        assert hold.give_back()
+        writer = take(worker)
+        assert (writer.claimed.number, writer.claimed.epoch, writer.claimed.attempts) == (
+            0,
+            epoch,
+            0,
+        )
+        assert writer.give_back()
     assert states(study) == [TrialState.WAITING]
     assert study.trials[0].datetime_start is None
 
@@ -142,15 +146,15 @@ def test_one_who_runs_nothing_can_release_what_the_dead_left(
     take(workers.add(**DEAD))
     assert workers.add().release_dead() == [1]
     assert states(study) == [TrialState.RUNNING, TrialState.WAITING]
-    assert take(workers.add()).held.attempts == 1
+    assert take(workers.add()).claimed.attempts == 1
 
 
 def test_other_programs_trials_are_left_alone_but_count(
     workers: Workers, study: optuna.Study
 ) -> None:
     study.ask()
-    assert take(workers.add(), 2).held.number == 1
-    assert workers.add().claim(2) is Nothing.WAIT
+    assert take(workers.add(), 2).claimed.number == 1
+    assert workers.add().claim(2) is NoTrial.WAIT
     take(workers.add(), 3).finish(TrialState.COMPLETE, [1.0])
     assert states(study)[0] is TrialState.RUNNING
 
@@ -158,22 +162,22 @@ def test_other_programs_trials_are_left_alone_but_count(
 def test_a_trial_told_by_another_program_is_not_overwritten(
     workers: Workers, study: optuna.Study
 ) -> None:
-    hold = take(workers.add())
+    writer = take(workers.add())
     study.tell(0, 5.0)
     with pytest.raises(LeaseLost):
-        hold.finish(TrialState.COMPLETE, [1.0])
+        writer.finish(TrialState.COMPLETE, [1.0])
     assert study.trials[0].value == 5.0
 
 
 def test_a_trial_failed_by_hand_is_refused_to_its_worker(
     workers: Workers, study: optuna.Study, store: Store
 ) -> None:
-    hold = take(workers.add())
+    writer = take(workers.add())
     assert fail_trial(store, study, 0, "looked wrong")
     assert not fail_trial(store, study, 0, "twice")
     assert not fail_trial(store, study, 9, "is not there")
     with pytest.raises(LeaseLost):
-        hold.renew()
+        writer.renew()
     assert study.trials[0].user_attrs == {"status": "failed by hand", "reason": "looked wrong"}
 
 
@@ -188,25 +192,25 @@ def test_a_lease_of_format_1_is_judged_by_its_process(
         attrs = {FORMER_LEASE: lease}
         study.add_trial(create_trial(state=TrialState.RUNNING, system_attrs=attrs))
     worker = workers.add()
-    assert [take(worker).held.number for _ in range(3)] == [1, 2, 3]
+    assert [take(worker).claimed.number for _ in range(3)] == [1, 2, 3]
 
 
 def test_a_clock_that_was_set_back_keeps_a_dead_workers_trial_for_one_lease_only(
     workers: Workers, store: Store
 ) -> None:
     who = {} if store.kind.one_host else ELSEWHERE
-    hold = take(workers.add(**who))
-    move_clock(store, hold.held.trial_id, -3600.0)
-    assert workers.add().claim(1) is Nothing.WAIT
-    move_clock(store, hold.held.trial_id, 61.0)
-    assert take(workers.add(), 1).held.number == 0
+    writer = take(workers.add(**who))
+    move_clock(store, writer.claimed.trial_id, -3600.0)
+    assert workers.add().claim(1) is NoTrial.WAIT
+    move_clock(store, writer.claimed.trial_id, 61.0)
+    assert take(workers.add(), 1).claimed.number == 0
 
 
 def test_a_renewed_lease_is_by_the_databases_clock(workers: Workers, store: Store) -> None:
-    hold = take(workers.add(seconds=30.0))
+    writer = take(workers.add(seconds=30.0))
     with store.engine.connect() as connection:
         now = connection.scalars(sqlalchemy.select(store.now())).one()
-        lease = read_leases(connection, [hold.held.trial_id])[hold.held.trial_id]
+        lease = read_leases(connection, [writer.claimed.trial_id])[writer.claimed.trial_id]
     assert abs(now - datetime.now().timestamp()) < 5.0  # one machine: the same clock
     assert 0 <= lease.expires - now <= 30.0
     assert not lease.is_dead(now, one_host=store.kind.one_host)
@@ -247,8 +251,8 @@ def test_a_holder_that_ends_its_trial_while_it_is_being_taken_over_wins(
 ) -> None:
     if store.kind.one_host:
         pytest.skip("an SQLite file has one writer at a time")
-    hold = take(workers.add(**ELSEWHERE))
-    move_clock(store, hold.held.trial_id, 61.0)
+    writer = take(workers.add(**ELSEWHERE))
+    move_clock(store, writer.claimed.trial_id, 61.0)
     claiming, ended = threading.get_ident(), threading.Event()
 
     def end_it(connection: object, cursor: object, statement: str, *more: object) -> None:
@@ -256,9 +260,9 @@ def test_a_holder_that_ends_its_trial_while_it_is_being_taken_over_wins(
         if taking and threading.get_ident() == claiming and not ended.is_set():
             ended.set()
             with ThreadPoolExecutor(1) as pool:
-                pool.submit(hold.finish, TrialState.COMPLETE, [0.5]).result()
+                pool.submit(writer.finish, TrialState.COMPLETE, [0.5]).result()
 
     sqlalchemy.event.listen(store.engine, "before_cursor_execute", end_it)
-    assert take(workers.add()).held.number == 1
+    assert take(workers.add()).claimed.number == 1
     assert (study.trials[0].state, study.trials[0].value) == (TrialState.COMPLETE, 0.5)
     assert workers.notices == []

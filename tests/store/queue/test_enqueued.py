@@ -6,7 +6,7 @@ from claiming import Workers, take
 
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.queue.enqueued import enqueue_points, waiting_points
-from cvfp_opt.store.record.identity import BIRTH
+from cvfp_opt.store.record.identity import IDENTITY_KEY
 
 # What does not depend on the kind of database.
 on_a_file = pytest.mark.parametrize("location", ["sqlite"], indirect=True)
@@ -30,9 +30,9 @@ def test_its_identity_is_given_at_once_and_kept_by_its_claim(
 ) -> None:
     enqueue_points(store, study, [{"x": 0.5}], seed=7, retry_of="abc")
     [trial] = study.trials
-    birth = trial.system_attrs[BIRTH]
-    assert (birth["seed"], birth["number"], birth["retry_of"]) == (7, 0, "abc")
-    assert take(workers.add()).held.birth.to_dict() == birth
+    identity = trial.system_attrs[IDENTITY_KEY]
+    assert (identity["seed"], identity["number"], identity["retry_of"]) == (7, 0, "abc")
+    assert take(workers.add()).claimed.identity.to_dict() == identity
 
 
 def test_optuna_runs_it_as_it_was_asked_for(store: Store, study: optuna.Study) -> None:
@@ -46,11 +46,11 @@ def test_optuna_runs_it_as_it_was_asked_for(store: Store, study: optuna.Study) -
 def test_a_trial_that_was_given_back_waits_at_its_point(
     store: Store, study: optuna.Study, workers: Workers
 ) -> None:
-    hold = take(workers.add())
+    writer = take(workers.add())
     distribution = optuna.distributions.FloatDistribution(0.0, 1.0)
-    hold.reported.params["x"] = (0.5, distribution)
-    hold.flush()
-    hold.give_back()
+    writer.pending.params["x"] = (0.5, distribution)
+    writer.flush()
+    writer.give_back()
     [same] = enqueue_points(store, study, [{"x": 0.5}], seed=7)
     assert (same.number, same.new) == (0, False)
 

@@ -12,23 +12,26 @@ from optuna.distributions import FloatDistribution
 from optuna.samplers import TPESampler
 from optuna.trial import TrialState, create_trial
 
-from cvfp_opt.search.claimed_trial import open_trial
+from cvfp_opt.search.optuna_trial import open_trial
 from cvfp_opt.store.queue.leases import LeaseLost, read_leases
-from cvfp_opt.store.queue.trial_writer import Hold, Renewer
-from cvfp_opt.store.record.identity import BIRTH
+from cvfp_opt.store.queue.trial_writer import Renewer, TrialWriter
+from cvfp_opt.store.record.identity import IDENTITY_KEY
 
 X = FloatDistribution(0, 1)
 
 
 def test_what_was_reported_comes_back_to_the_bit(workers: Workers, study: optuna.Study) -> None:
-    hold = take(workers.add())
+    writer = take(workers.add())
     distribution = optuna.distributions.FloatDistribution(1e-4, 1e-1, log=True)
-    hold.reported.params["lr"] = (0.1 / 3, distribution)
-    hold.reported.intermediate |= {0: 1 / 3, 1: math.inf, 2: -math.inf}
-    hold.reported.user_attrs |= {"text": "<script>é\u4e2d\U0001f600", "list": [1, None, 0.1 + 0.2]}
-    hold.flush()
-    hold.reported.intermediate[0] = 2 / 3  # a later one counts
-    hold.finish(TrialState.COMPLETE, [0.1 + 0.2])
+    writer.pending.params["lr"] = (0.1 / 3, distribution)
+    writer.pending.intermediate |= {0: 1 / 3, 1: math.inf, 2: -math.inf}
+    writer.pending.user_attrs |= {
+        "text": "<script>é\u4e2d\U0001f600",
+        "list": [1, None, 0.1 + 0.2],
+    }
+    writer.flush()
+    writer.pending.intermediate[0] = 2 / 3  # a later one counts
+    writer.finish(TrialState.COMPLETE, [0.1 + 0.2])
     [trial] = study.trials
     assert trial.params == {"lr": 0.1 / 3}
     assert trial.distributions == {"lr": distribution}
@@ -60,9 +63,9 @@ def test_times_are_local_ones_wherever_the_machine_is(
 
 
 def test_an_end_may_be_told_twice(workers: Workers, study: optuna.Study) -> None:
-    hold = take(workers.add())
-    hold.finish(TrialState.COMPLETE, [1.0])
-    hold.finish(TrialState.COMPLETE, [1.0])
+    writer = take(workers.add())
+    writer.finish(TrialState.COMPLETE, [1.0])
+    writer.finish(TrialState.COMPLETE, [1.0])
     assert [t.value for t in study.trials] == [1.0]
 
 
@@ -71,7 +74,7 @@ def test_the_late_holder_changes_nothing(workers: Workers, study: optuna.Study) 
     late = take(worker)
     late.give_back()
     taken = take(workers.add())
-    late.reported.user_attrs["status"] = "late"
+    late.pending.user_attrs["status"] = "late"
     for write in (late.flush, late.renew, lambda: late.finish(TrialState.COMPLETE, [9.0])):
         with pytest.raises(LeaseLost):
             write()
@@ -88,22 +91,22 @@ def test_what_a_sampler_notes_is_written_with_the_trial_or_not_at_all(
     study.add_trial(create_trial(value=1.0, params={"x": 0.5}, distributions={"x": X}))
     late = take(workers.add())
     open_trial(study, late).suggest_float("x", 0, 1)
-    assert list(study.trials[1].system_attrs) == [BIRTH]
+    assert list(study.trials[1].system_attrs) == [IDENTITY_KEY]
     late.give_back()
     with pytest.raises(LeaseLost):
         late.flush()
-    hold = take(workers.add())
-    open_trial(study, hold).suggest_float("x", 0, 1)
-    hold.flush()
-    noted = set(study.trials[1].system_attrs) - {BIRTH}
+    writer = take(workers.add())
+    open_trial(study, writer).suggest_float("x", 0, 1)
+    writer.flush()
+    noted = set(study.trials[1].system_attrs) - {IDENTITY_KEY}
     assert any(key.startswith("tpe:") for key in noted)
 
 
 def test_a_trial_that_was_made_a_moment_ago_is_what_the_database_has(
     workers: Workers, study: optuna.Study
 ) -> None:
-    hold = take(workers.add())
-    known = open_trial(study, hold)._cached_frozen_trial
+    writer = take(workers.add())
+    known = open_trial(study, writer)._cached_frozen_trial
     [read] = study.trials
     assert read.datetime_start is not None
     assert known.datetime_start is not None
@@ -114,15 +117,15 @@ def test_a_trial_that_was_made_a_moment_ago_is_what_the_database_has(
     assert open_trial(study, take(workers.add())).suggest_float("x", 0, 1) == 0.25
 
 
-def lease_of(hold: Hold) -> float:
-    with hold.claims.store.engine.connect() as connection:
-        return read_leases(connection, [hold.held.trial_id])[hold.held.trial_id].expires
+def lease_of(writer: TrialWriter) -> float:
+    with writer.claims.store.engine.connect() as connection:
+        return read_leases(connection, [writer.claimed.trial_id])[writer.claimed.trial_id].expires
 
 
 def test_leases_are_renewed_until_they_are_lost(workers: Workers) -> None:
-    hold = take(workers.add(seconds=0.3))
-    first, looked = lease_of(hold), threading.Event()
-    renew = hold.renew
+    writer = take(workers.add(seconds=0.3))
+    first, looked = lease_of(writer), threading.Event()
+    renew = writer.renew
 
     def renewed() -> None:
         try:
@@ -130,26 +133,26 @@ def test_leases_are_renewed_until_they_are_lost(workers: Workers) -> None:
         finally:
             looked.set()
 
-    hold.renew = renewed  # type: ignore[method-assign]
+    writer.renew = renewed  # type: ignore[method-assign]
     with Renewer(0.3) as renewer:
-        renewer.add(hold)
+        renewer.add(writer)
         assert looked.wait(30)
-        assert lease_of(hold) > first
-        hold.check()
-        late = Hold(claims=hold.claims, held=hold.held)
+        assert lease_of(writer) > first
+        writer.check()
+        late = TrialWriter(claims=writer.claims, claimed=writer.claimed)
         late.give_back()
-        hold.claims.held[hold.held.trial_id] = hold.held
+        writer.claims.claimed[writer.claimed.trial_id] = writer.claimed
         looked.clear()
-        while not hold.lost:
+        while not writer.lost:
             assert looked.wait(30)
     with pytest.raises(LeaseLost):
-        hold.check()
+        writer.check()
 
 
 def test_an_ended_trial_is_no_loss(workers: Workers) -> None:
-    hold = take(workers.add(seconds=0.03))
+    writer = take(workers.add(seconds=0.03))
     looked = threading.Semaphore(0)
-    renew = hold.renew
+    renew = writer.renew
 
     def renewed() -> None:
         try:
@@ -157,10 +160,10 @@ def test_an_ended_trial_is_no_loss(workers: Workers) -> None:
         finally:
             looked.release()
 
-    hold.renew = renewed  # type: ignore[method-assign]
+    writer.renew = renewed  # type: ignore[method-assign]
     with Renewer(0.03) as renewer:
-        renewer.add(hold)
+        renewer.add(writer)
         assert looked.acquire(timeout=30)
-        hold.finish(TrialState.COMPLETE, [1.0])
+        writer.finish(TrialState.COMPLETE, [1.0])
         assert all(looked.acquire(timeout=30) for _ in range(3))
-    assert not hold.lost
+    assert not writer.lost

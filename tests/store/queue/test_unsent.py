@@ -20,7 +20,7 @@ from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.database.tables import LEASES
 from cvfp_opt.store.doctor.examination import Patient, examine, mend
 from cvfp_opt.store.queue.claims import Claims, fail_trial
-from cvfp_opt.store.queue.trial_writer import Hold
+from cvfp_opt.store.queue.trial_writer import TrialWriter
 from cvfp_opt.store.queue.unsent import keep_unsent, send_unsent
 from cvfp_opt.store.record.studies import create_study
 
@@ -50,22 +50,22 @@ def trial_of(store: Store, number: int, name: str = "s") -> FrozenTrial:
     return trial
 
 
-def keep(hold: Hold) -> Path:
+def keep(writer: TrialWriter) -> Path:
     """The result of a trial whose database has gone away."""
-    report_run(hold)
-    hold.reported.params.clear()  # they were written when it began
-    hold.reported.system_attrs["artifacts:curves"] = "{}"
-    return keep_unsent(hold, TrialState.COMPLETE, [0.625], ["artifacts:checkpoint"])
+    report_run(writer)
+    writer.pending.params.clear()  # they were written when it began
+    writer.pending.system_attrs["artifacts:curves"] = "{}"
+    return keep_unsent(writer, TrialState.COMPLETE, [0.625], ["artifacts:checkpoint"])
 
 
 def kept_of_a_run(location: Location) -> Path:
     """Of the first trial that a worker finds, which is the one that waits."""
     with open_for_search(location) as store:
-        hold = take(claims_of(store))
-        hold.reported.system_attrs["artifacts:checkpoint"] = "{}"
-        hold.flush()
-        hold.reported.clear()
-        return keep(hold)
+        writer = take(claims_of(store))
+        writer.pending.system_attrs["artifacts:checkpoint"] = "{}"
+        writer.flush()
+        writer.pending.clear()
+        return keep(writer)
 
 
 def change(path: Path, **changes: Any) -> None:
@@ -132,9 +132,9 @@ def test_what_is_of_another_trial_or_worker_stays(filled: Location) -> None:
 
 def test_a_result_whose_answer_was_lost_is_there_already(file: Location) -> None:
     with open_for_search(file) as store:
-        hold = take(claims_of(store))
-        path = keep(hold)
-        hold.finish(TrialState.COMPLETE, [0.625])
+        writer = take(claims_of(store))
+        path = keep(writer)
+        writer.finish(TrialState.COMPLETE, [0.625])
         said = list(send_unsent(claims_of(store)))
     assert said == ["trial 4: kept result was in the database already"]
     assert not path.exists()
@@ -151,8 +151,8 @@ def test_a_result_of_a_trial_that_ended_otherwise_stays(file: Location) -> None:
 
 def test_results_of_one_trial_by_two_workers_are_two_files(file: Location) -> None:
     with open_for_search(file) as store:
-        hold = take(claims_of(store))
-        paths = {keep(hold), keep(Hold(claims=claims_of(store), held=hold.held))}
+        writer = take(claims_of(store))
+        paths = {keep(writer), keep(TrialWriter(claims=claims_of(store), claimed=writer.claimed))}
     assert len(paths) == 2
 
 
@@ -177,11 +177,11 @@ def test_a_restored_backup_gives_ids_again_but_no_results(
     backup()
     with open_for_search(file) as store:
         take(claims_of(store)).finish(TrialState.COMPLETE, [0.2])
-        hold = take(claims_of(store))
-        assert (hold.held.trial_id, hold.held.epoch) == (former.held.trial_id, 1)
+        writer = take(claims_of(store))
+        assert (writer.claimed.trial_id, writer.claimed.epoch) == (former.claimed.trial_id, 1)
         [line] = send_unsent(claims_of(store))
         assert "not in this database" in line
-        hold.finish(TrialState.COMPLETE, [0.3])
+        writer.finish(TrialState.COMPLETE, [0.3])
         assert trial_of(store, 5).values == [0.3]
     assert path.exists()
 
@@ -194,13 +194,16 @@ def test_a_worker_of_before_a_backup_writes_to_no_trial_of_after_it(
         former = take(claims_of(store))
     backup()
     with open_for_search(file) as store:
-        hold = take(claims_of(store))
-        assert (hold.held.trial_id, hold.held.epoch) == (former.held.trial_id, former.held.epoch)
+        writer = take(claims_of(store))
+        assert (writer.claimed.trial_id, writer.claimed.epoch) == (
+            former.claimed.trial_id,
+            former.claimed.epoch,
+        )
         path = keep(former)
         [line] = send_unsent(claims_of(store))
         assert "another worker runs the trial" in line
         assert path.exists()
-        hold.finish(TrialState.COMPLETE, [0.3])
+        writer.finish(TrialState.COMPLETE, [0.3])
 
 
 def test_of_two_copies_of_a_file_the_one_where_it_ran_gets_the_result(file: Location) -> None:
@@ -225,11 +228,11 @@ def test_another_study_has_the_same_trial_ids(file: Location) -> None:
     other = resolve_location("other.db")
     with open_for_search(other) as store:
         study = create_study(store, "s", RECORD)
-        holds = [take(Claims(store=store, study=study, seed=7)) for _ in range(6)]
+        writers = [take(Claims(store=store, study=study, seed=7)) for _ in range(6)]
         [line] = send_unsent(claims_of(store))
         assert f"it is of a trial of {file.where} that is not in this database" in line
-        for hold in holds:
-            hold.finish(TrialState.COMPLETE, [0.1])
+        for writer in writers:
+            writer.finish(TrialState.COMPLETE, [0.1])
     assert path.exists()
 
 

@@ -10,17 +10,23 @@ from optuna.trial import TrialState
 
 from cvfp_opt.errors import StudyError
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.queue.claims import Nothing, fail_trial
+from cvfp_opt.store.queue.claims import NoTrial, fail_trial
 from cvfp_opt.store.queue.confirmation_runs import add_runs, enter_confirmation
-from cvfp_opt.store.record.confirmation import DEFAULT, FRESH, UNTRAINED, Arm, read_runs
-from cvfp_opt.store.record.identity import BIRTH
-from cvfp_opt.store.record.records import ARM, TrialRecord
+from cvfp_opt.store.record.confirmation import (
+    DEFAULT,
+    FRESH,
+    UNTRAINED,
+    ConfirmationPoint,
+    read_runs,
+)
+from cvfp_opt.store.record.identity import IDENTITY_KEY
+from cvfp_opt.store.record.records import CONFIRMATION_RUN, TrialRecord
 from cvfp_opt.store.record.studies import create_study, refuse_foreign, study_names
 
-ARMS = [
-    Arm(key="a" * 32, params={"x": 0.25}, trial=3, reported=0.5),
-    Arm(key=DEFAULT, params={"x": 0.5}),
-    Arm(key=UNTRAINED, params={"x": 0.5}, changes={"training.num_epochs": 0}),
+CONFIRMATION_POINTS = [
+    ConfirmationPoint(key="a" * 32, params={"x": 0.25}, trial=3, reported=0.5),
+    ConfirmationPoint(key=DEFAULT, params={"x": 0.5}),
+    ConfirmationPoint(key=UNTRAINED, params={"x": 0.5}, changes={"training.num_epochs": 0}),
 ]
 UUID = RECORD.identity
 
@@ -32,75 +38,75 @@ def entered(store: Store) -> tuple[optuna.Study, optuna.Study]:
 
 def places(study: optuna.Study, *states: TrialState) -> list[tuple[str, int]]:
     trials = study.get_trials(deepcopy=False, states=states or None)
-    marks = [trial.system_attrs[ARM] for trial in trials]
+    marks = [trial.system_attrs[CONFIRMATION_RUN] for trial in trials]
     return [(mark["arm"], mark["seed"]) for mark in marks]
 
 
 def finish(workers: Workers, state: TrialState, **attrs: object) -> int:
-    hold = take(workers.add())
-    hold.reported.user_attrs.update(attrs)
-    hold.finish(state, [0.5] if state is TrialState.COMPLETE else None)
-    return hold.held.number
+    writer = take(workers.add())
+    writer.pending.user_attrs.update(attrs)
+    writer.finish(state, [0.5] if state is TrialState.COMPLETE else None)
+    return writer.claimed.number
 
 
 def test_runs_are_asked_for_once_seed_by_seed(store: Store) -> None:
     source, study = entered(store)
-    assert add_runs(store, study, ARMS[:2], 2, seed=7) == 4
-    expected = [(arm.key, seed) for seed in range(2) for arm in ARMS[:2]]
+    assert add_runs(store, study, CONFIRMATION_POINTS[:2], 2, seed=7) == 4
+    expected = [(point.key, seed) for seed in range(2) for point in CONFIRMATION_POINTS[:2]]
     assert places(study) == expected
-    assert add_runs(store, study, ARMS[:2], 2, seed=7) == 0
-    assert add_runs(store, study, ARMS, 3, seed=7) == 5
+    assert add_runs(store, study, CONFIRMATION_POINTS[:2], 2, seed=7) == 0
+    assert add_runs(store, study, CONFIRMATION_POINTS, 3, seed=7) == 5
     assert len(places(study)) == len(set(places(study))) == 9
     runs = read_runs(source, RECORD)
     assert runs is not None
-    assert (runs.study, list(runs.arms)) == ("s/confirm", ARMS)
-    assert [trial.arm["label"] for trial in runs.trials[:2]] == ["trial 3", "default point"]
+    assert (runs.study, list(runs.points)) == ("s/confirm", CONFIRMATION_POINTS)
+    assert [trial.run["label"] for trial in runs.trials[:2]] == ["trial 3", "default point"]
 
 
 def test_no_search_has_their_seeds_and_all_points_share_them(store: Store) -> None:
     _, study = entered(store)
-    add_runs(store, study, ARMS, 3, seed=7)
-    births = [trial.system_attrs[BIRTH] for trial in study.get_trials(deepcopy=False)]
-    assert {birth["seed"] for birth in births} == {7}
+    add_runs(store, study, CONFIRMATION_POINTS, 3, seed=7)
+    births = [trial.system_attrs[IDENTITY_KEY] for trial in study.get_trials(deepcopy=False)]
+    assert {identity["seed"] for identity in births} == {7}
     # Optuna's column of trial numbers has 32 bits and a sign
-    assert {birth["number"] for birth in births} == {2**31, 2**31 + 1, 2**31 + 2}
-    assert [birth["number"] - FRESH for birth in births] == [s for _, s in places(study)]
-    assert len({birth["uuid"] for birth in births}) == 9
+    assert {identity["number"] for identity in births} == {2**31, 2**31 + 1, 2**31 + 2}
+    assert [identity["number"] - FRESH for identity in births] == [s for _, s in places(study)]
+    assert len({identity["uuid"] for identity in births}) == 9
 
 
 def test_workers_claim_them_with_their_arm_and_no_others(store: Store) -> None:
     _, study = entered(store)
-    add_runs(store, study, ARMS, 1, seed=7)
+    add_runs(store, study, CONFIRMATION_POINTS, 1, seed=7)
     workers = Workers(store, study)
     claims = workers.add()
-    held = [take(claims, 3).held for _ in range(3)]
-    assert [one.arm["arm"] for one in held] == [arm.key for arm in ARMS]
-    assert held[2].arm["changes"] == {"training.num_epochs": 0}
-    assert held[0].birth.number == FRESH
-    assert claims.claim(3) is Nothing.DONE
+    claimed = [take(claims, 3).claimed for _ in range(3)]
+    assert [one.run["arm"] for one in claimed] == [point.key for point in CONFIRMATION_POINTS]
+    assert claimed[2].run["changes"] == {"training.num_epochs": 0}
+    assert claimed[0].identity.number == FRESH
+    assert claims.claim(3) is NoTrial.DONE
 
 
 def test_a_run_that_failed_is_asked_for_again_one_that_diverged_is_not(store: Store) -> None:
     _, study = entered(store)
-    add_runs(store, study, ARMS, 1, seed=7)
+    add_runs(store, study, CONFIRMATION_POINTS, 1, seed=7)
     workers = Workers(store, study)
     finish(workers, TrialState.COMPLETE, status="finished")
     finish(workers, TrialState.FAIL, status="diverged")
     finish(workers, TrialState.FAIL, status="error")
-    assert add_runs(store, study, ARMS, 1, seed=7) == 1
+    assert add_runs(store, study, CONFIRMATION_POINTS, 1, seed=7) == 1
     assert places(study, TrialState.WAITING) == [(UNTRAINED, 0)]
     fail_trial(store, study, 3, "by hand")
-    assert add_runs(store, study, ARMS, 1, seed=7) == 1
+    assert add_runs(store, study, CONFIRMATION_POINTS, 1, seed=7) == 1
 
 
 def test_points_stay_as_they_were_first_asked_for(store: Store) -> None:
     """The default point takes the winner's threshold: a later winner must not change it."""
     source, study = entered(store)
-    add_runs(store, study, ARMS, 1, seed=7)
-    add_runs(store, study, [Arm(key=DEFAULT, params={"x": 0.75})], 2, seed=7)
+    add_runs(store, study, CONFIRMATION_POINTS, 1, seed=7)
+    add_runs(store, study, [ConfirmationPoint(key=DEFAULT, params={"x": 0.75})], 2, seed=7)
     runs = read_runs(source, RECORD)
     assert runs is not None
-    assert list(runs.arms) == ARMS
+    assert list(runs.points) == CONFIRMATION_POINTS
     last = study.get_trials(deepcopy=False)[-1]
     assert last.system_attrs["fixed_params"] == {"x": 0.5}
 
@@ -121,7 +127,7 @@ def test_creation_that_was_cut_off_is_completed(store: Store) -> None:
     assert read_runs(source, RECORD) is not None
     study = create_study(store, "t/confirm", RECORD)  # with a record, and without the link
     enter_confirmation(store, "t", UUID, RECORD)
-    assert add_runs(store, study, ARMS, 1, seed=7) == 3
+    assert add_runs(store, study, CONFIRMATION_POINTS, 1, seed=7) == 3
 
 
 def test_another_study_of_that_name_is_left_alone(store: Store) -> None:
@@ -137,10 +143,10 @@ def test_another_study_of_that_name_is_left_alone(store: Store) -> None:
 
 def test_what_another_program_wrote_in_the_place_of_arms_is_not_read(store: Store) -> None:
     source, study = entered(store)
-    add_runs(store, study, ARMS, 1, seed=7)
-    listed = [*map(vars, ARMS[:1]), {"planet": 9}, "trial 3"]
+    add_runs(store, study, CONFIRMATION_POINTS, 1, seed=7)
+    listed = [*map(vars, CONFIRMATION_POINTS[:1]), {"planet": 9}, "trial 3"]
     study.set_user_attr("cvfp_opt:arms", {"uuid": UUID, "arms": listed})
     runs = read_runs(source, RECORD)
     assert runs is not None
-    assert list(runs.arms) == ARMS[:1]
+    assert list(runs.points) == CONFIRMATION_POINTS[:1]
     assert isinstance(runs.trials[0], TrialRecord)

@@ -20,7 +20,7 @@ from cvfp_opt.store.queue.confirmation_runs import enter_confirmation
 from cvfp_opt.store.record.confirmation import read_runs
 from cvfp_opt.store.record.links import Source
 from cvfp_opt.store.record.mirrors import MIRRORS, SOURCE_TRIAL, left_out, sync_mirrors
-from cvfp_opt.store.record.records import ARMS, CONFIRMS, MIRROR_OF, MIRRORED, STUDY
+from cvfp_opt.store.record.records import CONFIRMATION_POINTS, CONFIRMS, MIRROR_OF, MIRRORED, STUDY
 from cvfp_opt.store.record.studies import create_study, study_names
 from cvfp_opt.store.transfer.editing import delete_study, rename_study
 from cvfp_opt.store.transfer.from_database import read_dump
@@ -35,9 +35,9 @@ def searched(store: Store, name: str = "s") -> optuna.Study:
     """A study of ours with one complete trial."""
     study = create_study(store, name, RECORD)
     claims = Claims(store=store, study=study, seed=7)
-    hold = take(claims)
-    report_run(hold)
-    hold.finish(TrialState.COMPLETE, [0.625])
+    writer = take(claims)
+    report_run(writer)
+    writer.finish(TrialState.COMPLETE, [0.625])
     return study
 
 
@@ -249,6 +249,8 @@ def test_what_a_study_says_of_itself_need_not_be_readable() -> None:
         assert not source.has_mirror("t/pareto", attrs)
         assert not source.has_mirror(name, {**attrs, MIRROR_OF: {"s": 1}})
         assert not source.has_confirmation(name, attrs)
-    for arms in (None, [1], {"uuid": None}, {}):
-        assert Source.of("s", {}).has_confirmation("s/confirm", {CONFIRMS: "s", ARMS: arms})
+    for points in (None, [1], {"uuid": None}, {}):
+        assert Source.of("s", {}).has_confirmation(
+            "s/confirm", {CONFIRMS: "s", CONFIRMATION_POINTS: points}
+        )
     assert len(set(mirrors)) == len(MIRRORS)

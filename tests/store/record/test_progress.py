@@ -3,7 +3,7 @@
 import optuna
 from optuna.trial import TrialState, create_trial
 
-from cvfp_opt.store.record.progress import Follower
+from cvfp_opt.store.record.progress import ProgressTracker
 
 
 def add(study: optuna.Study, *values: float, state: TrialState = TrialState.COMPLETE) -> None:
@@ -20,30 +20,30 @@ def add(study: optuna.Study, *values: float, state: TrialState = TrialState.COMP
 
 def test_trials_are_counted_when_they_end_and_the_best_is_kept() -> None:
     study = optuna.create_study(direction="maximize")
-    follower = Follower(study)
-    assert (follower.standing().finished, follower.standing().best) == (0, None)
+    follower = ProgressTracker(study)
+    assert (follower.progress().finished, follower.progress().best) == (0, None)
     running = study.ask()
     add(study, state=TrialState.FAIL)
     study.enqueue_trial({})
-    assert (follower.standing().finished, follower.standing().best) == (1, None)
+    assert (follower.progress().finished, follower.progress().best) == (1, None)
     add(study, 0.5)
     add(study, 0.25)
-    standing = follower.standing()
-    assert standing.best is not None
-    assert (standing.finished, standing.best.number, standing.best.value) == (3, 3, 0.5)
+    progress = follower.progress()
+    assert progress.best is not None
+    assert (progress.finished, progress.best.number, progress.best.value) == (3, 3, 0.5)
     study.tell(running, 0.75)
-    standing = follower.standing()
-    assert standing.best is not None
-    assert (standing.finished, standing.best.number) == (4, 0)
+    progress = follower.progress()
+    assert progress.best is not None
+    assert (progress.finished, progress.best.number) == (4, 0)
 
 
 def test_the_first_of_equals_is_the_best() -> None:
     study = optuna.create_study(direction="maximize")
-    follower = Follower(study)
+    follower = ProgressTracker(study)
     for _ in range(2):
         add(study, 0.5)
         add(study, 0.5)
-        best = follower.standing().best
+        best = follower.progress().best
         assert best is not None
         assert best.number == 0
 
@@ -52,19 +52,19 @@ def test_with_two_objectives_the_score_decides() -> None:
     study = optuna.create_study(directions=["maximize", "maximize"])
     add(study, 9.0, 0.25)
     add(study, 1.0, 0.5)
-    best = Follower(study).standing().best
+    best = ProgressTracker(study).progress().best
     assert best is not None
     assert (best.number, best.value) == (1, 0.5)
 
 
 def test_what_is_not_told_yet_is_counted_later() -> None:
     study = optuna.create_study(direction="maximize")
-    follower = Follower(study)
+    follower = ProgressTracker(study)
     for value in (0.25, 0.5, 0.125):
         add(study, value)
-    before = follower.standing(untold={1})
+    before = follower.progress(untold={1})
     assert before.best is not None
     assert (before.finished, before.best.number) == (2, 0)
-    after = follower.standing()
+    after = follower.progress()
     assert after.best is not None
     assert (after.finished, after.best.number) == (3, 1)

@@ -5,8 +5,8 @@ from cvfp_opt.store.record.retries import retry_chain, uuid_of
 
 
 def trial(number: int, uuid: str = "", retry_of: str = "") -> TrialRecord:
-    birth = {"uuid": uuid, "retry_of": retry_of} if uuid else {}
-    return TrialRecord(number=number, state="complete", birth=birth)
+    identity = {"uuid": uuid, "retry_of": retry_of} if uuid else {}
+    return TrialRecord(number=number, state="complete", identity=identity)
 
 
 def test_a_chain_is_all_trials_of_one_point() -> None:

@@ -90,7 +90,7 @@ def test_a_trial_that_no_export_writes_is_refused(
 
 
 def test_two_trials_of_one_identity_are_refused() -> None:
-    study, lines = as_json(own_study(own_trial(0), own_trial(1, birth=("0", 0, 0))).study)
+    study, lines = as_json(own_study(own_trial(0), own_trial(1, identity=("0", 0, 0))).study)
     with pytest.raises(ArchiveError, match="the trial's own identity"):
         back(study, lines, [])
 

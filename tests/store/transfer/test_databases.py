@@ -76,27 +76,27 @@ def test_optuna_reads_what_was_written(store: Store) -> None:
     assert StudyRecord.of(study) == record()
     mirror = optuna.load_study(study_name="s/pareto", storage=store.storage)
     assert [t.values for t in mirror.trials] == [[0.5, 0.5]]
-    hold = take(Workers(store, study).add())
-    assert (hold.held.number, hold.held.birth.uuid) == (1, "1" * 32)
+    writer = take(Workers(store, study).add())
+    assert (writer.claimed.number, writer.claimed.identity.uuid) == (1, "1" * 32)
 
 
 def test_a_running_trial_waits_in_the_dump_with_its_parameters(
     store: Store, study: optuna.Study, workers: Workers
 ) -> None:
-    hold = take(workers.add())
+    writer = take(workers.add())
     distribution = optuna.distributions.FloatDistribution(0, 1)
-    hold.reported.params["x"] = 0.25, distribution
-    hold.reported.intermediate[0] = 0.5
-    hold.reported.user_attrs["iterations"] = [{"residual": 1.0}]
-    hold.flush()
+    writer.pending.params["x"] = 0.25, distribution
+    writer.pending.intermediate[0] = 0.5
+    writer.pending.user_attrs["iterations"] = [{"residual": 1.0}]
+    writer.flush()
     dump = read_dump(store, "s")
     [trial] = dump.study.trials
     assert (dump.given_back, trial.state, trial.started) == ((0,), TrialState.WAITING, None)
     assert [(p.name, p.value) for p in trial.params] == [("x", 0.25)]
     assert (trial.intermediate, trial.user_attrs) == ({}, {})
-    birth = dump.study.birth(trial)
-    assert birth is not None
-    assert birth.uuid == hold.held.birth.uuid
+    identity = dump.study.identity(trial)
+    assert identity is not None
+    assert identity.uuid == writer.claimed.identity.uuid
 
 
 def test_a_lease_of_the_first_format_stays_behind(file: Store) -> None:

@@ -128,7 +128,7 @@ def test_a_study_that_is_run_is_kept_unless_forced(
     store: Store, study: optuna.Study, workers: Workers, files: FolderStore
 ) -> None:
     worker = workers.add()
-    hold = take(worker)
+    writer = take(worker)
     with pytest.raises(StudyError, match=r"workers run it \(trial 0 by process \d+ on .*--force"):
         delete_study(store, "s", files)
     with pytest.raises(StudyError, match="stop them before you rename it"):
@@ -138,7 +138,7 @@ def test_a_study_that_is_run_is_kept_unless_forced(
     with pytest.raises(StudyError, match="somebody has deleted it"):
         worker.claim(100)
     with pytest.raises(LeaseLost):
-        hold.finish(TrialState.COMPLETE, [1.0])
+        writer.finish(TrialState.COMPLETE, [1.0])
     assert rows(store)["trials"] == 0
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 
 from cvfp_opt.errors import StudyError
-from cvfp_opt.store.record.confirmation import ARMS
-from cvfp_opt.store.record.identity import BIRTH, Birth
+from cvfp_opt.store.record.confirmation import CONFIRMATION_POINTS
+from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity
 from cvfp_opt.store.record.mirrors import SOURCE_TRIAL
 from cvfp_opt.store.record.records import CONFIRMS, MIRROR_OF, MIRRORED, STUDY
 from cvfp_opt.store.transfer.dump import Dump, TrialDump
@@ -32,20 +32,20 @@ def merged(*dumps: Dump) -> Merged:
 
 def uuids(dump: Dump) -> list[str]:
     """The first letter of each trial's uuid; "-" for those without."""
-    births = [dump.study.birth(trial) for trial in dump.study.trials]
-    return [birth.uuid[0] if birth else "-" for birth in births]
+    births = [dump.study.identity(trial) for trial in dump.study.trials]
+    return [identity.uuid[0] if identity else "-" for identity in births]
 
 
-def born(number: int, letter: str, seed: int = 1, **changes: Any) -> TrialDump:
+def written(number: int, letter: str, seed: int = 1, **changes: Any) -> TrialDump:
     """A trial of a study with another seed."""
-    return own_trial(number, birth=(letter, seed, number), **changes)
+    return own_trial(number, identity=(letter, seed, number), **changes)
 
 
 def test_the_first_keeps_its_numbers_and_the_others_follow_in_their_order() -> None:
     result = merged(
         own_study(own_trial(0), own_trial(1)),
-        own_study(born(0, "b"), born(1, "c")),
-        own_study(born(0, "d", seed=2)),
+        own_study(written(0, "b"), written(1, "c")),
+        own_study(written(0, "d", seed=2)),
     )
     assert uuids(result.dump) == ["0", "1", "b", "c", "d"]
     assert [t.number for t in result.dump.study.trials] == [0, 1, 2, 3, 4]
@@ -59,7 +59,7 @@ def test_the_first_keeps_its_numbers_and_the_others_follow_in_their_order() -> N
 
 def test_the_first_one_s_confirmation_is_kept_the_others_are_told_of() -> None:
     first = confirmed(own_study(own_trial(0)))
-    other = confirmed(own_study(born(0, "b"), of=record(seed=1, uuid="b" * 32)))
+    other = confirmed(own_study(written(0, "b"), of=record(seed=1, uuid="b" * 32)))
     result = merged(first, other)
     kept, study = result.dump.confirmation, result.dump.study
     assert kept is not None
@@ -67,14 +67,18 @@ def test_the_first_one_s_confirmation_is_kept_the_others_are_told_of() -> None:
     assert study.record is not None
     assert kept.trials == first.confirmation.trials
     assert kept.name == "joined/confirm"
-    arms, before = (json.loads(one.user_attrs[ARMS]) for one in (kept, first.confirmation))
-    assert arms == before | {"uuid": study.record.identity}
-    assert arms["arms"][0]["key"] == result.dump.study.trials[0].system_attr(BIRTH)["uuid"]
+    points, before = (
+        json.loads(one.user_attrs[CONFIRMATION_POINTS]) for one in (kept, first.confirmation)
+    )
+    assert points == before | {"uuid": study.record.identity}
+    assert (
+        points["arms"][0]["key"] == result.dump.study.trials[0].system_attr(IDENTITY_KEY)["uuid"]
+    )
     assert json.loads(kept.user_attrs[CONFIRMS]) == "joined"
     assert kept.record is not None
     assert kept.record.identity not in ("c" * 32, study.record.identity)
     assert result.unconfirmed == ["B"]
-    swapped = merged(own_study(born(0, "b"), of=record(seed=1, uuid="b" * 32)), first)
+    swapped = merged(own_study(written(0, "b"), of=record(seed=1, uuid="b" * 32)), first)
     assert swapped.dump.confirmation is None
     assert swapped.unconfirmed == ["B"]
 
@@ -83,7 +87,7 @@ def test_copies_of_one_study_that_went_on_apart() -> None:
     shared = [own_trial(0), own_trial(1)]
     result = merged(
         own_study(*shared, own_trial(2)),
-        own_study(*shared, own_trial(2, birth=("b", 0, 2), x=0.5), own_trial(3)),
+        own_study(*shared, own_trial(2, identity=("b", 0, 2), x=0.5), own_trial(3)),
     )
     assert uuids(result.dump) == ["0", "1", "2", "b", "3"]
     assert result.joined[1].added == {2: 3, 3: 4}
@@ -91,28 +95,31 @@ def test_copies_of_one_study_that_went_on_apart() -> None:
 
 
 def test_a_trial_that_was_run_twice_counts_once() -> None:
-    one, two = own_trial(0), own_trial(0, birth=("b", 0, 0), user_attrs={"seconds": {"pass": 9}})
+    one, two = (
+        own_trial(0),
+        own_trial(0, identity=("b", 0, 0), user_attrs={"seconds": {"pass": 9}}),
+    )
     assert uuids(merged(own_study(one), own_study(two)).dump) == ["0"]
     for other in (
-        own_trial(0, birth=("b", 1, 0)),  # another seed
-        own_trial(1, birth=("b", 0, 1)),  # another number
-        own_trial(0, birth=("b", 0, 0), x=0.5),  # another point
-        own_trial(0, birth=("b", 0, 0), digest="other weights"),
-        own_trial(0, birth=("b", 0, 0), user_attrs={"metrics": {"residual": 0.5}}),
-        own_trial(0, birth=("b", 0, 0), state=TrialState.FAIL),
+        own_trial(0, identity=("b", 1, 0)),  # another seed
+        own_trial(1, identity=("b", 0, 1)),  # another number
+        own_trial(0, identity=("b", 0, 0), x=0.5),  # another point
+        own_trial(0, identity=("b", 0, 0), digest="other weights"),
+        own_trial(0, identity=("b", 0, 0), user_attrs={"metrics": {"residual": 0.5}}),
+        own_trial(0, identity=("b", 0, 0), state=TrialState.FAIL),
     ):
-        padding = [born(n, "e") for n in range(other.number)]
+        padding = [written(n, "e") for n in range(other.number)]
         found = uuids(merged(own_study(one), own_study(*padding, other)).dump)
         assert found == ["0", *"e" * other.number, "b"]
 
 
 def test_a_trial_stands_for_at_most_one_trial_of_each_study() -> None:
-    twins = own_trial(0, birth=("b", 0, 0)), own_trial(1, birth=("c", 0, 0))
+    twins = own_trial(0, identity=("b", 0, 0)), own_trial(1, identity=("c", 0, 0))
     assert uuids(merged(own_study(own_trial(0)), own_study(*twins)).dump) == ["0", "c"]
 
 
 def test_a_trial_that_waits_is_not_run_again_where_it_has_ended() -> None:
-    waits = own_trial(1, birth=("b", 0, 1), state=WAITING)
+    waits = own_trial(1, identity=("b", 0, 1), state=WAITING)
     ended = own_trial(1)
     for first, second in ((waits, ended), (ended, waits)):
         result = merged(own_study(own_trial(0), first), own_study(own_trial(0), second))
@@ -123,7 +130,7 @@ def test_a_trial_that_waits_is_not_run_again_where_it_has_ended() -> None:
 def test_points_that_were_enqueued_apart_are_both_kept() -> None:
     def enqueued(x: float) -> TrialDump:
         attrs = {"fixed_params": {"x": x}}
-        return own_trial(1, x=None, birth=None, state=WAITING, system_attrs=attrs)
+        return own_trial(1, x=None, identity=None, state=WAITING, system_attrs=attrs)
 
     result = merged(own_study(own_trial(0), enqueued(0.5)), own_study(own_trial(0), enqueued(0.7)))
     assert uuids(result.dump) == ["0", "-", "-"]
@@ -177,17 +184,17 @@ def test_the_same_result_of_another_run_is_no_conflict() -> None:
 
 
 def test_trials_keep_their_birth_also_where_it_was_derived() -> None:
-    old = own_study(own_trial(0, birth=None), of=record(uuid="", seed=5))
-    before = old.study.birth(old.study.trials[0])
+    old = own_study(own_trial(0, identity=None), of=record(uuid="", seed=5))
+    before = old.study.identity(old.study.trials[0])
     result = merged(own_study(own_trial(0)), old)
     moved = result.dump.study.trials[1]
-    assert Birth(**moved.system_attr(BIRTH)) == before
+    assert TrialIdentity(**moved.system_attr(IDENTITY_KEY)) == before
     again = merged(result.dump, old)
     assert again.joined[1].known == {0: 1}
 
 
 def test_the_result_is_a_study_of_its_own_and_says_what_of() -> None:
-    other = own_study(born(0, "b"), name="t", of=record(uuid="b" * 32, seed=1), note="theirs")
+    other = own_study(written(0, "b"), name="t", of=record(uuid="b" * 32, seed=1), note="theirs")
     result = merged(own_study(own_trial(0), colour="red"), other)
     study = result.dump.study
     assert study.name == "joined"
@@ -207,7 +214,7 @@ def test_the_result_is_a_study_of_its_own_and_says_what_of() -> None:
 
 def test_mirrors_show_the_trials_of_the_result() -> None:
     failed = own_trial(0, state=TrialState.FAIL)
-    result = merged(own_study(failed, own_trial(1, x=0.5)), own_study(born(0, "b"), name="t"))
+    result = merged(own_study(failed, own_trial(1, x=0.5)), own_study(written(0, "b"), name="t"))
     [mirror] = result.dump.mirrors
     assert mirror.name == "joined/pareto"
     assert result.dump.study.record is not None
@@ -241,7 +248,7 @@ def test_another_programs_study_is_refused(study: Any) -> None:
 
 def test_a_study_whose_next_number_would_repeat_draws_is_refused() -> None:
     with pytest.raises(StudyError, match="born with the number 7, but there are only 2 trials"):
-        merged(own_study(own_trial(0, birth=("7", 0, 7))), own_study(born(0, "b")))
+        merged(own_study(own_trial(0, identity=("7", 0, 7))), own_study(written(0, "b")))
 
 
 @st.composite
@@ -252,12 +259,12 @@ def families(draw: st.DrawFn) -> list[Dump]:
     def grow(dump: Dump, seed: int, count: int) -> Dump:
         grown = list(dump.study.trials)
         for _ in range(count):
-            birth = (f"{next(counter):04x}"[:4], seed, len(grown))
+            identity = (f"{next(counter):04x}"[:4], seed, len(grown))
             trial = own_trial(
-                len(grown), birth=None, x=draw(st.sampled_from([0.25, 0.5])), digest="same"
+                len(grown), identity=None, x=draw(st.sampled_from([0.25, 0.5])), digest="same"
             )
-            born_as = Birth(uuid=f"{birth[0]:0<32}", seed=seed, number=birth[2])
-            grown.append(trial.with_system_attr(BIRTH, born_as.to_dict()))
+            born_as = TrialIdentity(uuid=f"{identity[0]:0<32}", seed=seed, number=identity[2])
+            grown.append(trial.with_system_attr(IDENTITY_KEY, born_as.to_dict()))
         return own_study(*grown, of=record(seed=seed, uuid=f"{seed:032x}"))
 
     made = [
@@ -278,8 +285,8 @@ def families(draw: st.DrawFn) -> list[Dump]:
 def test_whatever_is_merged_nothing_is_lost_twice_or_drawn_again(family: list[Dump]) -> None:
     result = merged(*family)
     study = result.dump.study
-    births = [study.birth(trial) for trial in study.trials]
-    assert len({birth.uuid for birth in births if birth}) == len(study.trials)
+    births = [study.identity(trial) for trial in study.trials]
+    assert len({identity.uuid for identity in births if identity}) == len(study.trials)
     for dump, joined in zip(family, result.joined, strict=True):
         places = joined.added | joined.known
         assert sorted(places) == [trial.number for trial in dump.study.trials]
@@ -288,6 +295,6 @@ def test_whatever_is_merged_nothing_is_lost_twice_or_drawn_again(family: list[Du
             kept = study.trials[places[trial.number]]
             assert (kept.values, kept.params) == (trial.values, trial.params)
     assert study.record is not None
-    drawn = {(birth.seed, birth.number) for birth in births if birth}
+    drawn = {(identity.seed, identity.number) for identity in births if identity}
     assert (study.record.seed, len(study.trials)) not in drawn
     assert all(number < len(study.trials) for _, number in drawn)

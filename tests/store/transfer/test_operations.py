@@ -64,8 +64,8 @@ def test_the_confirmation_goes_along_all_or_nothing(
 ) -> None:
     dump, artifacts = with_artifacts()
     runs = (
-        own_trial(0, birth=("e", 0, 2**31), system_attrs=account("2f-run")),
-        own_trial(1, birth=("f", 0, 2**31), state=WAITING, system_attrs=account("3f-1")),
+        own_trial(0, identity=("e", 0, 2**31), system_attrs=account("2f-run")),
+        own_trial(1, identity=("f", 0, 2**31), state=WAITING, system_attrs=account("3f-1")),
     )
     whole = confirmed(dump, *runs)
     artifacts |= {"2f-run": b"run", "3f-1": b"checkpoint"}
@@ -184,7 +184,9 @@ def test_a_file_is_checked_before_a_database_is_made() -> None:
 def test_sources_of_a_merge_are_names_files_and_places(here: Place) -> None:
     far = Place(location=resolve_location("far.db"))
     far.load(
-        own_study(own_trial(0, birth=("b", 1, 0)), name="far", of=record(uuid="b" * 32, seed=1)),
+        own_study(
+            own_trial(0, identity=("b", 1, 0)), name="far", of=record(uuid="b" * 32, seed=1)
+        ),
         Artifacts(),
     )
     export_study(far, "far", Path("far.zip"))

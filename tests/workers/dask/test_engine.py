@@ -33,7 +33,7 @@ from distributed import LocalCluster
 from cvfp_opt.errors import ClusterError, CvfpOptError, DataError, SearchError
 from cvfp_opt.search.stopping import SearchStopped
 from cvfp_opt.store.database.location import Location
-from cvfp_opt.store.record.progress import Standing
+from cvfp_opt.store.record.progress import StudyProgress
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.workers.dask import engine as dask
 from cvfp_opt.workers.dask.cluster import start_local
@@ -254,7 +254,7 @@ class Observer:
     def trial_event(self, number: int, event: object) -> None:
         pass
 
-    def trial_finished(self, record: TrialRecord, standing: Standing) -> None:
+    def trial_finished(self, record: TrialRecord, progress: StudyProgress) -> None:
         pass
 
     def trial_dropped(self, number: int) -> None:

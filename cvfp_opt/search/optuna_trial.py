@@ -10,40 +10,40 @@ from optuna.trial import FrozenTrial, TrialState
 
 from cvfp_opt.errors import DefinitionError, PointError
 from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.store.queue.trial_writer import Hold
-from cvfp_opt.store.record.identity import BIRTH
+from cvfp_opt.store.queue.trial_writer import TrialWriter
+from cvfp_opt.store.record.identity import IDENTITY_KEY
 
 
 class _Reporting:
-    """What a trial takes for its storage: it reads there, and writes to what ``hold`` reports.
+    """What a trial takes for its storage: it reads there, and writes to what ``writer`` reports.
 
     Written as Optuna does it, each parameter, value and attribute would be a transaction of its
     own, and none of them would ask whether the trial is still ours.
     """
 
-    def __init__(self, storage: BaseStorage, hold: Hold) -> None:
+    def __init__(self, storage: BaseStorage, writer: TrialWriter) -> None:
         self._storage = storage
-        self._held = hold.held
-        self._reported = hold.reported
+        self._held = writer.claimed
+        self._reported = writer.pending
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._storage, name)
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """A trial; one that was made a moment ago has said nothing yet, and is not read."""
-        held = self._held
-        if trial_id != held.trial_id or held.made is None or self._reported:
+        claimed = self._held
+        if trial_id != claimed.trial_id or claimed.made is None or self._reported:
             return self._storage.get_trial(trial_id)
         return FrozenTrial(
-            number=held.number,
+            number=claimed.number,
             state=TrialState.RUNNING,
             value=None,
-            datetime_start=held.made,
+            datetime_start=claimed.made,
             datetime_complete=None,
             params={},
             distributions={},
             user_attrs={},
-            system_attrs={BIRTH: held.birth.to_dict()},
+            system_attrs={IDENTITY_KEY: claimed.identity.to_dict()},
             intermediate_values={},
             trial_id=trial_id,
         )
@@ -63,32 +63,34 @@ class _Reporting:
         self._reported.system_attrs[key] = value
 
 
-def open_trial(study: optuna.Study, hold: Hold) -> optuna.Trial:
-    """The Trial of what is held; what is set on it is written by ``hold.flush``.
+def open_trial(study: optuna.Study, writer: TrialWriter) -> optuna.Trial:
+    """The Trial of what is held; what is set on it is written by ``writer.flush``.
 
     Samplers too leave notes with a trial, and do so by way of its study: so it is given one of
     its own.
     """
     own = copy.copy(study)  # without the trials that samplers remember: they see the latest
-    own._storage = cast(BaseStorage, _Reporting(study._storage, hold))
-    return optuna.Trial(own, hold.held.trial_id)
+    own._storage = cast(BaseStorage, _Reporting(study._storage, writer))
+    return optuna.Trial(own, writer.claimed.trial_id)
 
 
-def suggest(trial: optuna.Trial, hold: Hold, definition: StudyDefinition) -> dict[str, Any]:
+def suggest(
+    trial: optuna.Trial, writer: TrialWriter, definition: StudyDefinition
+) -> dict[str, Any]:
     """Give a trial its parameters, and write them.
 
     Raises:
         PointError: whoever made it gave it others than the study's space has.
     """
-    definition.check_point(hold.held.fixed)
+    definition.check_point(writer.claimed.fixed)
     try:
         params = definition.space.suggest(trial)
         definition.at(params)
     except PointError:
         raise
     except (DefinitionError, TypeError, ValueError) as error:
-        if hold.held.made is not None:  # by this search
+        if writer.claimed.made is not None:  # by this search
             raise
         raise PointError(f"no point of the study's space: {error}") from None
-    hold.flush()
+    writer.flush()
     return params
