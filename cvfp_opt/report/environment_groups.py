@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cvfp_opt.store.record.environments import Difference, Level, compare, release
+from cvfp_opt.store.record.differences import Difference, Level, differences, release
 from cvfp_opt.store.record.records import TrialRecord
 
 # What a trial's environment leaves out when it is the usual.
@@ -60,7 +60,7 @@ def segments_line(found: Sequence[Segment]) -> str:
 
 
 def _apart(theirs: dict[str, Any], ours: dict[str, Any]) -> list[Difference]:
-    return [one for one in compare(theirs, ours) if one.level > Level.HARMLESS]
+    return [one for one in differences(theirs, ours) if one.level > Level.HARMLESS]
 
 
 def _ranges(numbers: Sequence[int], places: dict[int, int]) -> str:

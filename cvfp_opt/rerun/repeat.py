@@ -11,7 +11,7 @@ from cvfp_opt.search.drift import facts
 from cvfp_opt.search.environment import describe_environment
 from cvfp_opt.search.objective import Objective, never
 from cvfp_opt.single.train import Trained
-from cvfp_opt.store.record.environments import Difference, Level, compare
+from cvfp_opt.store.record.differences import Difference, Level, differences
 from cvfp_opt.store.record.identity import TrialIdentity
 from cvfp_opt.store.record.records import (
     StudyRecord,
@@ -104,7 +104,7 @@ def prepare_repetition(
         raise DataError(f"{error}; if the text lies elsewhere now, add --data PATH") from None
     ours = facts(definition, tokens, code, environment) | {"lanes": 1}
     theirs = ours | {"lanes": 1} | ran_on | _known(record, trial, ours)
-    found = compare(theirs, ours)
+    found = differences(theirs, ours)
     _refuse_others(summary.name, trial.number, found)
     return Repetition(
         objective=Objective(definition=definition, tokens=tokens, device=device),

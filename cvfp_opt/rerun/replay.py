@@ -13,7 +13,7 @@ from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.definition_file import data_settings, parse_setting
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.store.record.definition_sections import Sections
-from cvfp_opt.store.record.environments import LEVELS, Difference, compare
+from cvfp_opt.store.record.differences import LEVELS, Difference, differences
 from cvfp_opt.store.record.records import StudyRecord, TrialRecord, definition_of
 from cvfp_opt.store.record.summary import Summary
 from cvfp_opt.training.data import Tokens
@@ -157,7 +157,7 @@ class Repeatable:
         deviations, compared = self._compare(result, witness.seen)
         then = {"lanes": 1, **trial.environment, "code": self._code_then}
         now = {"lanes": 1, **environment, "code": self.code}
-        differ = [one for one in compare(then, now) if one.key not in _SILENT]
+        differ = [one for one in differences(then, now) if one.key not in _SILENT]
         return Replay(
             study=self.study,
             number=trial.number,

@@ -1,6 +1,6 @@
 """The guard at a join: whether a worker would add to a study what does not belong in it.
 
-What differs falls into one of the levels of ``store.environments``: silent or recorded, said in a
+What differs has a level of ``record.differences``: silent or recorded, said in a
 line, or refused unless ``--allow-drift`` is typed. docs/drift.md is the user's account.
 """
 
@@ -15,13 +15,13 @@ from cvfp_opt.errors import StudyError
 from cvfp_opt.search.custom_code import foreign_names
 from cvfp_opt.search.definition import LOCATED, StudyDefinition, shown
 from cvfp_opt.store.record.definition_sections import completed, with_changes
-from cvfp_opt.store.record.environments import Difference, Level
+from cvfp_opt.store.record.differences import Difference, Level
 from cvfp_opt.store.record.records import StudyRecord
 from cvfp_opt.training.data import Tokens
 
 
 def facts_of_record(record: StudyRecord) -> dict[str, Any]:
-    """What a study was created with, as ``compare`` takes it."""
+    """What a study was created with, as ``differences`` takes it."""
     definition = StudyDefinition.from_dict(completed(record.definition))
     return {
         **record.environment,
@@ -38,7 +38,7 @@ def facts(
     code: Mapping[str, str],
     environment: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What a worker brings, as ``compare`` takes it."""
+    """What a worker brings, as ``differences`` takes it."""
     return {
         **environment,
         "definition": definition.flat(),

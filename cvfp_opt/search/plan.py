@@ -35,10 +35,9 @@ from cvfp_opt.store.database.lazy_attributes import user_attribute
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.retry import AT_ONCE, LOOKING, Patience
 from cvfp_opt.store.database.storage import Store, open_for_reading
-from cvfp_opt.store.record.allowed_drift import record_drift
 from cvfp_opt.store.record.attribute_shapes import is_ours
 from cvfp_opt.store.record.definition_sections import completed, missing_keys
-from cvfp_opt.store.record.environments import Difference, compare
+from cvfp_opt.store.record.differences import Difference, differences, record_drift
 from cvfp_opt.store.record.records import StudyRecord
 from cvfp_opt.store.record.studies import (
     check_new_name,
@@ -169,7 +168,7 @@ class Plan:
         if record is None:
             return []
         ours = facts(self.definition, self.tokens, self.code, environment)
-        return compare(facts_of_record(record), ours)
+        return differences(facts_of_record(record), ours)
 
     def _check_drift(self, store: Store, record: StudyRecord) -> None:
         """Refuse what differs, or record that it was allowed. Call under the store's lock."""
@@ -217,7 +216,7 @@ def make_plan(location: Location, request: Request, patiently: Patience = LOOKIN
             refuse_unmixable(request.name, record, definition, location.option)
         else:  # before the text is read: what was asked for may not be readable
             theirs = {"definition": facts_of_record(record)["definition"]}
-            found = compare(theirs, {"definition": definition.flat()})
+            found = differences(theirs, {"definition": definition.flat()})
             refuse_drift(request.name, found, definition, location.option)
         typed = request.definition is not None
         check_allowed(request.name, definition, allowed=typed or request.allow_code)
@@ -234,7 +233,7 @@ def make_plan(location: Location, request: Request, patiently: Patience = LOOKIN
             f"add {' or '.join(options)})"
         ) from None
     if record is not None and not request.allow_drift:
-        found = compare(facts_of_record(record), facts(definition, tokens, code, {}))
+        found = differences(facts_of_record(record), facts(definition, tokens, code, {}))
         refuse_drift(
             request.name, found, definition, location.option, mendable=not request.confirms
         )

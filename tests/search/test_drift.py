@@ -15,7 +15,7 @@ from cvfp_opt.search.drift import drift_lines, marked
 from cvfp_opt.search.plan import Plan, Request, make_plan
 from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.storage import Store, open_for_search
-from cvfp_opt.store.record.allowed_drift import DRIFT, read_drift
+from cvfp_opt.store.record.differences import DRIFT, read_drift
 
 Invoke = Callable[..., Outcome]
 WORDS = "a b c d e f g h " * 60

@@ -12,9 +12,9 @@ from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.doctor.context import Context
 from cvfp_opt.store.doctor.finding import MAX_NAMED, Finding, Repair, of_trials
 from cvfp_opt.store.doctor.rows import StudyRows, TrialRow, newer_format
-from cvfp_opt.store.record.allowed_drift import DRIFT
 from cvfp_opt.store.record.attribute_shapes import is_ours
 from cvfp_opt.store.record.confirmation import FRESH
+from cvfp_opt.store.record.differences import DRIFT
 from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity, derived_uuid
 from cvfp_opt.store.record.records import (
     ATTRIBUTES,

@@ -9,8 +9,8 @@ from optuna import Study
 from optuna.distributions import BaseDistribution
 
 from cvfp_opt.errors import StudyError
-from cvfp_opt.store.record.allowed_drift import AllowedDrift, read_drift
 from cvfp_opt.store.record.confirmation import Runs, read_runs
+from cvfp_opt.store.record.differences import AllowedDrift, read_drift
 from cvfp_opt.store.record.records import (
     CONFIRMS,
     StudyRecord,

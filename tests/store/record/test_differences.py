@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from support import REPOSITORY
 
-from cvfp_opt.store.record.environments import LEVELS, Level, compare
+from cvfp_opt.store.record.differences import LEVELS, Level, differences
 
 BASE: dict[str, Any] = {
     "versions": {"torch": "2.13.0+cpu", "optuna": "5.0.0", "python": "3.11.7"},
@@ -22,7 +22,7 @@ BASE: dict[str, Any] = {
 
 
 def levels(**changes: Any) -> dict[str, Level]:
-    return {one.key: one.level for one in compare(BASE, BASE | changes)}
+    return {one.key: one.level for one in differences(BASE, BASE | changes)}
 
 
 def versions(**changes: str) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def test_levels(changes: dict[str, Any], expected: dict[str, Level]) -> None:
 
 def test_what_only_one_knows_of_its_environment_is_no_difference() -> None:
     known = BASE | {"processor": "AVX512", "reader": "plain", "gpu": "H100", "lanes": 8}
-    assert compare(BASE, known) == compare(known, BASE) == []
+    assert differences(BASE, known) == differences(known, BASE) == []
     assert levels(**versions(torch="unknown")) == {}
 
 
