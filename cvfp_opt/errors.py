@@ -8,7 +8,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
-from cvfp_opt.elsewhere import LONGEST_NAME, listed
+from cvfp_opt.escaping import LONGEST_NAME, choices
 
 
 class CvfpOptError(Exception):
@@ -115,7 +115,7 @@ _MOST_COMPARED = 1000
 def nearest(name: str, valid: Iterable[str]) -> str:
     """`` Did you mean X?`` for the valid name most like ``name``; else the list of names."""
     names = sorted(valid)
-    shown = listed(names)
+    shown = choices(names)
     # comparing takes the product of their lengths, and a database has any number of studies
     alike = [one for one in names if len(one) <= LONGEST_NAME][:_MOST_COMPARED]
     close = difflib.get_close_matches(name[:LONGEST_NAME], alike, n=1)

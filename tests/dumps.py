@@ -137,7 +137,7 @@ def own_trial(number: int, x: float | None = 0.25, **changes: Any) -> TrialDump:
 
     ``identity`` is (letter for the uuid, seed, number at birth); None for none.
     """
-    identity = changes.pop("birth", (f"{number:x}", 0, number))
+    identity = changes.pop("identity", (f"{number:x}", 0, number))
     state = changes.pop("state", TrialState.COMPLETE)
     digest = changes.pop("digest", f"{x}")
     system = dict(changes.pop("system_attrs", {}))

@@ -27,8 +27,9 @@ from cvfp_opt.cli.thresholds import thresholds
 from cvfp_opt.cli.train import train
 from cvfp_opt.cli.trial import trial
 from cvfp_opt.cli.verify import verify
-from cvfp_opt.elsewhere import printable, quoted, redacted
 from cvfp_opt.errors import CvfpOptError, foreign_fault, unreadable
+from cvfp_opt.escaping import printable, quoted
+from cvfp_opt.redaction import redacted
 from cvfp_opt.version import __version__
 
 USER_ERROR, USAGE_ERROR, BUG, INTERRUPTED = 1, 2, 3, 130

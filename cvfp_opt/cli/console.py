@@ -11,7 +11,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from cvfp_opt.elsewhere import printable
+from cvfp_opt.escaping import printable
 
 if TYPE_CHECKING:
     from cvfp_opt.search.definition import StudyDefinition

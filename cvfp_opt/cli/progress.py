@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from cvfp_opt.elsewhere import positional, printable, quoted
+from cvfp_opt.escaping import positional, printable, quoted
 from cvfp_opt.report.confirmation import confirmation_line
 from cvfp_opt.report.judgement import judge
 from cvfp_opt.report.tables import (

@@ -8,7 +8,7 @@ import click
 
 from cvfp_opt.cli.opening import open_summary
 from cvfp_opt.cli.options import UserPath, storage_option
-from cvfp_opt.elsewhere import printable
+from cvfp_opt.escaping import printable
 
 if TYPE_CHECKING:
     from cvfp_opt.rerun.repeat import Conditions

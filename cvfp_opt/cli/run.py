@@ -17,7 +17,7 @@ from cvfp_opt.cli.options import (
     storage_option,
     study_name_option,
 )
-from cvfp_opt.elsewhere import excerpt
+from cvfp_opt.escaping import excerpt
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,7 +9,7 @@ import click
 from cvfp_opt.cli.console import blocks_for, echo, make_console, print_json, print_lines
 from cvfp_opt.cli.opening import open_study, open_summary
 from cvfp_opt.cli.options import Seconds, UserPath, json_option, storage_option, study_name_option
-from cvfp_opt.elsewhere import printable
+from cvfp_opt.escaping import printable
 
 if TYPE_CHECKING:
     pass

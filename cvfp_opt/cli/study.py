@@ -11,7 +11,7 @@ from cvfp_opt.cli.options import artifacts_option, json_option, storage_option
 from cvfp_opt.cli.publish import publish
 from cvfp_opt.cli.show import list_studies
 from cvfp_opt.cli.transfer import copy_study, export_study, import_study, merge_studies
-from cvfp_opt.elsewhere import positional, printable, quoted
+from cvfp_opt.escaping import positional, printable, quoted
 
 MOVES = (export_study, import_study, copy_study, merge_studies)
 

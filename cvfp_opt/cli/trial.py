@@ -8,7 +8,7 @@ from cvfp_opt.cli.console import echo, make_console, print_json, print_lines
 from cvfp_opt.cli.opening import open_summary
 from cvfp_opt.cli.options import json_option, storage_option, study_name_option
 from cvfp_opt.cli.replay import replay
-from cvfp_opt.elsewhere import quoted
+from cvfp_opt.escaping import quoted
 
 if TYPE_CHECKING:
     from cvfp_opt.store.queue.enqueued import Enqueued

@@ -10,7 +10,7 @@ from rich.live import Live
 
 from cvfp_opt.cli.console import blocks_for
 from cvfp_opt.cli.streams import lost_output
-from cvfp_opt.elsewhere import printable
+from cvfp_opt.escaping import printable
 
 if TYPE_CHECKING:
     from cvfp_opt.store.record.summary import Summary

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from cvfp_opt.elsewhere import excerpt, quoted
 from cvfp_opt.errors import StudyError
+from cvfp_opt.escaping import excerpt, quoted
 from cvfp_opt.report.confirmation import confirmation_line
 from cvfp_opt.report.tables import number, parameter, share, value_words
 from cvfp_opt.report.toml import definition_toml

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from cvfp_opt.elsewhere import printable, quoted
+from cvfp_opt.escaping import printable, quoted
 from cvfp_opt.report.statistics import Interval, expected_maximum, pooled_spread
 from cvfp_opt.report.tables import number, share
 from cvfp_opt.store.database.numbers import is_finite

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from cvfp_opt.elsewhere import quoted
+from cvfp_opt.escaping import quoted
 from cvfp_opt.store.doctor.examination import Patient, Report
 from cvfp_opt.store.doctor.finding import counted
 

@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from cvfp_opt.elsewhere import printable
+from cvfp_opt.escaping import printable
 from cvfp_opt.report.environment_groups import segments, segments_line
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.studies import StudySummary

@@ -5,7 +5,7 @@ from typing import Any
 
 import tomlkit
 
-from cvfp_opt.elsewhere import printable, toml_escaped
+from cvfp_opt.escaping import printable, toml_escaped
 from cvfp_opt.store.record.definition_sections import Sections
 
 

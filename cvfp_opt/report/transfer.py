@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from cvfp_opt.elsewhere import positional, printable, quoted
+from cvfp_opt.escaping import positional, printable, quoted
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.transfer.merge import Merged
 from cvfp_opt.store.transfer.operations import Exported, Loaded

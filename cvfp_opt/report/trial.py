@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.table import Table
 
-from cvfp_opt.elsewhere import printable
+from cvfp_opt.escaping import printable
 from cvfp_opt.report.best import account_lines
 from cvfp_opt.report.tables import (
     duration,

@@ -10,8 +10,8 @@ import torch
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 
-from cvfp_opt.elsewhere import excerpt, release_of
 from cvfp_opt.errors import CheckpointError, DataError
+from cvfp_opt.escaping import excerpt, release_of
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import ContextOverflow, sequential_pass, zero_context
 from cvfp_opt.search.definition import StudyDefinition

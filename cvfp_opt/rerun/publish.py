@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cvfp_opt.elsewhere import positional, quoted
 from cvfp_opt.errors import StudyError
+from cvfp_opt.escaping import positional, quoted
 from cvfp_opt.rerun.repeat import Conditions, Repetition, differences_line, prepare_repetition
 from cvfp_opt.single.train import Trained, save_network
 from cvfp_opt.store.files.saved_networks import check_target

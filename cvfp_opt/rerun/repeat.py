@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from cvfp_opt.elsewhere import printable
 from cvfp_opt.errors import DataError, StudyError
+from cvfp_opt.escaping import printable
 from cvfp_opt.search.custom_code import definition_at, load_code
 from cvfp_opt.search.definition_file import data_settings, resolve_definition
 from cvfp_opt.search.drift import facts

@@ -10,8 +10,8 @@ from typing import Any
 
 import optuna
 
-from cvfp_opt.elsewhere import quoted
 from cvfp_opt.errors import DataError, StudyError
+from cvfp_opt.escaping import quoted
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.drift import changed
 from cvfp_opt.search.plan import Plan

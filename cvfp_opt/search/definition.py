@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Self, get_args, get_origin, get_type_hints
 
-from cvfp_opt.elsewhere import first_few
 from cvfp_opt.errors import DefinitionError, PointError, nearest
+from cvfp_opt.escaping import listed
 from cvfp_opt.model.diversity import NEED_BATCH, DiversityConfig
 from cvfp_opt.model.network import ModelConfig
 from cvfp_opt.model.schedules import ScheduleConfig
@@ -180,7 +180,7 @@ class StudyDefinition:
         space = self.space.to_dict()
         found = [f"{name}: {why}" for name, why in strangers(space, params)]
         if found:
-            raise PointError(f"no point of the study's space: {first_few(found)}")
+            raise PointError(f"no point of the study's space: {listed(found)}")
 
     def hyperparameters(self) -> Hyperparameters:
         """The hyperparameters of a definition that searches nothing.

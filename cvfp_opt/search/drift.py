@@ -10,8 +10,8 @@ from typing import Any
 from optuna.distributions import check_distribution_compatibility
 from optuna.trial import FrozenTrial
 
-from cvfp_opt.elsewhere import quoted
 from cvfp_opt.errors import StudyError
+from cvfp_opt.escaping import quoted
 from cvfp_opt.search.custom_code import foreign_names
 from cvfp_opt.search.definition import LOCATED, StudyDefinition, shown
 from cvfp_opt.store.record.definition_sections import completed, with_changes

@@ -10,8 +10,8 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial
 
-from cvfp_opt.elsewhere import printable
 from cvfp_opt.errors import DataError, DefinitionError
+from cvfp_opt.escaping import printable
 from cvfp_opt.search.custom_code import check_allowed, load_code
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.definition_file import (

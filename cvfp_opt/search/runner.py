@@ -10,9 +10,9 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from cvfp_opt.elsewhere import redacted
 from cvfp_opt.errors import CvfpOptError, DefinitionError, PointError, StorageError, StudyError
 from cvfp_opt.model.network import ContextNetwork
+from cvfp_opt.redaction import redacted
 from cvfp_opt.search.drift import changed
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.observer import SearchObserver

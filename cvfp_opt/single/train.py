@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cvfp_opt.elsewhere import excerpt, first_few
 from cvfp_opt.errors import CheckpointError, DefinitionError, StorageError
+from cvfp_opt.escaping import excerpt, listed
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.objective import Objective, never
@@ -224,8 +224,8 @@ def load_network(folder: Path) -> tuple[ContextNetwork, StudyDefinition, Checkpo
     if other := [name for name, shape in shapes.items() if there.get(name) != shape]:
         raise CheckpointError(
             f"{folder}: weights of another size or architecture than its definition: "
-            f"{first_few(f'{name} {shapes[name]}' for name in other)} are required, there are "
-            + (first_few(f"{n} {shape}" for n, shape in there.items() if shapes.get(n) != shape))
+            f"{listed(f'{name} {shapes[name]}' for name in other)} are required, there are "
+            + (listed(f"{n} {shape}" for n, shape in there.items() if shapes.get(n) != shape))
         )
     network.load_state_dict(
         {name: torch.from_numpy(array) for name, array in checkpoint.weights.items()}

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
-from cvfp_opt.elsewhere import printable
 from cvfp_opt.errors import CvfpOptError, DataError
+from cvfp_opt.escaping import printable
 
 
 def require(package: str, key: str) -> ModuleType:

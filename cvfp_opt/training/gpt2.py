@@ -10,8 +10,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from cvfp_opt.disk import open_file, what_it_is
-from cvfp_opt.elsewhere import first_few
 from cvfp_opt.errors import DataError
+from cvfp_opt.escaping import listed
 from cvfp_opt.training.characters import looked_in
 from cvfp_opt.training.clients import in_one_line, reaching_the_hub, require
 from cvfp_opt.training.kinds import refuse_other_kinds
@@ -88,7 +88,7 @@ def _embeddings(transformers: Any, found: str, options: dict[str, Any], shown: s
     )
     if any(name.endswith(_WTE) for name in told["missing_keys"]):
         unexpected = sorted(told["unexpected_keys"], key=lambda name: ("wte" not in name, name))
-        names = first_few(unexpected)
+        names = listed(unexpected)
         raise DataError(
             f"{shown}: GPT-2's token embeddings are required, a tensor {_WTE} or "
             f"transformer.{_WTE}, but the files have none"

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from cvfp_opt.disk import what_it_is
-from cvfp_opt.elsewhere import first_few
 from cvfp_opt.errors import DataError
+from cvfp_opt.escaping import listed
 from cvfp_opt.training.characters import is_hidden, looked_in
 from cvfp_opt.training.clients import in_one_line, reaching_the_hub, require
 from cvfp_opt.training.rows import first_message, format_of, rows
@@ -48,7 +48,7 @@ def ultrachat_dialogues(
         split = next((name for name in splits if name.startswith("train")), None)
         if split is None:
             raise DataError(
-                f"data.hub: a split to train on is required, {hub} has {first_few(splits)}; "
+                f"data.hub: a split to train on is required, {hub} has {listed(splits)}; "
                 "bring a local copy of the one you mean: --set data.path=FILE.parquet"
             )
         found = datasets.load_dataset(hub, split=split, streaming=True, revision=commit)
@@ -82,7 +82,7 @@ def _local_files(path: str) -> list[Path]:
     if files and not chosen:
         raise DataError(
             f"data.path {path}: files of a split to train on are required, got "
-            f"{first_few(file.name for file in files)}; to take one of these, name it"
+            f"{listed(file.name for file in files)}; to take one of these, name it"
         )
     suffixes = {file.suffix.lower() for file in chosen}
     if len(suffixes) != 1:

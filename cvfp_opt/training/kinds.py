@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from cvfp_opt.elsewhere import quoted
 from cvfp_opt.errors import DataError
+from cvfp_opt.escaping import quoted
 
 TO_TEXT = "write its text to a .txt file and name that"
 NO_TEXT = "null bytes or control characters"

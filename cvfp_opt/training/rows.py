@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from cvfp_opt.disk import open_file
-from cvfp_opt.elsewhere import first_few, quoted
 from cvfp_opt.errors import DataError
+from cvfp_opt.escaping import listed, quoted
 from cvfp_opt.training.characters import lines, pieces
 from cvfp_opt.training.clients import in_one_line, require
 from cvfp_opt.training.kinds import refuse_other_kinds
@@ -107,7 +107,7 @@ def found_in(row: Any) -> str:
         return type(row).__name__
     claimed = [k for k in COLUMNS if row.get(k) is not None]
     words = f", with {claimed[0]} of type {type(row[claimed[0]]).__name__}" if claimed else ""
-    return f"the keys {first_few(row) or 'none'}{words}"
+    return f"the keys {listed(row) or 'none'}{words}"
 
 
 def _whole(text: str, where: str) -> str:
@@ -212,7 +212,7 @@ def _parquet(path: Path) -> Rows:
         wanted = [name for name in COLUMNS if name in names]
         if not wanted:
             raise DataError(
-                f"{path}: a column {' or '.join(COLUMNS)} is required, got {first_few(names)}"
+                f"{path}: a column {' or '.join(COLUMNS)} is required, got {listed(names)}"
             )
         number = 0
         for batch in table.iter_batches(batch_size=_ROWS_AT_A_TIME, columns=wanted):
@@ -229,7 +229,7 @@ def _table(path: Path) -> Rows:
     try:
         if reader.fieldnames is not None and "text" not in reader.fieldnames:
             raise DataError(
-                f"{path}: a column text is required, got {first_few(reader.fieldnames)}; "
+                f"{path}: a column text is required, got {listed(reader.fieldnames)}; "
                 "to take all of it as text, name a file that ends in .txt"
             )
         for row in reader:

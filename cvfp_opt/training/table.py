@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cvfp_opt.disk import open_file
-from cvfp_opt.elsewhere import first_few
 from cvfp_opt.errors import DataError, nearest
+from cvfp_opt.escaping import listed
 from cvfp_opt.training.clients import in_one_line
 
 # Types of numbers that float32 holds; 8-bit floats are the same but for a factor, which the
@@ -47,7 +47,7 @@ def read_table(path: str, tensor: str) -> Tensor:
         if kind not in _FLOATS:
             raise DataError(
                 f"{path}: embeddings are floating-point numbers ({', '.join(_FLOATS)}), "
-                f"{first_few([chosen])} is of type {kind}; bring a file that is not quantised"
+                f"{listed([chosen])} is of type {kind}; bring a file that is not quantised"
             )
         return file.get_tensor(chosen).float()
 
@@ -111,9 +111,9 @@ def _chosen(
     if matrices:
         raise DataError(
             f"{path}: has {len(matrices)} matrices; name one with --set embedding.tensor=NAME "
-            f"({first_few(matrices)})"
+            f"({listed(matrices)})"
         )
-    found = first_few((f"{one} of shape {list(shape)}" for one, shape in shapes.items()))
+    found = listed((f"{one} of shape {list(shape)}" for one, shape in shapes.items()))
     raise DataError(
         f"{path}: a matrix with a row for each token is required, got {found or 'no tensors'}"
     )

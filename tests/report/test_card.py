@@ -50,7 +50,7 @@ def facts(**fields: Any) -> PublishedTrial:
         "recorded_score": 0.9,
         "searched": {},
         "definition": StudyDefinition().to_dict(),
-        "birth": {"uuid": "u" * 32, "seed": 3, "number": 5},
+        "identity": {"uuid": "u" * 32, "seed": 3, "number": 5},
         "sources": {"data": {"source": "embedded"}, "embedding": {"source": "random"}},
         "data_digest": "def456",
         "num_parameters": 1_234_567,

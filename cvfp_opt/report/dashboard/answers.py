@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from cvfp_opt.elsewhere import printable
+from cvfp_opt.escaping import printable
 from cvfp_opt.report.dashboard.policy import own
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from optuna_dashboard import wsgi
 
-from cvfp_opt.elsewhere import printable
 from cvfp_opt.errors import ServerError, StudyError
+from cvfp_opt.escaping import printable
 from cvfp_opt.report.dashboard.artifacts import NamedArtifacts
 from cvfp_opt.report.dashboard.downloads import give_out
 from cvfp_opt.report.dashboard.gate import Gate, Rules, host_name

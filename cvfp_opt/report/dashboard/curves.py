@@ -11,7 +11,7 @@ from html import escape
 from math import isfinite
 from typing import Any
 
-from cvfp_opt.elsewhere import csv_cell
+from cvfp_opt.escaping import csv_cell
 from cvfp_opt.report.figures.panels import PANELS, steps_of
 from cvfp_opt.report.tables import share
 from cvfp_opt.store.files.trial_files import CSV, SVG, File

@@ -22,7 +22,7 @@ from optuna_dashboard.artifact._backend import (
     get_trial_artifact_meta,
 )
 
-from cvfp_opt.elsewhere import csv_cell
+from cvfp_opt.escaping import csv_cell
 from cvfp_opt.report.dashboard.policy import media_type
 from cvfp_opt.report.dashboard.views import answer, refuse
 from cvfp_opt.store.database.storage import Store

@@ -1,6 +1,6 @@
 """The notes on the pages of a study and of its mirrors."""
 
-from cvfp_opt.elsewhere import quoted
+from cvfp_opt.escaping import quoted
 from cvfp_opt.report.confirmation import confirmation_line
 from cvfp_opt.report.dashboard.markdown import code, plain, table
 from cvfp_opt.report.judgement import judge

@@ -4,7 +4,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
-from cvfp_opt.elsewhere import printable
+from cvfp_opt.escaping import printable
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

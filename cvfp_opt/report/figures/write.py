@@ -3,7 +3,7 @@
 import csv
 import io
 
-from cvfp_opt.elsewhere import csv_cell
+from cvfp_opt.escaping import csv_cell
 from cvfp_opt.report.figures.figure import Rows
 
 

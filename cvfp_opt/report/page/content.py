@@ -7,7 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from cvfp_opt.elsewhere import positional, quoted
+from cvfp_opt.escaping import positional, quoted
 from cvfp_opt.report.compare import Comparison
 from cvfp_opt.report.confirmation import confirmation_line, confirmation_lines, confirmation_of
 from cvfp_opt.report.failures import costs, costs_sentence, endings, endings_sentence

@@ -20,8 +20,8 @@ import psutil
 import sqlalchemy
 from sqlalchemy import Engine
 
-from cvfp_opt.elsewhere import printable, quoted
 from cvfp_opt.errors import StorageError
+from cvfp_opt.escaping import printable, quoted
 from cvfp_opt.store.database.unsent_folder import unsent_folder
 
 BUSY_SECONDS = 60

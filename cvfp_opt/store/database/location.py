@@ -9,8 +9,9 @@ from urllib.parse import unquote_to_bytes, urlsplit
 import sqlalchemy
 from sqlalchemy.exc import ArgumentError
 
-from cvfp_opt.elsewhere import HARMLESS, HIDDEN, printable, quoted, redacted
 from cvfp_opt.errors import StorageError
+from cvfp_opt.escaping import printable, quoted
+from cvfp_opt.redaction import HARMLESS, HIDDEN, redacted
 
 ENVIRONMENT = "CVFP_OPT_STORAGE"
 DEFAULT_PATH = Path("storage") / "cvfp.db"

@@ -16,8 +16,8 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from cvfp_opt.elsewhere import redacted
 from cvfp_opt.errors import StorageError
+from cvfp_opt.redaction import redacted
 from cvfp_opt.store.database.error_codes import refusal_passes
 from cvfp_opt.store.database.file_watch import FileGone
 

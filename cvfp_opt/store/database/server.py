@@ -14,8 +14,8 @@ from sqlalchemy import ColumnElement, Engine, func
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from cvfp_opt.elsewhere import positional, quoted
 from cvfp_opt.errors import StorageError
+from cvfp_opt.escaping import positional, quoted
 from cvfp_opt.store.database.engines import check_engines, connect_arguments
 from cvfp_opt.store.database.error_codes import refusal_code
 from cvfp_opt.store.database.location import Location

@@ -16,8 +16,8 @@ from filelock import FileLock, Timeout
 from sqlalchemy import ColumnElement, Engine
 
 from cvfp_opt.disk import is_folder, what_it_is
-from cvfp_opt.elsewhere import positional, quoted
 from cvfp_opt.errors import StorageError
+from cvfp_opt.escaping import positional, quoted
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.schema import (
     ALEMBIC_VERSION,

@@ -18,8 +18,8 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import ColumnElement, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from cvfp_opt.elsewhere import quoted
 from cvfp_opt.errors import StorageError
+from cvfp_opt.escaping import quoted
 from cvfp_opt.store.database.damage import UNREADABLE, damage
 from cvfp_opt.store.database.file_watch import FileWatch
 from cvfp_opt.store.database.kinds import kind_of

@@ -6,7 +6,7 @@ from functools import cache
 
 from sqlalchemy import Connection
 
-from cvfp_opt.elsewhere import quoted
+from cvfp_opt.escaping import quoted
 from cvfp_opt.store.database.kinds import Kind, kind_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.tables import LEASES

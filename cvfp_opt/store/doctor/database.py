@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from sqlalchemy.exc import DatabaseError
 
-from cvfp_opt.elsewhere import quoted
+from cvfp_opt.escaping import quoted
 from cvfp_opt.store.database.engines import engine_cure, engine_fault
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.tables import LEASES

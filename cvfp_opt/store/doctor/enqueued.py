@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from optuna.trial import TrialState
 
-from cvfp_opt.elsewhere import printable
 from cvfp_opt.errors import DefinitionError
+from cvfp_opt.escaping import printable
 from cvfp_opt.store.doctor.context import Context
 from cvfp_opt.store.doctor.finding import Finding, of_trials
 from cvfp_opt.store.doctor.rows import StudyRows, TrialRow

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from optuna.trial import TrialState
 
-from cvfp_opt.elsewhere import printable
+from cvfp_opt.escaping import printable
 from cvfp_opt.store.database.numbers import is_whole
 from cvfp_opt.store.database.rows import PendingWrites, lock_study, write_pending
 from cvfp_opt.store.database.storage import Store

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from optuna.storages._rdb import models
 from sqlalchemy import Connection, delete, select, update
 
-from cvfp_opt.elsewhere import positional
 from cvfp_opt.errors import StudyError
+from cvfp_opt.escaping import positional
 from cvfp_opt.store.database.rows import lock_study
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.study_rows import attributes, delete_rows, find_row, put_attributes

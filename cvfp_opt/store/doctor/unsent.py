@@ -6,8 +6,8 @@ from pathlib import Path
 
 import optuna
 
-from cvfp_opt.elsewhere import quoted
 from cvfp_opt.errors import StorageError
+from cvfp_opt.escaping import quoted
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.unsent_folder import unsent_files
 from cvfp_opt.store.doctor.context import Context

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from cvfp_opt.disk import is_folder, what_it_is
-from cvfp_opt.elsewhere import positional, quoted, redacted
 from cvfp_opt.errors import StorageError
+from cvfp_opt.escaping import positional, quoted
+from cvfp_opt.redaction import redacted
 from cvfp_opt.store.database.location import Location, resolved, user_path
 from cvfp_opt.store.files.folder import FolderStore
 from cvfp_opt.store.files.s3 import SCHEME, S3Store

@@ -6,7 +6,8 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from cvfp_opt.elsewhere import printable, redacted
+from cvfp_opt.escaping import printable
+from cvfp_opt.redaction import redacted
 
 FOLDER = Path("storage") / "logs"
 # The oldest goes for a new one: a page that fails asks again every few seconds, a cron job daily.

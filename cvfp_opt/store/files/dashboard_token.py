@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cvfp_opt.disk import replacing
-from cvfp_opt.elsewhere import printable
 from cvfp_opt.errors import StorageError
+from cvfp_opt.escaping import printable
 from cvfp_opt.store.database.location import Location
 
 _FORMAT = 1

@@ -8,8 +8,8 @@ from typing import Any, BinaryIO, cast
 
 from optuna.artifacts import Boto3ArtifactStore
 
-from cvfp_opt.elsewhere import redacted
 from cvfp_opt.errors import StorageError
+from cvfp_opt.redaction import redacted
 from cvfp_opt.store.files.folder import checked_id
 
 SCHEME = "s3://"

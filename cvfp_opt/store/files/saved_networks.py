@@ -19,8 +19,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from cvfp_opt.disk import is_folder, making_folder, what_it_is
-from cvfp_opt.elsewhere import excerpt, first_few, positional
 from cvfp_opt.errors import CheckpointError
+from cvfp_opt.escaping import excerpt, listed, positional
 
 # 2: embeddings, tokenizer and card beside the weights; digests and sizes of all files.
 FORMAT = 2
@@ -295,5 +295,5 @@ def _arrays(path: Path, content: bytes) -> Weights:
         raise CheckpointError(f"{path}: not a safetensors file: {reason}") from None
     other = sorted(f"{n} is {a.dtype}" for n, a in arrays.items() if a.dtype != "float32")
     if other:
-        raise CheckpointError(f"{path}: float32 is required, {first_few(other)}")
+        raise CheckpointError(f"{path}: float32 is required, {listed(other)}")
     return arrays

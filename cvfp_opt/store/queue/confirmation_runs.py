@@ -6,8 +6,8 @@ from dataclasses import asdict
 import optuna
 from optuna.trial import TrialState
 
-from cvfp_opt.elsewhere import positional
 from cvfp_opt.errors import StudyError
+from cvfp_opt.escaping import positional
 from cvfp_opt.store.database.rows import PendingWrites, insert_trial, lock_study, write_pending
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.study_rows import put_attributes

@@ -8,8 +8,8 @@ from pathlib import Path
 from optuna.trial import TrialState
 
 from cvfp_opt.disk import write_file
-from cvfp_opt.elsewhere import quoted
 from cvfp_opt.errors import StorageError
+from cvfp_opt.escaping import quoted
 from cvfp_opt.store.database.rows import lock_study
 from cvfp_opt.store.database.unsent_folder import FOLDER as FOLDER
 from cvfp_opt.store.database.unsent_folder import unsent_files, unsent_folder

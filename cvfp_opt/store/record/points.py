@@ -9,7 +9,7 @@ import reprlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cvfp_opt.elsewhere import excerpt, first_few
+from cvfp_opt.escaping import excerpt, listed
 
 # A draw on a log scale may miss its bound by the last bits.
 _ROUNDING = 1e-9
@@ -44,7 +44,7 @@ def _problem(dimension: Any, value: Any) -> str:
     if isinstance(dimension, list | tuple):
         if isinstance(value, str) and value in dimension:
             return ""
-        return f"one of {first_few(map(_shown, dimension))} is required, got {shown}"
+        return f"one of {listed(map(_shown, dimension))} is required, got {shown}"
     if type(value) is not bool and value == dimension:
         return ""
     return f"the study fixes it at {_shown(dimension)}, got {shown}"

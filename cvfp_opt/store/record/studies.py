@@ -14,8 +14,8 @@ from optuna.study import StudyDirection
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from cvfp_opt.elsewhere import listed, quoted
 from cvfp_opt.errors import StudyError, nearest
+from cvfp_opt.escaping import choices, quoted
 from cvfp_opt.store.database.rows import lock_study
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.study_rows import (
@@ -61,7 +61,7 @@ def only_study_name(store: Store) -> str:
     if len(names) > 1:
         raise StudyError(
             f"{store.location.where}: has {len(names)} studies; add --study-name with one of "
-            + listed(names)
+            + choices(names)
         )
     return names[0]
 

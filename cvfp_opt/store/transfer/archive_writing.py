@@ -14,8 +14,8 @@ from typing import BinaryIO
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from cvfp_opt.disk import is_folder, replacing, what_it_is
-from cvfp_opt.elsewhere import positional
 from cvfp_opt.errors import ArchiveError
+from cvfp_opt.escaping import positional
 from cvfp_opt.store.transfer.archive_reading import Archive
 from cvfp_opt.store.transfer.artifacts import CHUNK, Reader
 from cvfp_opt.store.transfer.codec import study_json, trial_line

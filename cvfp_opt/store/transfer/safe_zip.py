@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from cvfp_opt.disk import open_file
-from cvfp_opt.elsewhere import excerpt
 from cvfp_opt.errors import ArchiveError
+from cvfp_opt.escaping import excerpt
 
 # Text is compressed, artifacts are not: they can swell to no more than the file's size.
 MAX_MEMBERS = 200_000

@@ -9,8 +9,8 @@ from optuna.study._frozen import FrozenStudy
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
-from cvfp_opt.elsewhere import quoted
 from cvfp_opt.errors import StorageError, StudyError
+from cvfp_opt.escaping import quoted
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.study_rows import insert_rows, insert_study
 from cvfp_opt.store.database.tables import (
