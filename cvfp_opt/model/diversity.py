@@ -36,7 +36,8 @@ def deviation(contexts: Tensor, running_mean: Tensor | None) -> Tensor:
     """
     if running_mean is None:
         return contexts.new_zeros(()) * contexts.sum()  # zero, and still part of the graph
-    return -torch.linalg.vector_norm(contexts - running_mean, dim=-1).mean()
+    distances: Tensor = torch.linalg.vector_norm(contexts - running_mean, dim=-1)
+    return -distances.mean()
 
 
 def pairwise_distance(contexts: Tensor, running_mean: Tensor | None) -> Tensor:

@@ -41,7 +41,7 @@ def load_function(
     """
     function_name = name.partition(":")[2]
     module = _import(key, name)
-    function = getattr(module, function_name, None)
+    function: Callable[..., Any] | None = getattr(module, function_name, None)
     if not callable(function):
         functions = [n for n, _ in inspect.getmembers(module, inspect.isfunction)]
         raise DefinitionError(

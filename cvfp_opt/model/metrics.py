@@ -37,9 +37,10 @@ def singular_values(contexts: Tensor) -> Tensor:
     matrix = contexts.double()
     if matrix.shape[0] < matrix.shape[1]:
         matrix = matrix.T
-    squares = torch.linalg.eigvalsh(matrix.T @ matrix)  # ascending
+    squares: Tensor = torch.linalg.eigvalsh(matrix.T @ matrix)  # ascending
     if squares[0] <= GRAM_LIMIT**2 * squares[-1]:
-        return torch.linalg.svdvals(matrix)
+        values: Tensor = torch.linalg.svdvals(matrix)
+        return values
     return squares.sqrt()
 
 
@@ -54,7 +55,7 @@ def effective_rank(contexts: Tensor) -> float:
     if total == 0:
         return 0.0
     p = values / total
-    entropy = -torch.special.xlogy(p, p).sum()
+    entropy: Tensor = -torch.special.xlogy(p, p).sum()
     return (entropy.exp() / contexts.shape[1]).item()
 
 

@@ -73,9 +73,10 @@ class ContextLayer(nn.Module):
     def _mix(self, value: Tensor, norm: nn.LayerNorm) -> Tensor:
         if self.layernorm_mix == 0.0:
             return value
+        normalized: Tensor = norm(value)
         if self.layernorm_mix == 1.0:
-            return norm(value)
-        return torch.lerp(value, norm(value), self.layernorm_mix)
+            return normalized
+        return torch.lerp(value, normalized, self.layernorm_mix)
 
 
 class ContextNetwork(nn.Module):

@@ -60,7 +60,8 @@ class _RoundedLinear(torch.autograd.Function):
 
 def bfloat16_linear(input: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """``F.linear`` with the product in bfloat16; the bias is added in the input's precision."""
-    return _RoundedLinear.apply(input, weight) + bias
+    product: Tensor = _RoundedLinear.apply(input, weight)
+    return product + bias
 
 
 def fast_linear(input: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

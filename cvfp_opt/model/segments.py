@@ -182,7 +182,8 @@ def repaired_pass(
 def _apart(left: Tensor, right: Tensor) -> Tensor:
     """(N, D), (N, D) -> (N,): whether they differ by more than TOLERANCE."""
     distance = torch.linalg.vector_norm(left - right, dim=-1)
-    return distance > TOLERANCE * torch.linalg.vector_norm(right, dim=-1)
+    apart: Tensor = distance > TOLERANCE * torch.linalg.vector_norm(right, dim=-1)
+    return apart
 
 
 def _reread(

@@ -50,14 +50,16 @@ class Deviation:
         """By how much; None of what is no number."""
         if not (_is_number(self.recorded) and _is_number(self.replayed)):
             return None
-        return abs(self.replayed - self.recorded)
+        apart: float = abs(self.replayed - self.recorded)
+        return apart
 
     @property
     def relative(self) -> float | None:
         """The same as a share of the recorded value; None of 0, and of what is no number."""
         if self.absolute is None or not self.recorded:
             return None
-        return self.absolute / abs(self.recorded)
+        size: float = abs(self.recorded)
+        return self.absolute / size
 
 
 @dataclass(frozen=True, kw_only=True)

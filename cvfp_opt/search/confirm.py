@@ -49,10 +49,12 @@ def default_point(definition: StudyDefinition) -> dict[str, Constant]:
 def _default(definition: StudyDefinition, name: str, dimension: Dimension) -> Constant:
     written = _written(definition, name)
     if isinstance(dimension, tuple):
-        return written if written in dimension else dimension[0]
+        word: str = written if written in dimension else dimension[0]
+        return word
     assert not isinstance(dimension, float | int | str), "a constant is not searched"
     if written is not None and dimension.low <= written <= dimension.high:
-        return written
+        number: float = written
+        return number
     middle = (dimension.low + dimension.high) / 2
     if dimension.log:
         middle = math.sqrt(dimension.low * dimension.high)

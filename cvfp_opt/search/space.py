@@ -227,14 +227,15 @@ def _read_setting(name: str, kind: type, value: Any) -> Dimension:
     return tuple(words)
 
 
-def _read_number(name: str, kind: type, value: Any) -> Any:
+def _read_number(name: str, kind: type, value: Any) -> Range | float:
     """A range of numbers of that kind, or one number.
 
     Raises:
         DefinitionError: neither a number nor a table of low, high and log.
     """
     if _is_number(kind, value):
-        return kind(value)
+        number: float = kind(value)
+        return number
     wanted = "whole number" if kind is int else "number"
     shape = (
         f"space.{name}: a {wanted} or {{ low = ..., high = ..., log = true|false }} is required"

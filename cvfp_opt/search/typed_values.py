@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import Any
 
 import tomlkit
+from tomlkit.items import Item
 
 from cvfp_opt.errors import DefinitionError
 
@@ -59,7 +60,8 @@ def read_toml(text: str, where: str) -> dict[str, Any]:
 
 def written(value: Any) -> str:
     """A value as TOML writes it; JSON's strings are others where a character is beyond U+FFFF."""
-    return tomlkit.item(value).as_string()
+    item: Item = tomlkit.item(value)
+    return item.as_string()
 
 
 def check_value(name: str, value: Any, depth: int = 0) -> None:

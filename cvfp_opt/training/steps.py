@@ -121,7 +121,8 @@ class Stepper:
             self._network, self._optimizer, rule, tokens, context, target, self._running_mean, out
         )
         self.steps += taken
-        return losses.tolist()
+        rows: list[list[float]] = losses.tolist()
+        return rows
 
     def _cvfp_loss(self, contexts: Tensor, target: Tensor) -> Tensor:
         if self._config.cvfp_loss == "normalized":

@@ -49,7 +49,8 @@ def read_table(path: str, tensor: str) -> Tensor:
                 f"{path}: embeddings are floating-point numbers ({', '.join(_FLOATS)}), "
                 f"{listed([chosen])} is of type {kind}; bring a file that is not quantised"
             )
-        return file.get_tensor(chosen).float()
+        table: Tensor = file.get_tensor(chosen)
+        return table.float()
 
 
 def check_table(table: Tensor, num_tokens: int, embedding_size: int, where: str) -> None:

@@ -77,15 +77,19 @@ def _unreadable(where: str, what: Sequence[str]) -> Finding:
 def _odd(study: StudyRows) -> Iterator[Finding]:
     """Give what another program wrote under names that this one reads. Reports leave it out."""
     attrs = {**study.attributes, **study.system_attrs}
+    required: dict[str, type] = {
+        CONFIRMATION_POINTS: dict,
+        DRIFT: list,
+        CONFIRMS: str,
+        MIRROR_OF: str,
+    }
+    required |= {key: str for key in attrs if is_note(key)}
     odd = [
         key
-        for key, is_right in (
-            (CONFIRMATION_POINTS, lambda value: isinstance(value, dict)),
-            (DRIFT, lambda value: isinstance(value, list)),
-            *((key, lambda value: isinstance(value, str)) for key in (CONFIRMS, MIRROR_OF)),
-            *((key, lambda value: isinstance(value, str)) for key in attrs if is_note(key)),
-        )
-        if key in attrs and not is_right(attrs[key]) and f"attribute {key}" not in study.unreadable
+        for key, kind in required.items()
+        if key in attrs
+        and not isinstance(attrs[key], kind)
+        and f"attribute {key}" not in study.unreadable
     ]
     if odd:
         yield _foreign(f"study {study.name}", odd)

@@ -378,15 +378,15 @@ def _said(connection: Connection, trial_id: int, *keys: str) -> dict[str, Any]:
 
 def unfit(said: Mapping[str, Any]) -> str:
     """Say why a trial with these system attributes cannot be run, in any study; "" if it can."""
-    for key, is_right, required in (
-        (
-            IDENTITY_KEY,
+    checks: dict[str, tuple[Callable[[Any], bool], str]] = {
+        IDENTITY_KEY: (
             lambda value: TrialIdentity.read(value) is not None,
             "an identity of this version",
         ),
-        (CONFIRMATION_RUN, is_confirmation_run, "a point of a confirmation"),
-        (FIXED_PARAMS, lambda value: isinstance(value, dict), "a table of parameters"),
-    ):
+        CONFIRMATION_RUN: (is_confirmation_run, "a point of a confirmation"),
+        FIXED_PARAMS: (lambda value: isinstance(value, dict), "a table of parameters"),
+    }
+    for key, (is_right, required) in checks.items():
         if key in said and not is_right(said[key]):
             return f"attribute {key}: {required} is required, got {reprlib.repr(said[key])}"
     return ""

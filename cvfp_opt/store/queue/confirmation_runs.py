@@ -12,7 +12,6 @@ from cvfp_opt.store.database.rows import PendingWrites, insert_trial, lock_study
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.study_rows import put_attributes
 from cvfp_opt.store.database.tables import STUDY_USER_ATTRIBUTES
-from cvfp_opt.store.queue.enqueued import FIXED_PARAMS
 from cvfp_opt.store.record.confirmation import (
     FIRST_TOKEN,
     FRESH,
@@ -28,6 +27,7 @@ from cvfp_opt.store.record.records import (
     CONFIRMATION_POINTS,
     CONFIRMATION_RUN,
     CONFIRMS,
+    FIXED_PARAMS,
     StudyRecord,
     TrialRecord,
     trial_records,

@@ -73,7 +73,8 @@ class Worker:
             process = psutil.Process(self.pid)
             if process.status() == psutil.STATUS_ZOMBIE:  # ended, but nobody has asked how
                 return True
-            return abs(process.create_time() - self.started) > 1.0
+            started: float = process.create_time()
+            return abs(started - self.started) > 1.0
         except psutil.NoSuchProcess:
             return True
 

@@ -296,7 +296,8 @@ def drifted(environment: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in drift.get("keys", {}).items()
         if key.startswith("definition.")
     }
-    return changed | drift.get("located", {})
+    located: dict[str, Any] = drift.get("located", {})
+    return changed | located
 
 
 def trial_records(study: optuna.Study) -> list[TrialRecord]:

@@ -1,12 +1,12 @@
 """From a dump to a database: all of it, in one transaction, or nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from optuna.storages._rdb import models
 from optuna.study._frozen import FrozenStudy
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Table, select
 from sqlalchemy.exc import IntegrityError
 
 from cvfp_opt.errors import StorageError, StudyError
@@ -185,7 +185,7 @@ def _intermediate(trial: TrialDump) -> Iterator[dict[str, Any]]:
         yield {"step": step, "intermediate_value": stored, "intermediate_value_type": kind}
 
 
-_PARTS = {
+_PARTS: dict[Table, Callable[[TrialDump], Iterable[dict[str, Any]]]] = {
     PARAMS: _params,
     VALUES: _values,
     INTERMEDIATE: _intermediate,

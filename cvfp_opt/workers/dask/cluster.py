@@ -216,10 +216,14 @@ class Cluster:
 
         async def ask() -> dict[str, Any]:
             workers = list(addresses)
-            return await self._client.run(function, *args, workers=workers, on_error="return")
+            answers: dict[str, Any] = await self._client.run(
+                function, *args, workers=workers, on_error="return"
+            )
+            return answers
 
         try:
-            return self._client.sync(ask, callback_timeout=seconds)
+            answers: dict[str, Any] = self._client.sync(ask, callback_timeout=seconds)
+            return answers
         except (OSError, TimeoutError, RuntimeError):  # the scheduler is gone, or busy
             return {}
 
@@ -236,7 +240,7 @@ class Cluster:
         """Have all that is told on a topic, from another thread."""
         self._client.subscribe_topic(topic, lambda event: hear(event[1]))
 
-    def submit(self, member: Member, assignment: Assignment) -> "Future":
+    def submit(self, member: Member, assignment: Assignment) -> "Future[Any]":
         """Start a task there and nowhere else."""
         return self._client.submit(
             search_here,

@@ -47,7 +47,7 @@ class _Running:
     """
 
     member: Member
-    future: "Future"
+    future: "Future[Any]"
     threads: int
     began: bool = False
     leaving: bool = False
@@ -227,7 +227,7 @@ class DaskWorkers:
         if run == self._run:
             self._inbox.put((key, message))
 
-    def _note_error(self, future: "Future") -> None:
+    def _note_error(self, future: "Future[Any]") -> None:
         """In a thread of Dask's: a task that never came to tell us anything."""
         if future.status == "error":
             self._inbox.put((str(future.key), future.exception()))
