@@ -4,9 +4,12 @@ import re
 from collections.abc import Sequence
 
 HIDDEN = "***"
+# What may stand directly before a URL, and the URL's scheme. It is tried where a run of such
+# characters begins and nowhere else in it, so that a long run takes no quadratic time.
+_SCHEME = r"(?<![\w+.\-])([\d_+.\-]*+)([A-Za-z][\w+.\-]*+)"
 # Of two slashes a path keeps one.
-_URL = re.compile(r"([A-Za-z][\w+.\-]*)(:/(?:/|(?=\S*@)))(\S*)", re.ASCII)
-_URL_WORD = re.compile(r"([A-Za-z][\w+.\-]*)(:/(?:/|(?=.*@)))(.*)", re.ASCII | re.DOTALL)
+_URL = re.compile(_SCHEME + r"(:/(?:/|(?=\S*@)))(\S*)", re.ASCII)
+_URL_WORD = re.compile(_SCHEME + r"(:/(?:/|(?=.*@)))(.*)", re.ASCII | re.DOTALL)
 _ASSIGNED = re.compile(r"(?i)(passw(?:or)?d|passphrase|secret\w*|\bpwd)(\s*=\s*)('[^']*'|[^\s&]+)")
 # Here an "@" is a character of a path.
 _PATHS = frozenset({"sqlite", "file"})
@@ -51,8 +54,9 @@ def _assigned(found: "re.Match[str]") -> str:
 
 
 def _url(found: "re.Match[str]") -> str:
-    scheme, rest = f"{found[1]}{found[2]}", found[3]
-    kind = found[1].partition("+")[0].lower()
+    prefix, name, slashes, rest = found.groups()
+    scheme = f"{prefix}{name}{slashes}"
+    kind = name.partition("+")[0].lower()
     if kind in _PATHS:
         return found[0]
     if kind in _PLACES:

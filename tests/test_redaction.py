@@ -49,6 +49,12 @@ def test_no_password_is_shown(typed: str, shown: str) -> None:
     assert redacted(shown) == shown
 
 
+def test_a_long_text_is_redacted_at_once() -> None:
+    long = "x" * 1_000_000  # quadratic time would be hours
+    assert redacted(long) == redacted(long, word=True) == long
+    assert redacted(f"{long} 1mysql://me:Secret@host/db") == f"{long} 1mysql://me:***@host/db"
+
+
 def test_a_word_of_the_command_line_is_known_as_a_whole() -> None:
     word = "--storage=postgresql://me:Sec ret@host/db"
     assert redacted(word, word=True) == "--storage=postgresql://me:***@host/db"
