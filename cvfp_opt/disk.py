@@ -173,6 +173,18 @@ def making_folder(folder: Path, *, error: type[CvfpOptError]) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)  # gone by now, if all went well
 
 
+def make_folder(path: Path, *, error: type[CvfpOptError]) -> None:
+    """Make a folder, and those above it, where they are missing.
+
+    Raises:
+        CvfpOptError: of the class ``error``: the disk refuses.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as refusal:
+        raise error(f"{path}: cannot be made a folder: {refusal.strerror}") from None
+
+
 def is_folder(path: Path) -> bool:
     """Check whether a folder is there, and can be looked at; never raises."""
     try:

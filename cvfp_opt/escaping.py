@@ -9,12 +9,16 @@ import re
 import shlex
 import unicodedata
 from collections.abc import Iterable
+from html import escape
 
 # Control characters, halves of surrogate pairs, line separators, and what turns the reading
 # direction or takes no place: all that makes a terminal show something else than the text.
 _UNSHOWN = frozenset({"Cc", "Cs", "Cf", "Zl", "Zp"})
 # These two join letters in several scripts, and emoji.
 _JOINERS = "\u200c\u200d"
+# Of Markdown: marks wherever they stand, and with those that depend on their place.
+_MARKS = re.compile(r"([\\`*_\[\]|#!~$])")
+_ALL_MARKS = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$:@])")
 # A spreadsheet takes a cell that begins so for a formula.
 _FORMULA = re.compile(r"[=+\-@\t\r\n]")
 _VERSION = re.compile(r"\d{1,5}(\.\d{1,5}){0,3}((a|b|rc|\.post|\.dev)\d{1,5}){0,3}", re.ASCII)
@@ -100,6 +104,25 @@ def excerpt(text: object, at_most: int = 200) -> str:
     if len(whole) > at_most:
         whole = f"{whole[: at_most * 2 // 3]} ... {whole[-at_most // 3 :]}"
     return printable(" ".join(whole.split()))
+
+
+def markdown(text: object, *, readable: bool = False) -> str:
+    """Write text, on one line, so that Markdown and the HTML in it show it as it is.
+
+    Args:
+        text: from elsewhere.
+        readable: leave the marks that mean something at the beginning of a line alone, or in
+            what a lenient renderer takes for an address: for files that are read raw as well.
+    """
+    line = escape(" ".join(str(text).split()), quote=False)
+    return (_MARKS if readable else _ALL_MARKS).sub(r"\\\1", line)
+
+
+def markdown_block(text: str, language: str) -> list[str]:
+    """Write a block of code, a line each: its fence is longer than any that it holds."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return [f"{fence}{language}", *text.split("\n"), fence]
 
 
 def csv_cell(value: object) -> object:

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cvfp_opt.escaping import csv_cell, excerpt, listed, printable, quoted, release_of
+from cvfp_opt.escaping import (
+    csv_cell,
+    excerpt,
+    listed,
+    markdown,
+    markdown_block,
+    printable,
+    quoted,
+    release_of,
+)
 
 ODD = st.text(st.one_of(st.sampled_from("\x1b\n\r\t'\"\\ $`;#\u202e\u200b\x9b"), st.characters()))
 
@@ -86,3 +95,11 @@ def test_of_many_names_some_are_said() -> None:
 def test_a_long_text_is_said_in_part() -> None:
     assert excerpt("a\nb\x1b") == "a b\\x1b"
     assert excerpt("x" * 9999 + "end", 30) == "x" * 20 + " ... " + "x" * 7 + "end"
+
+
+def test_markdown_shows_text_as_it_is() -> None:
+    assert markdown("a\n<b> *c* [d](e) $f$ `g` | h") == (
+        r"a &lt;b&gt; \*c\* \[d\]\(e\) \$f\$ \`g\` \| h"
+    )
+    assert markdown("0.9 - a|b", readable=True) == r"0.9 - a\|b"
+    assert markdown_block("a ```` b", "toml") == ["`````toml", "a ```` b", "`````"]

@@ -111,7 +111,7 @@ def _refresh(location: "Location", study_name: str | None, artifacts: str | None
 
 def _token(location: "Location", new: bool, *, open: bool) -> "tuple[Token | None, str]":
     """What has to be shown, and its text if it was made just now; nothing if it is open."""
-    from cvfp_opt.report.tables import moment
+    from cvfp_opt.report.words import moment
     from cvfp_opt.store.files.dashboard_token import load_token, make_token, token_path
 
     if open:

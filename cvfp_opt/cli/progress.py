@@ -9,17 +9,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from cvfp_opt.escaping import positional, printable, quoted
+from cvfp_opt.escaping import printable
 from cvfp_opt.report.confirmation import confirmation_line
 from cvfp_opt.report.judgement import judge
-from cvfp_opt.report.tables import (
-    audit_table,
-    best_table,
-    duration,
-    parameters_line,
-    scored,
-    share,
-)
+from cvfp_opt.report.rows import scored
+from cvfp_opt.report.tables import audit_table, best_table
+from cvfp_opt.report.words import commands, counts_line, duration, parameters_line, share
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.plan import Plan
 from cvfp_opt.store.database.location import Location
@@ -202,16 +197,15 @@ class RunDisplay:
         done = sum(trial.finished for trial in summary.trials)
         self._line(
             f"stopped after {done} of {self._total} trials; nothing is lost. To go on, type: "
-            f"{_command(summary, location)} --n-trials {self._total}"
+            f"{commands(summary, location.option)['run']} --n-trials {self._total}"
         )
 
     def summary(self, summary: Summary, location: Location) -> None:
         """The best five, their audit, the judgement, and what to type next."""
         ranking = summary.ranking[: 10 if summary.is_pareto else 5]
         title = "The Pareto front, best score first" if summary.is_pareto else ""
-        counts = ", ".join(f"{n} {state}" for state, n in summary.counts.items() if n)
         self._line("")
-        self._line(f"study {summary.name}: {counts or 'no trials'}")
+        self._line(f"study {summary.name}: {counts_line(summary.counts, 'no trials')}")
         if ranking:
             for table in (best_table(ranking, title), audit_table(ranking)):
                 self._line("")
@@ -221,13 +215,14 @@ class RunDisplay:
         if confirmed := confirmation_line(summary, option=location.option):
             self._line(confirmed)
         self._line("")
-        name = f"--study-name {quoted(summary.name)}{location.option}"
-        self._line(f"the winner in full:  cvfp-opt best {name}")
-        self._line(f"ten trials more:     {_command(summary, location)} --n-trials +10")
-        self._line(
-            f"as one page:         cvfp-opt report{location.option} {positional(summary.name)}"
-        )
-        self._line(f"in the browser:      cvfp-opt dashboard {name}")
+        typed = commands(summary, location.option)
+        for label, what in (
+            ("the winner in full:", "best"),
+            ("ten trials more:", "more"),
+            ("as one page:", "report"),
+            ("in the browser:", "dashboard"),
+        ):
+            self._line(f"{label:<21}{typed[what]}")
 
     def _line(self, text: str, style: str = "") -> None:
         # a terminal wraps between words; a log keeps one line per trial
@@ -241,10 +236,6 @@ def _shares(processes: int, lanes: int, threads: int) -> str:
     words = f"{threads} thread{'s' if threads != 1 else ''}"
     words = f" with {words}" if processes == 1 else f", {processes} processes of {words}"
     return words if lanes == 1 else f"{words}, {lanes} lanes"
-
-
-def _command(summary: Summary, location: Location) -> str:
-    return f"cvfp-opt run --study-name {quoted(summary.name)}{location.option}"
 
 
 def _value(record: TrialRecord) -> float:

@@ -88,8 +88,7 @@ def plot(name: str | None, kind: str, output: Path | None, storage: str | None) 
         if output is not None:
             write_figure(kinds[kind].draw(info), output)
     if output is None and not info.missing:
-        rows = info.rows()
-        make_console().print(rows_table(rows.columns, rows.words()))
+        make_console().print(rows_table(info.rows()))
         echo()
     echo(info.missing or info.caption)
     if output is not None:
@@ -112,8 +111,8 @@ def compare(first: str, second: str, storage: str | None, as_json: bool) -> None
         print_json(comparison.to_dict())
         return
     console = make_console()
-    for rows in (comparison.figures, comparison.parameters, comparison.differences):
+    for rows in comparison.tables.values():
         if rows.rows:
-            console.print(rows_table(rows.columns, rows.rows))
+            console.print(rows_table(rows))
             echo()
     echo(comparison.sentence)

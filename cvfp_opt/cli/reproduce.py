@@ -30,7 +30,7 @@ def reproduce(
 
     from cvfp_opt.cli.console import make_console, print_json, print_lines
     from cvfp_opt.cli.training_table import resumable
-    from cvfp_opt.report.tables import reproduction_lines
+    from cvfp_opt.report.reproduction import reproduction_lines
     from cvfp_opt.search.environment import describe_environment
     from cvfp_opt.single import reproduce as library
     from cvfp_opt.training.device import resolve_device, set_threads

@@ -2,7 +2,6 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -10,9 +9,6 @@ from cvfp_opt.cli.console import blocks_for, echo, make_console, print_json, pri
 from cvfp_opt.cli.opening import open_study, open_summary
 from cvfp_opt.cli.options import Seconds, UserPath, json_option, storage_option, study_name_option
 from cvfp_opt.escaping import printable
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command(epilog="Example: cvfp-opt status --study-name quick --watch")
@@ -36,7 +32,7 @@ def status(
     from cvfp_opt.report.confirmation import confirmation_json, confirmation_line
     from cvfp_opt.report.history import history_line
     from cvfp_opt.report.judgement import judge
-    from cvfp_opt.report.tables import status_lines
+    from cvfp_opt.report.status import status_lines
     from cvfp_opt.store.database.location import resolve_location
 
     if seconds is not None and as_json:
@@ -79,9 +75,10 @@ def best(
     """Show the best trial: parameters, metrics, audit."""
     from cvfp_opt.cli.publish import save_trial
     from cvfp_opt.report.best import best_lines, best_toml, require_best
-    from cvfp_opt.report.combiners import audit_combiners, combiners_table
+    from cvfp_opt.report.combiners import audit_combiners
     from cvfp_opt.report.confirmation import confirmation_json
     from cvfp_opt.report.judgement import judge
+    from cvfp_opt.report.tables import rows_table
     from cvfp_opt.store.database.location import resolve_location
 
     if [toml, as_json, combiners].count(True) > 1:
@@ -100,7 +97,7 @@ def best(
         print_json(winner.to_dict() | found)
     elif combiners:
         if combined is not None:
-            make_console().print(combiners_table(combined))
+            make_console().print(rows_table(combined.table()))
     else:
         print_lines([*best_lines(summary, resolve_location(storage).option), ""])
         make_console().print(printable(judge(summary)))

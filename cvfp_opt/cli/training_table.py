@@ -13,7 +13,7 @@ from rich.text import Text
 
 from cvfp_opt.cli.progress import position
 from cvfp_opt.escaping import printable
-from cvfp_opt.report.tables import duration, number, share
+from cvfp_opt.report.words import duration, number, share
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.stopping import SearchStopped, StopRequest
 from cvfp_opt.training.events import Event, IterationFinished, IterationTrained

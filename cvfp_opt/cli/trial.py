@@ -28,7 +28,8 @@ def trial() -> None:
 @json_option
 def show(number: int, storage: str | None, study_name: str | None, as_json: bool) -> None:
     """Show trial N: parameters, every pass, metrics, audit, what it ran on, what it repeats."""
-    from cvfp_opt.report.trial import iterations_table, trial_json, trial_lines
+    from cvfp_opt.report.tables import iterations_table
+    from cvfp_opt.report.trial import trial_json, trial_lines
 
     with open_summary(storage, study_name) as summary:
         found = summary.trial(number)
@@ -115,7 +116,7 @@ def enqueue(
 
 
 def _print_enqueued(done: "list[Enqueued]", study: str) -> None:
-    from cvfp_opt.report.tables import parameters_line
+    from cvfp_opt.report.words import parameters_line
 
     for one in done:
         waits = "waits" if one.new else "waits already, none was added"

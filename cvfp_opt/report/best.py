@@ -1,18 +1,15 @@
 """The winner: in words, and as a definition with its parameters fixed."""
 
-from typing import Any
-
 from cvfp_opt.errors import StudyError
 from cvfp_opt.escaping import excerpt, quoted
 from cvfp_opt.report.confirmation import confirmation_line
-from cvfp_opt.report.tables import number, parameter, share, value_words
+from cvfp_opt.report.rows import account_tables, text_lines
 from cvfp_opt.report.toml import definition_toml
+from cvfp_opt.report.words import TEXTS, fixed_parameters, number, parameter, share, value_words
 from cvfp_opt.store.record.definition_sections import with_parameters
 from cvfp_opt.store.record.points import strangers
 from cvfp_opt.store.record.records import TrialRecord, Unread, definition_of
 from cvfp_opt.store.record.summary import Summary
-
-TEXTS = {"train": "training text", "validation": "validation text", "held_out": "held-out text"}
 
 
 def require_best(summary: Summary) -> TrialRecord:
@@ -42,8 +39,6 @@ def best_lines(summary: Summary, option: str = "") -> list[str]:
     """
     best = require_best(summary)
     definition = definition_of(summary.record, best) if summary.record else {}
-    space = definition.get("space", {})
-    fixed = {name: value for name, value in space.items() if not isinstance(value, dict | list)}
     ended = f", {best.status}: {best.reason}" if best.reason else ""
     confirmed = confirmation_line(summary, option=option)
     lines = [confirmed] if confirmed else []
@@ -56,79 +51,24 @@ def best_lines(summary: Summary, option: str = "") -> list[str]:
     if best.scored and definition:
         objective = definition["objective"]
         frozen = objective["convergence"] == "frozen"
+        between = "two frozen reads" if frozen else "the last two passes of training"
         lines.append(
-            f"scored between {'two frozen reads' if frozen else 'the last two passes of training'}"
-            f", on {TEXTS[objective['split']]}: convergence "
+            f"scored between {between}, on {TEXTS[objective['split']]}: convergence "
             f"{share(best.scored['convergence_rate'])}, rank "
             f"{share(best.scored['effective_rank'])}"
         )
     lines += ["", "parameters"]
     lines += [f"  {name:<34}{parameter(value, 6)}" for name, value in best.params.items()]
-    lines += [f"  {name:<34}{parameter(value, 6)} (fixed)" for name, value in fixed.items()]
+    lines += [
+        f"  {name:<34}{parameter(value, 6)} (fixed)"
+        for name, value in fixed_parameters(definition, best).items()
+    ]
     return [*lines, *account_lines(best)]
 
 
 def account_lines(best: TrialRecord) -> list[str]:
-    """Metrics and audit of a trial, a line each."""
-    lines: list[str] = []
-    metrics = best.metrics
-    if metrics:
-        lines += ["", f"{'metrics of the last pass':<36}{'train':>10}{'validation':>12}"]
-        for label, key in (
-            ("convergence rate", "convergence_rate"),
-            ("effective rank / D", "effective_rank"),
-            ("score", "score"),
-        ):
-            show = number if key == "score" else share
-            lines.append(
-                f"  {label:<34}{show(metrics[key]):>10}{show(metrics[f'validation_{key}']):>12}"
-            )
-    if best.audit:
-        lines += ["", *_audit_lines(best.audit)]
-    return lines
-
-
-def _audit_lines(audit: dict[str, Any]) -> list[str]:
-    baseline = audit["baseline"]
-    rows = [
-        ("mean norm of a context", number(audit["context_norm"], 2)),
-        ("Lyapunov exponent per token", number(audit["lyapunov_exponent"], 3)),
-        ("untrained: score", number(baseline["score"])),
-        ("untrained: convergence rate", share(baseline["convergence_rate"])),
-        ("untrained: effective rank / D", share(baseline["effective_rank"])),
-        ("untrained: the same on validation", share(baseline["validation_effective_rank"])),
-    ]
-    lines = ["audit", *(f"  {label:<44}{value:>8}" for label, value in rows), ""]
-    lines.append(f"{'last two passes of training, at 0.1':<36}{'absolute':>10}{'scale-free':>12}")
-    moved = {
-        "training text": (audit["absolute_convergence"], audit["scale_free_convergence"]),
-        "validation text": _rates(audit.get("training_validation")),
-        "held-out text": _rates(audit.get("training_held_out")),
-    }
-    for label, (absolute, scale_free) in moved.items():
-        lines.append(f"  {label:<34}{share(absolute):>10}{share(scale_free):>12}")
-    lines += [
-        "",
-        f"{'two reads with the final weights':<36}{'absolute':>10}{'scale-free':>12}"
-        f"{'at 0.01':>10}{'rank':>10}",
-    ]
-    for label, key in (
-        ("training text", "frozen_train"),
-        ("validation text", "frozen_validation"),
-        ("held-out text", "frozen_held_out"),
-    ):
-        frozen = audit[key]
-        lines.append(
-            f"  {label:<34}{share(frozen.get('absolute_convergence')):>10}"
-            f"{share(frozen['convergence']):>12}{share(frozen['convergence_strict']):>10}"
-            f"{share(frozen['effective_rank']):>10}"
-        )
-    return lines
-
-
-def _rates(moved: dict[str, float] | None) -> tuple[float | None, float | None]:
-    """Absolute and scale-free; None where an older version measured neither."""
-    return (moved["absolute"], moved["scale_free"]) if moved else (None, None)
+    """Write metrics and audit of a trial, a line each; a blank one before each table."""
+    return [line for rows in account_tables(best) for line in ("", *text_lines(rows))]
 
 
 def best_toml(summary: Summary) -> str:

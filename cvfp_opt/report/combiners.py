@@ -5,10 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rich.table import Table
-
 from cvfp_opt.report.judgement import SCORE_NOISE
-from cvfp_opt.report.tables import number, share
+from cvfp_opt.report.rows import Rows
+from cvfp_opt.report.words import number, share
 from cvfp_opt.store.record.records import TrialRecord
 
 Combiner = Callable[[float, float], float]
@@ -93,6 +92,26 @@ class CombinerAudit:
             f"{words}: {verdict}"
         )
 
+    def table(self) -> Rows:
+        """Write a row for each combiner."""
+        place = f"place of trial {self.best}"
+        return Rows(
+            columns=("combined as", "wins", "score", "convergence", "rank", place, "behind"),
+            rows=tuple(
+                (
+                    row.combiner,
+                    f"trial {row.winner}",
+                    row.score,
+                    row.convergence_rate,
+                    row.effective_rank,
+                    row.place,
+                    row.behind or None,
+                )
+                for row in self.rows
+            ),
+            formats={"score": number, "convergence": share, "rank": share, "behind": number},
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
         return asdict(self) | {"sentence": self.sentence}
@@ -145,29 +164,3 @@ def _parts(trial: TrialRecord) -> tuple[float, float] | None:
     if convergence is None or rank is None or not math.isfinite(convergence + rank):
         return None
     return convergence, rank
-
-
-def combiners_table(audit: CombinerAudit) -> Table:
-    """A row for each combiner."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("combined as")
-    for column in (
-        "wins",
-        "score",
-        "convergence",
-        "rank",
-        f"place of trial {audit.best}",
-        "behind",
-    ):
-        table.add_column(column, justify="right")
-    for row in audit.rows:
-        table.add_row(
-            row.combiner,
-            f"trial {row.winner}",
-            number(row.score),
-            share(row.convergence_rate),
-            share(row.effective_rank),
-            str(row.place),
-            number(row.behind) if row.behind else "-",
-        )
-    return table

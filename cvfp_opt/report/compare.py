@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from cvfp_opt.report.confirmation import confirmation_of, interval_words
-from cvfp_opt.report.figures.figure import Cell, Rows, listed
 from cvfp_opt.report.judgement import SCORE_NOISE
-from cvfp_opt.report.tables import duration, number, parameter, scored, share
+from cvfp_opt.report.rows import AUDITED, SCORED, Cell, Quantity, Rows
+from cvfp_opt.report.words import duration, joined, number, parameter
 from cvfp_opt.store.record.definition_sections import completed
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary, untrained_score
@@ -30,6 +30,15 @@ class Comparison:
     figures: Rows
     parameters: Rows
     differences: Rows
+
+    @property
+    def tables(self) -> dict[str, Rows]:
+        """All tables, by what stands above them."""
+        return {
+            "Figures": self.figures,
+            "Parameters of the winners": self.parameters,
+            "Where the definitions differ": self.differences,
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -89,7 +98,7 @@ def _sentence(first: Summary, second: Summary, changed: list[str]) -> str:
     }
     reasons = [reason for reason, writers in apart.items() if writers]
     if reasons:
-        return f"Scores of the two cannot be compared: they {listed(reasons)}."
+        return f"Scores of the two cannot be compared: they {joined(reasons)}."
     scores = [one.value if one is not None and one.value is not None else 0.0 for one in winners]
     ahead = scores[1] - scores[0]
     better = second.name if ahead > 0 else first.name
@@ -120,14 +129,8 @@ def _of_best(take: Callable[[TrialRecord], str]) -> Callable[[Summary], str]:
     return lambda summary: take(summary.best) if summary.best else "-"
 
 
-def _audited(*keys: str) -> Callable[[Summary], str]:
-    def take(trial: TrialRecord) -> str:
-        value: Any = trial.audit
-        for key in keys:
-            value = value.get(key) if isinstance(value, Mapping) else None
-        return share(value)
-
-    return _of_best(take)
+def _written(quantity: Quantity) -> Callable[[TrialRecord], str]:
+    return lambda trial: quantity.write(quantity.take(trial))
 
 
 def _on_fresh_seeds(summary: Summary) -> str:
@@ -155,11 +158,6 @@ _FIGURES: tuple[tuple[str, Callable[[Summary], str]], ...] = (
     ("on fresh seeds", _on_fresh_seeds),
     ("verdict of fresh seeds", _verdict),
     ("its untrained net's score", _of_best(lambda t: number(untrained_score(t), 4))),
-    ("convergence, as scored", _of_best(lambda t: share(scored(t).get("convergence_rate")))),
-    ("effective rank / D, as scored", _of_best(lambda t: share(scored(t).get("effective_rank")))),
-    ("converged at the fixed 0.1", _audited("absolute_convergence")),
-    ("converged at 0.1, scale-free", _audited("scale_free_convergence")),
-    ("fixed point: text it saw", _audited("frozen_train", "convergence")),
-    ("fixed point: unseen text", _audited("frozen_held_out", "convergence")),
-    ("rank / D on unseen text", _audited("frozen_held_out", "effective_rank")),
+    *((f"{one.label}, as scored", _of_best(_written(one))) for one in SCORED[2:]),
+    *((one.label, _of_best(_written(one))) for one in AUDITED[:5]),
 )

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from cvfp_opt.escaping import printable, quoted
 from cvfp_opt.report.statistics import Interval, expected_maximum, pooled_spread
-from cvfp_opt.report.tables import number, share
+from cvfp_opt.report.words import number, share
 from cvfp_opt.store.database.numbers import is_finite
 from cvfp_opt.store.record.confirmation import DEFAULT, UNTRAINED, ConfirmationPoint, on_windows
 from cvfp_opt.store.record.records import TrialRecord

@@ -1,7 +1,7 @@
 """Trials that brought nothing: what was pruned or failed, and why; and what all of them took."""
 
-from cvfp_opt.report.figures.figure import Cell, Rows
-from cvfp_opt.report.tables import duration
+from cvfp_opt.report.rows import Cell, Rows
+from cvfp_opt.report.words import duration, share
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
 
@@ -40,10 +40,7 @@ def costs(summary: Summary) -> Rows:
         (phase, round(spent, 3), spent / total if total else None)
         for phase, spent in seconds.items()
     ]
-    return Rows(columns=("phase", "seconds", "share"), rows=tuple(rows), percent=_SHARE)
-
-
-_SHARE = frozenset({"share"})
+    return Rows(columns=("phase", "seconds", "share"), rows=tuple(rows), formats={"share": share})
 
 
 def costs_sentence(summary: Summary) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from cvfp_opt.report.confirmation import Verdict as Fresh
 from cvfp_opt.report.confirmation import confirmation_of, seeds_words
-from cvfp_opt.report.tables import number
+from cvfp_opt.report.words import DEGENERATE, joined, number
 from cvfp_opt.store.database.numbers import is_finite
 from cvfp_opt.store.record.records import TrialRecord, definition_of
 from cvfp_opt.store.record.summary import Summary, untrained_score
@@ -101,15 +101,14 @@ def answer(summary: Summary) -> Answer:
     seeds = _fresh_seeds(summary)
     found = [*findings(best, _definition(summary, best), subject=name), *seeds]
     against = [one.short for one in found if one.short]
-    reasons = " and ".join([", ".join(against[:-1]), against[-1]] if against[1:] else against)
     score = number(best.value)
     untrained = f"the untrained net's {number(untrained_score(best))}"
     if any(one.decides and not one.good for one in found):
-        text = f"No: {name} has {score} against {untrained}, and {reasons}."
+        text = f"No: {name} has {score} against {untrained}, and {joined(against)}."
         return Answer(verdict=Verdict.NO, text=text)
     won = f"{name} beats {untrained} with {score}"
     if against:
-        return Answer(verdict=Verdict.CARE, text=f"With care: {won}, but {reasons}.")
+        return Answer(verdict=Verdict.CARE, text=f"With care: {won}, but {joined(against)}.")
     text = f"Yes, as far as an audit goes: {won}, and nothing in its audit speaks against it."
     if seeds:
         text = f"Yes: {won}, nothing in its audit speaks against it, and {seeds[0].text}."
@@ -201,14 +200,9 @@ def _threshold(best: TrialRecord, definition: dict[str, Any]) -> list[Finding]:
 
 
 def _degenerate(audit: dict[str, Any]) -> list[Finding]:
-    words = {
-        "global_attractor": "all contexts are the same",
-        "near_zero": "all contexts are near zero",
-        "identity_map": "contexts copy their tokens' embeddings",
-    }
     return [
         Finding(text=f"DEGENERATE: {text}", good=False, decides=True, short=text)
-        for flag, text in words.items()
+        for flag, text in DEGENERATE.items()
         if audit[flag]
     ]
 

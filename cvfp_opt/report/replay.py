@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cvfp_opt.report.tables import duration
+from cvfp_opt.report.words import duration
 
 
 def replay_lines(replay: dict[str, Any]) -> list[str]:

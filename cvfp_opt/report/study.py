@@ -3,8 +3,9 @@
 from typing import Any
 
 from cvfp_opt.report.environment_groups import segments
-from cvfp_opt.report.tables import drift_lines, moment
+from cvfp_opt.report.status import drift_lines
 from cvfp_opt.report.toml import definition_toml
+from cvfp_opt.report.words import counts_line, moment, named_values
 from cvfp_opt.store.record.definition_sections import completed
 from cvfp_opt.store.record.records import StudyRecord
 from cvfp_opt.store.record.summary import Summary
@@ -12,13 +13,12 @@ from cvfp_opt.store.record.summary import Summary
 
 def study_lines(summary: Summary) -> list[str]:
     """Record, trials, drift, and the definition as TOML, a line each."""
-    counts = ", ".join(f"{n} {state}" for state, n in summary.counts.items() if n)
     lines = [f"study {summary.name} in {summary.url}"]
     if summary.note:
         lines += [summary.note, _row("directions", ", ".join(summary.directions))]
     if summary.record is not None:
         lines += _record_lines(summary.record)
-    lines.append(_row("trials", counts or "none yet"))
+    lines.append(_row("trials", counts_line(summary.counts, "none yet")))
     lines.append(_row("artifacts", str(summary.num_artifacts)))
     lines += drift_lines(summary)
     if summary.record is not None:
@@ -45,25 +45,19 @@ def study_json(summary: Summary) -> dict[str, Any]:
 
 def _record_lines(record: StudyRecord) -> list[str]:
     at = record.environment
-    versions = at.get("versions", {})
-    packages = ", ".join(f"{name} {one}" for name, one in versions.items())
     keys = ("device", "gpu", "processor", "reader")
     ran = [str(at[key]) for key in keys if key in at]
     ran += [f"threads {at['threads']}"] if "threads" in at else []
     commit = [f"commit {at['commit'][:12]}"] if "commit" in at else []
     commit += ["with uncommitted changes"] if at.get("uncommitted") else []
-    sources = [
-        f"{name}: " + ", ".join(f"{key} {value}" for key, value in source.items())
-        for name, source in record.sources.items()
-    ]
     return [
         _row("uuid", record.identity),
         _row("created", f"{moment(record.created)} on {at.get('host', 'an unknown host')}"),
-        _row("versions", ", ".join([packages, *commit])),
+        _row("versions", ", ".join([named_values(at.get("versions", {})), *commit])),
         _row("first ran on", ", ".join(ran)),
         _row("definition", f"digest {record.definition_digest}"),
         _row("text", f"digest {record.data_digest}"),
-        *(_row("", source) for source in sources),
+        *(_row("", f"{name}: {named_values(one)}") for name, one in record.sources.items()),
         *(_row("code", f"{name}: digest {digest}") for name, digest in record.code.items()),
     ]
 

@@ -2,16 +2,12 @@
 
 from typing import Any
 
-from rich.table import Table
-
-from cvfp_opt.escaping import printable
 from cvfp_opt.report.best import account_lines
-from cvfp_opt.report.tables import (
+from cvfp_opt.report.words import (
     duration,
     moment,
-    number,
+    named_values,
     parameter,
-    share,
     value_words,
 )
 from cvfp_opt.store.record.records import TrialRecord
@@ -29,7 +25,7 @@ def trial_lines(summary: Summary, trial: TrialRecord) -> list[str]:
         lines.append(f"ended: {trial.status}{f': {trial.reason}' if trial.reason else ''}")
     lines += ["", "parameters" if trial.params else "no parameters yet"]
     lines += [f"  {name:<34}{parameter(value, 6)}" for name, value in trial.params.items()]
-    lines += ["", *_birth_lines(summary, trial)] if summary.record else []
+    lines += ["", *_identity_lines(summary, trial)] if summary.record else []
     lines += _environment_lines(trial.environment)
     if trial.seconds:
         total = sum(trial.seconds.values())
@@ -48,39 +44,7 @@ def trial_json(summary: Summary, trial: TrialRecord) -> dict[str, Any]:
     return found
 
 
-def iterations_table(trial: TrialRecord) -> Table | None:
-    """A line for each pass: metrics, or only what was reported; None if there was none."""
-    table = Table(box=None, pad_edge=False)
-    for column in _COLUMNS if trial.iterations else ("step", "reported"):
-        table.add_column(column, justify="right")
-    for row in trial.iterations:
-        table.add_row(
-            printable(row.get("iteration")),
-            number(row.get("score"), 4),
-            share(row.get("convergence_rate")),
-            share(row.get("effective_rank")),
-            number(row.get("residual"), 4),
-            number(row.get("weight")),
-            number(row.get("learning_rate"), 5),
-        )
-    if not trial.iterations:
-        for step, value in sorted(trial.reported.items()):
-            table.add_row(str(step), number(value, 4))
-    return table if table.row_count else None
-
-
-_COLUMNS = (
-    "iteration",
-    "score",
-    "convergence",
-    "rank",
-    "residual",
-    "weight",
-    "learning rate",
-)
-
-
-def _birth_lines(summary: Summary, trial: TrialRecord) -> list[str]:
+def _identity_lines(summary: Summary, trial: TrialRecord) -> list[str]:
     assert summary.record is not None
     identity = summary.record.identity
     known = trial.identity
@@ -100,7 +64,7 @@ def _environment_lines(environment: dict[str, Any]) -> list[str]:
     shown = {}
     for key, value in environment.items():
         if key == "versions" and isinstance(value, dict):
-            shown[key] = ", ".join(f"{name} {one}" for name, one in value.items())
+            shown[key] = named_values(value)
         elif key == "finished" and isinstance(value, int | float):
             shown[key] = moment(value)
         elif key == "drift" and isinstance(value, dict):

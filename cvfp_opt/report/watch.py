@@ -12,16 +12,10 @@ from cvfp_opt.escaping import printable
 from cvfp_opt.report.confirmation import confirmation_line
 from cvfp_opt.report.history import BLOCKS, best_so_far, history_line, sparkline
 from cvfp_opt.report.judgement import judge
-from cvfp_opt.report.tables import (
-    moment,
-    number,
-    parameters_line,
-    scored,
-    share,
-    value_words,
-)
+from cvfp_opt.report.rows import SCORED, quantity_rows
+from cvfp_opt.report.words import counts_line, moment, number, parameters_line, value_words
 from cvfp_opt.store.record.records import TrialRecord
-from cvfp_opt.store.record.summary import Summary, untrained_score
+from cvfp_opt.store.record.summary import Summary
 
 _STYLES = {
     "complete": "green",
@@ -37,16 +31,12 @@ SPARKLINE_WIDTHS = (10, 72)
 
 def watch_line(summary: Summary, now: float, blocks: str = BLOCKS) -> str:
     """State, best and history at ``now`` (epoch seconds), in one line."""
-    parts = [moment(now), _counts(summary)]
+    parts = [moment(now), counts_line(summary.counts, "no trial yet")]
     best = summary.best
     if best is not None:
         parts.append(f"best: trial {best.number} with {value_words(summary, best)}")
         parts.append(sparkline(best_so_far(summary), 20, blocks))
     return "  ".join(part for part in parts if part)
-
-
-def _counts(summary: Summary) -> str:
-    return ", ".join(f"{n} {s}" for s, n in summary.counts.items() if n) or "no trial yet"
 
 
 class WatchView:
@@ -125,16 +115,10 @@ class WatchView:
 
 
 def _best(trials: list[TrialRecord]) -> Table:
-    table = _table("best", "score", "untrained", "convergence", "rank")
-    for trial in trials:
-        table.add_row(
-            str(trial.number),
-            number(trial.value),
-            number(untrained_score(trial)),
-            share(scored(trial).get("convergence_rate")),
-            share(scored(trial).get("effective_rank")),
-            parameters_line(trial.params),
-        )
+    rows = quantity_rows(trials, SCORED)
+    table = _table("best", *rows.columns[1:])
+    for words, trial in zip(rows.words(), trials, strict=True):
+        table.add_row(*words, parameters_line(trial.params))
     return table
 
 

@@ -6,7 +6,9 @@ import pytest
 from rich.console import Console
 
 from cvfp_opt.report.best import best_lines
-from cvfp_opt.report.tables import audit_table, best_table, duration, status_lines
+from cvfp_opt.report.status import status_lines
+from cvfp_opt.report.tables import audit_table, best_table
+from cvfp_opt.report.words import duration
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
 

@@ -4,16 +4,13 @@ It shows images as they are, and CSV and JSON lines as tables; nothing else. The
 here: plotly needs a browser for one, and takes longer to import than this to draw.
 """
 
-import csv
-import io
 from collections.abc import Sequence
 from html import escape
-from math import isfinite
 from typing import Any
 
-from cvfp_opt.escaping import csv_cell
 from cvfp_opt.report.figures.panels import PANELS, steps_of
-from cvfp_opt.report.tables import share
+from cvfp_opt.report.rows import finite, to_csv
+from cvfp_opt.report.words import share
 from cvfp_opt.store.files.trial_files import CSV, SVG, File
 from cvfp_opt.store.record.records import TrialRecord
 
@@ -40,21 +37,16 @@ def table(trial: TrialRecord) -> str:
     columns = list(dict.fromkeys(key for step in steps for key in step))
     if not columns:
         return ""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(map(csv_cell, columns))
-    # nothing is written for None
-    writer.writerows([csv_cell(step.get(column)) for column in columns] for step in steps)
-    return text.getvalue()
+    return to_csv(columns, (map(step.get, columns) for step in steps))
 
 
 def picture(trial: TrialRecord) -> str:
     """The panels of report.figures.curves as SVG, for light and dark pages; "" for nothing."""
     steps = _thinned(steps_of(trial))
-    passes = [_finite(step.get("iteration", place)) or 0.0 for place, step in enumerate(steps)]
+    passes = [finite(step.get("iteration", place)) or 0.0 for place, step in enumerate(steps)]
     panels = []
     for key, title, rate in PANELS:
-        values = [_finite(step.get(key)) for step in steps]
+        values = [finite(step.get(key)) for step in steps]
         if any(value is not None for value in values):
             panels.append((title, rate, values))
     if not panels:
@@ -115,9 +107,3 @@ def _thinned(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Evenly fewer, with the last one."""
     every = -(-len(steps) // _MAX_POINTS)
     return steps if every <= 1 else [*steps[:-1:every], steps[-1]]
-
-
-def _finite(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        return None
-    return float(value)

@@ -4,8 +4,6 @@ Its own ways fail over names and types that somebody else chose, a spreadsheet t
 table for formulas, and of a trial that has ended it removes a file and then fails to say so.
 """
 
-import csv
-import io
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -22,9 +20,9 @@ from optuna_dashboard.artifact._backend import (
     get_trial_artifact_meta,
 )
 
-from cvfp_opt.escaping import csv_cell
 from cvfp_opt.report.dashboard.policy import media_type
 from cvfp_opt.report.dashboard.views import answer, refuse
+from cvfp_opt.report.rows import to_csv
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.files.artifact_stores import ArtifactStore
 from cvfp_opt.store.files.trial_files import name_artifacts
@@ -102,7 +100,7 @@ def give_out(app: Bottle, store: Store, artifacts: ArtifactStore) -> None:
         names = _names(attributes.get(_METRICS), len(study.directions))
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", study.study_name).strip("-.")[:100] or "study"
         return HTTPResponse(
-            _table(chosen, names),
+            to_csv(*_columns_and_rows(chosen, names)),
             headers={
                 "Content-Type": "text/csv; charset=utf-8",
                 "Content-Disposition": f'attachment; filename="{name}.csv"',
@@ -117,26 +115,23 @@ def _names(metrics: Any, count: int) -> list[str]:
     return ["Value"] if count == 1 else [f"Objective {place}" for place in range(count)]
 
 
-def _table(trials: list[FrozenTrial], names: list[str]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    for row in _rows(trials, names):
-        writer.writerow(map(csv_cell, row))
-    return text.getvalue()
-
-
-def _rows(trials: list[FrozenTrial], names: list[str]) -> Iterator[list[object]]:
+def _columns_and_rows(
+    trials: list[FrozenTrial], names: list[str]
+) -> tuple[list[str], Iterator[list[object]]]:
     params = sorted({name for trial in trials for name in trial.params})
     attributes = sorted({name for trial in trials for name in trial.user_attrs})
-    yield [
+    columns = [
         *("Number", "State", *names),
         *(f"Param {name}" for name in params),
         *(f"UserAttribute {name}" for name in attributes),
     ]
-    for trial in trials:
-        yield [
+    rows = (
+        [
             *(trial.number, trial.state.name),
             *(trial.values or [None] * len(names)),
             *(trial.params.get(name) for name in params),
             *(trial.user_attrs.get(name) for name in attributes),
         ]
+        for trial in trials
+    )
+    return columns, rows

@@ -1,11 +1,18 @@
 """The notes on the pages of a study and of its mirrors."""
 
-from cvfp_opt.escaping import quoted
+from cvfp_opt.escaping import markdown, markdown_block
 from cvfp_opt.report.confirmation import confirmation_line
-from cvfp_opt.report.dashboard.markdown import code, plain, table
 from cvfp_opt.report.judgement import judge
-from cvfp_opt.report.tables import moment, sentence, value_words
+from cvfp_opt.report.rows import Rows, markdown_table
 from cvfp_opt.report.toml import definition_toml
+from cvfp_opt.report.words import (
+    commands,
+    counts_line,
+    moment,
+    named_values,
+    sentence,
+    value_words,
+)
 from cvfp_opt.store.record.definition_sections import completed
 from cvfp_opt.store.record.mirrors import Mirror
 from cvfp_opt.store.record.records import StudyRecord
@@ -37,28 +44,21 @@ def study_note(summary: Summary, option: str, mirrors: dict[str, int]) -> str:
         option: what to add to a command to mean its database.
         mirrors: names and ids of its mirrors.
     """
-    counts = ", ".join(f"{n} {state}" for state, n in summary.counts.items() if n)
-    lines = [f"# {plain(summary.name)}", "", plain(judge(summary)), ""]
-    lines += [f"Trials: {plain(counts or 'none yet')}."]
+    lines = [f"# {markdown(summary.name)}", "", markdown(judge(summary)), ""]
+    lines += [f"Trials: {markdown(counts_line(summary.counts, 'none yet'))}."]
     if summary.best is not None:
         words = f"trial {summary.best.number}, {value_words(summary, summary.best)}"
-        lines.append(f"Best: {plain(words)}.")
+        lines.append(f"Best: {markdown(words)}.")
     confirmed = confirmation_line(summary, hint=False)
     if confirmed:
-        lines.append(plain(sentence(confirmed)))
+        lines.append(markdown(sentence(confirmed)))
     if mirrors:
-        links = [f"[{plain(n)}](/dashboard/studies/{i})" for n, i in mirrors.items()]
+        links = [f"[{markdown(n)}](/dashboard/studies/{i})" for n, i in mirrors.items()]
         lines.append(f"Pareto fronts: {', '.join(links)}.")
-    name = f"--study-name {quoted(summary.name)}{option}"
     lines += ["", "## Go on, look closer", ""]
-    again = f"--study-name {quoted(summary.confirms)}{option}"
-    lines += code(
-        f"cvfp-opt confirm {again}\ncvfp-opt status {name}"
-        if summary.confirms
-        else f"cvfp-opt run {name} --n-trials +10\ncvfp-opt best {name}\ncvfp-opt confirm {name}\n"
-        f"cvfp-opt status {name}",
-        "console",
-    )
+    shown = ("confirm", "status") if summary.confirms else ("more", "best", "confirm", "status")
+    typed = commands(summary, option)
+    lines += markdown_block("\n".join(typed[one] for one in shown), "console")
     if summary.record is not None:
         lines += _record_lines(summary.record)
     return "\n".join(lines)
@@ -66,13 +66,14 @@ def study_note(summary: Summary, option: str, mirrors: dict[str, int]) -> str:
 
 def mirror_note(mirror: Mirror, source: str, source_id: int) -> str:
     """The note of a mirror."""
+    link = f"[{markdown(source)}](/dashboard/studies/{source_id})"
     return "\n".join(
         [
-            f"# {plain(source)}: {plain(' against '.join(mirror.metric_names))}",
+            f"# {markdown(source)}: {markdown(' against '.join(mirror.metric_names))}",
             "",
-            plain(_MIRRORED[mirror.suffix]),
+            markdown(_MIRRORED[mirror.suffix]),
             "",
-            f"A copy of the complete trials of [{plain(source)}](/dashboard/studies/{source_id}): "
+            f"A copy of the complete trials of {link}: "
             "`source_trial` is a trial's number there. Nothing is sampled here; it goes and is "
             "renamed with that study.",
         ]
@@ -85,10 +86,7 @@ def _record_lines(record: StudyRecord) -> list[str]:
     model, search = definition.get("model", {}), definition["search"]
     objective = definition["objective"]
     at = record.environment
-    sources = [
-        (what, ", ".join(f"{key} {value}" for key, value in source.items()))
-        for what, source in record.sources.items()
-    ]
+    sources = [(what, named_values(source)) for what, source in record.sources.items()]
     size = (
         f"{data.get('train_tokens', '?')} training tokens, {model.get('num_layers', '?')} layers, "
     )
@@ -104,14 +102,19 @@ def _record_lines(record: StudyRecord) -> list[str]:
             f"{training.get('trainer', '?')}, {training.get('num_iterations', '?')} iterations, "
             f"minibatch {training.get('minibatch_size', '?')}",
         ),
-        ("objective", ", ".join(f"{key} {value}" for key, value in objective.items())),
-        ("search", ", ".join(f"{key} {value}" for key, value in search.items())),
+        ("objective", named_values(objective)),
+        ("search", named_values(search)),
         ("created", f"{moment(record.created)} on {at.get('host', 'an unknown host')}"),
-        ("versions", ", ".join(f"{name} {one}" for name, one in at.get("versions", {}).items())),
+        ("versions", named_values(at.get("versions", {}))),
         ("uuid", record.identity),
     ]
     return [
-        *("", "## Data and protocol", "", *table(rows)),
+        *(
+            "",
+            "## Data and protocol",
+            "",
+            *markdown_table(Rows(columns=("", ""), rows=tuple(rows))),
+        ),
         *("", "## Definition", "", f"Digest {record.definition_digest}.", ""),
-        *code(definition_toml(definition).rstrip(), "toml"),
+        *markdown_block(definition_toml(definition).rstrip(), "toml"),
     ]

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
-from cvfp_opt.report.dashboard.markdown import plain, table
+from cvfp_opt.escaping import markdown
 from cvfp_opt.report.judgement import judge_trial
-from cvfp_opt.report.tables import duration, number, parameter, share, value_words
+from cvfp_opt.report.rows import SCORED, Rows, markdown_table
+from cvfp_opt.report.words import duration, parameter, value_words
 from cvfp_opt.store.record.records import TrialRecord, definition_of
-from cvfp_opt.store.record.summary import Summary, untrained_score
+from cvfp_opt.store.record.summary import Summary
 
 # Of an error, say, or of a setting that is a list.
 _MAX_WORDS = 300
@@ -20,15 +21,15 @@ def trial_note(summary: Summary, trial: TrialRecord, picture: str = "") -> str:
         picture: the path of its curves on the server; empty where it has none.
     """
     worth = f", {value_words(summary, trial)}" if trial.values else ""
-    lines = [f"**{plain(f'{trial.state}{worth}')}**"]
+    lines = [f"**{markdown(f'{trial.state}{worth}')}**"]
     if trial.reason:
         lines += ["", f"Ended: {_short(f'{trial.status}, {trial.reason}')}."]
     if trial.state == "complete" and trial.value is not None:
         definition = definition_of(summary.record, trial) if summary.record else {}
         words = judge_trial(trial, definition, subject=f"Trial {trial.number}")
-        lines += ["", plain(words[0].upper() + words[1:])]
+        lines += ["", markdown(words[0].upper() + words[1:])]
     rows = list(_rows(trial))
-    lines += ["", *table(rows)] if rows else []
+    lines += ["", *markdown_table(Rows(columns=("", ""), rows=tuple(rows)))] if rows else []
     lines += ["", f"![its curves, from pass to pass]({picture})"] if picture else []
     return "\n".join(lines)
 
@@ -39,14 +40,11 @@ def _rows(trial: TrialRecord) -> Iterator[tuple[str, str]]:
         yield name, str(parameter(value, 6))[:_MAX_WORDS]
     if len(settings) > _MAX_SETTINGS:
         yield "more settings", str(len(settings) - _MAX_SETTINGS)
-    if trial.scored:
-        yield "convergence", share(trial.scored.get("convergence_rate"))
-        yield "effective rank / D", share(trial.scored.get("effective_rank"))
-    if trial.audit:
-        yield "score of the untrained net", number(untrained_score(trial))
+    shown = (SCORED[2:] if trial.scored else ()) + (SCORED[1:2] if trial.audit else ())
+    yield from ((one.label, one.write(one.take(trial))) for one in shown)
     if trial.seconds:
         yield "time", duration(sum(trial.seconds.values()))
 
 
 def _short(text: str) -> str:
-    return plain(text[:_MAX_WORDS] + ("…" if len(text) > _MAX_WORDS else ""))
+    return markdown(text[:_MAX_WORDS] + ("…" if len(text) > _MAX_WORDS else ""))

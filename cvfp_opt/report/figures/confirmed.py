@@ -5,18 +5,10 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from cvfp_opt.report.confirmation import Confirmation, Result, confirmation_line, confirmation_of
-from cvfp_opt.report.figures.figure import (
-    BLUE,
-    GREY,
-    ORANGE,
-    Cell,
-    Rows,
-    empty_figure,
-    new_figure,
-    plain,
-)
+from cvfp_opt.report.figures.figure import BLUE, GREY, ORANGE, empty_figure, new_figure, plain
+from cvfp_opt.report.rows import Cell, Rows
 from cvfp_opt.report.statistics import Interval
-from cvfp_opt.report.tables import sentence
+from cvfp_opt.report.words import sentence, share
 from cvfp_opt.store.record.summary import Summary
 
 COLUMNS = (
@@ -64,7 +56,7 @@ class Confirmed:
         return Rows(
             columns=COLUMNS,
             rows=tuple(map(_row, self.results)),
-            percent=frozenset({"P(better)"}),
+            formats={"P(better)": share},
         )
 
 

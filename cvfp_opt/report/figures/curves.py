@@ -5,19 +5,10 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from cvfp_opt.report.figures.figure import (
-    BEST,
-    DASHES,
-    MARKERS,
-    SERIES,
-    Cell,
-    Rows,
-    empty_figure,
-    finite,
-    listed,
-    style,
-)
+from cvfp_opt.report.figures.figure import BEST, DASHES, MARKERS, SERIES, empty_figure, style
 from cvfp_opt.report.figures.panels import PANELS, steps_of
+from cvfp_opt.report.rows import Cell, Rows, finite
+from cvfp_opt.report.words import joined, share
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
 
@@ -46,8 +37,8 @@ class Curves:
         """See Info."""
         if not self.curves:
             return ""
-        titles = listed(title for _, title, _ in self.panels)
-        trials = listed(curve.number for curve in self.curves)
+        titles = joined(title for _, title, _ in self.panels)
+        trials = joined(curve.number for curve in self.curves)
         words = f"After each pass: {titles}, of the best trials, {trials}."
         first = self.curves[0]
         for key, title, rate in self.panels:
@@ -67,7 +58,7 @@ class Curves:
         return Rows(
             columns=("trial", "pass", *(title for _, title, _ in self.panels)),
             rows=tuple(rows),
-            percent=frozenset(title for _, title, rate in self.panels if rate),
+            formats={title: share for _, title, rate in self.panels if rate},
         )
 
 

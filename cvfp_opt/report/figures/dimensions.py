@@ -6,8 +6,8 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from cvfp_opt.report.figures.figure import finite
-from cvfp_opt.report.tables import parameter, short_name
+from cvfp_opt.report.rows import finite
+from cvfp_opt.report.words import parameter, short_name
 from cvfp_opt.store.record.summary import Summary
 
 

@@ -1,13 +1,11 @@
 """What all figures share: the shape of what they show, and how they look."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from math import isfinite
-from typing import Any, Protocol
+from html import escape
+from typing import Protocol
 
 import plotly.graph_objects as go
 
-Cell = str | float | None
+from cvfp_opt.report.rows import Rows
 
 # On white and on near-black these have a contrast of 3 : 1 or more, as WCAG wants of graphics.
 BLUE, ORANGE, GREEN, VIOLET, RED, GREY = (
@@ -26,36 +24,6 @@ MARKERS = ("circle", "square", "diamond", "triangle-up", "cross")
 BEST = 5
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rows:
-    """A figure as a table.
-
-    Attributes:
-        columns: their names.
-        rows: cells in the order of the columns; None where there is no figure.
-        percent: names of columns whose numbers are rates in [0, 1].
-    """
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    percent: frozenset[str] = frozenset()
-
-    def words(self) -> tuple[tuple[str, ...], ...]:
-        """Rates in percent, numbers with four digits, nothing as a dash."""
-        percent = [name in self.percent for name in self.columns]
-        return tuple(tuple(map(_word, row, percent)) for row in self.rows)
-
-
-def _word(cell: Cell, percent: bool) -> str:
-    if cell is None:
-        return "-"
-    if isinstance(cell, str):
-        return cell
-    if percent:
-        return f"{cell:.1%}"
-    return str(cell) if isinstance(cell, int) else f"{cell:.4g}"
-
-
 class Info(Protocol):
     """What a figure shows, before it is drawn."""
 
@@ -69,24 +37,6 @@ class Info(Protocol):
 
     def rows(self) -> Rows:
         """The same as a table."""
-
-
-def finite(value: Any) -> float | None:
-    """A number that can be drawn, or None."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        return None
-    return float(value)
-
-
-def all_finite(values: Iterable[Any]) -> bool:
-    """Whether each of the values is a number that can be drawn."""
-    return all(finite(value) is not None for value in values)
-
-
-def listed(names: Iterable[Any]) -> str:
-    """``1, 2 and 3``."""
-    words = [str(name) for name in names]
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def new_figure(*, height: int = 420) -> go.Figure:
@@ -124,5 +74,5 @@ def empty_figure(missing: str) -> go.Figure:
 
 
 def plain(text: str) -> str:
-    """Text for plotly, which takes some HTML in what it draws: with none."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """Escape text for plotly, which takes some HTML in what it draws."""
+    return escape(text, quote=False)

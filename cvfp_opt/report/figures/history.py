@@ -4,16 +4,8 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from cvfp_opt.report.figures.figure import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    Rows,
-    empty_figure,
-    finite,
-    new_figure,
-)
+from cvfp_opt.report.figures.figure import BLUE, GREEN, GREY, ORANGE, empty_figure, new_figure
+from cvfp_opt.report.rows import Rows, finite
 from cvfp_opt.store.record.records import best_of
 from cvfp_opt.store.record.summary import Summary, untrained_score
 

@@ -9,8 +9,9 @@ import optuna
 import plotly.graph_objects as go
 
 from cvfp_opt.report.figures.dimensions import dimensions, tried
-from cvfp_opt.report.figures.figure import BLUE, Rows, empty_figure, new_figure, plain
-from cvfp_opt.report.tables import short_name
+from cvfp_opt.report.figures.figure import BLUE, empty_figure, new_figure, plain
+from cvfp_opt.report.rows import Rows
+from cvfp_opt.report.words import share, short_name
 from cvfp_opt.store.record.summary import Summary
 
 # Below this many complete trials the shares are mostly chance.
@@ -40,14 +41,14 @@ class Importance:
         """See Info."""
         if not self.shares:
             return ""
-        name, share = self.shares[0]
+        name, first = self.shares[0]
         words = f"Of what told the best tenth of {self.num_trials} complete trials from the rest, "
-        words += f"{share:.0%} is {name} (PED-ANOVA; the shares sum to 100%)."
+        words += f"{first:.0%} is {name} (PED-ANOVA; the shares sum to 100%)."
         return f"{self.caution} {words}".strip()
 
     def rows(self) -> Rows:
         """See Info."""
-        return Rows(columns=("parameter", "share"), rows=self.shares, percent=frozenset({"share"}))
+        return Rows(columns=("parameter", "share"), rows=self.shares, formats={"share": share})
 
 
 def importance(summary: Summary) -> Importance:

@@ -8,8 +8,9 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
 from cvfp_opt.report.figures.dimensions import Dimension, Tried, dimensions, tried
-from cvfp_opt.report.figures.figure import Cell, Rows, empty_figure, new_figure, plain
-from cvfp_opt.report.tables import number, parameter
+from cvfp_opt.report.figures.figure import empty_figure, new_figure, plain
+from cvfp_opt.report.rows import Cell, Rows
+from cvfp_opt.report.words import number, parameter
 from cvfp_opt.store.record.summary import Summary
 
 # Trials are drawn in so many groups of about equal size, best on top: a thousand lines each with

@@ -6,18 +6,9 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from cvfp_opt.report.figures.figure import (
-    BEST,
-    DASHES,
-    GREY,
-    SERIES,
-    Rows,
-    all_finite,
-    empty_figure,
-    finite,
-    style,
-)
-from cvfp_opt.report.thresholds import THRESHOLDS, threshold_rows
+from cvfp_opt.report.figures.figure import BEST, DASHES, GREY, SERIES, empty_figure, style
+from cvfp_opt.report.rows import THRESHOLDS, Rows, all_finite, finite, threshold_rows
+from cvfp_opt.report.words import share
 from cvfp_opt.store.record.quantiles import rate_at
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
@@ -82,7 +73,7 @@ class Thresholds:
                 (at, *(t[i][kind] for t in tables for kind in ("absolute", "scale_free")))
                 for i, at in enumerate(THRESHOLDS if tables else ())
             ),
-            percent=frozenset(names),
+            formats=dict.fromkeys(names, share),
         )
 
 

@@ -4,18 +4,9 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from cvfp_opt.report.figures.figure import (
-    BLUE,
-    GREY,
-    ORANGE,
-    RED,
-    Cell,
-    Rows,
-    empty_figure,
-    finite,
-    new_figure,
-)
-from cvfp_opt.report.tables import scored
+from cvfp_opt.report.figures.figure import BLUE, GREY, ORANGE, RED, empty_figure, new_figure
+from cvfp_opt.report.rows import Cell, Rows, finite, scored
+from cvfp_opt.report.words import share
 from cvfp_opt.store.record.definition_sections import completed
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
@@ -101,7 +92,7 @@ class TradeOff:
         return Rows(
             columns=("what", *self.names, "score", "role"),
             rows=tuple(rows),
-            percent=frozenset(self.names if self.rates else ()),
+            formats=dict.fromkeys(self.names, share) if self.rates else {},
         )
 
     def _role(self, point: Point) -> str:

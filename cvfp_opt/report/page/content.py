@@ -7,29 +7,29 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from cvfp_opt.escaping import positional, quoted
 from cvfp_opt.report.compare import Comparison
 from cvfp_opt.report.confirmation import confirmation_line, confirmation_lines, confirmation_of
 from cvfp_opt.report.failures import costs, costs_sentence, endings, endings_sentence
-from cvfp_opt.report.figures.figure import Info, Rows
+from cvfp_opt.report.figures.figure import Info
 from cvfp_opt.report.figures.kinds import KINDS
 from cvfp_opt.report.figures.parallel import Parallel
 from cvfp_opt.report.figures.slices import draw_one
 from cvfp_opt.report.judgement import Answer, Finding, answer, findings
-from cvfp_opt.report.page.tables import HtmlTable, html_table
-from cvfp_opt.report.tables import (
-    drift_lines,
-    number,
+from cvfp_opt.report.rows import SCORED, Rows, scored
+from cvfp_opt.report.status import drift_lines
+from cvfp_opt.report.toml import definition_toml
+from cvfp_opt.report.words import (
+    commands,
+    counts_line,
+    fixed_parameters,
+    named_values,
     parameter,
-    scored,
     sentence,
-    share,
     value_words,
 )
-from cvfp_opt.report.toml import definition_toml
 from cvfp_opt.store.record.definition_sections import completed
 from cvfp_opt.store.record.records import TrialRecord, definition_of
-from cvfp_opt.store.record.summary import Summary, untrained_score
+from cvfp_opt.store.record.summary import Summary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Part:
     caption: str
     missing: str
     pictures: tuple[tuple[str, int, str], ...]
-    table: HtmlTable | None
+    table: Rows | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,15 +86,14 @@ class Content:
     parts: Mapping[str, Part]
     confirmation: tuple[str, ...]
     endings: str
-    endings_table: HtmlTable
+    endings_table: Rows
     costs: str
-    costs_table: HtmlTable
+    costs_table: Rows
     drift: tuple[str, ...]
     record: tuple[tuple[str, str], ...]
     definition: str
     commands: tuple[tuple[str, str], ...]
     comparison: Comparison | None
-    comparison_tables: tuple[HtmlTable, ...]
 
 
 def content(summary: Summary, option: str = "", other: Comparison | None = None) -> Content:
@@ -105,28 +104,26 @@ def content(summary: Summary, option: str = "", other: Comparison | None = None)
         other: a comparison with another study, to be shown too.
     """
     best = summary.best
-    counts = ", ".join(f"{n} {state}" for state, n in summary.counts.items() if n)
     record, confirmed = summary.record, confirmation_of(summary)
     definition = definition_toml(completed(record.definition)) if record else ""
     return Content(
         name=summary.name,
         url=summary.url,
         note=sentence(summary.note) if summary.note else "",
-        counts=counts or "none yet",
+        counts=counts_line(summary.counts, "none yet"),
         answer=answer(summary),
         winner=_winner(summary, best, option) if best else None,
         parts={kind: _part(kind, summary) for kind in KINDS},
         confirmation=tuple(confirmation_lines(confirmed)) if confirmed else (),
         endings=endings_sentence(summary),
-        endings_table=html_table(endings(summary), "Trials that were pruned or failed"),
+        endings_table=endings(summary),
         costs=costs_sentence(summary),
-        costs_table=html_table(costs(summary), "Computing time by phase, all trials together"),
+        costs_table=costs(summary),
         drift=tuple(drift_lines(summary)),
         record=_record(summary),
         definition=definition,
         commands=_commands(summary, option),
         comparison=other,
-        comparison_tables=_comparison_tables(other) if other else (),
     )
 
 
@@ -149,7 +146,7 @@ def _part(kind: str, summary: Summary) -> Part:
         caption=_SLICES if kind == "slices" and info.caption else info.caption,
         missing=info.missing,
         pictures=() if info.missing else tuple(_pictures(kind, info, one.draw)),
-        table=html_table(rows, one.title) if rows.rows and kind != "slices" else None,
+        table=rows if rows.rows and kind != "slices" else None,
     )
 
 
@@ -170,34 +167,22 @@ def _json(figure: go.Figure) -> str:
 
 def _winner(summary: Summary, best: TrialRecord, option: str) -> Winner:
     definition = definition_of(summary.record, best) if summary.record else {}
-    figures: list[tuple[str, str, str]] = []
-    if scored(best):
-        figures += [
-            (
-                "score",
-                number(best.value),
-                "half convergence, half rank, unless weighted otherwise",
-            ),
-            ("untrained net", number(untrained_score(best)), "the same net before training"),
-            ("convergence", share(scored(best).get("convergence_rate")), "as it was scored"),
-            ("effective rank / D", share(scored(best).get("effective_rank")), "as it was scored"),
-        ]
-    fixed = {
-        k: v for k, v in definition.get("space", {}).items() if not isinstance(v, dict | list)
-    }
-    fixed = {name: value for name, value in fixed.items() if name not in best.params}
+    figures = SCORED if scored(best) else ()
     return Winner(
         number=best.number,
         worth=value_words(summary, best),
         confirmed=_confirmed(summary, option),
-        figures=tuple(figures),
+        figures=tuple((one.label, one.write(one.take(best)), one.meaning) for one in figures),
         findings=tuple(
             (_side(one), sentence(one.text))
             for one in findings(best, definition, subject=f"Trial {best.number}")
         ),
         parameters=tuple(
             [(name, parameter(value, 5)) for name, value in best.params.items()]
-            + [(name, f"{parameter(value, 5)} (fixed)") for name, value in fixed.items()]
+            + [
+                (name, f"{parameter(value, 5)} (fixed)")
+                for name, value in fixed_parameters(definition, best).items()
+            ]
         ),
     )
 
@@ -218,14 +203,12 @@ def _record(summary: Summary) -> tuple[tuple[str, str], ...]:
     if record is None:
         return ()
     at = record.environment
-    versions = at.get("versions", {})
-    packages = ", ".join(f"{name} {one}" for name, one in versions.items())
     rows = [
         ("identity", record.identity),
         ("definition", f"SHA-256 {record.definition_digest}"),
         ("text", f"SHA-256 {record.data_digest}"),
         ("created on", str(at.get("host", "an unknown host"))),
-        ("versions", packages),
+        ("versions", named_values(at.get("versions", {}))),
     ]
     return tuple((label, text) for label, text in rows if text)
 
@@ -233,32 +216,14 @@ def _record(summary: Summary) -> tuple[tuple[str, str], ...]:
 def _commands(summary: Summary, option: str) -> tuple[tuple[str, str], ...]:
     if summary.record is None:
         return ()
-    name = f"--study-name {quoted(summary.name)}{option}"
-    commands = [("ten trials more", f"cvfp-opt run {name} --n-trials +10")]
-    if summary.confirms:
-        again = f"--study-name {quoted(summary.confirms)}{option}"
-        commands = [("what it lacks", f"cvfp-opt confirm {again}")]
-    best = summary.best
-    if best is not None:
-        commands += (
-            [] if summary.confirms else [("the winner on fresh seeds", f"cvfp-opt confirm {name}")]
-        )
-        commands += [
-            ("the winner again, from its record", f"cvfp-opt trial replay {best.number} {name}"),
-            ("the winner's definition", f"cvfp-opt best {name} --toml > winner.toml"),
-            ("a study of the winner alone", "cvfp-opt run winner.toml --n-trials 1"),
-            (
-                "this report",
-                f"cvfp-opt report{option} -o report.html {positional(summary.name)}",
-            ),
-        ]
-    return tuple(commands)
-
-
-def _comparison_tables(other: Comparison) -> tuple[HtmlTable, ...]:
-    tables = (
-        (other.figures, "Figures"),
-        (other.parameters, "Parameters of the winners"),
-        (other.differences, "Where the definitions differ"),
-    )
-    return tuple(html_table(rows, caption) for rows, caption in tables if rows.rows)
+    typed = commands(summary, option)
+    shown = {"what it lacks": "confirm"} if summary.confirms else {"ten trials more": "more"}
+    if summary.best is not None:
+        shown |= {} if summary.confirms else {"the winner on fresh seeds": "confirm"}
+        shown |= {
+            "the winner again, from its record": "replay",
+            "the winner's definition": "definition",
+            "a study of the winner alone": "again",
+            "this report": "report",
+        }
+    return tuple((label, typed[key]) for label, key in shown.items())

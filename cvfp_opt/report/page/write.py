@@ -6,16 +6,16 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
+from cvfp_opt.disk import make_folder, write_file
 from cvfp_opt.errors import ReportError
 from cvfp_opt.report.browser import picture
 from cvfp_opt.report.compare import Comparison
 from cvfp_opt.report.confirmation import confirmation_json
-from cvfp_opt.report.figures.write import to_csv, to_records
 from cvfp_opt.report.judgement import answer, judge
-from cvfp_opt.report.output import make_folder, write_file
 from cvfp_opt.report.page.content import content, data_tables
 from cvfp_opt.report.page.render import render
-from cvfp_opt.report.tables import moment
+from cvfp_opt.report.rows import to_csv, to_records
+from cvfp_opt.report.words import moment
 from cvfp_opt.store.record.summary import Summary
 
 FORMATS = (".html", ".svg", ".png")
@@ -32,7 +32,7 @@ def write_report(
         ReportError: the disk refuses.
     """
     page = render(content(summary, option, comparison), moment(time.time()))
-    write_file(path, page)
+    write_file(path, page, error=ReportError)
 
 
 def write_data(summary: Summary, folder: Path) -> None:
@@ -41,10 +41,10 @@ def write_data(summary: Summary, folder: Path) -> None:
     Raises:
         ReportError: the disk refuses.
     """
-    make_folder(folder)
+    make_folder(folder, error=ReportError)
     tables = data_tables(summary)
     for name, rows in tables.items():
-        write_file(folder / f"{name}.csv", to_csv(rows))
+        write_file(folder / f"{name}.csv", to_csv(rows.columns, rows.rows), error=ReportError)
     found = {
         "format": FORMAT,
         "study_name": summary.name,
@@ -54,7 +54,8 @@ def write_data(summary: Summary, folder: Path) -> None:
         "counts": summary.counts,
         "tables": {name: to_records(rows) for name, rows in tables.items()},
     }
-    write_file(folder / "report.json", json.dumps(found, indent=2, allow_nan=False) + "\n")
+    text = json.dumps(found, indent=2, allow_nan=False) + "\n"
+    write_file(folder / "report.json", text, error=ReportError)
 
 
 def require_format(path: Path) -> None:
@@ -75,6 +76,7 @@ def write_figure(figure: go.Figure, path: Path) -> None:
     """
     suffix = path.suffix.lower()
     if suffix == ".html":
-        write_file(path, figure.to_html(include_plotlyjs=True, config={"responsive": True}))
+        made = figure.to_html(include_plotlyjs=True, config={"responsive": True}).encode()
     else:
-        write_file(path, picture(figure, path, suffix.removeprefix(".")))
+        made = picture(figure, path, suffix.removeprefix("."))
+    write_file(path, made, error=ReportError)

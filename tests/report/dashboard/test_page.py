@@ -12,7 +12,6 @@ from optuna_dashboard._note import get_note_from_system_attrs
 from serving import NAME, Site
 
 from cvfp_opt.report.dashboard import trial_notes
-from cvfp_opt.report.dashboard.markdown import code, plain
 from cvfp_opt.report.dashboard.notes import BORDER
 from cvfp_opt.report.dashboard.page import (
     MAX_FIGURE,
@@ -56,10 +55,6 @@ def test_nothing_of_a_study_is_html_in_its_note(site: Site) -> None:
         fenced ^= line.startswith("```")
         assert fenced or "<" not in line
     assert "<" not in get_note(load(site, f"{NAME}/pareto"))
-    assert plain("a\n<b> *c* [d](e) $f$ `g` | h") == (
-        r"a &lt;b&gt; \*c\* \[d\]\(e\) \$f\$ \`g\` \| h"
-    )
-    assert code("a ```` b", "toml") == ["`````toml", "a ```` b", "`````"]
 
 
 def test_the_users_own_words_stay(site: Site) -> None:

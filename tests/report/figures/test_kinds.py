@@ -34,7 +34,7 @@ def test_every_figure_of_every_study(kind: str, known: object) -> None:
         assert info.caption.endswith(".")
         assert rows.rows
         assert drawn.data
-    assert rows.percent <= set(rows.columns)
+    assert rows.formats.keys() <= set(rows.columns)
     for row in rows.rows:
         assert len(row) == len(rows.columns)
         assert not any(isinstance(cell, float) and not math.isfinite(cell) for cell in row)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from known_studies import EVIL, STUDIES, complete, confirmed, small, study, summary
 
+from cvfp_opt.disk import write_file
 from cvfp_opt.errors import ReportError
 from cvfp_opt.report.compare import compare_studies
-from cvfp_opt.report.output import write_file
 from cvfp_opt.report.page.content import content, data_tables
 from cvfp_opt.report.page.render import render
 from cvfp_opt.report.page.write import write_data, write_report
@@ -117,7 +117,7 @@ def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
     with pytest.raises(ReportError, match="cannot be written: No such file or directory"):
         write_report(small(), tmp_path / "nowhere" / "report.html", "")
     with pytest.raises(ReportError, match="a file is required, this is a folder"):
-        write_file(tmp_path, "x")
+        write_file(tmp_path, "x", error=ReportError)
     (tmp_path / "file").write_text("x")
     with pytest.raises(ReportError, match="cannot be made a folder"):
         write_data(small(), tmp_path / "file")

@@ -1,0 +1,368 @@
+"""Tables of figures, each defined once, and written for terminals, Markdown, CSV and JSON.
+
+Pages write them by their template, and ``report.tables`` draws those that a terminal frames.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any
+
+from cvfp_opt.escaping import csv_cell, markdown
+from cvfp_opt.report.words import DEGENERATE, TEXTS, number, parameter, share, short_name
+from cvfp_opt.store.record.quantiles import rate_at
+from cvfp_opt.store.record.records import TrialRecord
+from cvfp_opt.store.record.summary import untrained_score
+
+Cell = str | float | None
+Format = Callable[[Any], str]
+
+# Thresholds at which convergence is listed, and those that the original report studies.
+THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0)
+MARKED = (0.1, 0.2, 0.5, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """A table.
+
+    Attributes:
+        columns: their names.
+        rows: cells in the order of the columns; None where there is no figure.
+        formats: how the numbers of a column are written, by its name; four digits without one.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    formats: Mapping[str, Format] = field(default_factory=dict)
+
+    def words(self) -> tuple[tuple[str, ...], ...]:
+        """Write the cells for people: text as it is, and nothing as a dash."""
+        formats = [self.formats.get(name, _plain) for name in self.columns]
+        return tuple(tuple(map(_word, row, formats)) for row in self.rows)
+
+    @property
+    def numeric(self) -> tuple[bool, ...]:
+        """Whether each column holds numbers, which stand to the right."""
+        columns = range(len(self.columns))
+        return tuple(not any(isinstance(row[i], str) for row in self.rows) for i in columns)
+
+
+def _word(cell: Cell, write: Format) -> str:
+    if cell is None:
+        return "-"
+    return cell if isinstance(cell, str) else write(cell)
+
+
+def _plain(cell: float) -> str:
+    return str(cell) if isinstance(cell, int) else f"{cell:.4g}"
+
+
+def finite(value: Any) -> float | None:
+    """Take a number that can be drawn; None for all else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        return None
+    return float(value)
+
+
+def all_finite(values: Iterable[Any]) -> bool:
+    """Check whether each of the values is a number that can be drawn."""
+    return all(finite(value) is not None for value in values)
+
+
+# written
+
+
+def text_lines(rows: Rows) -> list[str]:
+    """Write a table as lines of text: a heading, then rows, whose figures stand to the right."""
+    widths = [max(10, len(name) + 2) for name in rows.columns[1:]]
+
+    def line(label: str, cells: Iterable[str]) -> str:
+        return label + "".join(
+            cell.rjust(width) for cell, width in zip(cells, widths, strict=True)
+        )
+
+    lines = [line(f"{rows.columns[0]:<36}", rows.columns[1:]).rstrip()]
+    return lines + [line(f"  {row[0]:<34}", row[1:]) for row in rows.words()]
+
+
+def markdown_table(rows: Rows) -> list[str]:
+    """Write a table in Markdown, a line for each row; its cells are shown as they are."""
+    heading = "".join(f" {name} |" if name else " |" for name in rows.columns)
+    lines = [f"|{heading}", "|" + "---|" * len(rows.columns)]
+    cells = ([markdown(cell) for cell in row] for row in rows.words())
+    return lines + [f"| {' | '.join(row)} |" for row in cells]
+
+
+def to_csv(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """Write full digits, nothing where there is no figure, and no text that would be a formula."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(map(csv_cell, columns))
+    writer.writerows(map(csv_cell, row) for row in rows)
+    return text.getvalue()
+
+
+def to_records(rows: Rows) -> list[dict[str, Cell]]:
+    """Make an object of each row, by the columns' names."""
+    return [dict(zip(rows.columns, row, strict=True)) for row in rows.rows]
+
+
+# the figures of a trial
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantity:
+    """A figure that a trial has.
+
+    Attributes:
+        column: its name in a table of trials.
+        label: its name where it stands alone.
+        take: the figure; None where the trial has none.
+        write: it for people.
+        meaning: explains it.
+    """
+
+    column: str
+    label: str
+    take: Callable[[TrialRecord], float | None]
+    write: Format
+    meaning: str = ""
+
+
+def scored(trial: TrialRecord) -> dict[str, Any]:
+    """Take convergence rate and effective rank as they were scored, if they were."""
+    return trial.scored or trial.metrics
+
+
+def _of_audit(*keys: str) -> Callable[[TrialRecord], float | None]:
+    def take(trial: TrialRecord) -> float | None:
+        value: Any = trial.audit
+        for key in keys:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return value
+
+    return take
+
+
+SCORED = (
+    Quantity(
+        column="score",
+        label="score",
+        take=lambda trial: trial.value,
+        write=number,
+        meaning="half convergence, half rank, unless weighted otherwise",
+    ),
+    Quantity(
+        column="untrained",
+        label="untrained net",
+        take=untrained_score,
+        write=number,
+        meaning="the same net before training",
+    ),
+    Quantity(
+        column="convergence",
+        label="convergence",
+        take=lambda trial: scored(trial).get("convergence_rate"),
+        write=share,
+        meaning="as it was scored",
+    ),
+    Quantity(
+        column="rank",
+        label="effective rank / D",
+        take=lambda trial: scored(trial).get("effective_rank"),
+        write=share,
+        meaning="as it was scored",
+    ),
+)
+AUDITED = (
+    Quantity(
+        column="absolute",
+        label="converged at the fixed 0.1",
+        take=_of_audit("absolute_convergence"),
+        write=share,
+    ),
+    Quantity(
+        column="scale-free",
+        label="converged at 0.1, scale-free",
+        take=_of_audit("scale_free_convergence"),
+        write=share,
+    ),
+    Quantity(
+        column="frozen: seen",
+        label="fixed point: text it saw",
+        take=_of_audit("frozen_train", "convergence"),
+        write=share,
+    ),
+    Quantity(
+        column="unseen",
+        label="fixed point: unseen text",
+        take=_of_audit("frozen_held_out", "convergence"),
+        write=share,
+    ),
+    Quantity(
+        column="rank: unseen",
+        label="rank / D on unseen text",
+        take=_of_audit("frozen_held_out", "effective_rank"),
+        write=share,
+    ),
+    Quantity(
+        column="lyapunov",
+        label="Lyapunov exponent per token",
+        take=_of_audit("lyapunov_exponent"),
+        write=lambda value: number(value, 2),
+    ),
+    Quantity(
+        column="norm",
+        label="mean norm of a context",
+        take=_of_audit("context_norm"),
+        write=lambda value: number(value, 1),
+    ),
+)
+
+
+def quantity_rows(trials: Sequence[TrialRecord], quantities: Sequence[Quantity]) -> Rows:
+    """List figures of trials, a row for each."""
+    return Rows(
+        columns=("trial", *(one.column for one in quantities)),
+        rows=tuple((t.number, *(one.take(t) for one in quantities)) for t in trials),
+        formats={one.column: one.write for one in quantities},
+    )
+
+
+def best_rows(ranking: Sequence[TrialRecord]) -> Rows:
+    """List scores and parameters of the best trials."""
+    names = list(dict.fromkeys(name for trial in ranking for name in trial.params))
+    scores = quantity_rows(ranking, SCORED)
+    rows = (
+        (
+            *row,
+            *(parameter(t.params[n]) if n in t.params else None for n in names),
+            t.status,
+        )
+        for row, t in zip(scores.rows, ranking, strict=True)
+    )
+    columns = (*scores.columns, *map(short_name, names), "ended")
+    return Rows(columns=columns, rows=tuple(rows), formats=scores.formats)
+
+
+def audit_rows(ranking: Sequence[TrialRecord]) -> Rows:
+    """List what the score does not say, for the same trials."""
+    audited = quantity_rows(ranking, AUDITED)
+    flags = [
+        ", ".join(flag for flag in DEGENERATE if trial.audit[flag]) or "no"
+        if trial.audit
+        else None
+        for trial in ranking
+    ]
+    return Rows(
+        columns=(*audited.columns, "degenerate"),
+        rows=tuple((*row, flag) for row, flag in zip(audited.rows, flags, strict=True)),
+        formats=audited.formats,
+    )
+
+
+def account_tables(trial: TrialRecord) -> list[Rows]:
+    """List metrics and audit of one trial: those tables for which it has figures."""
+    tables = [_metrics(trial.metrics)] if trial.metrics else []
+    return tables + (_audit(trial.audit) if trial.audit else [])
+
+
+def _metrics(metrics: Mapping[str, Any]) -> Rows:
+    keys = {
+        "convergence rate": ("convergence_rate", share),
+        "effective rank / D": ("effective_rank", share),
+        "score": ("score", number),
+    }
+    return Rows(
+        columns=("metrics of the last pass", "train", "validation"),
+        rows=tuple(
+            (label, write(metrics[key]), write(metrics[f"validation_{key}"]))
+            for label, (key, write) in keys.items()
+        ),
+    )
+
+
+def _audit(audit: Mapping[str, Any]) -> list[Rows]:
+    baseline = audit["baseline"]
+    single = (
+        ("mean norm of a context", number(audit["context_norm"], 2)),
+        ("Lyapunov exponent per token", number(audit["lyapunov_exponent"])),
+        ("untrained: score", number(baseline["score"])),
+        ("untrained: convergence rate", share(baseline["convergence_rate"])),
+        ("untrained: effective rank / D", share(baseline["effective_rank"])),
+        ("untrained: the same on validation", share(baseline["validation_effective_rank"])),
+    )
+    # None where an older version measured neither
+    passes = {
+        "train": (audit["absolute_convergence"], audit["scale_free_convergence"]),
+        **{
+            split: (moved.get("absolute"), moved.get("scale_free"))
+            for split in ("validation", "held_out")
+            for moved in (audit.get(f"training_{split}") or {},)
+        },
+    }
+    reads = {split: audit[f"frozen_{split}"] for split in TEXTS}
+    keys = ("absolute_convergence", "convergence", "convergence_strict", "effective_rank")
+    columns = ("absolute", "scale-free", "at 0.01", "rank")
+    return [
+        Rows(columns=("audit", ""), rows=single),
+        Rows(
+            columns=("last two passes of training, at 0.1", *columns[:2]),
+            rows=tuple((TEXTS[split], *rates) for split, rates in passes.items()),
+            formats=dict.fromkeys(columns, share),
+        ),
+        Rows(
+            columns=("two reads with the final weights", *columns),
+            rows=tuple((TEXTS[split], *map(read.get, keys)) for split, read in reads.items()),
+            formats=dict.fromkeys(columns, share),
+        ),
+    ]
+
+
+def threshold_rows(audit: Mapping[str, Any]) -> list[dict[str, float]]:
+    """List convergence rates at each of THRESHOLDS, absolute and scale-free, within 1.6 points.
+
+    Args:
+        audit: of a trial, see model.audit.Audit.
+    """
+    quantiles, power = audit["residual_quantiles"], audit["mean_square"]
+    return [
+        {
+            "threshold": threshold,
+            "absolute": rate_at(quantiles, threshold),
+            "scale_free": rate_at(quantiles, threshold * power),
+        }
+        for threshold in THRESHOLDS
+    ]
+
+
+def iteration_rows(trial: TrialRecord) -> Rows:
+    """List the metrics of each pass, or only what was reported."""
+    if not trial.iterations:
+        return Rows(
+            columns=("step", "reported"),
+            rows=tuple(sorted(trial.reported.items())),
+            formats={"reported": lambda value: number(value, 4)},
+        )
+    return Rows(
+        columns=tuple(_ITERATION),
+        rows=tuple(
+            tuple(map(row.get, (key for key, _ in _ITERATION.values())))
+            for row in trial.iterations
+        ),
+        formats={column: write for column, (_, write) in _ITERATION.items()},
+    )
+
+
+_ITERATION: Mapping[str, tuple[str, Format]] = {
+    "iteration": ("iteration", str),
+    "score": ("score", lambda value: number(value, 4)),
+    "convergence": ("convergence_rate", share),
+    "rank": ("effective_rank", share),
+    "residual": ("residual", lambda value: number(value, 4)),
+    "weight": ("weight", number),
+    "learning rate": ("learning_rate", lambda value: number(value, 5)),
+}

@@ -1,0 +1,51 @@
+"""How far a study is, in a few lines."""
+
+from cvfp_opt.report.environment_groups import segments, segments_line
+from cvfp_opt.report.words import counts_line, duration, moment, number, value_words
+from cvfp_opt.store.record.summary import Summary, untrained_score
+
+
+def drift_lines(summary: Summary) -> list[str]:
+    """What the trials ran on, if that changed, and what was allowed to; a line each."""
+    line = segments_line(segments(summary.trials))
+    lines = [line] if line else []
+    for one in summary.drift:
+        names = ", ".join(key.removeprefix("definition.") for key in one.what)
+        lines.append(f"drift allowed by {one.who} on {moment(one.when)}: {names}")
+    return lines
+
+
+def status_lines(summary: Summary, history: str = "") -> list[str]:
+    """A study's state in a few lines; ``history`` is one of them, see report.history."""
+    lines = [
+        f"study {summary.name} in {summary.url}",
+        f"trials: {counts_line(summary.counts, 'none yet')}",
+    ]
+    if summary.note:
+        lines.append(summary.note)
+    best = summary.best
+    if summary.is_pareto:
+        numbers = ", ".join(str(trial.number) for trial in summary.ranking)
+        objectives = {2: "two"}.get(len(summary.directions), str(len(summary.directions)))
+        front = f"on the Pareto front: trials {numbers or 'none yet'}"
+        lines.append(f"{objectives} objectives; {front}")
+    if best is not None and best.value is not None:
+        untrained = f" (untrained {number(untrained_score(best))})" if best.audit else ""
+        lines.append(f"best: trial {best.number} with {value_words(summary, best)}{untrained}")
+    lines += [history] if history else []
+    lines += drift_lines(summary)
+    seconds = summary.seconds
+    total = sum(seconds.values())
+    if total > 0:
+        shares = ", ".join(f"{phase} {spent / total:.1%}" for phase, spent in seconds.items())
+        count = sum(bool(trial.seconds) for trial in summary.trials)
+        lines.append(
+            f"time: {duration(total)} in {count} trials, {duration(total / count)} each: {shares}"
+        )
+    lines += [
+        f"trial {trial.number} failed"
+        + (f" ({trial.status}): {trial.reason}" if trial.status else ": no reason is stored")
+        for trial in summary.trials
+        if trial.state == "fail"
+    ][-5:]
+    return lines
