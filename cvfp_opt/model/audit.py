@@ -1,8 +1,7 @@
-"""The audit: what tells a fixed point from a score that lies.
+"""The audit: measure a finished network on terms that no trial can choose.
 
-The score can be raised without a better net: by a looser threshold, by smaller contexts, by
-contexts that are all alike. The audit measures the finished net on terms that no trial can
-choose, see docs/audit.md.
+The score can be raised without a better network: by a looser threshold, by smaller contexts, by
+contexts that are all alike. docs/audit.md says which question each figure answers.
 """
 
 import math
@@ -29,7 +28,7 @@ from cvfp_opt.model.segments import exact_passes
 REFERENCE_THRESHOLD = 0.1
 STRICT_THRESHOLD = 0.01
 
-# Pairwise quantities are taken over this many tokens, evenly spaced.
+# Degeneracy is judged on this many tokens, evenly spaced.
 SAMPLE = 512
 ATTRACTOR_DISTANCE = 0.1
 ATTRACTOR_COSINE = 0.99
@@ -39,11 +38,11 @@ IDENTITY_COSINE = 0.95
 
 @dataclass(frozen=True, kw_only=True)
 class FrozenText:
-    """Two reads of one text with the final weights.
+    """Two reads of one text with the final weights, compared.
 
     Attributes:
         convergence: share of tokens with MSE / mean square below REFERENCE_THRESHOLD.
-        convergence_strict: the same below STRICT_THRESHOLD.
+        convergence_strict: share of tokens with MSE / mean square below STRICT_THRESHOLD.
         absolute_convergence: share of tokens with MSE below REFERENCE_THRESHOLD.
         effective_rank: ER / D of the second read.
     """
@@ -56,7 +55,7 @@ class FrozenText:
 
 @dataclass(frozen=True, kw_only=True)
 class Convergence:
-    """Share of tokens below REFERENCE_THRESHOLD: of the MSE, and of MSE / mean square."""
+    """Shares of tokens below REFERENCE_THRESHOLD, by the MSE and by MSE / mean square."""
 
     absolute: float
     scale_free: float
@@ -64,19 +63,19 @@ class Convergence:
 
 @dataclass(frozen=True, kw_only=True)
 class Movement:
-    """How contexts moved between two passes: residuals (N,), and the second's mean square."""
+    """How far contexts moved between two passes."""
 
     residuals: Tensor
     power: float
 
     @classmethod
     def between(cls, contexts: Tensor, previous: Tensor) -> Self:
-        """From two reads (N, D) of one text."""
+        """Compare two reads (N, D) of one text."""
         return cls(residuals=residuals(contexts, previous), power=mean_square(contexts))
 
     @property
     def convergence(self) -> Convergence:
-        """At REFERENCE_THRESHOLD."""
+        """Convergence at REFERENCE_THRESHOLD."""
         return Convergence(
             absolute=convergence_rate(self.residuals, REFERENCE_THRESHOLD),
             scale_free=convergence_rate(self.residuals, REFERENCE_THRESHOLD * self.power),
@@ -85,7 +84,7 @@ class Movement:
 
 @dataclass(frozen=True, kw_only=True)
 class Baseline:
-    """The untrained net of the same set-up: same weights, text, threshold, no training.
+    """Figures of the untrained net: same initial weights, text and threshold, no training.
 
     Attributes:
         convergence_rate: of its second pass against its first, at the trial's threshold.
@@ -103,7 +102,7 @@ class Baseline:
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """See the module. Thresholds are on MSE; *scale-free* is MSE / mean square of contexts.
+    """All figures of an audit. Thresholds are on the MSE; *scale-free*: on MSE / mean square.
 
     Attributes:
         absolute_convergence: at REFERENCE_THRESHOLD, between the last two passes of training.
@@ -141,7 +140,7 @@ class Audit:
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """Return the figures as plain JSON values."""
         return asdict(self)
 
 
@@ -159,14 +158,17 @@ def frozen_text(first: Tensor, second: Tensor) -> FrozenText:
 
 
 def identity_cosine(contexts: Tensor, embeddings: Tensor) -> float | None:
-    """Mean cosine of contexts (T, D) with their tokens' embeddings (T, E); None if D != E."""
+    """Return the mean cosine of contexts (T, D) with their tokens' embeddings (T, E).
+
+    None where D != E.
+    """
     if contexts.shape[1] != embeddings.shape[1]:
         return None
     return F.cosine_similarity(contexts, embeddings, dim=-1).mean().item()
 
 
 def degeneracy(contexts: Tensor, embeddings: Tensor) -> dict[str, bool]:
-    """The three flags of degenerate contexts (T, D), given their tokens' embeddings (T, E)."""
+    """Check contexts (T, D), given their tokens' embeddings (T, E), for three degeneracies."""
     count = min(SAMPLE, contexts.shape[0])
     chosen = torch.linspace(0, contexts.shape[0] - 1, count, device=contexts.device).long()
     sample = contexts[chosen]
@@ -184,7 +186,7 @@ def degeneracy(contexts: Tensor, embeddings: Tensor) -> dict[str, bool]:
 
 @dataclass(frozen=True, kw_only=True)
 class AuditTexts:
-    """What the audit reads.
+    """The texts that an audit reads.
 
     Attributes:
         train: (T, E) embeddings of the training text.

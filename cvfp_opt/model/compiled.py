@@ -1,4 +1,4 @@
-"""The sequential pass as one compiled kernel: what the plain one computes, several times faster.
+"""The sequential pass as one compiled kernel: the same figures, several times faster.
 
 A token needs every weight once, so a pass is bound by memory: product, ReLU, residual and
 LayerNorm are fused, the first layer's token half is one product for all tokens, and the last
@@ -26,12 +26,13 @@ _FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 @kernel(error_model="numpy", fastmath=_FAST)
 def _relu(value: float) -> float:
+    """Return ``max(value, 0)``, and NaN for NaN."""
     return value - value if value < 0 else value  # written so that NaN stays NaN
 
 
 @kernel(error_model="numpy", fastmath=_FAST)
 def _relu_product(weight: Array, vector: Array, base: Array, out: Array) -> None:
-    """``out = relu(weight @ vector + base)``.
+    """Compute ``out = relu(weight @ vector + base)``.
 
     One row at a time: measured 40 GB/s of weights, against 25 for four rows at a time.
     """
@@ -52,7 +53,7 @@ def _relu_products(
     one_out: Array,
     other_out: Array,
 ) -> None:
-    """The same for two vectors, in one sweep over the weights."""
+    """Compute ``_relu_product`` for two vectors in one sweep over the weights."""
     for i in range(weight.shape[0]):
         row = weight[i]
         total, other_total = one_base[i], other_base[i]
@@ -65,7 +66,7 @@ def _relu_products(
 
 @kernel(error_model="numpy")
 def _product(weight: Array, vectors: Array, base: Array, out: Array) -> None:
-    """``out[lane] = relu(weight @ vectors[lane] + base[lane])`` for one lane or two.
+    """Compute ``out[lane] = relu(weight @ vectors[lane] + base[lane])`` for one lane or two.
 
     ``vectors`` (lanes, at least columns), ``base`` (lanes, rows), ``out`` (lanes, at least rows).
     """
@@ -79,7 +80,7 @@ def _product(weight: Array, vectors: Array, base: Array, out: Array) -> None:
 def _add_and_mix(
     value: Array, increment: Array, gain: Array, bias: Array, mix: float, epsilon: float
 ) -> None:
-    """``value += increment``, then ``value = (1 - mix) value + mix LayerNorm(value)``."""
+    """Add, then mix: ``v += increment; v = (1 - mix) v + mix LayerNorm(v)``, v = ``value``."""
     width = value.shape[0]
     total = 0.0
     for i in range(width):
@@ -115,7 +116,7 @@ def _read(
     epsilon: float,
     out: Array,
 ) -> None:
-    """Contexts of a block of tokens into ``out`` (lanes, T, D). Shapes: see ``CompiledPass``."""
+    """Write the contexts of a block of tokens to ``out`` (lanes, T, D); see ``CompiledPass``."""
     lanes, split = context.shape
     width, num_layers = split + embeddings.shape[2], context_gain.shape[0]
     h = np.empty((lanes, width), context.dtype)
@@ -153,7 +154,7 @@ def _read(
 
 
 def _stack(parts: list[Tensor], *shape: int) -> Array:
-    """Equal parts as one array; an empty one of ``shape`` if there are none."""
+    """Stack equal parts into one array; an empty one of ``shape`` if there are none."""
     if not parts:
         return np.empty(shape, np.float32)
     return torch.stack(parts).detach().numpy()

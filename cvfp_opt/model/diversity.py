@@ -1,4 +1,4 @@
-"""Diversity losses: what keeps contexts apart while the fixed-point loss pulls them together."""
+"""Diversity losses: they keep contexts apart while the fixed-point loss pulls them together."""
 
 import math
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from cvfp_opt.model.foreign import is_foreign, load_function
 
 
 class DiversityLoss(Protocol):
-    """A pure function of a minibatch of contexts; smaller means more diverse.
+    """The interface of a diversity loss: a pure function; smaller means more diverse.
 
     Args:
         contexts: (B, D) new contexts, with gradient.
@@ -29,7 +29,9 @@ class DiversityLoss(Protocol):
 
 
 def deviation(contexts: Tensor, running_mean: Tensor | None) -> Tensor:
-    """``-mean_i ||c_i - mu||_2``, mu = moving average of contexts. Source: the CVFP seed.
+    """Return ``-mean_i ||c_i - mu||_2``, mu the moving average of contexts.
+
+    The original report's loss.
 
     Of order -sqrt(D) (about -27 at D = 768), some 20 times the fixed-point loss. Zero where
     there is no average yet.
@@ -41,7 +43,7 @@ def deviation(contexts: Tensor, running_mean: Tensor | None) -> Tensor:
 
 
 def pairwise_distance(contexts: Tensor, running_mean: Tensor | None) -> Tensor:
-    """``-mean_{i<j} ||c_i - c_j||_2 / sqrt(2 D)``; the seed's Option 4.
+    """Return ``-mean_{i<j} ||c_i - c_j||_2 / sqrt(2 D)``, the original report's Option 4.
 
     The scale makes independent unit-variance contexts give about -1. Zero for a single context.
     """
@@ -51,9 +53,9 @@ def pairwise_distance(contexts: Tensor, running_mean: Tensor | None) -> Tensor:
 
 
 def orthogonality(contexts: Tensor, running_mean: Tensor | None) -> Tensor:
-    """``10 * mean_{i != j} cos(c_i, c_j)^2``: zero when all contexts are orthogonal.
+    """Return ``10 * mean_{i != j} cos(c_i, c_j)^2``: zero when all contexts are orthogonal.
 
-    The one loss known to keep the rank while the net learns to contract.
+    Keeps the rank while the network learns to contract, as `coding_rate` does.
     """
     batch = contexts.shape[0]
     if batch < 2:
@@ -65,7 +67,9 @@ def orthogonality(contexts: Tensor, running_mean: Tensor | None) -> Tensor:
 
 
 def coding_rate(contexts: Tensor, running_mean: Tensor | None) -> Tensor:
-    """``-logdet(I + a U U^T) / (B log(1 + a))``, U the unit contexts, a = D / (B eps^2), eps 0.5.
+    """Return ``-logdet(I + a U U^T) / (B log(1 + a))`` with a = D / (B eps^2), eps = 0.5.
+
+    U are the unit contexts.
 
     A log-determinant: -1 for orthogonal contexts. Source: Yu et al., "Learning Diverse and
     Discriminative Representations via the Principle of Maximal Coding Rate Reduction", 2020.
@@ -78,7 +82,9 @@ def coding_rate(contexts: Tensor, running_mean: Tensor | None) -> Tensor:
 
 
 def uniformity(contexts: Tensor, running_mean: Tensor | None) -> Tensor:
-    """``log mean_{i < j} exp(-2 ||u_i - u_j||^2)``, u the unit contexts; -4 if all orthogonal.
+    """Return ``log mean_{i < j} exp(-2 ||u_i - u_j||^2)``, u the unit contexts.
+
+    -4 if all are orthogonal.
 
     Source: Wang & Isola, "Understanding Contrastive Representation Learning through Alignment and
     Uniformity on the Hypersphere", ICML 2020. Zero for a single context.
@@ -98,24 +104,24 @@ DIVERSITY_LOSSES: Mapping[str, DiversityLoss] = {
 }
 
 
-# Losses that compare the contexts of a minibatch: nothing to compare token by token.
+# Losses that compare the contexts of a minibatch, and have nothing to compare token by token.
 NEED_BATCH = frozenset(DIVERSITY_LOSSES) - {"deviation"}
 
 
-# Of the 25 there are at the standard size; a gradient of contexts alone costs milliseconds each.
+# Minibatches that the scale is fitted on, of 25 at the standard size: a few milliseconds each.
 SCALE_MINIBATCHES = 8
 SCALES = ("none", "untrained")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DiversityConfig:
-    """Which diversity loss, and the memory of the running mean that `deviation` uses.
+    """Settings of the diversity loss.
 
     Attributes:
-        loss: a key of DIVERSITY_LOSSES, or "package.module:function" for one's own.
+        loss: a key of DIVERSITY_LOSSES, or "package.module:function" for the user's own.
         scale: "none" takes the loss as it is; "untrained" multiplies it by `untrained_scale`, so
             that one `dist_reg_weight` means the same for each loss.
-        mean_momentum: weight of the old average per context, in [0, 1).
+        mean_momentum: weight of the old average at each context, in [0, 1); of `deviation`.
     """
 
     loss: str = "orthogonality"
@@ -139,7 +145,7 @@ class DiversityConfig:
 
 
 def diversity_loss(name: str) -> DiversityLoss:
-    """The loss of that name; one's own is imported, and tried on a few small contexts.
+    """Look up the loss of that name; import and try one of the user's own.
 
     Raises:
         DefinitionError: it cannot be imported, or does not fit.
@@ -154,7 +160,7 @@ def diversity_loss(name: str) -> DiversityLoss:
 
 
 def _try_loss(loss: DiversityLoss) -> str | None:
-    """What is wrong with what a loss returns; None if nothing is."""
+    """Call a loss on a few small contexts; return what is wrong with its value, or None."""
     generator = torch.Generator().manual_seed(0)
     contexts = torch.randn(4, 8, generator=generator).requires_grad_()
     for mean in (None, torch.zeros(8)):
@@ -169,7 +175,7 @@ def _try_loss(loss: DiversityLoss) -> str | None:
 
 @torch.no_grad()
 def updated_mean(running_mean: Tensor | None, contexts: Tensor, momentum: float) -> Tensor:
-    """The moving average after ``contexts`` (B, D) were added one by one, in closed form.
+    """Return the moving average after ``contexts`` (B, D) were added one by one.
 
     ``mu <- momentum * mu + (1 - momentum) * c`` for each row in turn; the first context ever
     starts the average.
@@ -184,7 +190,7 @@ def updated_mean(running_mean: Tensor | None, contexts: Tensor, momentum: float)
 def untrained_scale(
     loss: DiversityLoss, contexts: Tensor, previous: Tensor, minibatch_size: int
 ) -> float:
-    """The factor that makes a diversity loss pull as hard as the fixed-point loss.
+    """Compute the factor that makes a diversity loss pull as hard as the fixed-point loss.
 
     ``mean ||d cvfp / d C|| / mean ||d loss / d C||`` over minibatches of the untrained network's
     contexts, cvfp being the raw MSE between its first two passes. With it, ``dist_reg_weight`` w

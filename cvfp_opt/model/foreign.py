@@ -20,14 +20,14 @@ _FORM = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
 def is_foreign(name: str) -> bool:
-    """Whether ``name`` has the form ``package.module:function``."""
+    """Check whether ``name`` has the form ``package.module:function``."""
     return _FORM.fullmatch(name) is not None
 
 
 def load_function(
     key: str, name: str, signature: str, try_it: Callable[[Callable[..., Any]], Any]
 ) -> Callable[..., Any]:
-    """Import a function and try it.
+    """Import a function of the user's own, and try it.
 
     Args:
         key: the definition's key that names it, for messages.
@@ -58,7 +58,7 @@ def load_function(
 
 
 def source_digest(key: str, name: str) -> str:
-    """SHA-256 of the file that a foreign function lies in, hexadecimal.
+    """Return the SHA-256, hexadecimal, of the file that a user's function lies in.
 
     Raises:
         DefinitionError: see ``load_function``.

@@ -1,4 +1,4 @@
-"""Does the net forget where it started? The Lyapunov exponent of the pass."""
+"""The Lyapunov exponent of the pass: whether the network forgets where it started."""
 
 import torch
 from torch import Tensor
@@ -9,9 +9,8 @@ from cvfp_opt.model.products import fast_linear
 NUM_PAIRS = 32
 NUM_STEPS = 48
 NUM_DROPPED = 16  # steps until the offset points in the direction that grows fastest
-RELATIVE_OFFSET = (
-    1e-3  # of the state's norm: far above float32 rounding, small enough to be linear
-)
+# Offset by the norm of the state: far above float32 rounding, small enough to be linear.
+RELATIVE_OFFSET = 1e-3
 
 
 @torch.no_grad()
@@ -22,7 +21,7 @@ def lyapunov_exponent(
     generator: torch.Generator,
     num_pairs: int = NUM_PAIRS,
 ) -> float:
-    """Average log growth per token of a small difference between two reads.
+    """Estimate the mean log growth per token of a small difference between two reads.
 
     Pairs of trajectories start on the pass, a small random offset apart, and read the text from
     there; after each token the growth is noted and the offset scaled back. Below 0 two reads
@@ -33,8 +32,8 @@ def lyapunov_exponent(
         network: the step.
         embeddings: (T, E) tokens of the pass.
         contexts: (T, D) contexts of that pass.
-        generator: source of positions' offsets (CPU).
-        num_pairs: more of them spread less.
+        generator: source of the offsets (CPU).
+        num_pairs: trajectories to average over; more of them, less spread.
 
     Returns:
         The exponent in nats per token; -inf if the offsets vanish.

@@ -1,4 +1,4 @@
-"""What is measured on the contexts of a pass. All functions are pure; all rates lie in [0, 1]."""
+"""Metrics of the contexts of a pass. All functions are pure; all rates lie in [0, 1]."""
 
 import torch
 from torch import Tensor
@@ -9,30 +9,30 @@ NUM_QUANTILES = 65
 
 
 def residuals(contexts: Tensor, previous: Tensor) -> Tensor:
-    """``mean_D (C_k[t] - C_{k-1}[t])^2`` per token: (T, D), (T, D) -> (T,)."""
+    """Return ``mean_D (C_k[t] - C_{k-1}[t])^2`` per token: (T, D), (T, D) -> (T,)."""
     return (contexts - previous).square().mean(dim=-1)
 
 
 def mean_square(contexts: Tensor) -> float:
-    """Mean square of all coordinates of (T, D) contexts; 1 at unit power."""
+    """Return the mean square of all coordinates of (T, D) contexts; 1 at unit power."""
     return contexts.square().mean(dtype=torch.float64).item()
 
 
 def convergence_rate(residuals: Tensor, threshold: float) -> float:
-    """Share of the tokens whose residual is below ``threshold`` (strictly)."""
+    """Return the share of tokens whose residual is below ``threshold`` (strictly)."""
     return (residuals < threshold).double().mean().item()
 
 
-# A singular value this far below the largest one is lost in the rounding of the Gram matrix: of
-# its own size at 1e-8, and of a hundredth of it here.
+# Rounding in the Gram matrix changes a singular value this far below the largest one by a
+# hundredth of itself; at 1e-8 by all of itself.
 GRAM_LIMIT = 1e-7
 
 
 def singular_values(contexts: Tensor) -> Tensor:
-    """Singular values of (T, D) contexts, in float64, in no particular order: (min(T, D),).
+    """Compute the singular values of (T, D) contexts in float64, unordered: (min(T, D),).
 
-    As roots of the eigenvalues of the smaller Gram matrix, which takes two thirds of an SVD's time
-    and squares the condition number: where that would matter, by the SVD.
+    They are the roots of the eigenvalues of the smaller Gram matrix, which takes two thirds of an
+    SVD's time and squares the condition number: where that would matter, the SVD is taken.
     """
     matrix = contexts.double()
     if matrix.shape[0] < matrix.shape[1]:
@@ -45,10 +45,11 @@ def singular_values(contexts: Tensor) -> Tensor:
 
 
 def effective_rank(contexts: Tensor) -> float:
-    """``exp(H(p)) / D`` with ``p_i = s_i / sum s``, s the singular values of C, not centred.
+    """Return ``exp(H(p)) / D`` with ``p_i = s_i / sum s``, s the singular values of C.
 
-    Normalised effective rank of contexts (T, D), in (0, 1]; at most ``min(T, D) / D``. Zero for
-    contexts that are all zero. Source: Roy & Vetterli, "The effective rank", EUSIPCO 2007.
+    The normalised effective rank of contexts (T, D), which are not centred: in (0, 1], at most
+    ``min(T, D) / D``; zero for contexts that are all zero. Source: Roy & Vetterli, "The effective
+    rank", EUSIPCO 2007.
     """
     values = singular_values(contexts)
     total = values.sum()
@@ -60,11 +61,11 @@ def effective_rank(contexts: Tensor) -> float:
 
 
 def combined_score(convergence: float, rank: float, *, convergence_weight: float) -> float:
-    """``a * convergence rate + (1 - a) * ER / D``."""
+    """Return ``a * convergence rate + (1 - a) * ER / D``, a the ``convergence_weight``."""
     return convergence_weight * convergence + (1.0 - convergence_weight) * rank
 
 
 def residual_quantiles(residuals: Tensor) -> tuple[float, ...]:
-    """NUM_QUANTILES quantiles of the residuals (T,), at evenly spaced levels 0 ... 1."""
+    """Return NUM_QUANTILES quantiles of the residuals (T,), at levels evenly from 0 to 1."""
     levels = torch.linspace(0.0, 1.0, NUM_QUANTILES, dtype=torch.float64)
     return tuple(torch.quantile(residuals.double().cpu(), levels).tolist())

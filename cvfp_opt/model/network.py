@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from cvfp_opt.errors import DefinitionError
 from cvfp_opt.model.products import Product
 
-# Initialisation (the seed's):
+# Initialisation, as in the original program:
 #   linear weight   N(0, 0.1^2)     linear bias      N(0, 0.01^2)
 #   LayerNorm gain  1               LayerNorm bias   0
 #   embeddings      N(0, 0.02^2), then layer-normalised once (see training.embedding)
@@ -65,7 +65,7 @@ class ContextLayer(nn.Module):
         return context, token
 
     def context_only(self, context: Tensor, token: Tensor, product: Product = F.linear) -> Tensor:
-        """The first of the pair: what the last layer is asked for."""
+        """Map the pair to the next context alone, which is all the last layer is asked for."""
         pair, split = torch.cat([context, token], dim=-1), context.shape[-1]
         h = F.relu(product(pair, self.linear.weight[:split], self.linear.bias[:split]))
         return self._mix(context + h, self.context_norm)
@@ -113,7 +113,7 @@ class ContextNetwork(nn.Module):
         return [layer for layer in self.layers if isinstance(layer, ContextLayer)]
 
     def forward(self, context: Tensor, token: Tensor, product: Product = F.linear) -> Tensor:
-        """One step for any number of lanes: context (..., D), token (..., E) -> (..., D).
+        """Take one step in any number of lanes: context (..., D), token (..., E) -> (..., D).
 
         Args:
             product: of the layers' matrices, see model.products.

@@ -1,4 +1,4 @@
-"""A block of the online trainer's steps, compiled, on a network's and Adam's own tensors."""
+"""Compiled training on a block of tokens, on the network's and Adam's own tensors."""
 
 from typing import Any
 
@@ -14,7 +14,10 @@ States = dict[Tensor, dict[str, Tensor]]  # Adam's, by parameter
 
 
 def _trained(parameter: Tensor, state: dict[str, Tensor] | None, rows: int) -> Trained:
-    """A parameter's first rows and their moments, in place; no moments if it is not trained."""
+    """Wrap the first rows of a parameter and of its moments, without copying.
+
+    The moments are empty for a parameter that is not trained.
+    """
     value = parameter.detach().numpy()[:rows]
     if state is None:
         return Trained(value, value[:0], value[:0])
@@ -22,7 +25,7 @@ def _trained(parameter: Tensor, state: dict[str, Tensor] | None, rows: int) -> T
 
 
 def _fresh_state(parameter: Tensor) -> dict[str, Tensor]:
-    """What torch's Adam makes of a parameter at its first step."""
+    """Make the state that torch's Adam gives a parameter at its first step."""
     return {
         "step": torch.zeros((), dtype=torch.float32),
         "exp_avg": torch.zeros_like(parameter),
@@ -31,7 +34,7 @@ def _fresh_state(parameter: Tensor) -> dict[str, Tensor]:
 
 
 def _arrays(network: ContextNetwork, states: States) -> tuple[Layer, ...]:
-    """A network for the kernel."""
+    """Wrap a network and the states of its parameters for the kernel, without copying weights."""
     split = network.config.context_size
     width = split + network.config.embedding_size
     like = next(network.parameters()).detach().numpy()

@@ -1,4 +1,4 @@
-"""Reading a token sequence once: the pass that everything else is measured on."""
+"""Passes: reading a token sequence once. All figures are measured on them."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -13,8 +13,8 @@ from cvfp_opt.model.network import ContextNetwork
 # the metrics mean something, and float32 overflow is a few steps away.
 CONTEXT_LIMIT = 1e4
 
-# Tokens between two reports of progress: well under a second at the standard size, so that a
-# stop or a divergence is noticed soon.
+# Tokens between two reports of progress: they take well under a second at the standard size, so
+# that a stop or a divergence is noticed soon.
 BLOCK = 128
 
 
@@ -28,7 +28,7 @@ class ContextOverflow(ArithmeticError):
 
 
 def zero_context(network: ContextNetwork) -> Tensor:
-    """The context (D,) that iteration 0 starts from."""
+    """Return the context (D,) that the first pass starts from."""
     parameter = next(network.parameters())
     return parameter.new_zeros(network.config.context_size)
 
@@ -42,7 +42,7 @@ ReaderFactory = Callable[[ContextNetwork, Sequence[Tensor]], BlockReader]
 
 
 def plain_reader(network: ContextNetwork, texts: Sequence[Tensor]) -> BlockReader:
-    """The network's own step, token by token: the reference, on any device."""
+    """Read by the network's own step, token by token: the reference, on any device."""
 
     def read(first: int, last: int, contexts: Tensor, out: Tensor) -> None:
         # one lane after the other: each to the bits that it has alone
@@ -56,7 +56,7 @@ def plain_reader(network: ContextNetwork, texts: Sequence[Tensor]) -> BlockReade
 
 
 def compiled_reader(network: ContextNetwork, texts: Sequence[Tensor]) -> BlockReader:
-    """The compiled kernel; CPU only. See cvfp_opt.model.compiled."""
+    """Read by the compiled kernel (CPU only), see cvfp_opt.model.compiled."""
     from cvfp_opt.model.compiled import CompiledPass
 
     return CompiledPass(network, texts).read
@@ -71,7 +71,7 @@ it is called."""
 
 
 def chain_reader(chains: Chains, network: ContextNetwork, texts: Sequence[Tensor]) -> BlockReader:
-    """A reader of blocks that has another one read them."""
+    """Make a reader of blocks from a reader of chains."""
     read_chains = chains(network, "float32")
 
     def read(first: int, last: int, contexts: Tensor, out: Tensor) -> None:
@@ -85,7 +85,7 @@ READERS: Mapping[str, ReaderFactory] = {"plain": plain_reader, "compiled": compi
 
 
 def default_reader(device: torch.device) -> str:
-    """``compiled`` on a CPU, unless numba is switched off (NUMBA_DISABLE_JIT=1)."""
+    """Return ``compiled`` for a CPU, unless NUMBA_DISABLE_JIT=1 is set, else ``plain``."""
     disabled = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
     return "plain" if device.type != "cpu" or disabled else "compiled"
 
@@ -157,5 +157,5 @@ def sequential_pass(
     reader: str | None = None,
     chains: Chains | None = None,
 ) -> Tensor:
-    """The contexts (T, D) of one text; see ``sequential_passes``."""
+    """Read one text and return its contexts (T, D); see ``sequential_passes``."""
     return sequential_passes(network, [Lane(embeddings, start)], on_tokens, reader, chains)[0]

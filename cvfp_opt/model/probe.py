@@ -1,4 +1,4 @@
-"""What a context is worth: a linear probe that predicts the next token from frozen features."""
+"""A linear probe that predicts the next token from frozen features: what contexts are worth."""
 
 import math
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# Fixed for everybody, so that two probes can be compared. The learning rate was chosen by the
-# held-out perplexity of token embeddings, which it therefore flatters: see docs/experiments.md.
+# The settings are the same for all features, so that two probes can be compared. The learning rate
+# was chosen by the held-out perplexity of token embeddings, and so flatters them a little.
 LEARNING_RATE = 0.0001
 MINIBATCH_SIZE = 256
 MAX_EPOCHS = 60
@@ -18,12 +18,12 @@ SMOOTHING = 1.0  # added to each token's count in the unigram model
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeResult:
-    """How well next tokens are predicted.
+    """How well a probe predicts next tokens.
 
     Attributes:
         train_perplexity, held_out_perplexity: exp of the mean negative log-likelihood.
         train_accuracy, held_out_accuracy: share of tokens that are the likeliest, in [0, 1].
-        epochs: that gave the best development loss; 0 is the unigram model.
+        epochs: epochs of training that gave the best development loss; 0 is the unigram model.
     """
 
     train_perplexity: float
@@ -35,7 +35,7 @@ class ProbeResult:
 
 @dataclass(frozen=True, kw_only=True)
 class NextTokens:
-    """Which token follows each position, in the training and in the held-out text.
+    """The token that follows each position, in the training and in the held-out text.
 
     Attributes:
         train: (T,) ids.
@@ -48,13 +48,13 @@ class NextTokens:
     vocabulary_size: int
 
     def unigram(self) -> Tensor:
-        """(vocabulary,) log-probabilities from smoothed counts in the training text."""
+        """Return (vocabulary,) log-probabilities from smoothed counts in the training text."""
         counts = torch.bincount(self.train, minlength=self.vocabulary_size).double()
         return ((counts + SMOOTHING) / (counts + SMOOTHING).sum()).log().float()
 
 
 class LinearProbe:
-    """``log p(next = v) = log softmax(W f + log unigram)_v``, W zero at first.
+    """The model ``log p(next = v) = log softmax(W f + log unigram)_v``, W zero at first.
 
     So it begins as the unigram model, and what it gains is due to the features. Tokens that never
     follow anything in the training text keep their unigram log-odds.
@@ -74,7 +74,7 @@ class LinearProbe:
         self.weight = torch.zeros(len(self._classes), num_features, requires_grad=True)
 
     def log_likelihood(self, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-probability of each target, and whether it is the likeliest token.
+        """Return the log-probability of each target, and whether it is the likeliest token.
 
         Args:
             features: (B, F).
@@ -135,7 +135,7 @@ def fit_probe(
 
 
 def unigram_result(targets: NextTokens) -> ProbeResult:
-    """The probe without features."""
+    """Measure the probe without features: token counts alone."""
     nothing = torch.zeros(len(targets.train), 1), torch.zeros(len(targets.held_out), 1)
     return _measure(LinearProbe(targets, 1), *nothing, targets, 0)
 
@@ -143,7 +143,7 @@ def unigram_result(targets: NextTokens) -> ProbeResult:
 def _measure(
     probe: LinearProbe, train: Tensor, held_out: Tensor, targets: NextTokens, epochs: int
 ) -> ProbeResult:
-    """The figures of a probe on features (T, F) and (V, F)."""
+    """Measure a probe on features (T, F) and (V, F)."""
     on_train = _mean_log_likelihood(probe, train, targets.train)
     on_held_out = _mean_log_likelihood(probe, held_out, targets.held_out)
     return ProbeResult(
@@ -159,7 +159,7 @@ def _measure(
 def _mean_log_likelihood(
     probe: LinearProbe, features: Tensor, targets: Tensor
 ) -> tuple[float, float]:
-    """Mean log-likelihood and accuracy, in pieces that keep the memory small."""
+    """Compute mean log-likelihood and accuracy, in pieces that keep the memory small."""
     total, right = 0.0, 0
     for f, t in zip(features.split(1024), targets.split(1024), strict=True):
         likelihood, hit = probe.log_likelihood(f, t)

@@ -24,7 +24,7 @@ class Product(Protocol):
 
 @cache
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 matrices faster than float32 ones."""
+    """Check whether the device multiplies bfloat16 matrices faster than float32 ones."""
     if device.type != "cpu":
         return True
     instructions = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
@@ -32,14 +32,14 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def _rounded_product(left: Tensor, right: Tensor) -> Tensor:
-    """``left @ right`` of bfloat16 matrices or stacks of them, rounded to bfloat16."""
+    """Multiply bfloat16 matrices or stacks of them; the result is rounded to bfloat16."""
     if has_bfloat16(left.device):
         return left @ right
     return (left.float() @ right.float()).bfloat16()
 
 
 class _RoundedLinear(torch.autograd.Function):
-    """``input @ weight.T`` for (B, N) and (M, N), or stacks of both, and its gradients."""
+    """``input @ weight.T`` of (B, N) and (M, N), or stacks of both, and its gradients."""
 
     @staticmethod
     def forward(ctx: Any, input: Tensor, weight: Tensor) -> Tensor:
@@ -59,13 +59,13 @@ class _RoundedLinear(torch.autograd.Function):
 
 
 def bfloat16_linear(input: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """``F.linear`` with the product in bfloat16; the bias is added in the input's precision."""
+    """Apply ``F.linear`` with the product in bfloat16 and the bias in the input's precision."""
     product: Tensor = _RoundedLinear.apply(input, weight)
     return product + bias
 
 
 def fast_linear(input: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """``F.linear`` without gradient, by oneDNN where it can: twice as fast as MKL on AMD.
+    """Apply ``F.linear`` without gradient, by oneDNN where it can: on AMD twice as fast as MKL.
 
     The same product, summed in another order: for what need not have the bits of former versions.
     """
@@ -81,7 +81,7 @@ def _has_onednn() -> bool:
 
 
 def stacked_linear(input: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """``F.linear`` for each of S: (S, B, N), (S, M, N), (S, 1, M) -> (S, B, M)."""
+    """Apply ``F.linear`` to each of S: (S, B, N), (S, M, N), (S, 1, M) -> (S, B, M)."""
     return torch.baddbmm(bias, input, weight.mT)
 
 
@@ -90,4 +90,4 @@ STACKED_PRODUCTS: Mapping[str, Product] = {
     "float32": stacked_linear,
     "bfloat16": bfloat16_linear,
 }
-"""The same for stacks of matrices, see ``stacked_linear``."""
+"""Products of stacks of matrices, see ``stacked_linear``."""

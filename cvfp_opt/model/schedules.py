@@ -9,7 +9,7 @@ from cvfp_opt.model.foreign import is_foreign, load_function
 
 
 class WeightSchedule(Protocol):
-    """A pure function: the diversity weight of one iteration's training.
+    """The interface of a weight schedule: a pure function that gives an iteration's weight.
 
     Args:
         config: the schedule's settings.
@@ -44,7 +44,7 @@ def constant(
     convergence_rate: float | None,
     effective_rank: float | None,
 ) -> float:
-    """The trial's own weight throughout."""
+    """Return the trial's own weight, in each iteration."""
     return dist_reg_weight
 
 
@@ -57,10 +57,11 @@ def staged(
     convergence_rate: float | None,
     effective_rank: float | None,
 ) -> float:
-    """``stage_weights`` in turn, each for an equal part of the iterations (the seed's Option 1).
+    """Return ``stage_weights`` in turn, each for an equal part of the iterations.
 
-    With 10 iterations and three stages: iterations 1-3, 4-6 and 7-10, as in the seed; what does
-    not divide evenly goes to the last stage. The trial's weight plays no part.
+    The original report's Option 1. With 10 iterations and three stages: iterations 1-3, 4-6 and
+    7-10, as there; what does not divide evenly goes to the last stage. The trial's own weight
+    plays no part.
     """
     length = num_iterations // len(config.stage_weights)
     stage = min(iteration // max(1, length), len(config.stage_weights) - 1)
@@ -76,7 +77,7 @@ def adaptive(
     convergence_rate: float | None,
     effective_rank: float | None,
 ) -> float:
-    """What the last measurement lacks decides (the seed's Option 2).
+    """Choose the weight by what the last measurement lacks (the original report's Option 2).
 
     ``ER / D < rank_limit`` gives ``low_rank_weight``; else ``convergence < convergence_limit``
     gives ``low_convergence_weight``; else ``balanced_weight``. Before the first measurement, the
@@ -100,10 +101,10 @@ WEIGHT_SCHEDULES: Mapping[str, WeightSchedule] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleConfig:
-    """Which weight schedule, and its settings; the defaults are the seed's.
+    """Which weight schedule, and its settings; the defaults are the original report's.
 
     Attributes:
-        kind: a key of WEIGHT_SCHEDULES, or "package.module:function" for one's own.
+        kind: a key of WEIGHT_SCHEDULES, or "package.module:function" for the user's own.
         stage_weights: of "staged": one weight in [0, 1] a stage; at least one stage.
         rank_limit: of "adaptive": ER / D, in [0, 1].
         convergence_limit: of "adaptive": a rate, in [0, 1].
@@ -146,7 +147,7 @@ _SHARES = (
 
 
 def weight_schedule(name: str) -> WeightSchedule:
-    """The schedule of that name; one's own is imported, and tried once.
+    """Look up the schedule of that name; import and try one of the user's own.
 
     Raises:
         DefinitionError: it cannot be imported, or does not fit.
@@ -161,7 +162,7 @@ def weight_schedule(name: str) -> WeightSchedule:
 
 
 def _try_schedule(schedule: WeightSchedule) -> str | None:
-    """What is wrong with what a schedule returns; None if nothing is."""
+    """Call a schedule; return what is wrong with its value, or None."""
     for rate, rank in ((None, None), (0.5, 0.5)):
         weight = schedule(
             ScheduleConfig(),

@@ -36,10 +36,11 @@ BURN_IN = 16  # tokens that a segment reads before its own, to forget the previo
 
 # Largest difference of two contexts at a seam, relative to their norm.
 TOLERANCE = 1e-5
-# A repair that does not end soon is no faster than the sequential pass.
+# Rounds of repair; one that takes more is no faster than the sequential pass.
 MAX_ROUNDS = 4
-CONTRACTION = -0.1  # nats per token
-NUM_PAIRS = 8  # a quarter of the audit's: the question is coarser
+# Lyapunov exponent, in nats per token, below which a network contracts fast enough for repairs.
+CONTRACTION = -0.1
+NUM_PAIRS = 8  # of the Lyapunov exponent; the audit, which prints it, takes four times as many
 
 
 class _Lanes:
@@ -54,14 +55,14 @@ class _Lanes:
         self._weights = weights
 
     def step(self, contexts: Tensor, tokens: Tensor) -> Tensor:
-        """(lanes, D), (lanes, E) -> (lanes, D)."""
+        """Take a step in each lane: (lanes, D), (lanes, E) -> (lanes, D)."""
         after: Tensor = functional_call(
             self._network, self._weights, (contexts, tokens, self._product)
         )
         return after
 
     def read(self, contexts: Tensor, tokens: Tensor) -> Tensor:
-        """A ChainReader: (lanes, D), (lanes, T, E) -> (lanes, T, D)."""
+        """Read a chain in each lane: (lanes, D), (lanes, T, E) -> (lanes, T, D)."""
         out = contexts.new_empty(*tokens.shape[:2], contexts.shape[1])
         for t in range(tokens.shape[1]):
             contexts = out[:, t] = self.step(contexts, tokens[:, t])
@@ -69,19 +70,19 @@ class _Lanes:
 
 
 def own_chains(network: ContextNetwork, precision: str) -> ChainReader:
-    """Chains as lanes of one product, on any device."""
+    """Read chains as lanes of one product, on any device."""
     return _Lanes(network, precision).read
 
 
 def _length(num_tokens: int) -> int:
-    """Tokens of a segment; the last one may have fewer."""
+    """Return the length of a segment in tokens; the last one may have fewer."""
     return max(MIN_LENGTH, -(-num_tokens // NUM_SEGMENTS))
 
 
 def _read_segments(
     read: ChainReader, embeddings: Tensor, start: Tensor, previous: Tensor, length: int
 ) -> tuple[Tensor, Tensor]:
-    """Contexts (T, D), and what each segment started from (M, D)."""
+    """Read all segments at once; return contexts (T, D) and where each started (M, D)."""
     num_tokens = embeddings.shape[0]
     first = torch.arange(0, num_tokens, length, device=embeddings.device)  # (M,)
     burn_in = min(BURN_IN, length)
@@ -97,7 +98,7 @@ def _read_segments(
 
 
 def _check(contexts: Tensor) -> Tensor:
-    """``contexts``, if they are in order. Raises ContextOverflow."""
+    """Return ``contexts``, or raise ContextOverflow where they are not in order."""
     largest = contexts.abs().max().item()
     if not largest <= CONTEXT_LIMIT:
         raise ContextOverflow(contexts.shape[0], largest)
@@ -113,7 +114,7 @@ def segment_pass(
     precision: str = "float32",
     chains: Chains = own_chains,
 ) -> Tensor:
-    """Contexts to train on: what a pass would give if each segment began a little out of step.
+    """Read contexts to train on: a pass whose segments each begin a little out of step.
 
     Args:
         network: the step.
@@ -135,7 +136,7 @@ def segment_pass(
 
 
 def contracts(network: ContextNetwork, embeddings: Tensor, contexts: Tensor) -> bool:
-    """Whether two reads meet fast enough for repairs: Lyapunov exponent below CONTRACTION.
+    """Check that the Lyapunov exponent is below CONTRACTION, so that repairs end.
 
     Args:
         contexts: (T, D) of any pass that the net's is expected to be near.
@@ -153,10 +154,13 @@ def repaired_pass(
     previous: Tensor,
     chains: Chains = own_chains,
 ) -> Tensor | None:
-    """The sequential pass of a contracting network, within TOLERANCE; None if it doesn't settle.
+    """Read the sequential pass of a contracting network, within TOLERANCE.
 
     Segments that do not start where the one before ended are read again from there, until they
     meet what they had read before. Arguments as in ``segment_pass``.
+
+    Returns:
+        (T, D) contexts; None if the repairs do not end.
 
     Raises:
         ContextOverflow: contexts became infinite, NaN or too large.
@@ -180,7 +184,7 @@ def repaired_pass(
 
 
 def _apart(left: Tensor, right: Tensor) -> Tensor:
-    """(N, D), (N, D) -> (N,): whether they differ by more than TOLERANCE."""
+    """Compare (N, D), (N, D) -> (N,): which differ by more than TOLERANCE."""
     distance = torch.linalg.vector_norm(left - right, dim=-1)
     apart: Tensor = distance > TOLERANCE * torch.linalg.vector_norm(right, dim=-1)
     return apart
@@ -194,7 +198,7 @@ def _reread(
     first: Tensor,
     length: int,
 ) -> None:
-    """Read segments from ``states`` (N, D) into ``contexts``, until they meet what is there."""
+    """Read segments again from ``states`` (N, D), until they meet the ``contexts`` there."""
     position = first
     end = (first + length).clamp_max(embeddings.shape[0])
     while position.numel():

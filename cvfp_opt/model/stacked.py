@@ -16,8 +16,8 @@ from torch.nn import functional as F
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.products import STACKED_PRODUCTS
 
-# Programs kept by StackedReader: one and two texts a network, and what a lane that is out of step
-# with the others asks for. Each holds a copy of its networks' weights.
+# Programs that StackedReader keeps: for one and for two texts a network, and for lanes that are
+# out of step with the others. Each holds a copy of its networks' weights.
 MAX_PROGRAMS = 4
 
 
@@ -37,7 +37,7 @@ class Stack:
 
     @classmethod
     def of(cls, networks: Sequence[ContextNetwork]) -> Self:
-        """A copy of the networks' weights, as leaves of a new graph."""
+        """Copy the networks' weights, as leaves of a new graph."""
         parts = [dict(network.named_parameters()) for network in networks]
         first = next(iter(parts[0].values()))
         mixes = [network.context_layers[0].layernorm_mix for network in networks]
@@ -50,7 +50,7 @@ class Stack:
         )
 
     def step(self, contexts: Tensor, tokens: Tensor, precision: str) -> Tensor:
-        """Each network's step: (N, B, D), (N, B, E) -> (N, B, D); see ``ContextNetwork``."""
+        """Take each network's step: (N, B, D), (N, B, E) -> (N, B, D); see ``ContextNetwork``."""
         product, split = STACKED_PRODUCTS[precision], contexts.shape[-1]
         for layer in range(self.num_layers):
             last = layer == self.num_layers - 1
@@ -64,7 +64,7 @@ class Stack:
         return contexts
 
     def _mix(self, value: Tensor, norm: str) -> Tensor:
-        """``(1 - m) v + m LayerNorm(v)``; lerp gives m = 0 and m = 1 exactly."""
+        """Return ``(1 - m) v + m LayerNorm(v)``; lerp gives m = 0 and m = 1 exactly."""
         gain, bias = (self.weights[f"{norm}.{name}"].unsqueeze(1) for name in ("weight", "bias"))
         return torch.lerp(value, F.layer_norm(value, value.shape[-1:]) * gain + bias, self.mix)
 
@@ -95,7 +95,7 @@ class StackedForward:
         self.contexts = self._out.detach()
 
     def gradients(self, outer: Mapping[int, Tensor]) -> list[dict[str, Tensor]]:
-        """Gradients of each network's weights, by name; can be asked for once.
+        """Return the gradients of each network's weights, by name; callable once.
 
         Args:
             outer: (B, D) gradient of a loss by a network's contexts, by its index; networks that
@@ -116,7 +116,7 @@ class StackedForward:
 
 
 class _TokenProgram:
-    """The step of one token, in buffers that stay where they are: a graph can replay it."""
+    """One token's step in buffers that keep their place, so that a CUDA graph can replay it."""
 
     def __init__(self, stack: Stack, contexts: Tensor, tokens: Tensor, precision: str) -> None:
         def rounded(weight: Tensor) -> Tensor:
@@ -134,7 +134,7 @@ class _TokenProgram:
         self._contexts.copy_(after)
 
     def read(self, stack: Stack, contexts: Tensor, tokens: Tensor) -> Tensor:
-        """(N, B, D), (N, B, T, E) -> (N, B, T, D)."""
+        """Read chains: (N, B, D), (N, B, T, E) -> (N, B, T, D)."""
         for name, weight in stack.weights.items():
             self._stack.weights[name].copy_(weight)
         self._stack.mix.copy_(stack.mix)
@@ -148,7 +148,7 @@ class _TokenProgram:
 
 
 def _captured(step: Callable[[], None]) -> Callable[[], None]:
-    """The kernels of ``step`` as one CUDA graph: a token then costs one launch, not a hundred.
+    """Capture the kernels of ``step`` as a CUDA graph: one launch a token, not a hundred.
 
     Warmed up on a stream of its own, as torch's documentation of CUDA graphs asks for. Other
     threads may allocate meanwhile (a trial that is being prepared): hence "thread_local".
@@ -166,7 +166,7 @@ def _captured(step: Callable[[], None]) -> Callable[[], None]:
 
 
 class StackedReader:
-    """Reads texts with several networks at once; keeps programs of the shapes that it met last."""
+    """Reads texts with several networks at once; keeps the programs that were used last."""
 
     def __init__(self) -> None:
         self._programs: dict[tuple[object, ...], _TokenProgram] = {}
@@ -179,7 +179,7 @@ class StackedReader:
         tokens: Tensor,
         precision: str,
     ) -> Tensor:
-        """The contexts after each token, token by token.
+        """Read token by token, and return the contexts after each token.
 
         Args:
             networks: N, of one size.

@@ -39,7 +39,7 @@ def default_point(definition: StudyDefinition) -> dict[str, Constant]:
 
     A setting that is searched is written in its own section too (``[schedule]
     balanced_weight``): that value, if it lies in what is searched. Of words the first one. Of the
-    seed's parameters no section knows more than a range: its middle, on the range's own scale.
+    four main parameters no section knows more than a range: its middle, on the range's own scale.
     """
     return {
         name: _default(definition, name, one) for name, one in definition.space.searched.items()

@@ -1,4 +1,4 @@
-"""The search space: the seed's four parameters, and any setting that a trial may choose.
+"""The search space: four main parameters, and any other setting that a trial may choose.
 
 A setting is a key of another section, named ``section.key``: ``schedule.balanced_weight``,
 ``diversity.loss``; one entry of a list is ``schedule.stage_weights[0]``.

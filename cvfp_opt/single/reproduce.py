@@ -25,7 +25,7 @@ COMMON = (
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """One run: its name, what it adds to the seed's definition, and the report's figures."""
+    """One run: its name, what it adds to the definition `seed`, and the report's figures."""
 
     label: str
     settings: tuple[str, ...]
@@ -71,7 +71,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         explanation=(
             "The mean square between two unit vectors is at most 4 / D, so the normalised loss is "
             "about 0.002 where the raw one is about 1: against 0.01 times a deviation of -27 the "
-            "total is never positive, the seed's rule never steps, and the net stays untrained."
+            "total is never positive, the original's rule never steps, the net stays untrained."
         ),
     ),
     "bug-2": Experiment(
@@ -128,7 +128,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         ),
         explanation=(
             "Half of -27 outweighs half of 1.4 for every token: the total loss is never positive, "
-            "the seed's rule never steps, and the figures are those of the untrained network."
+            "the original's rule never steps, and the figures are those of the untrained network."
         ),
     ),
 }
@@ -159,7 +159,7 @@ class Reproduction:
 
 
 def define(experiment: Experiment, variant: Variant, tokens: int) -> StudyDefinition:
-    """The seed's definition with a variant's settings, on the first ``tokens`` tokens."""
+    """Take the definition `seed` with a variant's settings, on the first ``tokens`` tokens."""
     size = [
         f"data.train_tokens={tokens}",
         f"training.minibatch_size={min(256, tokens)}",

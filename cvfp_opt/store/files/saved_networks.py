@@ -46,7 +46,7 @@ class Account:
 
     Attributes:
         definition: the study definition that they were trained by, section by section.
-        parameters: the hyperparameters, by the seed's names.
+        parameters: the hyperparameters, by their names in ``[space]``.
         result: training.result.TrainingResult as plain values: curves, audit, status.
         environment: versions, host, device, threads.
         tokenizer: ``sha256`` of its tokenizer.json, and the ``version`` of cvfp-opt that ships it

@@ -44,7 +44,7 @@ def with_parameters(
 ) -> dict[str, dict[str, Any]]:
     """A definition's sections with a trial's parameters as values, each where it belongs.
 
-    The seed's parameters stay in ``[space]``; a setting, ``section.key`` or ``section.key[i]``,
+    The four main parameters stay in ``[space]``; a setting, ``section.key`` or ``section.key[i]``,
     moves to its own section.
     """
     sections = {name: dict(section) for name, section in definition.items()}
