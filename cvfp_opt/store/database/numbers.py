@@ -1,4 +1,4 @@
-"""Numbers that a database or a file may hold: which of them can be reckoned with."""
+"""Checks of numbers that a database or a file may hold."""
 
 import math
 from typing import Any

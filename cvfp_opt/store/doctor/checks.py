@@ -1,4 +1,4 @@
-"""All checks, by name."""
+"""The table of all checks, by name."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ from cvfp_opt.store.doctor.unsent import find_unsent
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One thing to look at.
+    """A check, and what it needs.
 
     Attributes:
         find: looks at it; changes nothing.
@@ -44,7 +44,7 @@ class Check:
     needs_studies: bool = True
 
 
-# In the order in which they are made, and their repairs: what later ones rest on comes first.
+# Checks are made, and repairs too, in this order: what later ones rest on comes first.
 # docs/doctor.md explains each.
 CHECKS: Mapping[str, Check] = {
     "journals": Check(find=find_journals, needs_studies=False),

@@ -1,4 +1,4 @@
-"""What the checks look at: read once, shared by all of them."""
+"""The database as all checks see it, read once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ class Schema:
 
     @property
     def is_known(self) -> bool:
-        """Whether rows can be read: the tables are those of the Optuna installed, and ours."""
+        """Whether rows can be read: the tables are those of the installed Optuna, and ours."""
         ours = not self.lease_columns or self.lease_columns == LEASE_COLUMNS
         return self.version == optuna_schemas()[0] and ours
 
@@ -71,7 +71,7 @@ class Context:
 
     @property
     def kind(self) -> Kind:
-        """What is special about databases of its kind."""
+        """The functions for its kind of database."""
         return kind_of(self.location)
 
     @property
@@ -86,16 +86,16 @@ class Context:
         return [study for study in self.studies if study.record is not None]
 
     def command(self, words: str, study: str = "") -> str:
-        """What to type, for a study of this database."""
+        """Write a command to type, for a study of this database."""
         name = f" --study-name {quoted(study)}" if study else ""
         return f"`cvfp-opt {words}{name}{self.location.option}`"
 
     def is_dead(self, lease: Lease) -> bool:
-        """Whether the trial may be taken over."""
+        """Check whether a trial with this lease may be taken over."""
         return lease.is_dead(self.now, one_host=self.kind.one_host)
 
     def is_searched(self, study: StudyRows) -> bool:
-        """Whether a live worker runs a trial of the study."""
+        """Check whether a live worker runs a trial of the study."""
         for trial in study.running:
             lease = study.leases.get(trial.trial_id)
             former = trial.former_lease
@@ -108,7 +108,7 @@ class Context:
 
 @cache
 def optuna_schemas() -> tuple[str, frozenset[str]]:
-    """The version of the tables that the installed Optuna needs, and all that it knows."""
+    """Ask the installed Optuna which version of the tables it needs, and which it knows."""
     from optuna.storages import RDBStorage
 
     storage = RDBStorage("sqlite:///:memory:")

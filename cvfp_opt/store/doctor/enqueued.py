@@ -1,4 +1,4 @@
-"""Trials that wait, and that nobody can run: another program enqueued them."""
+"""Checks of enqueued trials that nobody can run: another program enqueued them."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ from cvfp_opt.store.record.records import CONFIRMATION_RUN, FIXED_PARAMS
 
 
 def find_waiting_strangers(context: Context) -> list[Finding]:
-    """Trials that wait at what is no point of their study's space, or for nothing that is one."""
+    """Find enqueued trials whose parameters are no point of their study's space."""
     found = []
     for study in context.ours:
         for trial in study.trials:
@@ -49,7 +49,7 @@ def _problems(study: StudyRows, trial: TrialRow) -> Iterator[str]:
 
 
 def _definition(study: StudyRows, trial: TrialRow) -> Sections:
-    """Give what it is to be run by."""
+    """Complete the definition by which an enqueued trial is to be run."""
     assert study.record is not None
     changes = trial.system_attrs.get(CONFIRMATION_RUN, {}).get("changes", {})
     return with_changes(completed(study.record.definition), changes)

@@ -1,4 +1,4 @@
-"""Examining a database, and mending what can be mended."""
+"""The examination of a database by all checks, and the repairs."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import sqlalchemy
-from optuna.storages._rdb import models
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import DatabaseError
 
 from cvfp_opt.errors import CvfpOptError, StudyError, nearest
@@ -18,7 +17,7 @@ from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.retry import passes
 from cvfp_opt.store.database.storage import Store, open_for_search, translated
-from cvfp_opt.store.database.tables import LEASES
+from cvfp_opt.store.database.tables import LEASES, VERSIONS
 from cvfp_opt.store.doctor.checks import CHECKS
 from cvfp_opt.store.doctor.context import Context, Schema
 from cvfp_opt.store.doctor.files import unmerged
@@ -27,15 +26,13 @@ from cvfp_opt.store.doctor.rows import StudyRows, read_studies, read_study_lease
 from cvfp_opt.store.doctor.snapshot import is_sqlite, snapshot, stillness
 from cvfp_opt.store.files.artifact_stores import open_artifacts
 
-VERSIONS: Table = models.VersionInfoModel.__table__
-
 # A repair may show what was hidden behind it: two trials of one number, and one has no mirror.
 _MAX_ROUNDS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Patient:
-    """What is examined.
+    """A database to examine, and where its artifacts are.
 
     Attributes:
         location: of the database.
@@ -50,7 +47,7 @@ class Patient:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What was looked at, and found.
+    """The outcome of an examination.
 
     Attributes:
         findings: in the order of CHECKS, by the name of the check.
@@ -69,17 +66,17 @@ class Report:
 
     @property
     def faults(self) -> list[Finding]:
-        """What has to be mended, by whom ever."""
+        """The findings that have to be mended, here or by hand."""
         return [finding for _, finding in self.findings if not finding.harmless]
 
     @property
     def repairable(self) -> list[Finding]:
-        """What can be mended here."""
+        """The findings that can be mended here."""
         return [finding for _, finding in self.findings if finding.repair is not None]
 
 
 def examine(patient: Patient) -> Report:
-    """Make all checks; changes nothing, not even beside the database.
+    """Make all checks and change nothing, not even beside the database.
 
     Raises:
         StorageError: there is no study database, or it cannot be reached.
@@ -100,7 +97,7 @@ def examine(patient: Patient) -> Report:
 
 
 def mend(patient: Patient, report: Report, tell: Callable[[str], None]) -> Report:
-    """Mend what can be mended; what is left then.
+    """Make the repairs, and examine again: one may uncover the next.
 
     Args:
         patient: that was examined.
@@ -118,7 +115,7 @@ def mend(patient: Patient, report: Report, tell: Callable[[str], None]) -> Repor
 
 
 def _make_repairs(location: Location, report: Report, tell: Callable[[str], None]) -> int:
-    """Make all repairs once; how many succeeded."""
+    """Make all repairs once, and count those that succeeded."""
     succeeded = 0
     with ExitStack() as stack:
 
@@ -155,7 +152,7 @@ def _examine(patient: Patient, *, still: bool) -> Report:
 
 
 def _make(name: str, context: Context) -> list[Finding]:
-    """Make a check; that it cannot be made is a finding, too: the others go on."""
+    """Make one check; if it cannot be made, that is a finding too, and the others go on."""
     try:
         return CHECKS[name].find(context)
     except (CvfpOptError, DatabaseError, Damaged, *UNREADABLE) as error:
@@ -173,7 +170,7 @@ def _make(name: str, context: Context) -> list[Finding]:
 
 
 def _fault(location: Location, error: Exception) -> str:
-    """Say why a database cannot be read; "" for what passes, for a server's and for a bug."""
+    """Describe why a database cannot be read; "" for what passes, for a server's and for a bug."""
     if isinstance(error, DatabaseError):
         stays = location.path is not None and not passes(error)
         return " ".join(str(error.orig).split()) if stays else ""
@@ -199,7 +196,7 @@ def _context(patient: Patient, stack: ExitStack, still: bool) -> Context:
 
 
 def _schema(connection: Connection, location: Location) -> Schema:
-    """The tables. Raises StorageError if they are not those of a study database."""
+    """Read which tables there are. Raises StorageError if they are not a study database's."""
     inspector = sqlalchemy.inspect(connection)
     names = frozenset(inspector.get_table_names())
     if not {"studies", "trials"} <= names:
@@ -220,7 +217,7 @@ def _schema(connection: Connection, location: Location) -> Schema:
 
 
 def _with_studies(context: Context, connection: Connection, name: str | None) -> Context:
-    """With the rows of the studies that are looked at, if their tables are known."""
+    """Add the rows of the studies that are examined, if their tables are known."""
     assert context.schema is not None
     if not context.schema.is_known:
         return context
@@ -247,7 +244,7 @@ def _with_studies(context: Context, connection: Connection, name: str | None) ->
 
 
 def _in_use(location: Location) -> bool:
-    """Whether a process that can be seen from here has the SQLite file open, if that matters."""
+    """Check if a process that can be seen has the SQLite file open, where a log is not merged."""
     if location.path is None or not unmerged(location):
         return False
     return is_open(location.path.resolve())

@@ -1,4 +1,4 @@
-"""Records and identities: what a study and its trials are known by."""
+"""Checks of the records and identities of studies and trials."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +31,7 @@ _RESTORE = "restore the study from an export or a copy: `cvfp-opt study import F
 
 
 def find_unreadable_records(context: Context) -> list[Finding]:
-    """Records of newer formats, and such as are no records."""
+    """Find records of newer formats, and what is no record."""
     found = []
     for study in context.studies:
         where, value = f"study {study.name}", study.attributes.get(STUDY)
@@ -75,7 +75,7 @@ def _unreadable(where: str, what: Sequence[str]) -> Finding:
 
 
 def _odd(study: StudyRows) -> Iterator[Finding]:
-    """Give what another program wrote under names that this one reads. Reports leave it out."""
+    """Find what another program wrote under our names; reports leave it out."""
     attrs = {**study.attributes, **study.system_attrs}
     required: dict[str, type] = {
         CONFIRMATION_POINTS: dict,
@@ -106,7 +106,7 @@ def _odd(study: StudyRows) -> Iterator[Finding]:
 
 
 def _listed(words: Sequence[str]) -> str:
-    """The first of them."""
+    """List the first of them."""
     more = f" and {len(words) - MAX_NAMED} more" if len(words) > MAX_NAMED else ""
     return printable(", ".join(words[:MAX_NAMED])) + more
 
@@ -122,7 +122,7 @@ def _foreign(where: str, keys: Sequence[str]) -> Finding:
 
 
 def find_births(context: Context) -> list[Finding]:
-    """Trials of ours without an identity, and two with one: of those that have a number."""
+    """Find trials of ours without an identity, and two trials with the same one."""
     return [found for study in context.ours for found in _births(study)]
 
 
@@ -178,7 +178,7 @@ def _same(study: StudyRows, trials: list[TrialRow]) -> Finding:
 
 
 def _give_births(study: StudyRows, trials: list[TrialRow]) -> Repair:
-    """Identities that follow from study and number, as for trials that never had one."""
+    """Make the repair that gives trials the identities that follow from study and number."""
     record = study.record
     assert record is not None
 

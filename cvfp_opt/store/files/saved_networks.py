@@ -31,7 +31,7 @@ CARD = "README.md"
 ACCOUNT = "checkpoint.json"
 FILES = (WEIGHTS, EMBEDDINGS, TOKENIZER, CARD)
 
-# Bytes. No network that this program trains comes near; what claims more is not read.
+# Bytes at most: no network that this program trains comes near.
 MAX_FILE = 8 << 30
 MAX_ACCOUNT = 16 << 20
 _TABLE = "embeddings"
@@ -42,7 +42,7 @@ Weights = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """What belongs to weights, so that they can be read and believed.
+    """An account of weights, by which they can be read and trusted.
 
     Attributes:
         definition: the study definition that they were trained by, section by section.
@@ -70,7 +70,7 @@ class Account:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """What a folder holds.
+    """The content of a checkpoint's folder.
 
     Attributes:
         account: see Account.
@@ -194,7 +194,7 @@ def _read_account(folder: Path) -> Account:
 
 
 def _problem(account: Account) -> str:
-    """Why an account that names the right keys is none; "" if it is one."""
+    """Describe what is wrong with an account that has the right keys; "" if nothing is."""
     tables = ("definition", "parameters", "result", "environment", "tokenizer", "origin", "files")
     for name in tables:
         if not isinstance(getattr(account, name), dict):
@@ -216,7 +216,7 @@ def _problem(account: Account) -> str:
 
 
 def _whole(digits: str) -> int:
-    """A whole number; no account has one that does not fit into 64 bits. Raises ValueError."""
+    """Parse a whole number, which must fit into 64 bits. Raises ValueError."""
     if len(digits) > _MAX_DIGITS:
         raise ValueError(f"a whole number of {len(digits)} digits")
     return int(digits)
@@ -227,7 +227,7 @@ def _no_number(constant: str) -> float:
 
 
 def _read_known(path: Path, size: int, sha256: str) -> bytes:
-    """A file's content, as the account knows it.
+    """Read a file's content, and compare it with size and digest in the account.
 
     Git and editors give texts the line ends of Windows: those are undone, all else is refused.
     """
@@ -242,7 +242,7 @@ def _read_known(path: Path, size: int, sha256: str) -> bytes:
 
 
 def _read(path: Path, limit: int, size: int | None = None) -> bytes:
-    """A file's content, of ``size`` bytes and ``limit`` at most; looks before it reads."""
+    """Read a file's content, of ``size`` bytes and ``limit`` at most; it looks before it reads."""
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             known = os.fstat(file.fileno())
@@ -282,12 +282,12 @@ def _check_digest(path: Path, content: bytes, sha256: str) -> None:
 
 
 def _digest(value: Mapping[str, Any]) -> str:
-    """SHA-256 of an account without its own digest, hexadecimal."""
+    """Compute the SHA-256 of an account without its own digest, hexadecimal."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _arrays(path: Path, content: bytes) -> Weights:
-    """The float32 arrays of a safetensors file."""
+    """Read the float32 arrays of a safetensors file."""
     try:
         arrays = load(content)
     except (SafetensorError, KeyError, ValueError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""Claiming trials: what a worker does next, decided and written in one transaction."""
+"""Claims: a worker's next trial is chosen and taken in one transaction."""
 
 import reprlib
 import threading
@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Insert, bindparam, delete, func, insert, sele
 
 from cvfp_opt.store.database.damage import parsed
 from cvfp_opt.store.database.kinds import Kind
+from cvfp_opt.store.database.optuna_private import study_id_of
 from cvfp_opt.store.database.rows import (
     PendingWrites,
     change_state,
@@ -36,14 +37,14 @@ from cvfp_opt.store.queue.leases import (
 from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity
 from cvfp_opt.store.record.records import CONFIRMATION_RUN, FIXED_PARAMS, is_confirmation_run
 
-# Of workers that die while they hold a trial; then the trial is what kills them.
+# Worker deaths after which a trial is given up: by then the trial itself probably kills them.
 MAX_RETRIES = 3
-# Status of a trial that nobody could run: what it says of itself, or its point, is not right.
+# Status of a trial that nobody can run: its attributes, or its point, are not right.
 REFUSED = "refused"
 
 
 class NoTrial(Enum):
-    """Why there is no trial to run."""
+    """The reason why there is no trial to run."""
 
     DONE = "the total is reached"
     WAIT = "others run the last trials"
@@ -78,7 +79,7 @@ class ClaimedTrial:
 
 @dataclass(frozen=True, kw_only=True)
 class _Unfinished:
-    """A trial that waits, or runs: without a lease, if another program runs it."""
+    """A trial that is enqueued or runs; it runs without a lease if another program runs it."""
 
     trial_id: int
     number: int
@@ -86,7 +87,7 @@ class _Unfinished:
     lease: Lease | None
 
 
-# One statement: between two, a trial may end and its lease with it.
+# One statement reads trials and leases: between two, a trial may end and its lease with it.
 _UNFINISHED = (
     select(TRIALS.c.trial_id.label("id"), TRIALS.c.number, TRIALS.c.state, LEASES)
     .select_from(TRIALS)
@@ -112,7 +113,7 @@ def _new_lease(kind: Kind) -> Insert:
 
 @dataclass(kw_only=True)
 class Claims:
-    """What one worker takes of a study. Safe to use from several threads.
+    """The claims of one worker on a study's trials. Safe to use from several threads.
 
     Attributes:
         store, study: where the trials are.
@@ -137,7 +138,7 @@ class Claims:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def claim(self, total: int) -> ClaimedTrial | NoTrial:
-        """Take the next trial: one left by a dead worker, one that waits, or a new one.
+        """Take the next trial: one of a dead worker, one that is enqueued, or a new one.
 
         All of it is one transaction, in which nobody else claims: so the study never has more
         than ``total`` trials that are finished or running, however many workers ask.
@@ -155,11 +156,11 @@ class Claims:
         return found
 
     def release_dead(self) -> list[int]:
-        """Let the trials of dead workers wait; their numbers. For one who will not run them."""
+        """Put the trials of dead workers back into the queue, and return their numbers."""
         notices: list[str] = []
         numbers = []
         with self.store.engine.begin() as connection:
-            lock_study(connection, self.study._study_id)
+            lock_study(connection, study_id_of(self.study))
             running, _ = self._unfinished(connection)
             for trial in self._dead(connection, running):
                 if not self._give_up(connection, trial, notices):
@@ -174,7 +175,7 @@ class Claims:
     def _claim(
         self, connection: Connection, total: int, notices: list[str]
     ) -> ClaimedTrial | NoTrial | None:
-        study_id = self.study._study_id
+        study_id = study_id_of(self.study)
         lock_study(connection, study_id)
         running, waiting = self._unfinished(connection)
         for trial in running:  # we took it, but were not told that it was written
@@ -199,7 +200,7 @@ class Claims:
     def _next(
         self, connection: Connection, waiting: list[_Unfinished], notices: list[str]
     ) -> ClaimedTrial | None:
-        """The first trial that waits, or a new one; None if one was failed: it cannot be run."""
+        """Take the first enqueued trial, or a new one; None if one had to be failed."""
         for trial in waiting:
             if reason := unfit(_said(connection, trial.trial_id)):
                 end_by_force(connection, trial.trial_id, trial.state, REFUSED, reason)
@@ -210,7 +211,7 @@ class Claims:
                 taken = self._take(connection, trial, _attempts(trial.lease))
                 assert taken is not None, "nobody holds what waits"
                 return taken
-        study_id, state, now = self.study._study_id, TrialState.RUNNING, datetime.now()
+        study_id, state, now = study_id_of(self.study), TrialState.RUNNING, datetime.now()
         trial_id, number = insert_trial(connection, study_id, state, now)
         # SQLite uses the id of a deleted trial again
         connection.execute(_FORGET, {"of": trial_id})
@@ -222,7 +223,7 @@ class Claims:
     def _take(
         self, connection: Connection, trial: _Unfinished, attempts: int
     ) -> ClaimedTrial | None:
-        """Put our lease in the place of the one before; None if its holder was quicker."""
+        """Put our lease in the place of the former one; None if its worker was quicker."""
         before = trial.lease
         epoch = before.epoch + 1 if before else 1
         ours = {
@@ -267,8 +268,8 @@ class Claims:
         )
 
     def _unfinished(self, connection: Connection) -> tuple[list[_Unfinished], list[_Unfinished]]:
-        """The trials that run, and those that wait."""
-        rows = connection.execute(_UNFINISHED, {"of": self.study._study_id}).mappings()
+        """Read the trials that run, and those that are enqueued."""
+        rows = connection.execute(_UNFINISHED, {"of": study_id_of(self.study)}).mappings()
         found = [
             _Unfinished(
                 trial_id=row["id"],
@@ -282,7 +283,7 @@ class Claims:
         return running, [trial for trial in found if trial.state is TrialState.WAITING]
 
     def _dead(self, connection: Connection, running: list[_Unfinished]) -> list[_Unfinished]:
-        """Running trials that may be taken over."""
+        """Select the running trials that may be taken over."""
         if not running:
             return []
         now = connection.scalars(select(self.store.now())).one()
@@ -300,7 +301,7 @@ class Claims:
         return [t for t in dead if t.trial_id not in self.claimed]
 
     def _give_up(self, connection: Connection, trial: _Unfinished, notices: list[str]) -> bool:
-        """Fail a trial that has outlived too many workers, or that nobody can go on with."""
+        """Fail a trial with which too many workers died, or that nobody can go on with."""
         deaths = _attempts(trial.lease) + 1
         status, reason = REFUSED, unfit(_said(connection, trial.trial_id))
         if deaths > self.max_retries:
@@ -313,7 +314,7 @@ class Claims:
 
 
 def wait(connection: Connection, trial_id: int, attempts: int) -> bool:
-    """Make a running trial wait, as if it had not run; whoever ran it may not write any more."""
+    """Put a running trial back into the queue; whoever ran it may not write any more."""
     if not change_state(connection, trial_id, TrialState.RUNNING, TrialState.WAITING):
         return False
     clear_reported(connection, trial_id)
@@ -322,15 +323,15 @@ def wait(connection: Connection, trial_id: int, attempts: int) -> bool:
 
 
 def fail_trial(store: Store, study: optuna.Study, number: int, reason: str) -> bool:
-    """End a trial that runs or waits as failed, whoever runs it; False if it has ended already.
+    """Fail a running or enqueued trial, whoever runs it; False if it has ended already.
 
     Its worker is refused from here on, and drops the trial.
     """
     with store.engine.begin() as connection:
-        lock_study(connection, study._study_id)
+        lock_study(connection, study_id_of(study))
         row = connection.execute(
             select(TRIALS.c.trial_id, TRIALS.c.state).where(
-                TRIALS.c.study_id == study._study_id, TRIALS.c.number == number
+                TRIALS.c.study_id == study_id_of(study), TRIALS.c.number == number
             )
         ).first()
         if row is None or row.state.is_finished():
@@ -342,7 +343,7 @@ def fail_trial(store: Store, study: optuna.Study, number: int, reason: str) -> b
 def end_by_force(
     connection: Connection, trial_id: int, before: TrialState, status: str, reason: str
 ) -> None:
-    """Fail a trial that somebody else may hold."""
+    """Fail a trial that another worker may have claimed."""
     if change_state(connection, trial_id, before, TrialState.FAIL):
         told = PendingWrites(user_attrs={"status": status, "reason": reason})
         write_pending(connection, trial_id, told)
@@ -350,7 +351,7 @@ def end_by_force(
 
 
 def _refuse_holder(connection: Connection, trial_id: int, **values: Any) -> None:
-    """Nobody holds the trial from here on."""
+    """Take the lease from its worker, whose writes are refused from here on."""
     connection.execute(
         update(LEASES)
         .where(LEASES.c.trial_id == trial_id)
@@ -359,7 +360,7 @@ def _refuse_holder(connection: Connection, trial_id: int, **values: Any) -> None
 
 
 def _shorten(connection: Connection, trial: _Unfinished, now: float) -> None:
-    """A clock was set back: the lease must not outlive a holder that is gone by hours."""
+    """Shorten a lease after a clock was set back: else it outlives a dead worker by hours."""
     assert trial.lease is not None
     same = (LEASES.c.trial_id == trial.trial_id, LEASES.c.epoch == trial.lease.epoch)
     connection.execute(update(LEASES).where(*same).values(expires=now + trial.lease.seconds))
@@ -370,14 +371,14 @@ def _attempts(lease: Lease | None) -> int:
 
 
 def _said(connection: Connection, trial_id: int, *keys: str) -> dict[str, Any]:
-    """System attributes of a trial that decide how it is run, or these; None for no JSON."""
+    """Read some system attributes of a trial, by default those that decide how it is run."""
     asked = {"of": trial_id, "keys": keys or (IDENTITY_KEY, CONFIRMATION_RUN, FIXED_PARAMS)}
     rows = connection.execute(_SYSTEM_ATTRIBUTES, asked)
     return {row.key: parsed(row.value_json) for row in rows}
 
 
 def unfit(said: Mapping[str, Any]) -> str:
-    """Say why a trial with these system attributes cannot be run, in any study; "" if it can."""
+    """Explain why a trial with these system attributes cannot be run; "" if it can."""
     checks: dict[str, tuple[Callable[[Any], bool], str]] = {
         IDENTITY_KEY: (
             lambda value: TrialIdentity.read(value) is not None,

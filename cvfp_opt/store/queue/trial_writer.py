@@ -1,4 +1,4 @@
-"""Writing to a trial that is held: refused as soon as somebody else has it."""
+"""The writer of a claimed trial: it is refused as soon as another worker has the trial."""
 
 import threading
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from cvfp_opt.store.database.tables import LEASES, TRIALS
 from cvfp_opt.store.queue.claims import ClaimedTrial, Claims, wait
 from cvfp_opt.store.queue.leases import LeaseLost
 
-# The expiry of a lease whose holder ended the trial itself; its epoch goes up once more.
+# Expiry of the lease of a trial that its own worker ended; its epoch goes up once more.
 _ENDED = 0.0
 
 _OURS = update(LEASES).where(
@@ -48,7 +48,7 @@ def _renew(kind: Kind) -> Update:
 
 @dataclass(kw_only=True)
 class TrialWriter:
-    """This worker's hold on a trial, from its claim to its end.
+    """The writer of one claimed trial, from its claim to its end.
 
     Attributes:
         claims: what it was taken by.
@@ -136,7 +136,7 @@ class TrialWriter:
             raise LeaseLost
 
     def give_back(self) -> bool:
-        """Let the trial wait for whoever claims it next; False if it was not ours any more."""
+        """Put the trial back into the queue; False if it was not ours any more."""
         self.drop()
         with self.claims.store.engine.begin() as connection:
             try:
@@ -156,7 +156,7 @@ class TrialWriter:
             raise LeaseLost
 
     def drop(self) -> None:
-        """Hold it no longer, whatever the database says."""
+        """Give up the claim, whatever the database has."""
         self.claims.claimed.pop(self.claimed.trial_id, None)
 
     def _guard(self, connection: Connection, *, last: bool = False) -> None:
@@ -171,14 +171,14 @@ class TrialWriter:
             raise LeaseLost
 
     def _is_ours_and_ended(self, connection: Connection) -> bool:
-        """Whether a transaction of ours got through of which no answer came."""
+        """Check if our final transaction was committed although its acknowledgement was lost."""
         found = connection.execute(_LEASE, {"of": self.claimed.trial_id}).first()
         ended = self.claimed.epoch + 1, _ENDED, self.by
         return found is not None and tuple(found) == ended
 
 
 class Renewer:
-    """A thread that renews the leases of all that is held; a context manager.
+    """A thread that renews the leases of all claimed trials; a context manager.
 
     A database that does not answer is asked again: as long as it is away, nobody else can take
     the trials either.
@@ -205,12 +205,12 @@ class Renewer:
         self._thread.join()
 
     def add(self, writer: TrialWriter) -> None:
-        """Renew this one from here on."""
+        """Renew the lease of this trial from here on."""
         with self._lock:
             self._holds.append(writer)
 
     def remove(self, writer: TrialWriter) -> None:
-        """No longer."""
+        """Stop renewing the lease of this trial."""
         with self._lock:
             self._holds.remove(writer)
 

@@ -1,4 +1,4 @@
-"""Whether a trial's parameters are a point of its study's space, both as they are recorded.
+"""Checks of a trial's parameters against its study's space, both as they are recorded.
 
 Parameters decide what is trained, and one that is a word can name code. Whoever shares a database
 or made an export can write any: what the space does not have is never trained by.
@@ -11,12 +11,12 @@ from typing import Any
 
 from cvfp_opt.escaping import excerpt, listed
 
-# A draw on a log scale may miss its bound by the last bits.
+# Relative tolerance: a draw on a log scale may miss its bound by the last bits.
 _ROUNDING = 1e-9
 
 
 def strangers(space: Mapping[str, Any], params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Name each parameter that is no point of a space, and what is wrong with it, in words.
+    """List the parameters that lie outside a space, each with what is wrong.
 
     Args:
         space: ``[space]`` of a recorded definition: by name ``{low, high, log}``, a list of
@@ -34,7 +34,7 @@ def strangers(space: Mapping[str, Any], params: Mapping[str, Any]) -> Iterator[t
 
 
 def _problem(dimension: Any, value: Any) -> str:
-    """Say why a value does not lie in a dimension; "" if it does."""
+    """Explain why a value does not lie in a dimension; "" if it does."""
     shown = _shown(value)
     if isinstance(dimension, Mapping):
         low, high = dimension.get("low"), dimension.get("high")

@@ -1,4 +1,4 @@
-"""From a zip file to a dump: everything in it is checked before anything is made of it."""
+"""Reading an export: everything in the zip file is checked before a dump is made of it."""
 
 import io
 import json
@@ -21,7 +21,7 @@ _MAX_DIGITS = 4000
 
 
 class Archive:
-    """An exported study; can be read from as an artifact store.
+    """An exported study, which is also a store of its artifacts.
 
     Attributes:
         manifest: what the file says of itself.
@@ -29,7 +29,7 @@ class Archive:
     """
 
     def __init__(self, file: SafeZip) -> None:
-        """Check and read all of it.
+        """Check and read a whole archive.
 
         Raises:
             ArchiveError: anything in it is not as an export writes it.
@@ -57,7 +57,7 @@ class Archive:
             yield cls(file)
 
     def open_reader(self, artifact_id: str) -> BinaryIO:
-        """An artifact's content; reading it to the end checks its digest once more."""
+        """Open an artifact; reading it to the end checks its digest once more."""
         name = f"{ARTIFACTS}{artifact_id}"
         if name not in self.manifest.members:
             raise ArtifactNotFound(artifact_id)
@@ -115,7 +115,7 @@ class Archive:
 
 
 def _whole(digits: str) -> int:
-    """A whole number; Python reads so many digits and no more. Raises ValueError."""
+    """Parse a whole number; Python reads so many digits and no more. Raises ValueError."""
     if len(digits) > _MAX_DIGITS:
         raise ValueError(f"a whole number of {len(digits)} digits")
     return int(digits)

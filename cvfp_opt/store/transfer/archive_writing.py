@@ -1,4 +1,4 @@
-"""From a dump to a zip file: whole under its name, or not there."""
+"""Writing an export: a dump becomes a zip file that is whole, or not there."""
 
 import hashlib
 import json
@@ -37,7 +37,7 @@ from cvfp_opt.store.transfer.safe_zip import (
     memory_of,
 )
 
-# Level of compression: the highest takes four times as long and saves a tenth.
+# Compression level: the highest takes four times as long and saves a tenth.
 _LEVEL = 1
 _DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -140,7 +140,7 @@ def _add_artifact(
 
 
 def _info(name: str) -> zipfile.ZipInfo:
-    """A member with no date of its own: the same study gives the same members."""
+    """Make a member with a fixed date: the same study gives the same members."""
     info = zipfile.ZipInfo(name, _DATE)
     info.external_attr = (stat.S_IFREG | 0o600) << 16
     return info
