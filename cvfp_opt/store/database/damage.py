@@ -1,8 +1,8 @@
 """Damaged values: what a database gives out and its column cannot hold is damage, no bug.
 
 SQLite keeps anything in any column, disks turn bits over, and other programs write to the same
-tables. Whatever comes up while rows are made into values is told as the database's fault; what
-comes up later, with values that were read, is ours.
+tables. Errors while rows are made into values are reported as the database's
+damage; errors later, with values that were read, are bugs of ours.
 """
 
 import json
@@ -114,7 +114,7 @@ def _came_of_rows(error: BaseException) -> bool:
         for frame, _ in traceback.walk_tb(error.__traceback__)
     ]
     ours = max((i for i, name in enumerate(names) if name.startswith(_OURS)), default=-1)
-    # SQLite's driver cannot say what is wrong with a name that is no text
+    # SQLite's driver has no words for a name that is no text
     undecoded = isinstance(error, UnicodeDecodeError)
     readers = (*_READERS, "sqlalchemy/engine/") if undecoded else _READERS
     return any(reader in name for name in names[ours + 1 :] for reader in readers)

@@ -37,7 +37,7 @@ _UNKNOWN: _File = (-1, -1)
 _CHECK = "PRAGMA integrity_check(1)"
 # The header of an SQLite file: 100 bytes, integers with the high byte first.
 _MAGIC, _HEADER_BYTES = b"SQLite format 3\0", 100
-_COUNTER, _MARK = slice(24, 28), slice(60, 64)  # of changes; what ``user_version`` says
+_COUNTER, _MARK = slice(24, 28), slice(60, 64)  # of changes; of ``user_version``
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class FileWatch:
         self._real = Path(os.path.realpath(path))
         self._since = time.time()
         self._lock = threading.Lock()
-        self._said = ""
+        self._outcome = ""
         try:
             self._connection = sqlite3.connect(
                 self._real, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
@@ -86,11 +86,11 @@ class FileWatch:
     def check(self) -> None:
         """Raise FileGone if the file is not at its path any more. Takes 6 us."""
         there = self._look()
-        if not self._said and self._is_the_same(there) and not self._is_written_over():
+        if not self._outcome and self._is_the_same(there) and not self._is_written_over():
             return
         with self._lock:
-            self._said = self._said or self._settle(there)
-        raise FileGone(self._said)
+            self._outcome = self._outcome or self._settle(there)
+        raise FileGone(self._outcome)
 
     def close(self) -> None:
         """Close the connection: if it is the last one, the log is folded in."""
@@ -159,10 +159,10 @@ class FileWatch:
         """Bring all that was written into one file that has a name; describe what happened."""
         where, again = printable(self._path), "type the same command again"
         if self._is_another and there.main == self._opened.main:
-            said = f"{where}: was overwritten while it was in use; {self._copied()}"
+            outcome = f"{where}: was overwritten while it was in use; {self._copied()}"
             with suppress(OSError):  # or that one would be given what is in the log of this one
                 os.truncate(_log_of(self._real), 0)
-            return said
+            return outcome
         if there.main == self._opened.main:
             if there.log is None and self._fold():
                 return (
@@ -180,10 +180,10 @@ class FileWatch:
                 f"written: {again} with --storage {quoted(place)}"
             )
         did = "removed" if there.main is None else "replaced by another file"
-        said = f"{where}: was {did} while it was in use; {self._copied()}"
+        outcome = f"{where}: was {did} while it was in use; {self._copied()}"
         if there.main is not None and not is_open(self._real):
             self._fold()  # or the other file would be given what is in the log of this one
-        return said
+        return outcome
 
     def _is_whole_at(self, place: Path) -> bool:
         """Check whether all that was written can be read there, by anybody."""

@@ -13,7 +13,7 @@ from cvfp_opt.store.database.optuna_private import trial_id_of
 class UnparsedTrial(FrozenTrial):
     """A trial that equals the one Optuna would have read; copied or pickled, it becomes that one.
 
-    User attributes are most of what a trial says, and samplers never look at them.
+    User attributes are the largest part of a trial, and samplers never look at them.
     """
 
     __slots__ = ("_texts",)

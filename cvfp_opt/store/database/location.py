@@ -94,10 +94,10 @@ class Location:
 
     def redacted(self, text: object) -> str:
         """Take this URL's secrets out of a driver's message, however it may quote them."""
-        told = redacted(str(text).replace(self.url, self.shown))
+        shown = redacted(str(text).replace(self.url, self.shown))
         for secret in _secrets(self.url):
-            told = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", HIDDEN, told)
-        return told
+            shown = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", HIDDEN, shown)
+        return shown
 
     @property
     def _word(self) -> str:
@@ -219,8 +219,8 @@ def _server(scheme: str, rest: str) -> Location:
 def _secrets(url: str) -> list[str]:
     """List what must be written nowhere: the password, and what in a query may be one."""
     made = sqlalchemy.make_url(url)
-    told = [made.password, *(v for k, v in made.query.items() if k not in HARMLESS)]
+    found = [made.password, *(v for k, v in made.query.items() if k not in HARMLESS)]
     if made.get_backend_name() not in _SERVERS:
         return []
-    values = [one for value in told for one in (value if isinstance(value, tuple) else (value,))]
+    values = [one for value in found for one in (value if isinstance(value, tuple) else (value,))]
     return [str(value) for value in values if value]

@@ -22,6 +22,17 @@ def is_whole(value: Any, end: int) -> bool:
     return type(value) is int and 0 <= value < end
 
 
+def parse_whole(digits: str, *, max_digits: int) -> int:
+    """Parse a whole number of JSON; more digits would take long, and more than any number has.
+
+    Raises:
+        ValueError: it has more digits.
+    """
+    if len(digits) > max_digits:
+        raise ValueError(f"a whole number of {len(digits)} digits")
+    return int(digits)
+
+
 def is_moment(value: Any) -> bool:
     """Check whether a value is a time in epoch seconds that a calendar has."""
     return is_finite(value) and 0.0 <= value < _LAST_MOMENT

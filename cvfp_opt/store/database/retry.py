@@ -27,11 +27,11 @@ PATIENCE_SECONDS = 600.0
 LOOKING_SECONDS = 5.0
 
 DATABASE_ERRORS = (SQLAlchemyError, StorageInternalError, FileGone)
-"""All that the database itself raises, and that its file is not there any more."""
+"""The errors of a database itself, and of a file that is not there any more."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 15.0
 # Shorter outages are not reported.
-_TOLD_AFTER = 2.0
+_NOTIFY_AFTER = 2.0
 
 # Without a code for a refusal, at least the words of an English server are understood.
 _SERVER_STAYS = ("does not exist", "Unknown database", "authentication failed", "Access denied")
@@ -72,7 +72,7 @@ class Patience:
 
     Attributes:
         seconds: then the last error is raised.
-        notify: told, in a line, that it waits, and that the database is back.
+        notify: called with a line when it begins to wait, and when the database is back.
         pause: waits for so many seconds; may raise to stop.
     """
 
@@ -86,7 +86,7 @@ class Patience:
         Raises:
             What ``work`` raised, if it does not pass, or not in time.
         """
-        started, pause, told = time.monotonic(), _FIRST_PAUSE, False
+        started, pause, notified = time.monotonic(), _FIRST_PAUSE, False
         while True:
             try:
                 found = work()
@@ -94,14 +94,14 @@ class Patience:
                 waited = time.monotonic() - started
                 if not passes(error) or waited > self.seconds:
                     raise
-                if not told and waited > min(_TOLD_AFTER, self.seconds / 2):
-                    told = True
+                if not notified and waited > min(_NOTIFY_AFTER, self.seconds / 2):
+                    notified = True
                     self.notify(f"{in_words(error)}; waiting for up to {self.seconds:.0f} s")
                 # not all workers at once when it is back
                 self.pause(pause * random.uniform(0.5, 1.0))
                 pause = min(2 * pause, _LONGEST_PAUSE)
             else:
-                if told:
+                if notified:
                     self.notify(f"the database is back after {time.monotonic() - started:.0f} s")
                 return found
 
@@ -115,4 +115,4 @@ AT_ONCE = Patience(seconds=0)
 """For a part of what is repeated as a whole."""
 
 LOOKING = Patience(seconds=LOOKING_SECONDS)
-"""For who looks, or changes something by hand: somebody waits for the answer."""
+"""For commands that look, or change something by hand: somebody waits for the answer."""

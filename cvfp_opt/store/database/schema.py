@@ -53,7 +53,7 @@ def check_tables(location: Location, tables: Tables, version: str | None) -> Non
             f"{location.where}: a study database is required, this one belongs to another "
             f"program (its tables: {', '.join(sorted(tables)[:5])}); name another --storage"
         )
-    if version is not None and version not in _known_schemas():
+    if version is not None and version not in optuna_schemas()[1]:
         raise StorageError(
             f"{location.where}: written by a newer Optuna (schema {version}) than the one "
             "installed here; type `pip install -U optuna cvfp-opt`"
@@ -61,7 +61,12 @@ def check_tables(location: Location, tables: Tables, version: str | None) -> Non
 
 
 @cache
-def _known_schemas() -> frozenset[str]:
+def optuna_schemas() -> tuple[str, frozenset[str]]:
+    """Ask the installed Optuna which version of the tables it needs, and which it knows."""
     from optuna.storages import RDBStorage
 
-    return frozenset(RDBStorage("sqlite:///:memory:").get_all_versions())
+    storage = RDBStorage("sqlite:///:memory:")
+    try:
+        return storage.get_head_version(), frozenset(storage.get_all_versions())
+    finally:
+        storage.engine.dispose()

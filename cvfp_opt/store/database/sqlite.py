@@ -101,7 +101,7 @@ def _is_there(path: Path) -> bool:
     """Check if a regular file is there: with another kind, SQLite may wait for ever.
 
     Raises:
-        StorageError: something else is there, or it can't be told.
+        StorageError: something else is there, or it can't be found out.
     """
     try:
         found = what_it_is(path)

@@ -86,7 +86,7 @@ class ReadingStorage(RDBStorage):
 
 
 class ClaimingStorage(ReadingStorage):
-    """Optuna's storage, with waiting trials claimed exactly once.
+    """Optuna's storage, with enqueued trials claimed exactly once.
 
     Stock SQLite storage lets two processes claim the same enqueued trial: its
     ``SELECT ... FOR UPDATE`` does nothing there. Here a state changes only from the one expected.
@@ -262,9 +262,9 @@ def translated(location: Location) -> Iterator[None]:
             raise
         raise StorageError(f"{location.where}: {_failure(location, error)}") from error
     except CommandError as error:  # of Optuna's schema: two versions are noted, say
-        told = f"the version of its tables cannot be read: {error}"
+        reason = f"the version of its tables cannot be read: {error}"
         raise StorageError(
-            f"{location.where}: damaged: {told}; type `cvfp-opt study doctor{location.option}`"
+            f"{location.where}: damaged: {reason}; type `cvfp-opt study doctor{location.option}`"
         ) from error
     except RuntimeError as error:
         if "table schema" not in str(error):

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 
 from sqlalchemy import Connection
 
 from cvfp_opt.escaping import quoted
 from cvfp_opt.store.database.kinds import Kind, kind_of
 from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.database.schema import optuna_schemas
 from cvfp_opt.store.database.tables import LEASES
 from cvfp_opt.store.doctor.rows import StudyRows
 from cvfp_opt.store.files.artifact_stores import ArtifactStore
@@ -104,15 +104,3 @@ class Context:
             if lease is None and former is not None and not former_is_dead(former):
                 return True
         return False
-
-
-@cache
-def optuna_schemas() -> tuple[str, frozenset[str]]:
-    """Ask the installed Optuna which version of the tables it needs, and which it knows."""
-    from optuna.storages import RDBStorage
-
-    storage = RDBStorage("sqlite:///:memory:")
-    try:
-        return storage.get_head_version(), frozenset(storage.get_all_versions())
-    finally:
-        storage.engine.dispose()

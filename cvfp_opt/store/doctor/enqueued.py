@@ -16,15 +16,17 @@ from cvfp_opt.store.record.points import strangers
 from cvfp_opt.store.record.records import CONFIRMATION_RUN, FIXED_PARAMS
 
 
-def find_waiting_strangers(context: Context) -> list[Finding]:
+def find_unfit_points(context: Context) -> list[Finding]:
     """Find enqueued trials whose parameters are no point of their study's space."""
     found = []
     for study in context.ours:
         for trial in study.trials:
             if trial.state is not TrialState.WAITING:
                 continue
-            said = {key: value for key, value in trial.system_attrs.items() if key != IDENTITY_KEY}
-            if why := unfit(said) or "; ".join(_problems(study, trial)):
+            attributes = {
+                key: value for key, value in trial.system_attrs.items() if key != IDENTITY_KEY
+            }
+            if why := unfit(attributes) or "; ".join(_problems(study, trial)):
                 fail = context.command(f"trial fail {trial.number}", study.name)
                 found.append(
                     Finding(

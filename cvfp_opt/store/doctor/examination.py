@@ -16,15 +16,17 @@ from cvfp_opt.store.database.file_watch import is_open
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.retry import passes
+from cvfp_opt.store.database.schema import ALEMBIC_VERSION
 from cvfp_opt.store.database.storage import Store, open_for_search, translated
 from cvfp_opt.store.database.tables import LEASES, VERSIONS
 from cvfp_opt.store.doctor.checks import CHECKS
 from cvfp_opt.store.doctor.context import Context, Schema
 from cvfp_opt.store.doctor.files import unmerged
 from cvfp_opt.store.doctor.finding import Finding
-from cvfp_opt.store.doctor.rows import StudyRows, read_studies, read_study_leases, read_trials
+from cvfp_opt.store.doctor.rows import StudyRows, read_studies, read_trials
 from cvfp_opt.store.doctor.snapshot import is_sqlite, snapshot, stillness
 from cvfp_opt.store.files.artifact_stores import open_artifacts
+from cvfp_opt.store.queue.leases import read_leases
 
 # A repair may show what was hidden behind it: two trials of one number, and one has no mirror.
 _MAX_ROUNDS = 3
@@ -84,7 +86,7 @@ def examine(patient: Patient) -> Report:
     """
     location = patient.location
     kind = kind_of(location)
-    # a file that is damaged further on is for the checks to tell of
+    # the checks report a file that is damaged further on
     there = kind.has_database(location) if location.path is None else is_sqlite(location.path)
     if not there:
         kind.check_readable(location)  # says what is missing
@@ -96,25 +98,25 @@ def examine(patient: Patient) -> Report:
     return report
 
 
-def mend(patient: Patient, report: Report, tell: Callable[[str], None]) -> Report:
+def mend(patient: Patient, report: Report, notify: Callable[[str], None]) -> Report:
     """Make the repairs, and examine again: one may uncover the next.
 
     Args:
         patient: that was examined.
         report: what was found.
-        tell: told, in a line each, what was done and what failed.
+        notify: called with a line for each repair that was done or failed.
 
     Raises:
         StorageError: see ``examine``.
     """
     for _ in range(_MAX_ROUNDS):
-        if _make_repairs(patient.location, report, tell) == 0:
+        if _make_repairs(patient.location, report, notify) == 0:
             break
         report = examine(patient)
     return report
 
 
-def _make_repairs(location: Location, report: Report, tell: Callable[[str], None]) -> int:
+def _make_repairs(location: Location, report: Report, notify: Callable[[str], None]) -> int:
     """Make all repairs once, and count those that succeeded."""
     succeeded = 0
     with ExitStack() as stack:
@@ -127,10 +129,10 @@ def _make_repairs(location: Location, report: Report, tell: Callable[[str], None
             assert finding.repair is not None
             try:
                 with translated(location):
-                    tell(f"mended: {finding.repair(open_store)}")
+                    notify(f"mended: {finding.repair(open_store)}")
                 succeeded += 1
             except CvfpOptError as error:
-                tell(f"not mended: {error}")
+                notify(f"not mended: {error}")
     return succeeded
 
 
@@ -202,8 +204,8 @@ def _schema(connection: Connection, location: Location) -> Schema:
     if not {"studies", "trials"} <= names:
         kind_of(location).check_readable(location)
     version, creator = None, None
-    if "alembic_version" in names:
-        row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
+    if ALEMBIC_VERSION in names:
+        row = connection.exec_driver_sql(f"SELECT version_num FROM {ALEMBIC_VERSION}").first()
         version = row[0] if row else None
     if VERSIONS.name in names:
         creator = connection.scalar(select(VERSIONS.c.library_version))
@@ -228,7 +230,7 @@ def _with_studies(context: Context, connection: Connection, name: str | None) ->
         raise StudyError(f"{context.location.where}: there is no study {name!r}; {known}")
 
     def filled(study: StudyRows) -> StudyRows:
-        leases = read_study_leases(connection, study.study_id) if leased else {}
+        leases = read_leases(connection, study.study_id) if leased else {}
         return replace(study, trials=read_trials(connection, study.study_id), leases=leases)
 
     leased = bool(context.schema.lease_columns)

@@ -23,7 +23,7 @@ class Finding:
         cause: what it comes from, as far as can be known.
         help: what ``--repair`` does, if there is a ``repair``; else what to do or type.
         repair: mends it; None where that is not safe or not possible.
-        harmless: told, but nothing that has to be mended.
+        harmless: reported, but nothing that has to be mended.
     """
 
     where: str

@@ -121,12 +121,12 @@ def _foreign(where: str, keys: Sequence[str]) -> Finding:
     )
 
 
-def find_births(context: Context) -> list[Finding]:
+def find_identities(context: Context) -> list[Finding]:
     """Find trials of ours without an identity, and two trials with the same one."""
-    return [found for study in context.ours for found in _births(study)]
+    return [found for study in context.ours for found in _identities(study)]
 
 
-def _births(study: StudyRows) -> list[Finding]:
+def _identities(study: StudyRows) -> list[Finding]:
     record = study.record
     assert record is not None
     found = []
@@ -140,7 +140,7 @@ def _births(study: StudyRows) -> list[Finding]:
                 what="no identity, though run here",
                 cause="another program, or a copy made by one, left it out",
                 help="writes the one that follows from study and number",
-                repair=_give_births(study, without),
+                repair=_give_identities(study, without),
             )
         )
     owners: dict[str, list[TrialRow]] = defaultdict(list)
@@ -173,11 +173,11 @@ def _same(study: StudyRows, trials: list[TrialRow]) -> Finding:
         help="wait until they have ended, then type the same again"
         if runs  # its checkpoints go by its identity
         else "gives all but the first one of their own",
-        repair=None if runs else _give_births(study, copies),
+        repair=None if runs else _give_identities(study, copies),
     )
 
 
-def _give_births(study: StudyRows, trials: list[TrialRow]) -> Repair:
+def _give_identities(study: StudyRows, trials: list[TrialRow]) -> Repair:
     """Make the repair that gives trials the identities that follow from study and number."""
     record = study.record
     assert record is not None

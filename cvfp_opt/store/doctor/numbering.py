@@ -106,7 +106,7 @@ def _renumber(study: StudyRows) -> Repair:
 def _fill(study: StudyRows) -> Repair:
     def repair(open_store: Callable[[], Store]) -> str:
         now = datetime.now()
-        told = PendingWrites(
+        account = PendingWrites(
             user_attrs={"status": "lost", "reason": "deleted from the database by another program"}
         )
         with open_store().engine.begin() as connection:
@@ -117,7 +117,7 @@ def _fill(study: StudyRows) -> Repair:
                 trial_id, _ = insert_trial(
                     connection, study.study_id, TrialState.FAIL, now, now, number=number
                 )
-                write_pending(connection, trial_id, told)
+                write_pending(connection, trial_id, account)
         return f"study {study.name}: {counted(len(missing), 'failed trial')} put in place"
 
     return repair

@@ -11,7 +11,7 @@ from typing import Any
 
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from cvfp_opt.store.database.damage import parsed
 from cvfp_opt.store.database.reading import (
@@ -21,7 +21,6 @@ from cvfp_opt.store.database.reading import (
     read_raw_trials,
     state_of,
 )
-from cvfp_opt.store.database.tables import LEASES, TRIALS
 from cvfp_opt.store.queue.leases import FORMER_LEASE, Lease, is_former_lease
 from cvfp_opt.store.record.identity import IDENTITY_KEY
 from cvfp_opt.store.record.links import Source, source_name
@@ -177,16 +176,6 @@ def read_trials(connection: Connection, study_id: int) -> tuple[TrialRow, ...]:
     """Read all trials of a study, by number."""
     trials = map(_trial, read_raw_trials(connection, study_id, keys=_CHECKED))
     return tuple(sorted(trials, key=lambda trial: (trial.number, trial.trial_id)))
-
-
-def read_study_leases(connection: Connection, study_id: int) -> dict[int, Lease]:
-    """Read the leases of a study's trials, by trial id."""
-    rows = connection.execute(
-        select(LEASES)
-        .join(TRIALS, TRIALS.c.trial_id == LEASES.c.trial_id)
-        .where(TRIALS.c.study_id == study_id)
-    )
-    return {row["trial_id"]: Lease.of_row(row) for row in map(dict, rows.mappings())}
 
 
 def _trial(raw: RawTrial) -> TrialRow:

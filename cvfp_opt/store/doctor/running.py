@@ -26,20 +26,20 @@ def find_dead_leases(context: Context) -> list[Finding]:
 
 
 def _dead(context: Context, study: StudyRows) -> Finding | None:
-    numbers, holders = [], []
+    numbers, workers = [], []
     for trial in study.running:
         lease = study.leases.get(trial.trial_id)
         former = trial.former_lease
         if lease is not None and context.is_dead(lease):
-            holders.append(_who(lease, context.now))
+            workers.append(_who(lease, context.now))
         elif lease is None and former is not None and former_is_dead(former):
-            holders.append(f"process {former['pid']} on {former['host']} is gone")
+            workers.append(f"process {former['pid']} on {former['host']} is gone")
         else:
             continue
         numbers.append(trial.number)
     if not numbers:
         return None
-    different = list(dict.fromkeys(holders))
+    different = list(dict.fromkeys(workers))
     more = f", and {counted(len(different) - 1, 'other')}" if len(different) > 1 else ""
     return Finding(
         where=of_trials(study.name, numbers),
@@ -96,7 +96,7 @@ def _zombie(context: Context, study: StudyRows, trial: TrialRow) -> Finding:
     since = f" since {trial.started:%Y-%m-%d %H:%M}" if trial.started else ""
     return Finding(
         where=of_trials(study.name, [trial.number]),
-        what=f"running{since}, but no worker holds it",
+        what=f"running{since}, but no worker of this program runs it",
         cause="another program runs it, or was killed while it did; it counts towards the total",
         help="if nobody runs it, type "
         + context.command(f"trial fail {trial.number}", study.name),

@@ -208,7 +208,7 @@ def _intermediate(judged: Judged) -> Iterator[Contradiction]:
                     recorded=reported,
                     follows=score,
                 )
-                return  # the first of them says it
+                return  # the first of them is reported
 
 
 def _rates(judged: Judged) -> Iterator[Contradiction]:

@@ -11,6 +11,7 @@ import reprlib
 import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from cvfp_opt.disk import is_folder, making_folder, what_it_is
+from cvfp_opt.disk import check_new, making_folder
 from cvfp_opt.errors import CheckpointError
-from cvfp_opt.escaping import excerpt, listed, positional
+from cvfp_opt.escaping import excerpt, listed
+from cvfp_opt.store.database.numbers import parse_whole
 
 # 2: embeddings, tokenizer and card beside the weights; digests and sizes of all files.
 FORMAT = 2
@@ -35,7 +37,8 @@ FILES = (WEIGHTS, EMBEDDINGS, TOKENIZER, CARD)
 MAX_FILE = 8 << 30
 MAX_ACCOUNT = 16 << 20
 _TABLE = "embeddings"
-_MAX_DIGITS = 20
+# No number of an account needs more than 64 bits.
+_parse_int = partial(parse_whole, max_digits=20)
 
 Weights = dict[str, NDArray[Any]]
 
@@ -46,7 +49,7 @@ class Account:
 
     Attributes:
         definition: the study definition that they were trained by, section by section.
-        parameters: the hyperparameters, by the seed's names.
+        parameters: the hyperparameters, by the original program's names.
         result: training.result.TrainingResult as plain values: curves, audit, status.
         environment: versions, host, device, threads.
         tokenizer: ``sha256`` of its tokenizer.json, and the ``version`` of cvfp-opt that ships it
@@ -93,17 +96,7 @@ def check_target(folder: Path) -> None:
     Raises:
         CheckpointError: it exists, or the folder that it would lie in does not.
     """
-    try:
-        found = what_it_is(folder)
-    except OSError as error:
-        raise CheckpointError(f"{folder}: cannot be written: {error.strerror}") from None
-    if found is not None:
-        raise CheckpointError(f"{folder}: exists already; name a new folder")
-    if not is_folder(folder.absolute().parent):
-        raise CheckpointError(
-            f"{folder}: the folder {folder.absolute().parent} does not exist; "
-            f"type `mkdir -p {positional(folder.absolute().parent)}` first"
-        )
+    check_new(folder, error=CheckpointError, instead="name a new folder")
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
@@ -167,7 +160,7 @@ def _read_account(folder: Path) -> Account:
     path = folder / ACCOUNT
     try:
         text = _read(path, MAX_ACCOUNT).decode()
-        value = json.loads(text, parse_int=_whole, parse_constant=_no_number)
+        value = json.loads(text, parse_int=_parse_int, parse_constant=_no_number)
         digest = value.pop("sha256", None) if isinstance(value, dict) else None
         fits = digest == _digest(value)
     except ValueError as error:  # not UTF-8, not JSON, numbers too long
@@ -213,13 +206,6 @@ def _problem(account: Account) -> str:
         if type(known["bytes"]) is not int or not 0 <= known["bytes"] <= MAX_FILE:
             return f"files.{name}.bytes"
     return ""
-
-
-def _whole(digits: str) -> int:
-    """Parse a whole number, which must fit into 64 bits. Raises ValueError."""
-    if len(digits) > _MAX_DIGITS:
-        raise ValueError(f"a whole number of {len(digits)} digits")
-    return int(digits)
 
 
 def _no_number(constant: str) -> float:

@@ -27,7 +27,7 @@ class TrialCheckpoints:
 
     Args:
         store: where they lie.
-        trial: its uuid, see store.births.
+        trial: its uuid, see record.identity.
 
     Attributes:
         ids: of their artifacts, whether there or not.
@@ -46,9 +46,9 @@ class TrialCheckpoints:
         """Load the newest checkpoint that is whole and acceptable; None if there is none.
 
         Args:
-            refusal: what speaks against a checkpoint with these values; "" for nothing. Those
+            refusal: the reason against a checkpoint with these values; "" for nothing. Those
                 that pass have an ``iteration``.
-            notify: told, in a line each, of those that are passed over.
+            notify: called with a line for each that is passed over.
         """
         heads: dict[str, Head] = {}
         for artifact_id in self.ids:

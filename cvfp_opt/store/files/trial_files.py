@@ -54,10 +54,10 @@ class File:
 def leave_curves(store: ArtifactStore, trial: str, files: Sequence[File]) -> dict[str, str]:
     """Write files of a trial, curves for instance.
 
-    Their ids depend on what they say: one that another version wrote otherwise is another file.
+    Their ids depend on their content: one that another version wrote otherwise is another file.
 
     Args:
-        trial: its uuid, see store.births.
+        trial: its uuid, see record.identity.
 
     Returns:
         The system attributes by which the trial is to name them.

@@ -61,8 +61,8 @@ class ClaimedTrial:
         identity: the trial's identity.
         attempts: how many workers have died with it.
         new: whether it has never run before.
-        run: of a confirmation, see store.record.confirmation; empty for all others.
-        fixed: parameters that it is to take, from whoever enqueued it; see store.waiting.
+        run: of a confirmation, see record.confirmation; empty for all others.
+        fixed: parameters that it is to take, from whoever enqueued it; see queue.enqueued.
         made: when the claim itself made it; None if it was there before.
     """
 
@@ -122,7 +122,7 @@ class Claims:
         worker: who takes them.
         seconds: how long a lease lasts.
         max_retries: how often a trial is taken over before it counts as lost.
-        notify: told, in a line each, what was found.
+        notify: called with a line for each trial that was taken over or given up.
         claimed: trials that this worker runs now, by id.
     """
 
@@ -164,7 +164,7 @@ class Claims:
             running, _ = self._unfinished(connection)
             for trial in self._dead(connection, running):
                 if not self._give_up(connection, trial, notices):
-                    wait(connection, trial.trial_id, _attempts(trial.lease) + 1)
+                    enqueue_again(connection, trial.trial_id, _attempts(trial.lease) + 1)
                     numbers.append(trial.number)
         for notice in notices:
             self.notify(notice)
@@ -177,8 +177,8 @@ class Claims:
     ) -> ClaimedTrial | NoTrial | None:
         study_id = study_id_of(self.study)
         lock_study(connection, study_id)
-        running, waiting = self._unfinished(connection)
-        for trial in running:  # we took it, but were not told that it was written
+        running, enqueued = self._unfinished(connection)
+        for trial in running:  # we took it, but the acknowledgement was lost
             lease = trial.lease
             if lease and lease.worker == self.worker.worker and trial.trial_id not in self.claimed:
                 return self._claimed(connection, trial, lease.epoch, lease.attempts, new=False)
@@ -190,26 +190,26 @@ class Claims:
                 notices.append(f"trial {trial.number} was left by a dead worker: it goes on here")
                 clear_reported(connection, trial.trial_id)
                 return taken
-        started = connection.execute(_COUNT, {"of": study_id}).scalar_one() - len(waiting)
+        started = connection.execute(_COUNT, {"of": study_id}).scalar_one() - len(enqueued)
         if started >= total:
             others = any(t.lease and t.lease.worker != self.worker.worker for t in running)
             all_ended = started - len(running) >= total
             return NoTrial.WAIT if others and not all_ended else NoTrial.DONE
-        return self._next(connection, waiting, notices)
+        return self._next(connection, enqueued, notices)
 
     def _next(
-        self, connection: Connection, waiting: list[_Unfinished], notices: list[str]
+        self, connection: Connection, enqueued: list[_Unfinished], notices: list[str]
     ) -> ClaimedTrial | None:
         """Take the first enqueued trial, or a new one; None if one had to be failed."""
-        for trial in waiting:
-            if reason := unfit(_said(connection, trial.trial_id)):
+        for trial in enqueued:
+            if reason := unfit(_system_attributes(connection, trial.trial_id)):
                 end_by_force(connection, trial.trial_id, trial.state, REFUSED, reason)
                 notices.append(f"trial {trial.number} cannot be run: {reason}")
                 return None
             # another program may take one without our lock
             if change_state(connection, trial.trial_id, TrialState.WAITING, TrialState.RUNNING):
                 taken = self._take(connection, trial, _attempts(trial.lease))
-                assert taken is not None, "nobody holds what waits"
+                assert taken is not None, "nobody runs an enqueued trial"
                 return taken
         study_id, state, now = study_id_of(self.study), TrialState.RUNNING, datetime.now()
         trial_id, number = insert_trial(connection, study_id, state, now)
@@ -250,8 +250,8 @@ class Claims:
     def _claimed(
         self, connection: Connection, trial: _Unfinished, epoch: int, attempts: int, *, new: bool
     ) -> ClaimedTrial:
-        said = _said(connection, trial.trial_id)
-        identity = TrialIdentity.read(said.get(IDENTITY_KEY))
+        attributes = _system_attributes(connection, trial.trial_id)
+        identity = TrialIdentity.read(attributes.get(IDENTITY_KEY))
         if identity is None:
             identity = TrialIdentity.new(seed=self.seed, number=trial.number)
             written = PendingWrites(system_attrs={IDENTITY_KEY: identity.to_dict()})
@@ -263,8 +263,8 @@ class Claims:
             identity=identity,
             attempts=attempts,
             new=new,
-            run=said.get(CONFIRMATION_RUN, {}),
-            fixed=said.get(FIXED_PARAMS, {}),
+            run=attributes.get(CONFIRMATION_RUN, {}),
+            fixed=attributes.get(FIXED_PARAMS, {}),
         )
 
     def _unfinished(self, connection: Connection) -> tuple[list[_Unfinished], list[_Unfinished]]:
@@ -291,7 +291,9 @@ class Claims:
         dead = []
         for trial in running:
             if trial.lease is None:
-                former = _said(connection, trial.trial_id, FORMER_LEASE).get(FORMER_LEASE)
+                former = _system_attributes(connection, trial.trial_id, FORMER_LEASE).get(
+                    FORMER_LEASE
+                )
                 if is_former_lease(former) and former_is_dead(former):
                     dead.append(trial)
             elif trial.lease.is_dead(now, one_host=one_host):
@@ -303,7 +305,7 @@ class Claims:
     def _give_up(self, connection: Connection, trial: _Unfinished, notices: list[str]) -> bool:
         """Fail a trial with which too many workers died, or that nobody can go on with."""
         deaths = _attempts(trial.lease) + 1
-        status, reason = REFUSED, unfit(_said(connection, trial.trial_id))
+        status, reason = REFUSED, unfit(_system_attributes(connection, trial.trial_id))
         if deaths > self.max_retries:
             status, reason = "lost", f"{deaths} workers died while they ran it"
         if not reason:
@@ -313,12 +315,12 @@ class Claims:
         return True
 
 
-def wait(connection: Connection, trial_id: int, attempts: int) -> bool:
+def enqueue_again(connection: Connection, trial_id: int, attempts: int) -> bool:
     """Put a running trial back into the queue; whoever ran it may not write any more."""
     if not change_state(connection, trial_id, TrialState.RUNNING, TrialState.WAITING):
         return False
     clear_reported(connection, trial_id)
-    _refuse_holder(connection, trial_id, attempts=attempts)
+    _revoke_lease(connection, trial_id, attempts=attempts)
     return True
 
 
@@ -345,12 +347,12 @@ def end_by_force(
 ) -> None:
     """Fail a trial that another worker may have claimed."""
     if change_state(connection, trial_id, before, TrialState.FAIL):
-        told = PendingWrites(user_attrs={"status": status, "reason": reason})
-        write_pending(connection, trial_id, told)
-        _refuse_holder(connection, trial_id)
+        account = PendingWrites(user_attrs={"status": status, "reason": reason})
+        write_pending(connection, trial_id, account)
+        _revoke_lease(connection, trial_id)
 
 
-def _refuse_holder(connection: Connection, trial_id: int, **values: Any) -> None:
+def _revoke_lease(connection: Connection, trial_id: int, **values: Any) -> None:
     """Take the lease from its worker, whose writes are refused from here on."""
     connection.execute(
         update(LEASES)
@@ -370,14 +372,14 @@ def _attempts(lease: Lease | None) -> int:
     return lease.attempts if lease else 0
 
 
-def _said(connection: Connection, trial_id: int, *keys: str) -> dict[str, Any]:
+def _system_attributes(connection: Connection, trial_id: int, *keys: str) -> dict[str, Any]:
     """Read some system attributes of a trial, by default those that decide how it is run."""
     asked = {"of": trial_id, "keys": keys or (IDENTITY_KEY, CONFIRMATION_RUN, FIXED_PARAMS)}
     rows = connection.execute(_SYSTEM_ATTRIBUTES, asked)
     return {row.key: parsed(row.value_json) for row in rows}
 
 
-def unfit(said: Mapping[str, Any]) -> str:
+def unfit(attributes: Mapping[str, Any]) -> str:
     """Explain why a trial with these system attributes cannot be run; "" if it can."""
     checks: dict[str, tuple[Callable[[Any], bool], str]] = {
         IDENTITY_KEY: (
@@ -388,6 +390,6 @@ def unfit(said: Mapping[str, Any]) -> str:
         FIXED_PARAMS: (lambda value: isinstance(value, dict), "a table of parameters"),
     }
     for key, (is_right, required) in checks.items():
-        if key in said and not is_right(said[key]):
-            return f"attribute {key}: {required} is required, got {reprlib.repr(said[key])}"
+        if key in attributes and not is_right(attributes[key]):
+            return f"attribute {key}: {required} is required, got {reprlib.repr(attributes[key])}"
     return ""

@@ -93,7 +93,7 @@ def add_runs(
 ) -> int:
     """Enqueue all points on all seeds, but those that were run or are enqueued; return how many.
 
-    An arm that the confirmation has stays as it is. A run that raised or was ended by force is
+    A point that the confirmation has stays as it is. A run that raised or was ended by force is
     asked for once more; one that diverged is a result.
 
     Args:

@@ -23,7 +23,7 @@ class Enqueued:
     Attributes:
         number: of the trial.
         params: that are fixed; the sampler chooses the others.
-        new: False if a trial with the very same waited already, and none was added.
+        new: False if a trial at the very same point was enqueued already, and none was added.
     """
 
     number: int
@@ -48,19 +48,19 @@ def enqueue_points(
     """
     done: list[Enqueued] = []
     with store.lock():
-        waiting = {_key(point): number for number, point in waiting_points(study).items()}
+        known = {_key(point): number for number, point in enqueued_points(study).items()}
         with store.engine.begin() as connection:
             lock_study(connection, study_id_of(study))
             for point in points:
-                number, new = waiting.get(_key(point)), False
+                number, new = known.get(_key(point)), False
                 if number is None:
                     number, new = _insert(connection, study, point, seed, retry_of), True
-                    waiting[_key(point)] = number
+                    known[_key(point)] = number
                 done.append(Enqueued(number=number, params=point, new=new))
     return done
 
 
-def waiting_points(study: optuna.Study) -> dict[int, dict[str, Any]]:
+def enqueued_points(study: optuna.Study) -> dict[int, dict[str, Any]]:
     """Read the points of enqueued trials, by number, also of those that were given back."""
     trials = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
     return {t.number: fixed_point(t) for t in trials}
@@ -77,8 +77,8 @@ def _insert(
 ) -> int:
     trial_id, number = insert_trial(connection, study_id_of(study), TrialState.WAITING, None)
     identity = TrialIdentity.new(seed=seed, number=number, retry_of=retry_of)
-    told = PendingWrites(system_attrs={FIXED_PARAMS: point, IDENTITY_KEY: identity.to_dict()})
-    write_pending(connection, trial_id, told)
+    account = PendingWrites(system_attrs={FIXED_PARAMS: point, IDENTITY_KEY: identity.to_dict()})
+    write_pending(connection, trial_id, account)
     return number
 
 

@@ -3,7 +3,7 @@
 A trial that runs has a row in a table of ours beside Optuna's. Its ``epoch`` goes up by one
 whenever somebody takes the trial; whoever writes to the trial names the epoch that it was given,
 and is refused if it is no longer that one. So two workers never write to one trial, however late
-one of them wakes up; and the time of expiry, which the holder's thread moves on, only says when
+one of them wakes up; and the time of expiry, which its worker's thread moves on, only says when
 others may take the trial.
 """
 
@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any, Self, TypeGuard
 
 import psutil
-import sqlalchemy
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from cvfp_opt.store.database.damage import values_read
 from cvfp_opt.store.database.numbers import is_finite, is_whole
-from cvfp_opt.store.database.tables import LEASES
+from cvfp_opt.store.database.tables import LEASES, TRIALS
 
 # A lease lasts so long without renewal; workers renew it after a third of that.
 LEASE_SECONDS = 60.0
@@ -87,7 +86,7 @@ class Lease(Worker):
         epoch: how often the trial has been taken so far.
         expires: epoch seconds by the database's clock.
         seconds: how long it lasts from each renewal.
-        attempts: how many workers died while they held the trial.
+        attempts: how many workers died while they ran the trial.
     """
 
     epoch: int
@@ -135,9 +134,13 @@ class Lease(Worker):
         return one_host and _boot(self.machine) != this_boot()
 
 
-def read_leases(connection: Connection, trial_ids: list[int]) -> dict[int, Lease]:
-    """Read the leases of some trials, by trial id."""
-    rows = connection.execute(sqlalchemy.select(LEASES).where(LEASES.c.trial_id.in_(trial_ids)))
+def read_leases(connection: Connection, study_id: int) -> dict[int, Lease]:
+    """Read the leases of a study's trials, by trial id."""
+    rows = connection.execute(
+        select(LEASES)
+        .join(TRIALS, TRIALS.c.trial_id == LEASES.c.trial_id)
+        .where(TRIALS.c.study_id == study_id)
+    )
     return {row["trial_id"]: Lease.of_row(row) for row in map(dict, rows.mappings())}
 
 
@@ -155,14 +158,14 @@ def former_is_dead(value: Mapping[str, Any]) -> bool:
     """Check if the worker of a lease of record format 1, which only SQLite files had, is gone."""
     if value["host"] != socket.gethostname():
         return True
-    holder = Worker(
+    worker = Worker(
         worker=value["worker"],
         host=value["host"],
         machine=this_machine(),
         pid=value["pid"],
         started=value["started"],
     )
-    return holder.has_ended()
+    return worker.has_ended()
 
 
 @cache

@@ -21,7 +21,7 @@ from cvfp_opt.store.database.rows import (
     write_values,
 )
 from cvfp_opt.store.database.tables import LEASES, TRIALS
-from cvfp_opt.store.queue.claims import ClaimedTrial, Claims, wait
+from cvfp_opt.store.queue.claims import ClaimedTrial, Claims, enqueue_again
 from cvfp_opt.store.queue.leases import LeaseLost
 
 # Expiry of the lease of a trial that its own worker ended; its epoch goes up once more.
@@ -29,8 +29,9 @@ _ENDED = 0.0
 
 _OURS = update(LEASES).where(
     LEASES.c.trial_id == bindparam("of"),
-    LEASES.c.epoch == bindparam("held"),
-    LEASES.c.worker == bindparam("holder"),  # of a restored database, another may have the epoch
+    LEASES.c.epoch == bindparam("our_epoch"),
+    LEASES.c.worker
+    == bindparam("our_worker"),  # of a restored database, another may have the epoch
     select(TRIALS.c.trial_id)
     .where(TRIALS.c.trial_id == bindparam("of"), TRIALS.c.state == TrialState.RUNNING)
     .exists(),
@@ -53,8 +54,8 @@ class TrialWriter:
     Attributes:
         claims: what it was taken by.
         claimed: the trial.
-        pending: what it has to say and has not written yet.
-        by: who holds it, by ``Worker.worker``; the worker that claims, if none is named.
+        pending: values that are not written yet.
+        by: the ``Worker.worker`` that has claimed it; that of ``claims``, if none is named.
         lost: whether the renewing thread found that somebody else has it.
     """
 
@@ -143,7 +144,7 @@ class TrialWriter:
                 self._guard(connection)
             except LeaseLost:
                 return False
-            return wait(connection, self.claimed.trial_id, self.claimed.attempts)
+            return enqueue_again(connection, self.claimed.trial_id, self.claimed.attempts)
 
     def renew(self) -> None:
         """Move the lease's expiry on. Raises LeaseLost."""
@@ -161,7 +162,11 @@ class TrialWriter:
 
     def _guard(self, connection: Connection, *, last: bool = False) -> None:
         """Renew the lease, or end it, if it is ours and the trial runs. Locks its row."""
-        ours = {"of": self.claimed.trial_id, "held": self.claimed.epoch, "holder": self.by}
+        ours = {
+            "of": self.claimed.trial_id,
+            "our_epoch": self.claimed.epoch,
+            "our_worker": self.by,
+        }
         if last:
             changed = connection.execute(_END, ours)
         else:
@@ -186,7 +191,7 @@ class Renewer:
 
     def __init__(self, seconds: float) -> None:
         self._every = seconds / 3
-        self._holds: list[TrialWriter] = []
+        self._writers: list[TrialWriter] = []
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="leases", daemon=True)
@@ -207,17 +212,17 @@ class Renewer:
     def add(self, writer: TrialWriter) -> None:
         """Renew the lease of this trial from here on."""
         with self._lock:
-            self._holds.append(writer)
+            self._writers.append(writer)
 
     def remove(self, writer: TrialWriter) -> None:
         """Stop renewing the lease of this trial."""
         with self._lock:
-            self._holds.remove(writer)
+            self._writers.remove(writer)
 
     def _work(self) -> None:
         while not self._ended.wait(self._every):
             with self._lock:
-                writers = list(self._holds)
+                writers = list(self._writers)
             for writer in writers:
                 with suppress(*DATABASE_ERRORS):
                     try:

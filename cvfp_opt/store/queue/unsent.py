@@ -57,7 +57,7 @@ def keep_unsent(
 def send_unsent(claims: Claims) -> Iterator[str]:
     """Write unsent results to the database; yield a line for each file.
 
-    What is not of this study is left to those who have it, what does not fit is left and named.
+    Results of other studies stay for their workers; what does not fit stays, and is named.
     """
     for path in unsent_files():
         try:

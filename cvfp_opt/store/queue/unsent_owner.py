@@ -38,7 +38,7 @@ _TRIAL = (
     .join(STUDIES, STUDIES.c.study_id == TRIALS.c.study_id)
     .where(TRIALS.c.trial_id == _OF)
 )
-_BORN = select(SYSTEM_ATTRIBUTES.c.value_json).where(
+_IDENTITY = select(SYSTEM_ATTRIBUTES.c.value_json).where(
     SYSTEM_ATTRIBUTES.c.trial_id == _OF, SYSTEM_ATTRIBUTES.c.key == IDENTITY_KEY
 )
 _LEASE = select(LEASES).where(LEASES.c.trial_id == _OF)
@@ -50,7 +50,7 @@ class Verdict:
 
     Attributes:
         study: name of the study that the trial is of; "" if the trial is not there.
-        worker: who holds the trial, if the result may be written under that lease; else "".
+        worker: whose claim the trial is, if the result may be written under that lease; else "".
         written: whether the database has it already.
         why: it can't be written; "" if it can, or was.
     """
@@ -74,7 +74,7 @@ def judge(connection: Connection, location: Location, unsent: Unsent) -> Verdict
     if (
         trial is None
         or trial.number != unsent.number
-        or _identity(connection.scalar(_BORN, there)) != unsent.birth["uuid"]
+        or _identity(connection.scalar(_IDENTITY, there)) != unsent.birth["uuid"]
     ):
         where = unsent.database
         named = f" of {where}" if where and not _is_the_same(location, where) else ""
@@ -95,9 +95,9 @@ def judge(connection: Connection, location: Location, unsent: Unsent) -> Verdict
         )
     if unsent.worker not in (lease.worker, ""):
         return Verdict(study=trial.study_name, why="another worker runs the trial")
-    if not unsent.worker and not _has_let_go(connection, location, lease):
+    if not unsent.worker and not _is_given_up(connection, location, lease):
         return Verdict(study=trial.study_name, why="a worker still runs the trial")
-    if (elsewhere := _held_elsewhere(location, unsent)) is not None:
+    if (elsewhere := _belongs_elsewhere(location, unsent)) is not None:
         return Verdict(study=trial.study_name, why=elsewhere)
     return Verdict(study=trial.study_name, worker=lease.worker)
 
@@ -124,7 +124,7 @@ def _has_ended_so(connection: Connection, unsent: Unsent, state: TrialState) -> 
     )
 
 
-def _has_let_go(connection: Connection, location: Location, lease: Lease) -> bool:
+def _is_given_up(connection: Connection, location: Location, lease: Lease) -> bool:
     """Check whether a lease may be that of a worker that kept a result, and ended."""
     if (lease.machine, lease.pid) == (this_machine(), os.getpid()):  # it may have kept it itself
         return True
@@ -133,7 +133,7 @@ def _has_let_go(connection: Connection, location: Location, lease: Lease) -> boo
     return lease.is_dead(now, one_host=kind.one_host)
 
 
-def _held_elsewhere(location: Location, unsent: Unsent) -> str | None:
+def _belongs_elsewhere(location: Location, unsent: Unsent) -> str | None:
     """Explain why a result belongs to another database, of which this is a copy; None if not.
 
     A file that was moved is not where it was; one that lies there instead does not have the trial

@@ -31,14 +31,14 @@ class Unsent:
 
     Attributes:
         study: identity of the study, StudyRecord.identity.
-        trial_id, number, epoch, birth: of the held trial.
+        trial_id, number, epoch, birth: of the claimed trial; ``birth`` is its identity.
         state: Optuna's, by name.
         values: of the objectives; None if there are none.
         intermediate: by step.
         user_attrs, system_attrs: of the trial.
         forget: keys of system attributes that are of use only while it runs.
-        worker: who held it; "" in files of versions that did not say.
-        database: where it was held, ``Location.where``; "" in files of versions that did not say.
+        worker: who had claimed it; "" in files of older versions.
+        database: where it was claimed, ``Location.where``; "" in files of older versions.
         format: of the file.
     """
 

@@ -44,8 +44,8 @@ def with_parameters(
 ) -> dict[str, dict[str, Any]]:
     """Put a trial's parameters into a definition's sections as values, each where it belongs.
 
-    The seed's parameters stay in ``[space]``; a setting, ``section.key`` or ``section.key[i]``,
-    moves to its own section.
+    The original program's parameters stay in ``[space]``; a setting, ``section.key`` or
+    ``section.key[i]``, goes to its own section.
     """
     sections = {name: dict(section) for name, section in definition.items()}
     space = sections["space"]

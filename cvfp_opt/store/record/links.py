@@ -1,6 +1,6 @@
 """Links between studies: mirrors and a confirmation name the study that they belong to.
 
-A name says nothing: anybody may call a study ``NAME/pareto``. And a study that was deleted and
+A name proves nothing: anybody may call a study ``NAME/pareto``. And a study that was deleted and
 made anew has the name of the former one, but another identity.
 """
 
@@ -62,7 +62,7 @@ class Source:
         return self.has_mirror(name, attributes) or self.has_confirmation(name, attributes)
 
     def _is_meant(self, name: str, attributes: Mapping[str, Any], key: str, uuid: Any) -> bool:
-        # copied by another program under another name, it says what its model said
+        # copied by another program under another name, its links are still those of its model
         stands_there = name.startswith(f"{self.name}/")
         same = uuid is None or self.identity in (UNKNOWN, uuid)
         return stands_there and attributes.get(key) == self.name and same

@@ -4,12 +4,12 @@ Parameters decide what is trained, and one that is a word can name code. Whoever
 or made an export can write any: what the space does not have is never trained by.
 """
 
-import math
 import reprlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cvfp_opt.escaping import excerpt, listed
+from cvfp_opt.store.database.numbers import is_finite
 
 # Relative tolerance: a draw on a log scale may miss its bound by the last bits.
 _ROUNDING = 1e-9
@@ -38,7 +38,7 @@ def _problem(dimension: Any, value: Any) -> str:
     shown = _shown(value)
     if isinstance(dimension, Mapping):
         low, high = dimension.get("low"), dimension.get("high")
-        if all(map(_is_number, (low, high, value))) and _is_between(low, value, high):
+        if all(map(is_finite, (low, high, value))) and _is_between(low, value, high):
             return ""
         return f"a number from {_shown(low)} to {_shown(high)} is required, got {shown}"
     if isinstance(dimension, list | tuple):
@@ -48,12 +48,6 @@ def _problem(dimension: Any, value: Any) -> str:
     if type(value) is not bool and value == dimension:
         return ""
     return f"the study fixes it at {_shown(dimension)}, got {shown}"
-
-
-def _is_number(value: Any) -> bool:
-    if type(value) is float:
-        return math.isfinite(value)
-    return type(value) is int and abs(value) < 2**1023  # larger ones are no floats
 
 
 def _is_between(low: Any, value: Any, high: Any) -> bool:

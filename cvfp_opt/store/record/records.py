@@ -183,8 +183,8 @@ class TrialRecord:
         audit: see model.audit.Audit; empty unless the run came to its end.
         seconds: wall time per phase.
         environment: versions, host, device, threads, seeds, optimizer steps, digests.
-        identity: see store.record.identity; empty in trials of format 1 and of other programs.
-        run: which point on which seed, see store.record.confirmation; empty but in a confirmation.
+        identity: see record.identity; empty in trials of format 1 and of other programs.
+        run: which point on which seed, see record.confirmation; empty but in a confirmation.
     """
 
     number: int
@@ -262,7 +262,7 @@ ATTRIBUTES = (
 
 
 def is_confirmation_run(value: Any) -> bool:
-    """Check whether a trial's system attribute says which point it runs on which seed."""
+    """Check whether a system attribute has the point and the seed of a confirmation's run."""
     return (
         isinstance(value, dict)
         and value.keys() == {"arm", "label", "seed", "changes"}

@@ -115,7 +115,7 @@ def create_study(
     was one transaction: it is completed.
 
     Args:
-        links: further user attributes, that say to which study it belongs.
+        links: further user attributes, which link it to another study.
 
     Raises:
         StudyError: there is a study of that name, or one that the server takes for it; or no

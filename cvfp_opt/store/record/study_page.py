@@ -54,7 +54,7 @@ def take_turn(store: Store, study: optuna.Study, ended: int, *, last: bool = Fal
         if page.get("ended") == ended:
             return False
         pause = max(EVERY_SECONDS, TIMES_COST * page.get("seconds", 0.0))
-        # a clock that was set back may not stop it for ever
+        # a clock that was set back must not stop it for ever
         return last or not 0 <= time.time() - page.get("written", 0.0) < pause
 
     study_id = study_id_of(study)
@@ -64,7 +64,7 @@ def take_turn(store: Store, study: optuna.Study, ended: int, *, last: bool = Fal
     with store.engine.begin() as connection:
         try:
             lock_study(connection, study_id)
-        except StudyError:  # deleted: the search will find out, and say so
+        except StudyError:  # deleted: the search will find out, and report it
             return False
         page = _page(connection, study_id)
         if not due(page):

@@ -5,26 +5,29 @@ import json
 import reprlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Self, cast
 
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from cvfp_opt.errors import ArchiveError
+from cvfp_opt.store.database.numbers import parse_whole
 from cvfp_opt.store.transfer.codec import read_dump
 from cvfp_opt.store.transfer.dump import Dump
 from cvfp_opt.store.transfer.json_values import Value
 from cvfp_opt.store.transfer.manifest import CONFIRMATION, STUDY, TRIALS, Manifest, mirror_names
 from cvfp_opt.store.transfer.safe_zip import ARTIFACTS, MANIFEST, SafeZip, Stream, faults
 
-_MAX_DIGITS = 4000
+# Python itself reads no more digits of a number.
+_parse_int = partial(parse_whole, max_digits=4000)
 
 
 class Archive:
     """An exported study, which is also a store of its artifacts.
 
     Attributes:
-        manifest: what the file says of itself.
+        manifest: of the file.
         dump: the study.
     """
 
@@ -108,14 +111,7 @@ class Archive:
 
     def _json(self, where: str, text: str) -> Value:
         with faults(self._file.path):
-            return Value(json.loads(text, parse_int=_whole), f"{self._file.path}: {where}")
+            return Value(json.loads(text, parse_int=_parse_int), f"{self._file.path}: {where}")
 
     def _digest(self, name: str) -> str:
         return self.manifest.members[name].sha256
-
-
-def _whole(digits: str) -> int:
-    """Parse a whole number; Python reads so many digits and no more. Raises ValueError."""
-    if len(digits) > _MAX_DIGITS:
-        raise ValueError(f"a whole number of {len(digits)} digits")
-    return int(digits)

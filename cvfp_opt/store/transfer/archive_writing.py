@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import stat
 import zipfile
 import zlib
@@ -13,9 +12,8 @@ from typing import BinaryIO
 
 from optuna.artifacts.exceptions import ArtifactNotFound
 
-from cvfp_opt.disk import is_folder, replacing, what_it_is
+from cvfp_opt.disk import check_new, replacing
 from cvfp_opt.errors import ArchiveError
-from cvfp_opt.escaping import positional
 from cvfp_opt.store.transfer.archive_reading import Archive
 from cvfp_opt.store.transfer.artifacts import CHUNK, Reader
 from cvfp_opt.store.transfer.codec import study_json, trial_line
@@ -48,18 +46,7 @@ def check_target(path: Path) -> None:
     Raises:
         ArchiveError: it exists, or its folder does not.
     """
-    folder = Path(os.path.abspath(path)).parent
-    try:
-        found = what_it_is(path)
-    except OSError as error:
-        raise ArchiveError(f"{path}: cannot be written: {error.strerror}") from None
-    if found is not None:
-        raise ArchiveError(f"{path}: exists already; name a new file, or remove that one first")
-    if not is_folder(folder):
-        raise ArchiveError(
-            f"{path}: the folder {folder} does not exist; type "
-            f"`mkdir -p {positional(folder)}` first"
-        )
+    check_new(path, error=ArchiveError, instead="name a new file, or remove that one first")
 
 
 def write_archive(path: Path, dump: Dump, artifacts: Reader, source: str) -> Manifest:

@@ -46,7 +46,7 @@ def _no_mirror(value: Value) -> object:
 
 
 def _no_lease(value: Value) -> object:
-    raise value.refuse("a trial that nobody holds")
+    raise value.refuse("a trial that nobody runs")
 
 
 def _identity(value: Value) -> object:

@@ -94,8 +94,8 @@ class StudyDump:
         Raises:
             StudyError: written by a newer version of this program.
         """
-        told = {STUDY: _value(self.user_attrs, STUDY)} if STUDY in self.user_attrs else {}
-        return StudyRecord.parse(self.name, told)
+        attributes = {STUDY: _value(self.user_attrs, STUDY)} if STUDY in self.user_attrs else {}
+        return StudyRecord.parse(self.name, attributes)
 
     def identity(self, trial: TrialDump) -> TrialIdentity | None:
         """Get a trial's identity; None for one that never ran, or of another program."""
@@ -117,7 +117,7 @@ class Dump:
         study: itself.
         mirrors: named ``STUDY/suffix``.
         confirmation: its best points on fresh seeds; None if it has none.
-        given_back: numbers of trials that were running when it was read; they wait in the dump.
+        given_back: numbers of the trials that were running, and are enqueued in the dump.
     """
 
     study: StudyDump

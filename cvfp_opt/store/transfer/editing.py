@@ -142,7 +142,7 @@ def live_leases(store: Store, connection: Connection, study_id: int) -> dict[int
             TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.RUNNING
         )
     ).all()
-    leases = read_leases(connection, [row.trial_id for row in rows]) if rows else {}
+    leases = read_leases(connection, study_id) if rows else {}
     now = connection.execute(select(store.now())).scalar_one()
     return {
         row.number: leases[row.trial_id]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from cvfp_opt.errors import ArchiveError
-from cvfp_opt.store.database.study_rows import MAX_NAME
+from cvfp_opt.store.database.study_rows import MAX_NAME, is_text
 
 T = TypeVar("T")
 
@@ -70,7 +70,7 @@ class Value:
     def name(self) -> str:
         """Read a string that any database can keep as a name."""
         text = self.text()
-        if not 0 < len(text) <= MAX_NAME or "\0" in text or not _is_unicode(text):
+        if not 0 < len(text) <= MAX_NAME or not is_text(text):
             raise self.refuse(f"a name of 1 to {MAX_NAME} characters")
         return text
 
@@ -133,11 +133,3 @@ def plain_number(value: float) -> float | str:
     if math.isfinite(value):
         return value
     return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:  # half of a surrogate pair
-        return False
-    return True

@@ -2,7 +2,7 @@
 
 The first study keeps its numbers. The trials of the others that it lacks follow, study by study,
 in their order. A trial of the result stands for at most one trial of each study, so the result is
-at least as long as each of them; and as a trial is born with a number below its study's length,
+at least as long as each of them; and as a trial is created with a number below its study's length,
 the next number, with the first study's seed, was never drawn from before.
 """
 
@@ -34,7 +34,7 @@ from cvfp_opt.store.transfer.same_trials import Candidate, candidates
 MERGED_FROM = "cvfp_opt:merged_from"
 
 Differences = Callable[[StudyRecord, StudyRecord], list[str]]
-"""What speaks against joining the trials of two studies, a line each."""
+"""Lists what forbids joining the trials of two studies, a line each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ def merge(sources: Sequence[Source], name: str, differences: Differences) -> Mer
     Args:
         sources: two or more.
         name: of the result.
-        differences: what speaks against joining two of them.
+        differences: lists what forbids joining two of them.
 
     Raises:
         StudyError: two of them are not of one kind.
@@ -219,7 +219,7 @@ def _check_next_number(first: Source, kept: Sequence[Candidate]) -> None:
     drawn = [number for seed, number in (c.draws for c in kept) if seed == first.record.seed]
     if max(drawn, default=-1) >= len(kept):
         raise StudyError(
-            f"{first.label}: a trial was born with the number {max(drawn)}, but there are only "
+            f"{first.label}: a trial was created with the number {max(drawn)}, but there are only "
             f"{len(kept)} trials: the next ones would repeat its draws; see what wrote it"
         )
 
@@ -267,9 +267,7 @@ def _confirmation(first: Source, study: StudyDump) -> StudyDump | None:
     if confirmation is None or confirmation.record is None or study.record is None:
         return None
     points = all_parsed(confirmation.user_attrs).get(CONFIRMATION_POINTS)
-    if not isinstance(
-        points, dict
-    ):  # another program wrote it: nobody can say what its runs are of
+    if not isinstance(points, dict):  # another program wrote it: its runs are of unknown points
         return None
     record = replace(confirmation.record, uuid=uuid.uuid4().hex)
     changed = {

@@ -78,8 +78,8 @@ class Exported:
     """A file that was written.
 
     Attributes:
-        manifest: what it says of itself.
-        given_back: numbers of trials that are running, and wait in the file.
+        manifest: of the file.
+        given_back: numbers of running trials, which are enqueued in the file.
         left_out: attributes that could not be imported again, and whose.
         size: in bytes.
     """
@@ -146,7 +146,7 @@ def merge_studies(
         names: two or more, see ``open_source``.
         new_name: of the result.
         place: where to; and where those are that are named without a place.
-        differences: what speaks against joining two of them.
+        differences: lists what forbids joining two of them.
 
     Raises:
         CvfpOptError: one of them cannot be read, they do not belong together, or the result

@@ -2,7 +2,7 @@
 
 Zip files can name paths outside the folder they are unpacked to, be links, swell to terabytes, or
 hold one name twice. Here no name ever becomes a path: a member is read if its name is one of those
-expected, and no further than it said it is long.
+expected, and no further than its declared length.
 """
 
 import hashlib

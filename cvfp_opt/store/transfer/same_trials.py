@@ -22,7 +22,7 @@ class Candidate:
     Attributes:
         source: place of its study among them.
         trial: itself.
-        identity: its identity; None for one that waits and has never run.
+        identity: its identity; None for one that has never run.
         draws: seed and number, from which all follows that is random in it.
     """
 
