@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cvfp_opt.errors import CvfpOptError
+from cvfp_opt.escaping import positional
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -41,6 +42,31 @@ def is_there(path: Path) -> bool:
         return what_it_is(path) is not None
     except OSError:
         return False
+
+
+def check_new(path: Path, *, error: type[CvfpOptError], instead: str) -> None:
+    """Refuse a path at which something lies already, or whose folder does not exist.
+
+    Args:
+        path: as the user named it.
+        error: to raise.
+        instead: what to do where something lies there.
+
+    Raises:
+        CvfpOptError: of the class ``error``.
+    """
+    folder = Path(os.path.abspath(path)).parent
+    try:
+        there = what_it_is(path) is not None
+    except OSError as refusal:
+        raise error(f"{path}: cannot be written: {refusal.strerror}") from None
+    if there:
+        raise error(f"{path}: exists already; {instead}")
+    if not is_folder(folder):
+        raise error(
+            f"{path}: the folder {folder} does not exist; type `mkdir -p {positional(folder)}` "
+            "first"
+        )
 
 
 def open_file(path: Path, *, error: type[CvfpOptError], name: str = "") -> BinaryIO:

@@ -12,7 +12,6 @@ import optuna
 import sqlalchemy
 from claiming import take
 from optuna.distributions import FloatDistribution
-from optuna.storages._rdb import models
 from optuna.trial import TrialState
 from sqlalchemy import Connection, Executable, delete, insert, select, update
 from sqlalchemy.pool import NullPool
@@ -22,7 +21,9 @@ from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.database.tables import (
     LEASES,
     STUDIES,
+    STUDY_USER_ATTRIBUTES,
     SYSTEM_ATTRIBUTES,
+    TRIAL_PARTS,
     TRIALS,
     USER_ATTRIBUTES,
 )
@@ -34,7 +35,6 @@ from cvfp_opt.store.record.mirrors import sync_mirrors
 from cvfp_opt.store.record.records import STUDY, StudyRecord
 from cvfp_opt.store.record.studies import create_study
 
-STUDY_ATTRIBUTES = models.StudyUserAttributeModel.__table__
 # Beyond what Linux counts to.
 NO_PROCESS = 2**22 + 1
 OLD = time.time() - 100_000
@@ -230,10 +230,12 @@ class Site:
     def set_record(self, value: Any) -> None:
         """Change the study's record."""
         same = (
-            STUDY_ATTRIBUTES.c.study_id == self.study_id(),
-            STUDY_ATTRIBUTES.c.key == STUDY,
+            STUDY_USER_ATTRIBUTES.c.study_id == self.study_id(),
+            STUDY_USER_ATTRIBUTES.c.key == STUDY,
         )
-        self.execute(update(STUDY_ATTRIBUTES).where(*same).values(value_json=json.dumps(value)))
+        self.execute(
+            update(STUDY_USER_ATTRIBUTES).where(*same).values(value_json=json.dumps(value))
+        )
 
     def run(self, number: int, **changes: Any) -> None:
         """Let a trial run, held by this process; ``changes`` to its lease, none if empty."""
@@ -255,9 +257,8 @@ class Site:
 
     def delete_trial(self, trial_id: int) -> None:
         """With all its rows, and its lease."""
-        for table in reversed(models.BaseModel.metadata.sorted_tables):
-            if "trial_id" in table.c:
-                self.execute(delete(table).where(table.c.trial_id == trial_id))
+        for table in (*TRIAL_PARTS, TRIALS):
+            self.execute(delete(table).where(table.c.trial_id == trial_id))
         self.execute(delete(LEASES).where(_lease_of(trial_id)))
 
     def delete_copies(self, number: int) -> None:

@@ -17,6 +17,7 @@ from optuna.distributions import (
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from cvfp_opt.store.files.artifact_names import PREFIX
 from cvfp_opt.store.queue.leases import FORMER_LEASE
 from cvfp_opt.store.record.confirmation import (
     CONFIRMATION_POINTS,
@@ -27,14 +28,14 @@ from cvfp_opt.store.record.confirmation import (
 from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity
 from cvfp_opt.store.record.mirrors import SOURCE_TRIAL
 from cvfp_opt.store.record.records import CONFIRMATION_RUN, CONFIRMS, MIRROR_OF, STUDY, StudyRecord
-from cvfp_opt.store.transfer.dump import ARTIFACT, Dump, Param, StudyDump, Texts, TrialDump
+from cvfp_opt.store.transfer.dump import Dump, Param, StudyDump, Texts, TrialDump
 
 # No half of a surrogate pair, and no NUL: no database keeps them in a name.
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 # Hypothesis tries the words that the code knows; these have a meaning.
 _KNOWN = {IDENTITY_KEY, FORMER_LEASE, MIRROR_OF, STUDY, "fixed_params"}
 NAMES = TEXT.filter(
-    lambda text: text and text not in _KNOWN and ARTIFACT not in text
+    lambda text: text and text not in _KNOWN and PREFIX not in text
 ) | st.sampled_from(["<script>alert(1)</script>", "../../x", "a'; --", "й"])
 # Some servers fold case and accents, and ignore spaces at the end.
 PLAIN_NAMES = st.sampled_from(["a", "b", "note", "<script>", "ключ", "x y", "../z"])

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import optuna
 from doctoring import NO_PROCESS, PRUNED, RECORD, WAITING, Site, audit, iterations, write_old
-from optuna.storages._rdb import models
 from optuna.trial import TrialState, create_trial
 from sqlalchemy import delete, text, update
 
@@ -23,8 +22,9 @@ from cvfp_opt.store.database.tables import (
     USER_ATTRIBUTES,
     VALUES,
 )
+from cvfp_opt.store.files.artifact_names import artifact_ids, artifact_key
 from cvfp_opt.store.files.folder import FolderStore
-from cvfp_opt.store.files.trial_checkpoints import ATTRIBUTE, TrialCheckpoints
+from cvfp_opt.store.files.trial_checkpoints import TrialCheckpoints
 from cvfp_opt.store.queue.claims import fail_trial
 from cvfp_opt.store.queue.leases import FORMER_LEASE
 from cvfp_opt.store.queue.unsent import FOLDER as UNSENT
@@ -32,7 +32,6 @@ from cvfp_opt.store.queue.unsent import Unsent
 from cvfp_opt.store.record.identity import IDENTITY_KEY
 from cvfp_opt.store.record.records import CONFIRMS, FIXED_PARAMS, FORMAT, MIRROR_OF
 
-ATTRIBUTES = models.StudyUserAttributeModel.__table__
 ARTIFACTS = Path("artifacts")
 
 
@@ -340,14 +339,14 @@ def name_artifact(number: int, artifact_id: str) -> Callable[[Site], None]:
     def plant(site: Site) -> None:
         ARTIFACTS.mkdir()
         named = artifact_id or f"{site.uuid(number)}-1"
-        site.set_system_attribute(number, f"{ATTRIBUTE}{named}", json.dumps({}))
+        site.set_system_attribute(number, artifact_key(named), json.dumps({}))
 
     return plant
 
 
 def plant_folder_as_artifact(site: Site) -> None:
     (ARTIFACTS / "1234").mkdir(parents=True)
-    site.set_system_attribute(0, f"{ATTRIBUTE}1234", json.dumps({}))
+    site.set_system_attribute(0, artifact_key("1234"), json.dumps({}))
 
 
 def restore_artifact(site: Site) -> None:
@@ -355,7 +354,7 @@ def restore_artifact(site: Site) -> None:
 
 
 def plant_no_folder(site: Site) -> None:
-    site.set_system_attribute(WAITING, f"{ATTRIBUTE}{site.uuid(WAITING)}-1", json.dumps({}))
+    site.set_system_attribute(WAITING, artifact_key(f"{site.uuid(WAITING)}-1"), json.dumps({}))
 
 
 def save_checkpoint(site: Site, number: int) -> Path:
@@ -365,7 +364,7 @@ def save_checkpoint(site: Site, number: int) -> Path:
     for iteration in (1, 2):
         key, value = checkpoints.save(arrays, {"iteration": iteration})
         site.set_system_attribute(number, key, value)
-    return ARTIFACTS / key.removeprefix(ATTRIBUTE)
+    return ARTIFACTS / artifact_ids([key])[0]
 
 
 def plant_torn_checkpoint(site: Site) -> None:

@@ -98,7 +98,7 @@ def _serve() -> None:
     import cvfp_opt.single.train
     import cvfp_opt.store.transfer.operations
     import cvfp_opt.workers.engines  # noqa: F401
-    from cvfp_opt.store.doctor.context import optuna_schemas
+    from cvfp_opt.store.database.schema import optuna_schemas
 
     optuna_schemas()
     for line in sys.stdin:

@@ -165,6 +165,6 @@ def _report_bug(error: Exception) -> int:
     _complain(f"this is a bug in cvfp-opt: {type(error).__name__}: {error}")
     try:
         click.echo(f"Its account is in {write_bug_log(text)}; please report it.", err=True)
-    except OSError:
+    except CvfpOptError:
         click.echo(printable(text, keep="\n\t"), err=True)
     return BUG

@@ -10,8 +10,9 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
-from optuna.study._multi_objective import _fast_non_domination_rank
 from optuna.trial import FrozenTrial, TrialState
+
+from cvfp_opt.store.database.optuna_private import nondomination_rank
 
 # TPE takes the best tenth of what it is shown for good, and no more than 25 if there is one
 # objective: from 250 on the very trials that it would take of all.
@@ -136,7 +137,7 @@ def _order(losses: np.ndarray, count: int) -> np.ndarray:
     """Places of the ``count`` best rows of (n, objectives), best first, in turn among equals."""
     ranks = losses[:, 0]
     if losses.shape[1] > 1 and len(losses):
-        ranks = _fast_non_domination_rank(losses, n_below=min(count, len(losses)))
+        ranks = nondomination_rank(losses, n_below=min(count, len(losses)))
     return np.argsort(ranks, kind="stable")[:count]
 
 

@@ -1,7 +1,7 @@
 """Optuna's Trial for a trial that this worker holds."""
 
 import copy
-from typing import Any, cast
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from cvfp_opt.errors import DefinitionError, PointError
 from cvfp_opt.search.definition import StudyDefinition
+from cvfp_opt.store.database.optuna_private import set_storage, storage_of
 from cvfp_opt.store.queue.trial_writer import TrialWriter
 from cvfp_opt.store.record.identity import IDENTITY_KEY
 
@@ -70,7 +71,7 @@ def open_trial(study: optuna.Study, writer: TrialWriter) -> optuna.Trial:
     its own.
     """
     own = copy.copy(study)  # without the trials that samplers remember: they see the latest
-    own._storage = cast(BaseStorage, _Reporting(study._storage, writer))
+    set_storage(own, _Reporting(storage_of(study), writer))
     return optuna.Trial(own, writer.claimed.trial_id)
 
 

@@ -24,6 +24,7 @@ from cvfp_opt.search.trial_files import Leaving
 from cvfp_opt.search.trial_reports import Checkpointing, Reporter
 from cvfp_opt.search.views import Views
 from cvfp_opt.store.database.file_watch import FileGone
+from cvfp_opt.store.database.optuna_private import latest, storage_of, study_id_of
 from cvfp_opt.store.database.retry import DATABASE_ERRORS, Patience, in_words, passes
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.files.trial_files import Networks
@@ -165,7 +166,7 @@ class Search:
         if self.mirroring.due():
             self._mirror()
         progress = self._patiently(self._tracker.progress)
-        read = self.study._storage.get_trial
+        read = storage_of(self.study).get_trial
         record = TrialRecord.of(self._patiently(lambda: read(writer.claimed.trial_id)))
         self.observer.trial_finished(record, progress)
         return record
@@ -249,7 +250,7 @@ class Search:
         values: list[float] | None,
     ) -> None:
         """Write the end of a trial: to the database, or if that stays away to a file."""
-        frozen = trial._get_latest_trial()
+        frozen = latest(trial)
         if state is TrialState.PRUNED and frozen.last_step is not None:
             values = [frozen.intermediate_values[frozen.last_step]]  # as Optuna's ``tell`` does
         self.study.sampler.after_trial(self.study, frozen, state, values)
@@ -376,7 +377,9 @@ class Search:
     @cached_property
     def _networks(self) -> Networks:
         return Networks(
-            store=self.store, artifacts=self.checkpoints.artifacts, study_id=self.study._study_id
+            store=self.store,
+            artifacts=self.checkpoints.artifacts,
+            study_id=study_id_of(self.study),
         )
 
     @cached_property

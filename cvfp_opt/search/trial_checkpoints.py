@@ -7,8 +7,9 @@ from typing import Any
 from cvfp_opt.errors import StorageError
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.snapshot_arrays import BITS_DEPEND_ON, arrays_of, snapshot_of
+from cvfp_opt.store.files.artifact_names import artifact_key
 from cvfp_opt.store.files.artifact_stores import ArtifactStore
-from cvfp_opt.store.files.trial_checkpoints import ATTRIBUTE, TrialCheckpoints
+from cvfp_opt.store.files.trial_checkpoints import TrialCheckpoints
 from cvfp_opt.training.data import Tokens
 from cvfp_opt.training.snapshot import Snapshot
 
@@ -72,7 +73,7 @@ class TrialKeeper:
     @property
     def attributes(self) -> list[str]:
         """Keys of system attributes that name checkpoints, to be deleted as the trial ends."""
-        return [f"{ATTRIBUTE}{artifact_id}" for artifact_id in sorted(self._checkpoints.seen)]
+        return [artifact_key(artifact_id) for artifact_id in sorted(self._checkpoints.seen)]
 
     def load(self) -> Snapshot | None:
         """The last checkpoint of this trial, whoever made it; None to begin."""

@@ -1,4 +1,4 @@
-"""The only door to disk and database: locations, storage, leases, records, mirrors.
+"""The only door to disk and database: database <- files <- record <- queue <- transfer, doctor.
 
 Sees optuna and sqlalchemy, never torch.
 """

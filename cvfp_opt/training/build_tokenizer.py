@@ -4,11 +4,12 @@ Run ``python -m cvfp_opt.training.build_tokenizer`` after the corpus was changed
 file that it writes. The same corpus gives the same file.
 """
 
-import os
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from cvfp_opt.disk import write_file
+from cvfp_opt.errors import DataError
 from cvfp_opt.training.text import embedded
 from cvfp_opt.training.tokenizer import MAX_TOKEN_LENGTH, TOKENIZER
 
@@ -34,9 +35,7 @@ def train_tokenizer() -> Tokenizer:
 
 def write_tokenizer(path: Path) -> None:
     """Train, and write the JSON file at ``path`` in one move."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(train_tokenizer().to_str(pretty=True) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_file(path, train_tokenizer().to_str(pretty=True) + "\n", error=DataError)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from optuna_dashboard import wsgi
 
-from cvfp_opt.errors import ServerError, StudyError
+from cvfp_opt.errors import ServerError, StorageError, StudyError
 from cvfp_opt.escaping import printable
 from cvfp_opt.report.dashboard.artifacts import NamedArtifacts
 from cvfp_opt.report.dashboard.downloads import give_out
@@ -21,6 +21,7 @@ from cvfp_opt.report.dashboard.studies import keep_together
 from cvfp_opt.report.dashboard.style import Styled
 from cvfp_opt.report.dashboard.taken_notes import take_notes
 from cvfp_opt.report.dashboard.views import Checked, plain_error
+from cvfp_opt.store.database.optuna_private import study_id_of
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.files.artifact_stores import ArtifactStore
 from cvfp_opt.store.files.bug_log import write_bug_log
@@ -62,7 +63,7 @@ class Opening:
         if study_name is None and len(names) > 1:
             return cls(words=f"{len(names)} studies", path=LIST_PATH)
         study = load_study(store, study_name or names[0])
-        path = f"{LIST_PATH}/studies/{study._study_id}"
+        path = f"{LIST_PATH}/studies/{study_id_of(study)}"
         return cls(words=f"study {study.study_name}", path=path)
 
 
@@ -90,8 +91,8 @@ def make_app(
         account = f"{request}\n\n{''.join(traceback.format_exception(error))}"
         try:
             where = f"its account is in {write_bug_log(account)}"
-        except OSError as refusal:
-            where = f"its account cannot be written: {refusal.strerror}"
+        except StorageError as refusal:
+            where = f"its account is lost: {refusal}"
         now = time.monotonic()
         if now - told.get(where, -_QUIET) >= _QUIET:  # pages ask again every few seconds
             told[where] = now

@@ -12,8 +12,8 @@ from sqlalchemy import or_, select
 
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.tables import STUDY_SYSTEM_ATTRIBUTES, SYSTEM_ATTRIBUTES
+from cvfp_opt.store.files.artifact_names import artifact_key
 from cvfp_opt.store.files.artifact_stores import ArtifactStore
-from cvfp_opt.store.files.trial_checkpoints import ATTRIBUTE
 
 # Those of the dashboard's own routes.
 _ID = re.compile(r"[0-9a-fA-F-]{1,200}")
@@ -65,8 +65,8 @@ class NamedArtifacts:
     def _named(self, artifact_id: str) -> bool:
         if not _ID.fullmatch(artifact_id):
             return False
-        key = f"{ATTRIBUTE}{artifact_id}"
-        old = STUDY_SYSTEM_ATTRIBUTES.c.key.like(f"dashboard:{ATTRIBUTE}%:{artifact_id}")
+        key = artifact_key(artifact_id)
+        old = STUDY_SYSTEM_ATTRIBUTES.c.key.like(f"dashboard:{artifact_key('%')}:{artifact_id}")
         of_study = or_(STUDY_SYSTEM_ATTRIBUTES.c.key == key, old)
         with self.store.engine.connect() as connection:
             return any(

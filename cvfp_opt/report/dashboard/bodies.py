@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Any, NoReturn
 
-from optuna_dashboard._bottle_util import parse_data_uri
+from cvfp_opt.report.dashboard.dashboard_private import parse_data_uri
 
 MAX_NOTE = 1_000_000  # characters: each 2045 of them are a transaction
 _MAX_NAME = 500  # Optuna's column has 512, ours add to it

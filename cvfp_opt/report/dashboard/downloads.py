@@ -13,19 +13,20 @@ from typing import Any
 from bottle import Bottle, HTTPResponse, request
 from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.trial import FrozenTrial
-from optuna_dashboard._storage import get_study
-from optuna_dashboard.artifact._backend import (
+
+from cvfp_opt.report.dashboard.dashboard_private import (
     ARTIFACTS_ATTR_PREFIX,
+    get_study,
     get_study_artifact_meta,
     get_trial_artifact_meta,
 )
-
 from cvfp_opt.report.dashboard.policy import media_type
 from cvfp_opt.report.dashboard.views import answer, refuse
 from cvfp_opt.report.rows import to_csv
+from cvfp_opt.store.database.optuna_private import trial_id_of
 from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.files.artifact_names import name_artifacts
 from cvfp_opt.store.files.artifact_stores import ArtifactStore
-from cvfp_opt.store.files.trial_files import name_artifacts
 
 _ARTIFACT = "<artifact_id:re:[0-9a-fA-F-]+>"
 _NUMBERS = re.compile(r"\s*[0-9]{1,9}\s*(,\s*[0-9]{1,9}\s*)*", re.ASCII)
@@ -76,7 +77,7 @@ def give_out(app: Bottle, store: Store, artifacts: ArtifactStore) -> None:
         with store.engine.begin() as connection:
             name_artifacts(connection, trial_id, removed)
         for trial in store.storage.get_all_trials(study_id, deepcopy=False):
-            if trial._trial_id == trial_id:  # Optuna reads one that has ended only once
+            if trial_id_of(trial) == trial_id:  # Optuna reads one that has ended only once
                 trial.system_attrs.update(removed)
         return answer(HTTPStatus.NO_CONTENT)
 

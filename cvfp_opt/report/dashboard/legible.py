@@ -12,11 +12,10 @@ from collections.abc import Callable, Container, Mapping
 from functools import lru_cache
 from typing import Any
 
-from optuna.storages._cached_storage import _CachedStorage
-from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from cvfp_opt.store.database.numbers import is_finite, is_whole
+from cvfp_opt.store.database.optuna_private import CachedStorage, FrozenStudy
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.record.study_page import legible_notes
 
@@ -27,7 +26,7 @@ _FIGURE = re.compile(r"dashboard:plot_data:(.*):([0-9]{1,9})", re.DOTALL)
 _FIGURES = "dashboard:plot_data:"
 
 
-class LegibleStorage(_CachedStorage):
+class LegibleStorage(CachedStorage):
     """A database's storage, with what it keeps, for the dashboard; writes as that one does.
 
     Args:
@@ -65,12 +64,12 @@ def legible(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _trial(trial: FrozenTrial) -> FrozenTrial:
-    attributes = trial._system_attrs
+    attributes = trial.system_attrs
     kept = {key: value for key, value in attributes.items() if _fits(key, value, _OF_TRIALS)}
     if len(kept) == len(attributes):
         return trial
     trial = copy.copy(trial)  # the other is shared
-    trial._system_attrs = kept
+    trial.system_attrs = kept
     return trial
 
 

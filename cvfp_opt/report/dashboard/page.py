@@ -11,9 +11,11 @@ from cvfp_opt.report.dashboard.curves import files_of
 from cvfp_opt.report.dashboard.figures import Drawing, drawings
 from cvfp_opt.report.dashboard.notes import mirror_note, study_note, with_own_words
 from cvfp_opt.report.dashboard.trial_notes import trial_note
+from cvfp_opt.store.database.optuna_private import study_id_of, trial_id_of
 from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.files.artifact_names import name_artifacts
 from cvfp_opt.store.files.artifact_stores import ArtifactStore
-from cvfp_opt.store.files.trial_files import has_curves, leave_curves, name_artifacts, picture_id
+from cvfp_opt.store.files.trial_files import has_curves, leave_curves, picture_id
 from cvfp_opt.store.record.identity import TrialIdentity
 from cvfp_opt.store.record.links import Source, linked_studies
 from cvfp_opt.store.record.mirrors import MIRRORS
@@ -70,7 +72,7 @@ def refresh(
     for mirror in MIRRORS:
         name = f"{study.study_name}/{mirror.suffix}"
         if name in mirrors:
-            note = mirror_note(mirror, study.study_name, study._study_id)
+            note = mirror_note(mirror, study.study_name, study_id_of(study))
             target = optuna.load_study(study_name=name, storage=store.storage)
             if not note_of(target).startswith(note):
                 _write_note(store, target, note, ended)
@@ -92,7 +94,7 @@ def leave_missing_curves(store: Store, study: optuna.Study, artifacts: ArtifactS
             continue
         named = leave_curves(artifacts, identity.uuid, files_of(TrialRecord.of(trial)))
         with store.engine.begin() as connection:
-            name_artifacts(connection, trial._trial_id, named)
+            name_artifacts(connection, trial_id_of(trial), named)
         count += bool(named)
     return count
 
@@ -105,7 +107,7 @@ def _write_note(store: Store, study: optuna.Study, note: str, ended: int) -> Non
 def _mirrors(store: Store, study: optuna.Study) -> dict[str, int]:
     """The ids of a study's mirrors, by name."""
     mine = linked_studies(store, Source.of_study(study))
-    return {one.study_name: one._study_id for one in mine if MIRROR_OF in one.user_attrs}
+    return {one.study_name: study_id_of(one) for one in mine if MIRROR_OF in one.user_attrs}
 
 
 def _note(page: optuna.Study, note: str) -> None:
@@ -127,18 +129,20 @@ def _trial_notes(
     best = [trial.number for trial in summary.ranking[:_BEST]]
     for record in sorted(summary.trials, key=lambda record: record.number not in best):
         trial = known.get(record.number)
-        if trial is None or trial._trial_id in noted or not record.finished:
+        if trial is None or trial_id_of(trial) in noted or not record.finished:
             continue
         if len(noted) < MAX_TRIAL_NOTES or record.number in best:
             picture = picture_id(trial.system_attrs)
-            path = f"/artifacts/{page._study_id}/{trial._trial_id}/{picture}" if picture else ""
+            path = (
+                f"/artifacts/{study_id_of(page)}/{trial_id_of(trial)}/{picture}" if picture else ""
+            )
             try:
                 note = trial_note(summary, record, path)
             except Exception as error:  # a note is not worth a search
                 notify(f"trial {record.number} has no note: {type(error).__name__}: {error}")
                 continue
-            put_note(page, note, trial._trial_id)
-            noted.add(trial._trial_id)
+            put_note(page, note, trial_id_of(trial))
+            noted.add(trial_id_of(trial))
 
 
 def _figure(

@@ -8,11 +8,15 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from bottle import Bottle, HTTPResponse, request
-from optuna_dashboard._serializer import serialize_frozen_study
-from optuna_dashboard._storage import get_study
 
 from cvfp_opt.errors import StudyError
+from cvfp_opt.report.dashboard.dashboard_private import (
+    forget_cached_studies,
+    get_study,
+    serialize_frozen_study,
+)
 from cvfp_opt.report.dashboard.views import answer, refuse
+from cvfp_opt.store.database.optuna_private import study_id_of
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.files.artifact_stores import ArtifactStore
 from cvfp_opt.store.record.links import Source, linked_studies
@@ -41,13 +45,13 @@ def keep_together(
         name = _name(store, study_id)
         removing = request.json.get("remove_associated_artifacts", True)
         linked = linked_studies(store, Source.of_study(load_study(store, name)))
-        ids = [study_id, *(one._study_id for one in linked)]
+        ids = [study_id, *(study_id_of(one) for one in linked)]
         try:
             delete_study(store, name, artifacts if removing else None)
         except StudyError as error:
             return refused(error)
         store.forget(ids)
-        app._inmemory_cache.clear()
+        forget_cached_studies(app)
         return answer(HTTPStatus.NO_CONTENT)
 
     @app.post("/api/studies/<study_id:int>/rename")

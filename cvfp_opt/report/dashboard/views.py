@@ -13,10 +13,10 @@ from typing import Any, NoReturn
 import sqlalchemy
 from bottle import HTTPError, HTTPResponse, Route, request, response
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna_dashboard.preferential._study import _SYSTEM_ATTR_PREFERENTIAL_STUDY
 from sqlalchemy import select
 
 from cvfp_opt.report.dashboard.bodies import BadBody, read_body
+from cvfp_opt.report.dashboard.dashboard_private import PREFERENTIAL
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.tables import DIRECTIONS, STUDIES, TRIALS
 
@@ -119,7 +119,7 @@ class Checked:
     def _check_preference(self, study_id: int, body: dict[str, Any]) -> None:
         """Trials of a study that is about preferences: others would be given values."""
         storage = self._store.storage
-        if not storage.get_study_system_attrs(study_id).get(_SYSTEM_ATTR_PREFERENTIAL_STUDY):
+        if not storage.get_study_system_attrs(study_id).get(PREFERENTIAL):
             refuse(HTTPStatus.BAD_REQUEST, "the study is not preferential")
         last = storage.get_n_trials(study_id) - 1
         numbers = [*body.get("candidates", []), body.get("clicked", 0)]

@@ -12,6 +12,7 @@ from cvfp_opt.report.figures.dimensions import dimensions, tried
 from cvfp_opt.report.figures.figure import BLUE, empty_figure, new_figure, plain
 from cvfp_opt.report.rows import Rows
 from cvfp_opt.report.words import share, short_name
+from cvfp_opt.store.database.optuna_private import contains
 from cvfp_opt.store.record.summary import Summary
 
 # Below this many complete trials the shares are mostly chance.
@@ -90,7 +91,7 @@ def importance(summary: Summary) -> Importance:
 def _holds(distribution: optuna.distributions.BaseDistribution, value: object) -> bool:
     """Whether a range, which may have been narrowed since, still holds a value."""
     try:
-        return distribution._contains(distribution.to_internal_repr(value))
+        return contains(distribution, value)
     except (TypeError, ValueError):
         return False
 

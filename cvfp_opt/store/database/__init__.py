@@ -1,1 +1,1 @@
-"""Where studies lie: the kinds of databases, and what it takes to open one."""
+"""Study databases: their kinds, how one is opened, the one reader and the one writer of rows."""

@@ -12,10 +12,11 @@ from sqlalchemy.engine import URL
 
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.database.optuna_private import TABLES
 from cvfp_opt.store.database.schema import ALEMBIC_VERSION
 from cvfp_opt.store.database.tables import LEASES
 
-# Whatever the server makes tables of by default, those that we make shall be of this.
+# The tables that we make are of this engine, whatever the server's default is.
 _INNODB = "SET default_storage_engine=InnoDB"
 _TABLES = sqlalchemy.text(
     "SELECT t.table_name, t.engine FROM information_schema.tables t "
@@ -30,12 +31,12 @@ _DEFAULT = sqlalchemy.text(
 
 
 def connect_arguments(url: URL) -> dict[str, str]:
-    """Give what the driver is given, so that tables have transactions; a user's own words stay."""
+    """Make the driver's arguments by which tables have transactions; a user's own words stay."""
     return {} if "init_command" in url.query else {"init_command": _INNODB}
 
 
 def unsafe_tables(connection: Connection) -> dict[str, str]:
-    """The engines of the study tables that have no transactions, by the table's name."""
+    """Find the study tables that have no transactions: their engines, by the table's name."""
     if connection.dialect.name != "mysql":
         return {}
     found = {row[0]: row[1] for row in connection.execute(_TABLES)}
@@ -61,18 +62,16 @@ def check_engines(location: Location, connection: Connection) -> None:
 
 
 def engine_fault(unsafe: Mapping[str, str]) -> str:
-    """Say what is required, and what is there instead."""
+    """Describe what is required of tables, and what there is instead."""
     engines = ", ".join(sorted(set(unsafe.values())))
     return f"tables with transactions are required, got {engines} for {', '.join(unsafe)}"
 
 
 def engine_cure(unsafe: Mapping[str, str]) -> str:
-    """Say what to type on the server."""
+    """Give the statements to type on the server."""
     statements = " ".join(f"ALTER TABLE {name} ENGINE=InnoDB;" for name in unsafe)
     return f"stop all workers, keep a copy, and type on the server: {statements}"
 
 
 def _ours() -> set[str]:
-    from optuna.storages._rdb.models import BaseModel
-
-    return {*BaseModel.metadata.tables, ALEMBIC_VERSION, LEASES.name}
+    return {*TABLES, ALEMBIC_VERSION, LEASES.name}

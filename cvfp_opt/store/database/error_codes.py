@@ -1,4 +1,4 @@
-"""Whether what a database refused may pass, by the code that it gave: its words have a language.
+"""Error codes of databases: which refusals may pass by themselves. Words depend on a language.
 
 PostgreSQL has SQLSTATE, MySQL and MariaDB have numbers. SQLite's words are always the same.
 """
@@ -27,10 +27,10 @@ _PASSING_NUMBERS = frozenset(
     | {*range(1152, 1162), 2002, 2003, 2006, 2013, 2014, 2055}
 )
 
-# SQLite says "operational" for all that goes wrong; these pass.
+# SQLite's driver has one class for all that goes wrong; errors with these words pass.
 _SQLITE_PASSES = ("locked", "busy", "disk is full", "disk i/o error")
 
-# A server that answers nothing more is not asked for longer why it refused.
+# A server is asked so long why it refused a connection.
 _ASKING_SECONDS = 5.0
 _REFUSED = re.compile(rb'ErrorResponse\b.*? C "(\w{5})"')
 
@@ -48,7 +48,7 @@ def refusal_passes(error: BaseException) -> bool | None:
 
 
 def refusal_code(error: BaseException | None) -> str | None:
-    """A server's code of a driver's error: SQLSTATE, or MySQL's number; None if it gave none."""
+    """Read a server's code of an error: SQLSTATE, or MySQL's number; None if it gave none."""
     if _module(error) == "pymysql":
         number = error.args[0] if error is not None and error.args else None
         return str(number) if isinstance(number, int) else None
@@ -60,7 +60,7 @@ def _module(error: object) -> str:
 
 
 def sqlstate(error: BaseException) -> str | None:
-    """PostgreSQL's code of a psycopg error; None if the server gave none.
+    """Read PostgreSQL's code of a psycopg error; None if the server gave none.
 
     Of a connection that is refused libpq keeps the words alone. So it is asked for one once more,
     with its messages traced.

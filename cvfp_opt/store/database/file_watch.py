@@ -1,4 +1,4 @@
-"""Whether an open SQLite file is still the one at its path, and saving what it holds if not.
+"""A watch over an open SQLite file: is it still the one at its path? If not, its content is saved.
 
 SQLite writes on to a file that was removed or moved, and to its log, as if nothing had happened:
 the first is lost with the last process that has it open, the second lacks what is in the log. One
@@ -32,12 +32,12 @@ class FileGone(StorageError):
 
 
 _File = tuple[int, int]  # device and inode
-# Of what nobody may look at.
+# The identity of a file that nobody may look at.
 _UNKNOWN: _File = (-1, -1)
 _CHECK = "PRAGMA integrity_check(1)"
 # The header of an SQLite file: 100 bytes, integers with the high byte first.
 _MAGIC, _HEADER_BYTES = b"SQLite format 3\0", 100
-_COUNTER, _MARK = slice(24, 28), slice(60, 64)  # of changes; what ``user_version`` says
+_COUNTER, _MARK = slice(24, 28), slice(60, 64)  # of changes; of ``user_version``
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class FileWatch:
         self._real = Path(os.path.realpath(path))
         self._since = time.time()
         self._lock = threading.Lock()
-        self._said = ""
+        self._outcome = ""
         try:
             self._connection = sqlite3.connect(
                 self._real, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
@@ -86,11 +86,11 @@ class FileWatch:
     def check(self) -> None:
         """Raise FileGone if the file is not at its path any more. Takes 6 us."""
         there = self._look()
-        if not self._said and self._is_the_same(there) and not self._is_written_over():
+        if not self._outcome and self._is_the_same(there) and not self._is_written_over():
             return
         with self._lock:
-            self._said = self._said or self._settle(there)
-        raise FileGone(self._said)
+            self._outcome = self._outcome or self._settle(there)
+        raise FileGone(self._outcome)
 
     def close(self) -> None:
         """Close the connection: if it is the last one, the log is folded in."""
@@ -115,7 +115,7 @@ class FileWatch:
         return main and (self._opened.log is None or _agree(self._opened.log, there.log))
 
     def _is_written_over(self) -> bool:
-        """Whether the file has another one's content, an older one of its own, or none.
+        """Check if the file has another file's content, an older one of its own, or none.
 
         Its own changes only as its log is brought in: then it counts on.
         """
@@ -140,7 +140,7 @@ class FileWatch:
         return self._is_another
 
     def _mark(self) -> int:
-        """Tell files from one another by a number that SQLite leaves to its users."""
+        """Mark the file by a number that SQLite leaves to its users, to tell it from others."""
         query = "PRAGMA user_version"
         if self._connection.execute(query).fetchone() == (0,):
             with suppress(sqlite3.OperationalError):  # others write for long: another time
@@ -148,7 +148,7 @@ class FileWatch:
         return int(self._connection.execute(query).fetchone()[0])
 
     def _header(self) -> bytes | None:
-        """The first bytes of the file itself, of which its log may have newer ones.
+        """Read the header of the file itself, of which its log may have a newer one.
 
         Read by SQLite's own descriptor: whoever closes another one drops SQLite's locks.
         """
@@ -156,13 +156,13 @@ class FileWatch:
         return None if number is None else os.pread(number, _HEADER_BYTES, 0)
 
     def _settle(self, there: _Files) -> str:
-        """Bring all that was written into one file that has a name; what happened, in words."""
+        """Bring all that was written into one file that has a name; describe what happened."""
         where, again = printable(self._path), "type the same command again"
         if self._is_another and there.main == self._opened.main:
-            said = f"{where}: was overwritten while it was in use; {self._copied()}"
+            outcome = f"{where}: was overwritten while it was in use; {self._copied()}"
             with suppress(OSError):  # or that one would be given what is in the log of this one
                 os.truncate(_log_of(self._real), 0)
-            return said
+            return outcome
         if there.main == self._opened.main:
             if there.log is None and self._fold():
                 return (
@@ -180,10 +180,10 @@ class FileWatch:
                 f"written: {again} with --storage {quoted(place)}"
             )
         did = "removed" if there.main is None else "replaced by another file"
-        said = f"{where}: was {did} while it was in use; {self._copied()}"
+        outcome = f"{where}: was {did} while it was in use; {self._copied()}"
         if there.main is not None and not is_open(self._real):
             self._fold()  # or the other file would be given what is in the log of this one
-        return said
+        return outcome
 
     def _is_whole_at(self, place: Path) -> bool:
         """Check whether all that was written can be read there, by anybody."""
@@ -191,7 +191,7 @@ class FileWatch:
         return self._fold() if log is None else log == self._opened.log
 
     def _fold(self) -> bool:
-        """Bring the log into the open file, whatever its name; whether that was done."""
+        """Fold the log into the open file, whatever its name; return whether that was done."""
         try:
             query = "PRAGMA wal_checkpoint(TRUNCATE)"
             busy, _, _ = self._connection.execute(query).fetchone()
@@ -200,7 +200,7 @@ class FileWatch:
         return not busy
 
     def _place(self) -> Path | None:
-        """Where the open file is now, if it has a name that the system tells."""
+        """Find the path at which the open file lies now, if the system can tell."""
         number = self._descriptor()
         if number is None:
             return None
@@ -210,7 +210,7 @@ class FileWatch:
         return None
 
     def _descriptor(self) -> int | None:
-        """A number under which this process has the file open, where the system tells."""
+        """Find a descriptor under which this process has the file open, if the system can tell."""
         with suppress(OSError):
             for number in map(int, os.listdir("/dev/fd")):
                 with suppress(OSError):
@@ -219,7 +219,7 @@ class FileWatch:
         return None
 
     def _copied(self) -> str:
-        """Copy all that was written to a file in ``storage/unsent``; where, in words."""
+        """Copy all that was written to a file in ``storage/unsent``; return where, in words."""
         try:
             copy = self._copy()
         except (OSError, sqlite3.Error, StorageError) as error:
@@ -278,7 +278,7 @@ def _file(found: os.stat_result) -> _File:
 
 
 def _identity(path: Path) -> _File | None:
-    """Give what lies at a path; None for nothing."""
+    """Identify the file at a path; None if there is none."""
     try:
         return _file(os.stat(path))
     except (FileNotFoundError, NotADirectoryError):

@@ -77,5 +77,5 @@ KINDS: Mapping[str, Kind] = {
 
 
 def kind_of(location: Location) -> Kind:
-    """What to do with a location."""
+    """Look up the functions for a location's kind of database."""
     return KINDS[location.kind]

@@ -7,12 +7,13 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from cvfp_opt.store.database.damage import all_parsed, parsed
+from cvfp_opt.store.database.optuna_private import trial_id_of
 
 
 class UnparsedTrial(FrozenTrial):
-    """Equal to the trial that Optuna would have read; copied or pickled, it becomes that one.
+    """A trial that equals the one Optuna would have read; copied or pickled, it becomes that one.
 
-    User attributes are most of what a trial says, and samplers never look at them.
+    User attributes are the largest part of a trial, and samplers never look at them.
     """
 
     __slots__ = ("_texts",)
@@ -20,7 +21,7 @@ class UnparsedTrial(FrozenTrial):
 
     @classmethod
     def of(cls, texts: Mapping[str, str], **fields: Any) -> "UnparsedTrial":
-        """From all that a FrozenTrial is made of, but with the JSON of its user attributes."""
+        """Make one of the fields of a FrozenTrial, but with the JSON of its user attributes."""
         trial = cls(**fields, user_attrs={})
         del trial.__dict__["_user_attrs"]
         trial._texts = texts
@@ -33,19 +34,19 @@ class UnparsedTrial(FrozenTrial):
         return self.__dict__.setdefault(name, all_parsed(self._texts))
 
     def attribute(self, key: str) -> Any:
-        """One user attribute, without parsing the others; None if there is none."""
+        """Parse one user attribute, and not the others; None if there is none."""
         attributes = self.__dict__.get("_user_attrs")
         if attributes is not None:
             return attributes.get(key)
         return parsed(self._texts[key]) if key in self._texts else None
 
     def plain(self) -> FrozenTrial:
-        """The same as Optuna has it."""
+        """Make the FrozenTrial that Optuna would have read."""
         return FrozenTrial(
             number=self.number,
             state=self.state,
             value=None,
-            values=self._values,
+            values=self.values,
             datetime_start=self.datetime_start,
             datetime_complete=self.datetime_complete,
             params=self.params,
@@ -53,7 +54,7 @@ class UnparsedTrial(FrozenTrial):
             user_attrs=self.user_attrs,
             system_attrs=self.system_attrs,
             intermediate_values=self.intermediate_values,
-            trial_id=self._trial_id,
+            trial_id=trial_id_of(self),
         )
 
     def __eq__(self, other: object) -> bool:
@@ -69,5 +70,5 @@ class UnparsedTrial(FrozenTrial):
 
 
 def user_attribute(trial: FrozenTrial, key: str) -> Any:
-    """One user attribute of a trial, without parsing the others; None if there is none."""
+    """Parse one user attribute of a trial, and not the others; None if there is none."""
     return trial.attribute(key) if isinstance(trial, UnparsedTrial) else trial.user_attrs.get(key)

@@ -1,4 +1,4 @@
-"""From what the user typed as ``--storage`` to one database."""
+"""Locations of study databases, and how ``--storage`` is read."""
 
 import os
 import re
@@ -19,7 +19,7 @@ _SQLITE = "sqlite:///"
 _SQLITE_SCHEMES = ("sqlite", "sqlite+pysqlite")
 _MEMORY = ":memory:"
 
-# What a URL may begin with, and the driver that it then means.
+# The beginnings of a URL, and the driver that each means.
 _SERVERS = {
     "postgresql": "postgresql+psycopg",
     "postgres": "postgresql+psycopg",
@@ -34,7 +34,7 @@ REQUIRED = (
 
 @dataclass(frozen=True)
 class Location:
-    """Where studies lie.
+    """The place of a study database.
 
     Attributes:
         url: SQLAlchemy's, with driver and password: for no screen and no file.
@@ -52,7 +52,7 @@ class Location:
 
     @classmethod
     def of_file(cls, path: Path, *, default: bool = False) -> "Location":
-        """An SQLite file. Raises StorageError if there can be no file of that name."""
+        """Locate an SQLite file. Raises StorageError if there can be no file of that name."""
         named, real = resolved(path, f"--storage {path}")
         # as a file's own URL: SQLAlchemy 2.0 reads a plain path as it is, 2.1 decodes it
         url = sqlalchemy.URL.create("sqlite", database=real.as_uri(), query={"uri": "true"})
@@ -71,7 +71,7 @@ class Location:
 
     @property
     def where(self) -> str:
-        """What a message begins with: the file, or the URL without its password."""
+        """The beginning of a message: the file, or the URL without its password."""
         return self.shown if self.path is None else printable(self.named or self.path)
 
     @property
@@ -87,17 +87,17 @@ class Location:
 
     @property
     def option(self) -> str:
-        """What to add to a command to mean this database; empty where none is needed."""
+        """The option to add to a command to mean this database; "" where none is needed."""
         if self.default or self == _of_environment():
             return ""
         return f" --storage {quoted(self.shown if self.path is None else self._word)}"
 
     def redacted(self, text: object) -> str:
-        """Write what a driver said without this URL's secrets, however it may quote them."""
-        told = redacted(str(text).replace(self.url, self.shown))
+        """Take this URL's secrets out of a driver's message, however it may quote them."""
+        shown = redacted(str(text).replace(self.url, self.shown))
         for secret in _secrets(self.url):
-            told = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", HIDDEN, told)
-        return told
+            shown = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", HIDDEN, shown)
+        return shown
 
     @property
     def _word(self) -> str:
@@ -111,7 +111,7 @@ class Location:
 
 
 def resolve_location(storage: str | None) -> Location:
-    """The location for a path, a URL or None (``storage/cvfp.db`` here).
+    """Resolve a path, a URL or None (``storage/cvfp.db`` here) to a location.
 
     Raises:
         StorageError: a URL of another kind of database, or one that cannot be understood.
@@ -132,7 +132,7 @@ def resolve_location(storage: str | None) -> Location:
 
 
 def user_path(text: str, option: str) -> Path:
-    """The path that a user typed, ``~`` and ``~USER`` followed.
+    """Expand ``~`` and ``~USER`` in a path that a user typed.
 
     Raises:
         StorageError: there is no such user.
@@ -147,7 +147,7 @@ def user_path(text: str, option: str) -> Path:
 
 
 def resolved(path: Path, name: str) -> tuple[Path, Path]:
-    """The absolute path, and the one with all links followed.
+    """Resolve a path: the absolute one, and the one with all links followed.
 
     Args:
         path: need not exist.
@@ -176,7 +176,7 @@ def _of_environment() -> Location | None:
 
 
 def _sqlite_path(rest: str) -> str:
-    """The path in what follows ``sqlite://``."""
+    """Read the path in what follows ``sqlite://``."""
     if rest and not rest.startswith("/"):
         raise StorageError(
             f"{REQUIRED}, got two slashes after sqlite: where three belong: {_SQLITE}PATH"
@@ -217,10 +217,10 @@ def _server(scheme: str, rest: str) -> Location:
 
 
 def _secrets(url: str) -> list[str]:
-    """Give what is written nowhere: the password, and what in a query may be one."""
+    """List what must be written nowhere: the password, and what in a query may be one."""
     made = sqlalchemy.make_url(url)
-    told = [made.password, *(v for k, v in made.query.items() if k not in HARMLESS)]
+    found = [made.password, *(v for k, v in made.query.items() if k not in HARMLESS)]
     if made.get_backend_name() not in _SERVERS:
         return []
-    values = [one for value in told for one in (value if isinstance(value, tuple) else (value,))]
+    values = [one for value in found for one in (value if isinstance(value, tuple) else (value,))]
     return [str(value) for value in values if value]

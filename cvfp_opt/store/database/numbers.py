@@ -1,4 +1,4 @@
-"""Numbers that a database or a file may hold: which of them can be reckoned with."""
+"""Checks of numbers that a database or a file may hold."""
 
 import math
 from typing import Any
@@ -20,6 +20,17 @@ def is_finite(value: Any) -> bool:
 def is_whole(value: Any, end: int) -> bool:
     """Check whether a value is a whole number from 0 to below ``end``."""
     return type(value) is int and 0 <= value < end
+
+
+def parse_whole(digits: str, *, max_digits: int) -> int:
+    """Parse a whole number of JSON; more digits would take long, and more than any number has.
+
+    Raises:
+        ValueError: it has more digits.
+    """
+    if len(digits) > max_digits:
+        raise ValueError(f"a whole number of {len(digits)} digits")
+    return int(digits)
 
 
 def is_moment(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Waiting for a database that is away: a server that restarts, a lock that is long kept."""
+"""Patience with a database that does not answer: a server restarts, a lock is kept for long."""
 
 import random
 import time
@@ -27,18 +27,18 @@ PATIENCE_SECONDS = 600.0
 LOOKING_SECONDS = 5.0
 
 DATABASE_ERRORS = (SQLAlchemyError, StorageInternalError, FileGone)
-"""All that the database itself raises, and that its file is not there any more."""
+"""The errors of a database itself, and of a file that is not there any more."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 15.0
-# Shorter outages are nobody's concern.
-_TOLD_AFTER = 2.0
+# Shorter outages are not reported.
+_NOTIFY_AFTER = 2.0
 
-# Where a driver keeps no code of a refusal, an English server at least is understood.
+# Without a code for a refusal, at least the words of an English server are understood.
 _SERVER_STAYS = ("does not exist", "Unknown database", "authentication failed", "Access denied")
 
 
 def passes(error: BaseException) -> bool:
-    """Whether what failed may succeed later, all else the same."""
+    """Check if what failed may succeed later, all else the same."""
     error = _cause(error)
     # the second is Optuna's, who asks on after the connection broke
     if isinstance(error, PoolTimeout | PendingRollbackError):
@@ -54,13 +54,13 @@ def passes(error: BaseException) -> bool:
 
 
 def driver_words(error: BaseException) -> str:
-    """Give what the driver said, in one line."""
+    """Give the driver's message in one line."""
     cause = _cause(error)
     return " ".join(str(getattr(cause, "orig", None) or cause).split())
 
 
 def _cause(error: BaseException) -> BaseException:
-    """Give what the database raised, which Optuna and we wrap."""
+    """Unwrap the database's own error from Optuna's and ours."""
     while isinstance(error, StorageInternalError | StorageError) and error.__cause__ is not None:
         error = error.__cause__
     return error
@@ -68,11 +68,11 @@ def _cause(error: BaseException) -> BaseException:
 
 @dataclass(frozen=True, kw_only=True)
 class Patience:
-    """Asks again, at growing intervals, for so many seconds.
+    """A way to repeat what failed, at growing intervals, for so many seconds.
 
     Attributes:
         seconds: then the last error is raised.
-        notify: told, in a line, that it waits, and that the database is back.
+        notify: called with a line when it begins to wait, and when the database is back.
         pause: waits for so many seconds; may raise to stop.
     """
 
@@ -81,12 +81,12 @@ class Patience:
     pause: Callable[[float], None] = time.sleep
 
     def __call__(self, work: Callable[[], T]) -> T:
-        """What ``work`` gives. It must be safe to repeat: an answer may have been lost.
+        """Return what ``work`` returns; it must be safe to repeat: an answer may have been lost.
 
         Raises:
             What ``work`` raised, if it does not pass, or not in time.
         """
-        started, pause, told = time.monotonic(), _FIRST_PAUSE, False
+        started, pause, notified = time.monotonic(), _FIRST_PAUSE, False
         while True:
             try:
                 found = work()
@@ -94,20 +94,20 @@ class Patience:
                 waited = time.monotonic() - started
                 if not passes(error) or waited > self.seconds:
                     raise
-                if not told and waited > min(_TOLD_AFTER, self.seconds / 2):
-                    told = True
+                if not notified and waited > min(_NOTIFY_AFTER, self.seconds / 2):
+                    notified = True
                     self.notify(f"{in_words(error)}; waiting for up to {self.seconds:.0f} s")
                 # not all workers at once when it is back
                 self.pause(pause * random.uniform(0.5, 1.0))
                 pause = min(2 * pause, _LONGEST_PAUSE)
             else:
-                if told:
+                if notified:
                     self.notify(f"the database is back after {time.monotonic() - started:.0f} s")
                 return found
 
 
 def in_words(error: Exception) -> str:
-    """Say in a line that, and why, the database does not answer."""
+    """Write a line that, and why, the database does not answer."""
     return f"the database does not answer ({redacted(driver_words(error))})"
 
 
@@ -115,4 +115,4 @@ AT_ONCE = Patience(seconds=0)
 """For a part of what is repeated as a whole."""
 
 LOOKING = Patience(seconds=LOOKING_SECONDS)
-"""For who looks, or changes something by hand: somebody waits for the answer."""
+"""For commands that look, or change something by hand: somebody waits for the answer."""

@@ -1,4 +1,4 @@
-"""Rows of Optuna's tables, written within a transaction of ours.
+"""The one writer of Optuna's tables, within a transaction of ours.
 
 Optuna's own methods take a transaction of some milliseconds for each attribute and each value,
 and cannot be part of a larger one. Statements are made once: that takes SQLAlchemy 80 us, and a
@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from optuna.distributions import BaseDistribution, distribution_to_json
-from optuna.storages._rdb import models
 from optuna.trial import TrialState
 from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from cvfp_opt.errors import StudyError
+from cvfp_opt.store.database.optuna_private import intermediate_columns, value_columns
 from cvfp_opt.store.database.tables import (
     INTERMEDIATE,
     PARAMS,
@@ -28,7 +28,7 @@ from cvfp_opt.store.database.tables import (
     VALUES,
 )
 
-# "of": whose row it is; SQLAlchemy takes other names for new values.
+# "of" is the id of the study or trial; SQLAlchemy takes the columns' names for new values.
 _LOCK = (
     update(STUDIES)
     .where(STUDIES.c.study_id == bindparam("of"))
@@ -44,7 +44,7 @@ _CHANGE = update(TRIALS).where(
 
 
 class _Place:
-    """Where rows of a trial go, each known by ``key``."""
+    """One table of a trial's parts; a trial has one row for each ``key``."""
 
     def __init__(self, table: Table, key: str) -> None:
         self._key = key
@@ -62,7 +62,7 @@ class _Place:
             self._upsert[module.dialect.name] = upsert
 
     def put(self, connection: Connection, trial_id: int, rows: Sequence[dict[str, Any]]) -> None:
-        """Write rows in the place of what stood there."""
+        """Write rows in the place of those with the same keys."""
         if not rows:
             return
         values = [{"trial_id": trial_id, **row} for row in rows]
@@ -86,7 +86,7 @@ _VALUES = _Place(VALUES, "objective")
 
 @dataclass(kw_only=True)
 class PendingWrites:
-    """What a trial has to say and has not written yet; later values replace earlier ones.
+    """The values of a trial that are not written yet; later ones replace earlier ones.
 
     Attributes:
         params: by name, in Optuna's internal representation, with their distributions.
@@ -103,7 +103,7 @@ class PendingWrites:
         return bool(self.params or self.intermediate or self.user_attrs or self.system_attrs)
 
     def clear(self) -> None:
-        """It is written."""
+        """Empty it, after all of it was written."""
         for kept in (self.params, self.intermediate, self.user_attrs, self.system_attrs):
             kept.clear()
 
@@ -122,7 +122,7 @@ def lock_study(connection: Connection, study_id: int) -> None:
 
 
 def next_number(connection: Connection, study_id: int) -> int:
-    """Look which number a new trial of a study is to have. Call under ``lock_study``."""
+    """Find the number that a new trial of a study gets. Call under ``lock_study``."""
     found = connection.scalar(_LARGEST, {"of": study_id})
     return 0 if found is None else found + 1
 
@@ -136,7 +136,7 @@ def insert_trial(
     *,
     number: int | None = None,
 ) -> tuple[int, int]:
-    """Add a trial; its id and number. Call under ``lock_study``.
+    """Add a trial, and return its id and number. Call under ``lock_study``.
 
     Times are naive local ones, as FrozenTrial has them. ``number``: where it is known already;
     None for the next one.
@@ -152,7 +152,7 @@ def insert_trial(
 def change_state(
     connection: Connection, trial_id: int, before: TrialState, after: TrialState
 ) -> bool:
-    """Change it, if it is the one expected; start and end are noted."""
+    """Change a trial's state, if it is the one expected, with its time of start or end."""
     times: dict[str, Any] = {}
     if after is TrialState.RUNNING:
         times["datetime_start"] = utc(datetime.now())
@@ -165,30 +165,30 @@ def change_state(
 
 
 def utc(time: datetime | None) -> datetime | None:
-    """From naive local time, as Optuna gives it, to naive UTC, as it is stored."""
+    """Convert naive local time, as Optuna gives it, to naive UTC, as it is stored."""
     return time and time.astimezone(UTC).replace(tzinfo=None)
 
 
 def local(time: datetime | None) -> datetime | None:
-    """And back: as FrozenTrial has it."""
+    """Convert naive UTC, as it is stored, to naive local time, as FrozenTrial has it."""
     return time and time.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
 
 
 def write_pending(connection: Connection, trial_id: int, pending: PendingWrites) -> None:
-    """Write it, in the place of what stood there."""
-    _USER_ATTRIBUTES.put(connection, trial_id, _attributes(pending.user_attrs))
-    _SYSTEM_ATTRIBUTES.put(connection, trial_id, _attributes(pending.system_attrs))
-    _INTERMEDIATE.put(connection, trial_id, _intermediate(pending.intermediate))
-    _PARAMS.put(connection, trial_id, _params(pending.params))
+    """Write a trial's pending values in the place of the former ones."""
+    _USER_ATTRIBUTES.put(connection, trial_id, attribute_rows(as_texts(pending.user_attrs)))
+    _SYSTEM_ATTRIBUTES.put(connection, trial_id, attribute_rows(as_texts(pending.system_attrs)))
+    _INTERMEDIATE.put(connection, trial_id, intermediate_rows(pending.intermediate))
+    params = [
+        param_row(name, value, distribution_to_json(distribution))
+        for name, (value, distribution) in pending.params.items()
+    ]
+    _PARAMS.put(connection, trial_id, params)
 
 
 def write_values(connection: Connection, trial_id: int, values: Sequence[float]) -> None:
-    """The values of the objectives."""
-    rows = []
-    for objective, value in enumerate(values):
-        stored, kind = models.TrialValueModel.value_to_stored_repr(value)
-        rows.append({"objective": objective, "value": stored, "value_type": kind})
-    _VALUES.put(connection, trial_id, rows)
+    """Write a trial's values of the objectives."""
+    _VALUES.put(connection, trial_id, value_rows(values))
 
 
 def forget_attributes(connection: Connection, trial_id: int, keys: Sequence[str]) -> None:
@@ -200,31 +200,31 @@ def forget_attributes(connection: Connection, trial_id: int, keys: Sequence[str]
 
 
 def clear_reported(connection: Connection, trial_id: int) -> None:
-    """Take back all that a broken-off run said; parameters and system attributes stay."""
+    """Delete all that an interrupted run reported; parameters and system attributes stay."""
     for table in (INTERMEDIATE, USER_ATTRIBUTES, VALUES):
         connection.execute(delete(table).where(table.c.trial_id == trial_id))
 
 
-def _attributes(values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [{"key": key, "value_json": json.dumps(value)} for key, value in values.items()]
+def as_texts(values: Mapping[str, Any]) -> dict[str, str]:
+    """Convert attributes to JSON texts, as the database has them, by key."""
+    return {key: json.dumps(value) for key, value in values.items()}
 
 
-def _intermediate(values: Mapping[int, float]) -> list[dict[str, Any]]:
-    rows = []
-    for step, value in values.items():
-        stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
-        rows.append({"step": step, "intermediate_value": stored, "intermediate_value_type": kind})
-    return rows
+def attribute_rows(texts: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Make the rows of attributes; they lack only the id of the study or trial."""
+    return [{"key": key, "value_json": text} for key, text in texts.items()]
 
 
-def _params(
-    values: Mapping[str, tuple[float, BaseDistribution]],
-) -> list[dict[str, Any]]:
-    return [
-        {
-            "param_name": name,
-            "param_value": value,
-            "distribution_json": distribution_to_json(distribution),
-        }
-        for name, (value, distribution) in values.items()
-    ]
+def intermediate_rows(values: Mapping[int, float]) -> list[dict[str, Any]]:
+    """Make the rows of a trial's reported values, by step."""
+    return [{"step": step, **intermediate_columns(value)} for step, value in values.items()]
+
+
+def value_rows(values: Sequence[float]) -> list[dict[str, Any]]:
+    """Make the rows of a trial's values of the objectives."""
+    return [{"objective": place, **value_columns(value)} for place, value in enumerate(values)]
+
+
+def param_row(name: str, value: float, distribution: str) -> dict[str, Any]:
+    """Make the row of a parameter; its value is in Optuna's internal representation."""
+    return {"param_name": name, "param_value": value, "distribution_json": distribution}

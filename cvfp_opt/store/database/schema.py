@@ -1,10 +1,11 @@
-"""Whose the tables of a database are, and whether all are there yet."""
+"""Checks of a database's tables: whether they are Optuna's, and complete."""
 
 from collections.abc import Mapping
 from functools import cache
 
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.database.optuna_private import TABLES
 
 ALEMBIC_VERSION = "alembic_version"
 _OURS = {"studies", "trials"}
@@ -15,7 +16,7 @@ only where no version of Optuna's schema is noted: else they may be left empty."
 
 
 def are_started(tables: Tables, version: str | None) -> bool:
-    """Check if these are a new study database's and not finished; its version comes last.
+    """Check for a new study database that is being made: the version comes last.
 
     Another process makes the rest at this moment, or died before it could. Other programs have
     tables called ``studies`` and ``trials`` too, but of other columns.
@@ -26,11 +27,8 @@ def are_started(tables: Tables, version: str | None) -> bool:
 
 @cache
 def study_tables() -> Tables:
-    """Give the tables that Optuna makes, and the one in which it notes their version."""
-    from optuna.storages._rdb.models import BaseModel
-
-    made = BaseModel.metadata.tables
-    columns = {name: frozenset(table.columns.keys()) for name, table in made.items()}
+    """List the tables that Optuna makes, and the one in which it notes their version."""
+    columns = {name: frozenset(table.columns.keys()) for name, table in TABLES.items()}
     return {**columns, ALEMBIC_VERSION: frozenset({"version_num"})}
 
 
@@ -55,7 +53,7 @@ def check_tables(location: Location, tables: Tables, version: str | None) -> Non
             f"{location.where}: a study database is required, this one belongs to another "
             f"program (its tables: {', '.join(sorted(tables)[:5])}); name another --storage"
         )
-    if version is not None and version not in _known_schemas():
+    if version is not None and version not in optuna_schemas()[1]:
         raise StorageError(
             f"{location.where}: written by a newer Optuna (schema {version}) than the one "
             "installed here; type `pip install -U optuna cvfp-opt`"
@@ -63,7 +61,12 @@ def check_tables(location: Location, tables: Tables, version: str | None) -> Non
 
 
 @cache
-def _known_schemas() -> frozenset[str]:
+def optuna_schemas() -> tuple[str, frozenset[str]]:
+    """Ask the installed Optuna which version of the tables it needs, and which it knows."""
     from optuna.storages import RDBStorage
 
-    return frozenset(RDBStorage("sqlite:///:memory:").get_all_versions())
+    storage = RDBStorage("sqlite:///:memory:")
+    try:
+        return storage.get_head_version(), frozenset(storage.get_all_versions())
+    finally:
+        storage.engine.dispose()

@@ -1,4 +1,4 @@
-"""PostgreSQL and MariaDB or MySQL: what is refused before a study is touched, and locks."""
+"""PostgreSQL, MariaDB and MySQL: checks before a study is touched, and locks."""
 
 import importlib.util
 import random
@@ -29,7 +29,7 @@ from cvfp_opt.store.database.schema import (
 )
 
 CONNECT_SECONDS = 10
-# Between two times that a lock is asked for.
+# Pause between two attempts to take a lock.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5
 # kind -> (module of its driver, the extra that brings it)
 _DRIVERS = {"postgresql": ("psycopg", "postgresql"), "mysql": ("pymysql", "mysql")}
@@ -52,13 +52,13 @@ def check_readable(location: Location) -> None:
 
 
 def has_database(location: Location) -> bool:
-    """Whether the database has tables, and all. Raises StorageError if it cannot be reached."""
+    """Check if the database has all tables. Raises StorageError if it cannot be reached."""
     tables, version = _look(location)
     return bool(tables) and not are_started(tables, version)
 
 
 def check_writable(location: Location) -> None:
-    """As ``check_readable``, but an empty database will do; one without transactions will not."""
+    """Refuse what ``check_readable`` refuses, and no transactions; an empty database will do."""
     if has_database(location):
         check_readable(location)
     if location.kind == "mysql":
@@ -67,7 +67,7 @@ def check_writable(location: Location) -> None:
 
 
 def create(location: Location) -> None:
-    """Databases of a server are made by whoever runs it."""
+    """Do nothing: whoever runs a server makes its databases."""
 
 
 def engine_arguments(location: Location) -> dict[str, Any]:
@@ -95,21 +95,21 @@ def engine_arguments(location: Location) -> dict[str, Any]:
 
 
 def set_up(engine: Engine) -> None:
-    """Nothing to set."""
+    """Do nothing: there is nothing to set."""
 
 
 def reading_url(location: Location) -> str:
-    """The same: who may write is the server's business."""
+    """Return the URL unchanged: who may write is the server's business."""
     return location.url
 
 
 def now_postgresql() -> ColumnElement[float]:
-    """Epoch seconds by the server's clock, at the statement's moment."""
+    """Make SQL for epoch seconds by the server's clock, at the statement's moment."""
     return sqlalchemy.cast(func.extract("epoch", func.clock_timestamp()), sqlalchemy.Double)
 
 
 def now_mysql() -> ColumnElement[float]:
-    """Epoch seconds by the server's clock, when the statement began.
+    """Make SQL for epoch seconds by the server's clock, when the statement began.
 
     Counted in UTC: of local time, an hour comes twice a year.
     """
@@ -119,7 +119,7 @@ def now_mysql() -> ColumnElement[float]:
 
 @contextmanager
 def lock_postgresql(location: Location, seconds: float) -> Iterator[None]:
-    """An advisory lock of the database; it ends with its transaction, so with its process.
+    """Take an advisory lock of the database; it ends with its transaction, so with its process.
 
     One who waits for it asks anew each time: behind a pooler with few connections, one who
     waited within the server would keep the connection that the lock's holder needs.
@@ -140,7 +140,7 @@ def lock_postgresql(location: Location, seconds: float) -> Iterator[None]:
 
 @contextmanager
 def lock_mysql(location: Location, seconds: float) -> Iterator[None]:
-    """A named lock of the server; it ends with its connection, so with its process."""
+    """Take a named lock of the server; it ends with its connection, so with its process."""
     name = f"cvfp-opt {_lock_number(location)}"
     with _connection(location) as connection:
         won = connection.scalar(sqlalchemy.select(func.get_lock(name, round(seconds))))
@@ -162,7 +162,7 @@ def _kept(location: Location, seconds: float) -> StorageError:
 
 @contextmanager
 def _connection(location: Location) -> Iterator[sqlalchemy.Connection]:
-    """A connection of its own, in one transaction, of which nothing is kept."""
+    """Open a connection of its own, in one transaction, of which nothing is kept."""
     arguments = engine_arguments(location)["connect_args"]
     engine = sqlalchemy.create_engine(location.url, poolclass=NullPool, connect_args=arguments)
     connection = engine.connect()
@@ -175,7 +175,7 @@ def _connection(location: Location) -> Iterator[sqlalchemy.Connection]:
 
 
 def _look(location: Location) -> tuple[Tables, str | None]:
-    """Give the tables, and the version of Optuna's schema."""
+    """Read the names of the tables, and the version of Optuna's schema."""
     module, extra = _DRIVERS[location.kind]
     if importlib.util.find_spec(module) is None:
         raise StorageError(

@@ -1,4 +1,4 @@
-"""SQLite files: what is refused before one is touched, and how one is opened."""
+"""SQLite files: checks before one is touched, and how one is opened."""
 
 import os
 import sqlite3
@@ -30,7 +30,7 @@ from cvfp_opt.store.database.schema import (
 _HEADER_BYTES = 100
 BUSY_SECONDS = 60
 
-# Their locks do not reach the other hosts, and WAL needs memory that all readers share.
+# Network file systems: their locks do not reach other hosts, and WAL needs shared memory.
 NETWORK_FILE_SYSTEMS = frozenset(
     {"9p", "afpfs", "afs", "beegfs", "ceph", "cifs", "davfs", "glusterfs", "gpfs", "lustre", "nfs"}
     | {"nfs4", "orangefs", "pvfs2", "smb2", "smb3", "smbfs", "webdav"}
@@ -59,7 +59,7 @@ def check_readable(location: Location) -> None:
 
 
 def has_database(location: Location) -> bool:
-    """Whether there are tables in an SQLite file, and all. Raises StorageError if damaged."""
+    """Check if an SQLite file has all tables. Raises StorageError if it is damaged."""
     if not _is_there(location.file):
         return False
     _check_sqlite(location.file)
@@ -98,10 +98,10 @@ def check_writable(location: Location) -> None:
 
 
 def _is_there(path: Path) -> bool:
-    """Check if a file is there; SQLite may wait, or read for ever.
+    """Check if a regular file is there: with another kind, SQLite may wait for ever.
 
     Raises:
-        StorageError: something else is there, or it can't be told.
+        StorageError: something else is there, or it can't be found out.
     """
     try:
         found = what_it_is(path)
@@ -125,7 +125,7 @@ def _check_local(path: Path) -> None:
 
 
 def file_system(path: Path) -> str:
-    """Kind of the file system that a path lies on, or would; "" if it is not to be known."""
+    """Find the kind of the file system that a path lies on, or would; "" if it is unknown."""
     resolved = path.resolve()
     parts = psutil.disk_partitions(all=True)
     below = [part for part in parts if resolved.is_relative_to(part.mountpoint)]
@@ -148,7 +148,7 @@ def create(location: Location) -> None:
 
 @contextmanager
 def lock(location: Location, seconds: float) -> Iterator[None]:
-    """The lock for what must happen once, a file beside the database.
+    """Take the lock for what must happen once: a file beside the database.
 
     Raises:
         Timeout: another process kept it.
@@ -172,7 +172,7 @@ def lock(location: Location, seconds: float) -> Iterator[None]:
 
 
 def engine_arguments(location: Location) -> dict[str, Any]:
-    """What SQLAlchemy's ``create_engine`` is given."""
+    """Make the arguments of SQLAlchemy's ``create_engine``."""
     return {"connect_args": {"timeout": BUSY_SECONDS}}
 
 
@@ -183,12 +183,12 @@ def set_up(engine: Engine) -> None:
 
 
 def now() -> ColumnElement[float]:
-    """Epoch seconds: one host, one clock. Read when the statement is executed."""
+    """Make SQL for epoch seconds, read when the statement is executed: one host, one clock."""
     return sqlalchemy.bindparam("now", callable_=time.time, type_=sqlalchemy.Double)
 
 
 def reading_url(location: Location) -> str:
-    """A URL that cannot write, and needs not, not even on a read-only disk."""
+    """Make a URL that only reads, and works on a read-only disk too."""
     file, _, query = _read_only_uri(location.file).partition("?")
     url = sqlalchemy.URL.create("sqlite", database=file, query=dict(parse_qsl(query)))
     return url.update_query_dict({"uri": "true"}).render_as_string()
@@ -222,7 +222,7 @@ def _check_sqlite(path: Path) -> None:
 
 
 def _look(connection: sqlite3.Connection) -> tuple[Tables, str | None]:
-    """Give the tables, and the version of Optuna's schema."""
+    """Read the names of the tables, and the version of Optuna's schema."""
     rows = connection.execute(
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
     )

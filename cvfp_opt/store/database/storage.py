@@ -1,9 +1,8 @@
 """An open study database."""
 
-import copy
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
-from typing import Any, cast
+from typing import Any
 
 import optuna
 import sqlalchemy
@@ -11,9 +10,7 @@ from alembic.util import CommandError
 from filelock import Timeout
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage, get_storage
-from optuna.storages._cached_storage import _CachedStorage
 from optuna.study import StudyDirection
-from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import ColumnElement, Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,33 +19,35 @@ from cvfp_opt.errors import StorageError
 from cvfp_opt.escaping import quoted
 from cvfp_opt.store.database.damage import UNREADABLE, damage
 from cvfp_opt.store.database.file_watch import FileWatch
-from cvfp_opt.store.database.kinds import kind_of
-from cvfp_opt.store.database.location import Location
-from cvfp_opt.store.database.retry import LOOKING, Patience, driver_words
-from cvfp_opt.store.database.rows import change_state
-from cvfp_opt.store.database.study_reading import (
+from cvfp_opt.store.database.frozen import (
     read_attributes,
     read_directions,
-    read_frozen_studies,
+    read_studies,
+    read_trial,
+    read_trials,
 )
+from cvfp_opt.store.database.kinds import kind_of
+from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.database.optuna_private import FrozenStudy, forget_studies
+from cvfp_opt.store.database.retry import LOOKING, Patience, driver_words
+from cvfp_opt.store.database.rows import change_state
 from cvfp_opt.store.database.tables import LEASES
-from cvfp_opt.store.database.trial_reading import read_trial, read_trials
 
 LOCK_SECONDS = 60
 
-# What a study does is told by the observers; Optuna would tell it a second time.
+# Our observers report what a study does; Optuna would report it a second time.
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 class ReadingStorage(RDBStorage):
-    """Optuna's storage, with trials read by few queries; see database.reading.
+    """Optuna's storage, with studies and trials read by few queries, see database.reading.
 
     Attributes that are no JSON stop nobody: their value is None.
     """
 
     def get_all_studies(self) -> list[FrozenStudy]:
         with self.engine.connect() as connection:
-            return read_frozen_studies(connection)
+            return read_studies(connection)
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
         with self.engine.connect() as connection:
@@ -87,7 +86,7 @@ class ReadingStorage(RDBStorage):
 
 
 class ClaimingStorage(ReadingStorage):
-    """Optuna's storage, with waiting trials claimed exactly once.
+    """Optuna's storage, with enqueued trials claimed exactly once.
 
     Stock SQLite storage lets two processes claim the same enqueued trial: its
     ``SELECT ... FOR UPDATE`` does nothing there. Here a state changes only from the one expected.
@@ -103,16 +102,6 @@ class ClaimingStorage(ReadingStorage):
                 return True
         self.check_trial_is_updatable(trial_id, self.get_trial(trial_id).state)
         return False
-
-
-class _Nowhere(RDBStorage):
-    """A database in which there is nothing to delete."""
-
-    def __init__(self) -> None:
-        """Opens none."""
-
-    def delete_study(self, study_id: int) -> None:
-        """It is gone."""
 
 
 class Store:
@@ -141,12 +130,12 @@ class Store:
         self.patiently = patiently
 
     def lock(self) -> AbstractContextManager[Any]:
-        """The lock for what must happen once: creation, mirrors. Not re-entrant."""
+        """Take the lock for what must happen once: creation, mirrors. It is not re-entrant."""
         self.check()
         return self.kind.lock(self.location, LOCK_SECONDS)
 
     def now(self) -> ColumnElement[float]:
-        """SQL for epoch seconds by the clock that all workers share."""
+        """Make SQL for epoch seconds by the clock that all workers share."""
         return self.kind.now()
 
     def forget(self, study_ids: Iterable[int]) -> None:
@@ -154,10 +143,7 @@ class Store:
 
         Deleting them by the cache would delete those.
         """
-        cache = copy.copy(cast(_CachedStorage, self.storage))  # shares all that is cached
-        cache._backend = _Nowhere()
-        for study_id in study_ids:
-            cache.delete_study(study_id)
+        forget_studies(self.storage, study_ids)
 
     def check(self) -> None:
         """Raise FileGone if what is open is not where it was opened any more."""
@@ -255,13 +241,13 @@ def _reading_store(location: Location, patiently: Patience) -> Store:
 
 
 def has_leases(store: Store) -> bool:
-    """Whether the database was ever opened for a search by a version that has the table."""
+    """Check if the database has our table: a version that knows it opened it for a search."""
     return sqlalchemy.inspect(store.engine).has_table(LEASES.name)
 
 
 @contextmanager
 def translated(location: Location) -> Iterator[None]:
-    """Database errors as one line of ours, and what its values make SQLAlchemy and Optuna say."""
+    """Raise database errors, and what damaged values make Optuna raise, as one line of ours."""
     try:
         yield
     except (SQLAlchemyError, StorageInternalError) as error:
@@ -276,9 +262,9 @@ def translated(location: Location) -> Iterator[None]:
             raise
         raise StorageError(f"{location.where}: {_failure(location, error)}") from error
     except CommandError as error:  # of Optuna's schema: two versions are noted, say
-        told = f"the version of its tables cannot be read: {error}"
+        reason = f"the version of its tables cannot be read: {error}"
         raise StorageError(
-            f"{location.where}: damaged: {told}; type `cvfp-opt study doctor{location.option}`"
+            f"{location.where}: damaged: {reason}; type `cvfp-opt study doctor{location.option}`"
         ) from error
     except RuntimeError as error:
         if "table schema" not in str(error):

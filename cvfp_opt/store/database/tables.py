@@ -1,20 +1,23 @@
 """The tables of a study database: Optuna's, and one of ours beside them."""
 
-from optuna.storages._rdb import models
 from sqlalchemy import Column, Double, Integer, MetaData, String, Table
 
-STUDIES: Table = models.StudyModel.__table__
-DIRECTIONS: Table = models.StudyDirectionModel.__table__
-STUDY_USER_ATTRIBUTES: Table = models.StudyUserAttributeModel.__table__
-STUDY_SYSTEM_ATTRIBUTES: Table = models.StudySystemAttributeModel.__table__
-TRIALS: Table = models.TrialModel.__table__
-PARAMS: Table = models.TrialParamModel.__table__
-VALUES: Table = models.TrialValueModel.__table__
-INTERMEDIATE: Table = models.TrialIntermediateValueModel.__table__
-USER_ATTRIBUTES: Table = models.TrialUserAttributeModel.__table__
-SYSTEM_ATTRIBUTES: Table = models.TrialSystemAttributeModel.__table__
+from cvfp_opt.store.database.optuna_private import TABLES
 
-# Who runs which trial, see store.queue.leases.
+STUDIES = TABLES["studies"]
+DIRECTIONS = TABLES["study_directions"]
+STUDY_USER_ATTRIBUTES = TABLES["study_user_attributes"]
+STUDY_SYSTEM_ATTRIBUTES = TABLES["study_system_attributes"]
+TRIALS = TABLES["trials"]
+PARAMS = TABLES["trial_params"]
+VALUES = TABLES["trial_values"]
+INTERMEDIATE = TABLES["trial_intermediate_values"]
+USER_ATTRIBUTES = TABLES["trial_user_attributes"]
+SYSTEM_ATTRIBUTES = TABLES["trial_system_attributes"]
+HEARTBEATS = TABLES["trial_heartbeats"]
+VERSIONS = TABLES["version_info"]
+
+# A row for each trial that a worker runs, see store.queue.leases.
 LEASES = Table(
     "cvfp_opt_leases",
     MetaData(),
@@ -30,3 +33,7 @@ LEASES = Table(
     Column("attempts", Integer, nullable=False),
     mysql_engine="InnoDB",
 )
+
+# The tables with rows of a trial, or of a study: children before parents, as rows are deleted.
+TRIAL_PARTS = [t for t in reversed(TABLES.values()) if "trial_id" in t.c and t is not TRIALS]
+STUDY_PARTS = [t for t in reversed(TABLES.values()) if "study_id" in t.c and t is not TRIALS]

@@ -1,4 +1,4 @@
-"""Where that is kept which a database could not be told: ``storage/unsent`` of the folder here."""
+"""The folder ``storage/unsent`` here, with results that could not be written to their database."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def unsent_folder() -> Path:
 
 
 def unsent_files() -> list[Path]:
-    """List all files that may be kept results."""
+    """List all files that may be unsent results."""
     try:
         return sorted((Path.cwd() / FOLDER).glob("*.json"))
     except OSError:  # the current folder is gone

@@ -1,1 +1,1 @@
-"""What is wrong in a study database and beside it, and what can be mended."""
+"""The checks of a study database and the files beside it, and their repairs."""

@@ -1,13 +1,13 @@
-"""Artifacts that trials name and that are not there, or not whole; and those that nobody needs."""
+"""Checks of artifacts: missing, damaged, and those that nothing needs any more."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
 from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.trial import TrialState
-from sqlalchemy import Connection, String, delete, select, type_coerce
+from sqlalchemy import Connection, String, select, type_coerce
 
 from cvfp_opt.disk import is_folder
 from cvfp_opt.errors import StorageError
@@ -16,21 +16,28 @@ from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.tables import SYSTEM_ATTRIBUTES, TRIALS
 from cvfp_opt.store.doctor.context import Context
 from cvfp_opt.store.doctor.finding import Finding, Repair, counted, of_trials, size
-from cvfp_opt.store.doctor.rows import STUDY_SYSTEM_ATTRIBUTES, TrialRow
+from cvfp_opt.store.doctor.rows import TrialRow
+from cvfp_opt.store.files.artifact_names import (
+    all_artifact_ids,
+    artifact_ids,
+    artifact_key,
+    forget_artifacts,
+)
 from cvfp_opt.store.files.artifact_stores import ArtifactStore
-from cvfp_opt.store.files.folder import FolderStore, checked_id
+from cvfp_opt.store.files.folder import FolderStore, is_id
 from cvfp_opt.store.files.snapshot_format import read_arrays, read_head
-from cvfp_opt.store.files.trial_checkpoints import ATTRIBUTE, TrialCheckpoints
+from cvfp_opt.store.files.trial_checkpoints import TrialCheckpoints
 from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity
 
 
 def find_missing_artifacts(context: Context) -> list[Finding]:
-    """Artifacts that a study or a trial names, and that are not where artifacts are looked for."""
+    """Find artifacts that a study or trial names and that are not in the artifact store."""
     named = [
         (study, trial, artifact_id)
         for study in context.studies
         for trial in (None, *study.trials)
-        for artifact_id in _named(trial.system_attrs if trial else study.system_attrs)
+        for artifact_id in artifact_ids(trial.system_attrs if trial else study.system_attrs)
+        if is_id(artifact_id)
     ]
     store = context.artifacts
     if named and isinstance(store, FolderStore) and not is_folder(store.folder):
@@ -67,20 +74,20 @@ def _missing(
 
 
 def _forget(store: ArtifactStore, study: str, lost: list[tuple[TrialRow | None, str]]) -> Repair:
-    """A checkpoint is looked for by the trial's identity, whether it is named or not."""
+    """Make the repair by which trials name lost checkpoints no longer; no run misses the names."""
 
     def repair(open_store: Callable[[], Store]) -> str:
         with open_store().engine.begin() as connection:
             for trial, artifact_id in lost:
                 if trial is not None and not _exists(store, artifact_id):
-                    _unname(connection, trial.trial_id, artifact_id)
+                    forget_artifacts(connection, [artifact_id], trial.trial_id)
         return f"study {study}: {counted(len(lost), 'checkpoint')} forgotten"
 
     return repair
 
 
 def find_damaged_checkpoints(context: Context) -> list[Finding]:
-    """Checkpoints of trials that would go on from them, and cannot."""
+    """Find damaged checkpoints of trials that would go on from them."""
     store = context.artifacts
     found = []
     for study in context.studies:
@@ -88,7 +95,7 @@ def find_damaged_checkpoints(context: Context) -> list[Finding]:
             if trial.state.is_finished():
                 continue
             for artifact_id in _checkpoint_ids(store, trial):
-                if f"{ATTRIBUTE}{artifact_id}" not in trial.system_attrs:
+                if artifact_key(artifact_id) not in trial.system_attrs:
                     continue
                 fault = _fault(store, artifact_id)
                 if fault:
@@ -106,7 +113,7 @@ def find_damaged_checkpoints(context: Context) -> list[Finding]:
 
 
 def _fault(store: ArtifactStore, artifact_id: str) -> str:
-    """What is wrong with a checkpoint; "" for one that is whole, or not there."""
+    """Describe what is wrong with a checkpoint; "" for one that is whole, or not there."""
     where = f"checkpoint {artifact_id}"
     try:
         with closing(store.open_reader(artifact_id)) as file:
@@ -123,17 +130,17 @@ def _remove_damaged(store: ArtifactStore, trial: TrialRow, artifact_id: str) -> 
         if _fault(store, artifact_id):  # a worker may have put a whole one in its place
             _remove(store, artifact_id)
             with open_store().engine.begin() as connection:
-                _unname(connection, trial.trial_id, artifact_id)
+                forget_artifacts(connection, [artifact_id], trial.trial_id)
         return f"trial {trial.number}: checkpoint {artifact_id} removed"
 
     return repair
 
 
 def find_leftover_artifacts(context: Context) -> list[Finding]:
-    """Checkpoints of trials that have ended, and files that nothing in the database names."""
+    """Find checkpoints of trials that have ended, and files that nothing in the database names."""
     store, connection = context.artifacts, context.reader
     present = _files(store.folder) if isinstance(store, FolderStore) else {}
-    owners, named = _owners(connection), _all_named(connection)
+    owners, named = _owners(connection), all_artifact_ids(connection)
     ended, unknown = set(), {}
     for artifact_id in {*named, *present}:
         uuid = artifact_id.rpartition("-")[0]
@@ -171,9 +178,8 @@ def find_leftover_artifacts(context: Context) -> list[Finding]:
 
 def _remove_ended(store: ArtifactStore, ids: list[str]) -> Repair:
     def repair(open_store: Callable[[], Store]) -> str:
-        keys = [f"{ATTRIBUTE}{artifact_id}" for artifact_id in ids]
         with open_store().engine.begin() as connection:
-            connection.execute(delete(SYSTEM_ATTRIBUTES).where(SYSTEM_ATTRIBUTES.c.key.in_(keys)))
+            forget_artifacts(connection, ids)
         for artifact_id in ids:
             _remove(store, artifact_id)
         return f"{counted(len(ids), 'checkpoint')} of trials that have ended removed"
@@ -186,23 +192,13 @@ def _place(context: Context) -> str:
     return str(store.folder) if isinstance(store, FolderStore) else context.location.where
 
 
-def _named(keys: Iterable[str]) -> list[str]:
-    """The ids that system attributes name; what is no id names nothing."""
-    found = []
-    for key in keys:
-        with suppress(StorageError):
-            if key.startswith(ATTRIBUTE):
-                found.append(checked_id(key.removeprefix(ATTRIBUTE)))
-    return found
-
-
 def _checkpoint_ids(store: ArtifactStore, trial: TrialRow) -> tuple[str, ...]:
     identity = TrialIdentity.read(trial.system_attrs.get(IDENTITY_KEY))
     return TrialCheckpoints(store, identity.uuid).ids if identity else ()
 
 
 def _exists(store: ArtifactStore, artifact_id: str) -> bool:
-    """Whether it is there. Raises StorageError where the store fails, or for what is no id."""
+    """Check if an artifact exists. Raises StorageError where the store fails, or for no id."""
     try:
         with closing(store.open_reader(artifact_id)):
             return True
@@ -215,14 +211,8 @@ def _remove(store: ArtifactStore, artifact_id: str) -> None:
         store.remove(artifact_id)
 
 
-def _unname(connection: Connection, trial_id: int, artifact_id: str) -> None:
-    columns = SYSTEM_ATTRIBUTES.c
-    same = (columns.trial_id == trial_id, columns.key == f"{ATTRIBUTE}{artifact_id}")
-    connection.execute(delete(SYSTEM_ATTRIBUTES).where(*same))
-
-
 def _files(folder: Path) -> dict[str, int]:
-    """Names and sizes in bytes; without what is being written."""
+    """List the files of a folder, with sizes in bytes, but those that are being written."""
     found = {}
     with suppress(FileNotFoundError, NotADirectoryError):
         for path in folder.iterdir():
@@ -233,7 +223,7 @@ def _files(folder: Path) -> dict[str, int]:
 
 
 def _owners(connection: Connection) -> dict[str, list[TrialState]]:
-    """States of the trials of each identity; copies of a study share them."""
+    """Read the states of the trials of each identity; copies of a study share identities."""
     rows = connection.execute(
         # as text: a state that is none must not keep the others from being looked at
         select(SYSTEM_ATTRIBUTES.c.value_json, type_coerce(TRIALS.c.state, String).label("state"))
@@ -245,14 +235,4 @@ def _owners(connection: Connection) -> dict[str, list[TrialState]]:
         if (identity := TrialIdentity.read(parsed(row.value_json))) is not None:
             state = TrialState.__members__.get(str(row.state), TrialState.RUNNING)
             found[identity.uuid].append(state)
-    return found
-
-
-def _all_named(connection: Connection) -> set[str]:
-    """The ids that anything in the database names."""
-    found: set[str] = set()
-    for table in (SYSTEM_ATTRIBUTES, STUDY_SYSTEM_ATTRIBUTES):
-        key = table.c.key
-        query = select(key).where(key.startswith(ATTRIBUTE, autoescape=True))
-        found.update(_named(tuple(connection.scalars(query))))
     return found

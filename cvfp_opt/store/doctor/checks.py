@@ -1,4 +1,4 @@
-"""All checks, by name."""
+"""The table of all checks, by name."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from cvfp_opt.store.doctor.artifacts import (
 )
 from cvfp_opt.store.doctor.context import Context
 from cvfp_opt.store.doctor.database import find_damage, find_foreign_schema
-from cvfp_opt.store.doctor.enqueued import find_waiting_strangers
+from cvfp_opt.store.doctor.enqueued import find_unfit_points
 from cvfp_opt.store.doctor.files import (
     find_journals,
     find_lock_files,
@@ -18,7 +18,7 @@ from cvfp_opt.store.doctor.files import (
     find_unfinished,
 )
 from cvfp_opt.store.doctor.finding import Finding
-from cvfp_opt.store.doctor.identities import find_births, find_unreadable_records
+from cvfp_opt.store.doctor.identities import find_identities, find_unreadable_records
 from cvfp_opt.store.doctor.mirroring import find_mirrors_out_of_step
 from cvfp_opt.store.doctor.numbering import find_numbering
 from cvfp_opt.store.doctor.running import find_dead_leases, find_orphan_leases, find_zombies
@@ -33,7 +33,7 @@ from cvfp_opt.store.doctor.unsent import find_unsent
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One thing to look at.
+    """A check, and what it needs.
 
     Attributes:
         find: looks at it; changes nothing.
@@ -44,7 +44,7 @@ class Check:
     needs_studies: bool = True
 
 
-# In the order in which they are made, and their repairs: what later ones rest on comes first.
+# Checks are made, and repairs too, in this order: what later ones rest on comes first.
 # docs/doctor.md explains each.
 CHECKS: Mapping[str, Check] = {
     "journals": Check(find=find_journals, needs_studies=False),
@@ -52,8 +52,8 @@ CHECKS: Mapping[str, Check] = {
     "schema": Check(find=find_foreign_schema, needs_studies=False),
     "records": Check(find=find_unreadable_records),
     "numbering": Check(find=find_numbering),
-    "births": Check(find=find_births),
-    "waiting-points": Check(find=find_waiting_strangers),
+    "births": Check(find=find_identities),
+    "waiting-points": Check(find=find_unfit_points),
     "orphan-leases": Check(find=find_orphan_leases),
     "unsent-results": Check(find=find_unsent),
     "dead-leases": Check(find=find_dead_leases),

@@ -1,14 +1,14 @@
-"""What the checks look at: read once, shared by all of them."""
+"""The database as all checks see it, read once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 
 from sqlalchemy import Connection
 
 from cvfp_opt.escaping import quoted
 from cvfp_opt.store.database.kinds import Kind, kind_of
 from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.database.schema import optuna_schemas
 from cvfp_opt.store.database.tables import LEASES
 from cvfp_opt.store.doctor.rows import StudyRows
 from cvfp_opt.store.files.artifact_stores import ArtifactStore
@@ -35,7 +35,7 @@ class Schema:
 
     @property
     def is_known(self) -> bool:
-        """Whether rows can be read: the tables are those of the Optuna installed, and ours."""
+        """Whether rows can be read: the tables are those of the installed Optuna, and ours."""
         ours = not self.lease_columns or self.lease_columns == LEASE_COLUMNS
         return self.version == optuna_schemas()[0] and ours
 
@@ -71,7 +71,7 @@ class Context:
 
     @property
     def kind(self) -> Kind:
-        """What is special about databases of its kind."""
+        """The functions for its kind of database."""
         return kind_of(self.location)
 
     @property
@@ -86,16 +86,16 @@ class Context:
         return [study for study in self.studies if study.record is not None]
 
     def command(self, words: str, study: str = "") -> str:
-        """What to type, for a study of this database."""
+        """Write a command to type, for a study of this database."""
         name = f" --study-name {quoted(study)}" if study else ""
         return f"`cvfp-opt {words}{name}{self.location.option}`"
 
     def is_dead(self, lease: Lease) -> bool:
-        """Whether the trial may be taken over."""
+        """Check whether a trial with this lease may be taken over."""
         return lease.is_dead(self.now, one_host=self.kind.one_host)
 
     def is_searched(self, study: StudyRows) -> bool:
-        """Whether a live worker runs a trial of the study."""
+        """Check whether a live worker runs a trial of the study."""
         for trial in study.running:
             lease = study.leases.get(trial.trial_id)
             former = trial.former_lease
@@ -104,15 +104,3 @@ class Context:
             if lease is None and former is not None and not former_is_dead(former):
                 return True
         return False
-
-
-@cache
-def optuna_schemas() -> tuple[str, frozenset[str]]:
-    """The version of the tables that the installed Optuna needs, and all that it knows."""
-    from optuna.storages import RDBStorage
-
-    storage = RDBStorage("sqlite:///:memory:")
-    try:
-        return storage.get_head_version(), frozenset(storage.get_all_versions())
-    finally:
-        storage.engine.dispose()

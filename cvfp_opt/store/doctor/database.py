@@ -1,4 +1,4 @@
-"""The database itself: whether it is whole, and whether its tables are those that we know."""
+"""Checks of the database itself, whether it is whole, and of the version of its tables."""
 
 from collections.abc import Mapping
 
@@ -7,8 +7,9 @@ from sqlalchemy.exc import DatabaseError
 from cvfp_opt.escaping import quoted
 from cvfp_opt.store.database.engines import engine_cure, engine_fault
 from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.database.schema import optuna_schemas
 from cvfp_opt.store.database.tables import LEASES
-from cvfp_opt.store.doctor.context import LEASE_COLUMNS, Context, optuna_schemas
+from cvfp_opt.store.doctor.context import LEASE_COLUMNS, Context
 from cvfp_opt.store.doctor.files import hot_journal
 from cvfp_opt.store.doctor.finding import Finding
 
@@ -16,7 +17,7 @@ _MAX_FAULTS = 10
 
 
 def find_damage(context: Context) -> list[Finding]:
-    """Pages and indices of an SQLite file that contradict each other. A server sees to its own."""
+    """Find damaged pages and indices of an SQLite file; a server looks after its own."""
     location = context.location
     faults = [context.fault] if context.fault else []
     if location.path is None:
@@ -55,7 +56,7 @@ def _unreadable(location: Location, fault: str) -> Finding:
 
 
 def find_foreign_schema(context: Context) -> list[Finding]:
-    """Tables of another Optuna, or of a newer version of this program."""
+    """Find tables of another Optuna, or of a newer version of this program."""
     schema, where = context.schema, context.location.where
     if schema is None:
         return []
@@ -93,7 +94,7 @@ def find_foreign_schema(context: Context) -> list[Finding]:
 
 
 def _engines(unsafe: Mapping[str, str], where: str) -> list[Finding]:
-    """No repair: all workers have to be stopped while tables are written anew."""
+    """Report tables without transactions; no repair, for all workers must be stopped for it."""
     if not unsafe:
         return []
     return [

@@ -1,4 +1,4 @@
-"""Trials that wait, and that nobody can run: another program enqueued them."""
+"""Checks of enqueued trials that nobody can run: another program enqueued them."""
 
 from collections.abc import Iterator
 
@@ -16,15 +16,17 @@ from cvfp_opt.store.record.points import strangers
 from cvfp_opt.store.record.records import CONFIRMATION_RUN, FIXED_PARAMS
 
 
-def find_waiting_strangers(context: Context) -> list[Finding]:
-    """Trials that wait at what is no point of their study's space, or for nothing that is one."""
+def find_unfit_points(context: Context) -> list[Finding]:
+    """Find enqueued trials whose parameters are no point of their study's space."""
     found = []
     for study in context.ours:
         for trial in study.trials:
             if trial.state is not TrialState.WAITING:
                 continue
-            said = {key: value for key, value in trial.system_attrs.items() if key != IDENTITY_KEY}
-            if why := unfit(said) or "; ".join(_problems(study, trial)):
+            attributes = {
+                key: value for key, value in trial.system_attrs.items() if key != IDENTITY_KEY
+            }
+            if why := unfit(attributes) or "; ".join(_problems(study, trial)):
                 fail = context.command(f"trial fail {trial.number}", study.name)
                 found.append(
                     Finding(
@@ -49,7 +51,7 @@ def _problems(study: StudyRows, trial: TrialRow) -> Iterator[str]:
 
 
 def _definition(study: StudyRows, trial: TrialRow) -> Sections:
-    """Give what it is to be run by."""
+    """Complete the definition by which an enqueued trial is to be run."""
     assert study.record is not None
     changes = trial.system_attrs.get(CONFIRMATION_RUN, {}).get("changes", {})
     return with_changes(completed(study.record.definition), changes)

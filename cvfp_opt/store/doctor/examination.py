@@ -1,4 +1,4 @@
-"""Examining a database, and mending what can be mended."""
+"""The examination of a database by all checks, and the repairs."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import sqlalchemy
-from optuna.storages._rdb import models
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import DatabaseError
 
 from cvfp_opt.errors import CvfpOptError, StudyError, nearest
@@ -17,17 +16,17 @@ from cvfp_opt.store.database.file_watch import is_open
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.retry import passes
+from cvfp_opt.store.database.schema import ALEMBIC_VERSION
 from cvfp_opt.store.database.storage import Store, open_for_search, translated
-from cvfp_opt.store.database.tables import LEASES
+from cvfp_opt.store.database.tables import LEASES, VERSIONS
 from cvfp_opt.store.doctor.checks import CHECKS
 from cvfp_opt.store.doctor.context import Context, Schema
 from cvfp_opt.store.doctor.files import unmerged
 from cvfp_opt.store.doctor.finding import Finding
-from cvfp_opt.store.doctor.rows import StudyRows, read_studies, read_study_leases, read_trials
+from cvfp_opt.store.doctor.rows import StudyRows, read_studies, read_trials
 from cvfp_opt.store.doctor.snapshot import is_sqlite, snapshot, stillness
 from cvfp_opt.store.files.artifact_stores import open_artifacts
-
-VERSIONS: Table = models.VersionInfoModel.__table__
+from cvfp_opt.store.queue.leases import read_leases
 
 # A repair may show what was hidden behind it: two trials of one number, and one has no mirror.
 _MAX_ROUNDS = 3
@@ -35,7 +34,7 @@ _MAX_ROUNDS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Patient:
-    """What is examined.
+    """A database to examine, and where its artifacts are.
 
     Attributes:
         location: of the database.
@@ -50,7 +49,7 @@ class Patient:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What was looked at, and found.
+    """The outcome of an examination.
 
     Attributes:
         findings: in the order of CHECKS, by the name of the check.
@@ -69,17 +68,17 @@ class Report:
 
     @property
     def faults(self) -> list[Finding]:
-        """What has to be mended, by whom ever."""
+        """The findings that have to be mended, here or by hand."""
         return [finding for _, finding in self.findings if not finding.harmless]
 
     @property
     def repairable(self) -> list[Finding]:
-        """What can be mended here."""
+        """The findings that can be mended here."""
         return [finding for _, finding in self.findings if finding.repair is not None]
 
 
 def examine(patient: Patient) -> Report:
-    """Make all checks; changes nothing, not even beside the database.
+    """Make all checks and change nothing, not even beside the database.
 
     Raises:
         StorageError: there is no study database, or it cannot be reached.
@@ -87,7 +86,7 @@ def examine(patient: Patient) -> Report:
     """
     location = patient.location
     kind = kind_of(location)
-    # a file that is damaged further on is for the checks to tell of
+    # the checks report a file that is damaged further on
     there = kind.has_database(location) if location.path is None else is_sqlite(location.path)
     if not there:
         kind.check_readable(location)  # says what is missing
@@ -99,26 +98,26 @@ def examine(patient: Patient) -> Report:
     return report
 
 
-def mend(patient: Patient, report: Report, tell: Callable[[str], None]) -> Report:
-    """Mend what can be mended; what is left then.
+def mend(patient: Patient, report: Report, notify: Callable[[str], None]) -> Report:
+    """Make the repairs, and examine again: one may uncover the next.
 
     Args:
         patient: that was examined.
         report: what was found.
-        tell: told, in a line each, what was done and what failed.
+        notify: called with a line for each repair that was done or failed.
 
     Raises:
         StorageError: see ``examine``.
     """
     for _ in range(_MAX_ROUNDS):
-        if _make_repairs(patient.location, report, tell) == 0:
+        if _make_repairs(patient.location, report, notify) == 0:
             break
         report = examine(patient)
     return report
 
 
-def _make_repairs(location: Location, report: Report, tell: Callable[[str], None]) -> int:
-    """Make all repairs once; how many succeeded."""
+def _make_repairs(location: Location, report: Report, notify: Callable[[str], None]) -> int:
+    """Make all repairs once, and count those that succeeded."""
     succeeded = 0
     with ExitStack() as stack:
 
@@ -130,10 +129,10 @@ def _make_repairs(location: Location, report: Report, tell: Callable[[str], None
             assert finding.repair is not None
             try:
                 with translated(location):
-                    tell(f"mended: {finding.repair(open_store)}")
+                    notify(f"mended: {finding.repair(open_store)}")
                 succeeded += 1
             except CvfpOptError as error:
-                tell(f"not mended: {error}")
+                notify(f"not mended: {error}")
     return succeeded
 
 
@@ -155,7 +154,7 @@ def _examine(patient: Patient, *, still: bool) -> Report:
 
 
 def _make(name: str, context: Context) -> list[Finding]:
-    """Make a check; that it cannot be made is a finding, too: the others go on."""
+    """Make one check; if it cannot be made, that is a finding too, and the others go on."""
     try:
         return CHECKS[name].find(context)
     except (CvfpOptError, DatabaseError, Damaged, *UNREADABLE) as error:
@@ -173,7 +172,7 @@ def _make(name: str, context: Context) -> list[Finding]:
 
 
 def _fault(location: Location, error: Exception) -> str:
-    """Say why a database cannot be read; "" for what passes, for a server's and for a bug."""
+    """Describe why a database cannot be read; "" for what passes, for a server's and for a bug."""
     if isinstance(error, DatabaseError):
         stays = location.path is not None and not passes(error)
         return " ".join(str(error.orig).split()) if stays else ""
@@ -199,14 +198,14 @@ def _context(patient: Patient, stack: ExitStack, still: bool) -> Context:
 
 
 def _schema(connection: Connection, location: Location) -> Schema:
-    """The tables. Raises StorageError if they are not those of a study database."""
+    """Read which tables there are. Raises StorageError if they are not a study database's."""
     inspector = sqlalchemy.inspect(connection)
     names = frozenset(inspector.get_table_names())
     if not {"studies", "trials"} <= names:
         kind_of(location).check_readable(location)
     version, creator = None, None
-    if "alembic_version" in names:
-        row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
+    if ALEMBIC_VERSION in names:
+        row = connection.exec_driver_sql(f"SELECT version_num FROM {ALEMBIC_VERSION}").first()
         version = row[0] if row else None
     if VERSIONS.name in names:
         creator = connection.scalar(select(VERSIONS.c.library_version))
@@ -220,7 +219,7 @@ def _schema(connection: Connection, location: Location) -> Schema:
 
 
 def _with_studies(context: Context, connection: Connection, name: str | None) -> Context:
-    """With the rows of the studies that are looked at, if their tables are known."""
+    """Add the rows of the studies that are examined, if their tables are known."""
     assert context.schema is not None
     if not context.schema.is_known:
         return context
@@ -231,7 +230,7 @@ def _with_studies(context: Context, connection: Connection, name: str | None) ->
         raise StudyError(f"{context.location.where}: there is no study {name!r}; {known}")
 
     def filled(study: StudyRows) -> StudyRows:
-        leases = read_study_leases(connection, study.study_id) if leased else {}
+        leases = read_leases(connection, study.study_id) if leased else {}
         return replace(study, trials=read_trials(connection, study.study_id), leases=leases)
 
     leased = bool(context.schema.lease_columns)
@@ -247,7 +246,7 @@ def _with_studies(context: Context, connection: Connection, name: str | None) ->
 
 
 def _in_use(location: Location) -> bool:
-    """Whether a process that can be seen from here has the SQLite file open, if that matters."""
+    """Check if a process that can be seen has the SQLite file open, where a log is not merged."""
     if location.path is None or not unmerged(location):
         return False
     return is_open(location.path.resolve())

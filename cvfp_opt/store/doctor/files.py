@@ -1,4 +1,4 @@
-"""What lies beside a database: logs, locks and temporary files of the dead, unfinished runs."""
+"""Checks of files beside a database: logs, locks, temporary files, unfinished runs."""
 
 import sqlite3
 import time
@@ -18,14 +18,14 @@ from cvfp_opt.store.doctor.finding import Finding, Repair, counted, size
 from cvfp_opt.store.files.folder import LEFTOVER_SECONDS, FolderStore
 from cvfp_opt.store.files.snapshots import FOLDER as UNFINISHED
 
-# What a rollback journal begins with as long as it has to be played back.
+# The first bytes of a rollback journal as long as it has to be played back.
 _HOT = bytes.fromhex("d9d505f920a163d7")
-# Other programs have lock files, too, and mean something by them: uv.lock.
+# Only locks of databases are looked at: other programs' lock files mean something, as uv.lock.
 _DATABASES = (".db", ".sqlite", ".sqlite3")
 
 
 def hot_journal(location: Location) -> Path | None:
-    """The journal of a write that was broken off; until it is undone nobody can read."""
+    """Find the journal of a write that was cut short; until it is undone nobody can read."""
     path = Path(f"{location.path}-journal")
     if location.path is None or not path.is_file():
         return None
@@ -34,14 +34,14 @@ def hot_journal(location: Location) -> Path | None:
 
 
 def unmerged(location: Location) -> Path | None:
-    """What is not in the database file yet: a journal, or else a log that is not empty."""
+    """Find what is not in the database file yet: a journal, or else a log that is not empty."""
     log = Path(f"{location.path}-wal")
     full = location.path is not None and log.is_file() and log.stat().st_size > 0
     return hot_journal(location) or (log if full else None)
 
 
 def find_journals(context: Context) -> list[Finding]:
-    """What the last process to write left unmerged, because it was killed."""
+    """Find a log or journal that the last process to write left unmerged when it was killed."""
     found = unmerged(context.location)
     if found is None or context.in_use:
         return []
@@ -69,7 +69,7 @@ def find_journals(context: Context) -> list[Finding]:
 
 
 def _settle(location: Location, done: str) -> Repair:
-    """What SQLite does by itself when somebody opens a database to write, and closes it."""
+    """Make the repair that SQLite does itself when somebody opens a database to write."""
 
     def repair(open_store: Callable[[], Store]) -> str:
         if hot_journal(location) is None:
@@ -87,7 +87,7 @@ def _settle(location: Location, done: str) -> Repair:
 
 
 def find_temporary_files(context: Context) -> list[Finding]:
-    """Files that somebody began to write and did not finish."""
+    """Find files that somebody began to write and did not finish."""
     found = [path for folder in (UNSENT, UNFINISHED) for path in _temporary(Path.cwd() / folder)]
     if isinstance(context.artifacts, FolderStore):
         found += context.artifacts.leftovers()
@@ -127,7 +127,7 @@ def _unlink(path: Path) -> Repair:
 
 
 def find_lock_files(context: Context) -> list[Finding]:
-    """Locks of databases that are gone. That of one that is there stays, and means nothing."""
+    """Find locks of databases that are gone; that of an existing one stays, and means nothing."""
     if context.location.path is None:
         return []
     found = []
@@ -160,7 +160,7 @@ def _unlink_lock(path: Path) -> Repair:
 
 
 def find_unfinished(context: Context) -> list[Finding]:
-    """Runs without a study that were stopped."""
+    """Find stopped runs without a study."""
     paths = sorted((Path.cwd() / UNFINISHED).glob("*.safetensors"))
     if not paths:
         return []

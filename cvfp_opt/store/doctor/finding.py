@@ -1,4 +1,4 @@
-"""What a check found: in words, and how it is mended."""
+"""Findings of a check: in words, with a repair."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from typing import Any
 
 from cvfp_opt.store.database.storage import Store
 
-# Opens the database to write to, once for all repairs; mends; says what was done in one sentence.
-# It looks again before it changes anything: time has passed since something was found.
+# A repair is given what opens the database, once for all repairs; it returns what was done, in one
+# sentence. It looks again before it changes anything: time has passed since the examination.
 Repair = Callable[[Callable[[], Store]], str]
 
 MAX_NAMED = 10
@@ -15,7 +15,7 @@ MAX_NAMED = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that is not as it should be.
+    """A fault, with its cause and its remedy.
 
     Attributes:
         where: "study quick, trial 3", or a path.
@@ -23,7 +23,7 @@ class Finding:
         cause: what it comes from, as far as can be known.
         help: what ``--repair`` does, if there is a ``repair``; else what to do or type.
         repair: mends it; None where that is not safe or not possible.
-        harmless: told, but nothing that has to be mended.
+        harmless: reported, but nothing that has to be mended.
     """
 
     where: str
@@ -35,13 +35,13 @@ class Finding:
 
     @property
     def line(self) -> str:
-        """All of it in one line."""
+        """Write the finding in one line."""
         note = "note: " if self.harmless else ""
         mends = "--repair " if self.repair else ""
         return f"{note}{self.where}: {self.what} ({self.cause}); {mends}{self.help}"
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """Convert the finding to plain JSON values."""
         return {
             "where": self.where,
             "what": self.what,
@@ -53,7 +53,7 @@ class Finding:
 
 
 def of_trials(study: str, numbers: Sequence[int]) -> str:
-    """Where: "study quick, trials 3, 5"; of many only the first are named."""
+    """Write "study quick, trials 3, 5"; of many trials only the first are named."""
     named = ", ".join(str(number) for number in numbers[:MAX_NAMED])
     more = len(numbers) - MAX_NAMED
     several = "s" if len(numbers) > 1 else ""
@@ -61,14 +61,14 @@ def of_trials(study: str, numbers: Sequence[int]) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """ "1 trial", "2 trials", "3 studies"."""
+    """Write "1 trial", "2 trials" or "3 studies"."""
     if number == 1:
         return f"1 {noun}"
     return f"{number} {f'{noun[:-1]}ies' if noun.endswith('y') else f'{noun}s'}"
 
 
 def size(num_bytes: int) -> str:
-    """In the unit that reads best."""
+    """Write a number of bytes in the unit that reads best."""
     amount, unit = float(num_bytes), "bytes"
     for larger in ("kB", "MB", "GB"):
         if amount < 1000:

@@ -1,4 +1,4 @@
-"""Records and identities: what a study and its trials are known by."""
+"""Checks of the records and identities of studies and trials."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +31,7 @@ _RESTORE = "restore the study from an export or a copy: `cvfp-opt study import F
 
 
 def find_unreadable_records(context: Context) -> list[Finding]:
-    """Records of newer formats, and such as are no records."""
+    """Find records of newer formats, and what is no record."""
     found = []
     for study in context.studies:
         where, value = f"study {study.name}", study.attributes.get(STUDY)
@@ -75,7 +75,7 @@ def _unreadable(where: str, what: Sequence[str]) -> Finding:
 
 
 def _odd(study: StudyRows) -> Iterator[Finding]:
-    """Give what another program wrote under names that this one reads. Reports leave it out."""
+    """Find what another program wrote under our names; reports leave it out."""
     attrs = {**study.attributes, **study.system_attrs}
     required: dict[str, type] = {
         CONFIRMATION_POINTS: dict,
@@ -106,7 +106,7 @@ def _odd(study: StudyRows) -> Iterator[Finding]:
 
 
 def _listed(words: Sequence[str]) -> str:
-    """The first of them."""
+    """List the first of them."""
     more = f" and {len(words) - MAX_NAMED} more" if len(words) > MAX_NAMED else ""
     return printable(", ".join(words[:MAX_NAMED])) + more
 
@@ -121,12 +121,12 @@ def _foreign(where: str, keys: Sequence[str]) -> Finding:
     )
 
 
-def find_births(context: Context) -> list[Finding]:
-    """Trials of ours without an identity, and two with one: of those that have a number."""
-    return [found for study in context.ours for found in _births(study)]
+def find_identities(context: Context) -> list[Finding]:
+    """Find trials of ours without an identity, and two trials with the same one."""
+    return [found for study in context.ours for found in _identities(study)]
 
 
-def _births(study: StudyRows) -> list[Finding]:
+def _identities(study: StudyRows) -> list[Finding]:
     record = study.record
     assert record is not None
     found = []
@@ -140,7 +140,7 @@ def _births(study: StudyRows) -> list[Finding]:
                 what="no identity, though run here",
                 cause="another program, or a copy made by one, left it out",
                 help="writes the one that follows from study and number",
-                repair=_give_births(study, without),
+                repair=_give_identities(study, without),
             )
         )
     owners: dict[str, list[TrialRow]] = defaultdict(list)
@@ -173,12 +173,12 @@ def _same(study: StudyRows, trials: list[TrialRow]) -> Finding:
         help="wait until they have ended, then type the same again"
         if runs  # its checkpoints go by its identity
         else "gives all but the first one of their own",
-        repair=None if runs else _give_births(study, copies),
+        repair=None if runs else _give_identities(study, copies),
     )
 
 
-def _give_births(study: StudyRows, trials: list[TrialRow]) -> Repair:
-    """Identities that follow from study and number, as for trials that never had one."""
+def _give_identities(study: StudyRows, trials: list[TrialRow]) -> Repair:
+    """Make the repair that gives trials the identities that follow from study and number."""
     record = study.record
     assert record is not None
 

@@ -1,21 +1,26 @@
-"""Mirrors and what they mirror."""
+"""Checks of mirrors and confirmations against their studies."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 
-from optuna.storages._rdb import models
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, update
 
 from cvfp_opt.errors import StudyError
 from cvfp_opt.escaping import positional
+from cvfp_opt.store.database.reading import study_attributes
 from cvfp_opt.store.database.rows import lock_study
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.database.study_rows import attributes, delete_rows, find_row, put_attributes
-from cvfp_opt.store.database.tables import STUDIES, TRIALS
+from cvfp_opt.store.database.study_rows import (
+    delete_studies,
+    delete_trials,
+    find_row,
+    put_attributes,
+)
+from cvfp_opt.store.database.tables import STUDIES, STUDY_USER_ATTRIBUTES
 from cvfp_opt.store.doctor.context import Context
 from cvfp_opt.store.doctor.finding import Finding, Repair, counted
 from cvfp_opt.store.doctor.numbering import right_numbers
-from cvfp_opt.store.doctor.rows import STUDY_ATTRIBUTES, StudyRows, TrialRow
+from cvfp_opt.store.doctor.rows import StudyRows, TrialRow
 from cvfp_opt.store.record.confirmation import confirmation_name
 from cvfp_opt.store.record.links import forget_links, source_name
 from cvfp_opt.store.record.mirrors import (
@@ -33,7 +38,7 @@ Copies = dict[int, list[TrialRow]]
 
 
 def find_mirrors_out_of_step(context: Context) -> list[Finding]:
-    """Copies that are missing, wrong, or of a study that is gone."""
+    """Find copies that are missing, wrong, or of a study that is gone."""
     found = []
     every = {study.name: study for study in context.every}
     mirrors = {mirror.name: mirror for mirror in context.mirrors}
@@ -73,7 +78,7 @@ def _is_alone(every: Mapping[str, StudyRows], linked: StudyRows) -> bool:
 
 
 def _own(mirror: StudyRows) -> list[TrialRow]:
-    """The trials of a mirror that are no copies."""
+    """List the trials of a mirror that are no copies."""
     return [t for t in mirror.trials if SOURCE_TRIAL not in {*t.user_attrs, *t.unreadable}]
 
 
@@ -116,7 +121,7 @@ def _out_of_step(
 
 
 def _expected(study: StudyRows, mirror: Mirror) -> dict[int, tuple[TrialRow, list[float]]]:
-    """The trials that belong in a mirror, and their values there, by number."""
+    """Compute which trials belong in a mirror, and their values there, by number."""
     assert study.record is not None
     split = study.record.definition["objective"].get("split", "train")
     found = {}
@@ -139,7 +144,7 @@ def _expected(study: StudyRows, mirror: Mirror) -> dict[int, tuple[TrialRow, lis
 
 
 def _copies(rows: StudyRows) -> Copies:
-    """A mirror's trials by the number that each copies; -1 for one that names none."""
+    """Group a mirror's trials by the number that each copies; -1 for one that names none."""
     found: Copies = defaultdict(list)
     for trial in rows.trials:
         number = trial.user_attrs.get(SOURCE_TRIAL)
@@ -148,7 +153,7 @@ def _copies(rows: StudyRows) -> Copies:
 
 
 def _faults(study: StudyRows, source: tuple[TrialRow, list[float]], copies: list[TrialRow]) -> int:
-    """How many of a trial's copies are not as they should be: all but one, at least."""
+    """Count a trial's copies that are not as they should be: all but one, at least."""
     trial, values = source
     good = sum(
         [value for _, value in sorted(copy.values.items())] == values
@@ -159,7 +164,7 @@ def _faults(study: StudyRows, source: tuple[TrialRow, list[float]], copies: list
 
 
 def _name_taken(study: StudyRows, mirror: Mirror) -> Finding:
-    """No repair: nobody but their owners can say which of the two is to be called otherwise."""
+    """Report that a mirror's name is taken; only the owners can rename one of the two."""
     name = f"{study.name}/{mirror.suffix}"
     return Finding(
         where=f"study {study.name}",
@@ -191,7 +196,7 @@ def _left_behind(mirror: StudyRows) -> Finding:
         store = open_store()
         with store.lock(), store.engine.begin() as connection:
             _check_unchanged(connection, mirror)
-            delete_rows(connection, [mirror.study_id])
+            delete_studies(connection, [mirror.study_id])
         return f"study {mirror.name} deleted"
 
     return Finding(
@@ -214,7 +219,7 @@ def _check_unchanged(connection: Connection, linked: StudyRows) -> None:
     lock_study(connection, linked.study_id)
     row = find_row(connection, linked.name)
     same = row is not None and (row.study_id, row.study_name) == (linked.study_id, linked.name)
-    attrs = attributes(connection, STUDY_ATTRIBUTES, linked.study_id)
+    attrs = study_attributes(connection, STUDY_USER_ATTRIBUTES, linked.study_id)
     now = source_name(attrs, MIRROR_OF), source_name(attrs, CONFIRMS)
     if not same or now != (linked.mirror_of, linked.confirms):
         raise StudyError(f"study {linked.name!r} has changed meanwhile; type the same again")
@@ -223,7 +228,7 @@ def _check_unchanged(connection: Connection, linked: StudyRows) -> None:
 
 
 def _renamed(every: Mapping[str, StudyRows], confirmation: StudyRows) -> StudyRows | None:
-    """The study that a confirmation is of, if it has another name now and no confirmation."""
+    """Find the study that a confirmation is of, if it has another name now and no confirmation."""
     points = confirmation.attributes.get(CONFIRMATION_POINTS)
     uuid = points.get("uuid") if isinstance(points, dict) else None
     found = [
@@ -237,7 +242,7 @@ def _renamed(every: Mapping[str, StudyRows], confirmation: StudyRows) -> StudyRo
 
 
 def _confirms_nothing(study: StudyRows, renamed: StudyRows | None) -> Finding:
-    """A repair only if the study is there: the runs are of nobody else's, and no listing shows."""
+    """Report a confirmation without its study, with a repair if that has another name now."""
     where, runs = f"study {study.name}", counted(len(study.trials), "run")
     if renamed is not None:
         return Finding(
@@ -267,7 +272,7 @@ def _reconnect(confirmation: StudyRows, source: StudyRows) -> Repair:
             ours = STUDIES.c.study_id == confirmation.study_id
             connection.execute(update(STUDIES).where(ours).values(study_name=name))
             links = {CONFIRMS: source.name}
-            put_attributes(connection, STUDY_ATTRIBUTES, confirmation.study_id, links)
+            put_attributes(connection, STUDY_USER_ATTRIBUTES, confirmation.study_id, links)
         return f"study {confirmation.name} is study {name} now"
 
     return repair
@@ -290,18 +295,9 @@ def _rebuild(study: StudyRows, mirror: StudyRows) -> Repair:
         store = open_store()
         with store.engine.begin() as connection:
             _check_unchanged(connection, mirror)
-            _clear(connection, mirror.study_id)
+            delete_trials(connection, [mirror.study_id])
         # stopped here, it is empty, and filled by whoever comes next
         _sync(study)(open_store)
         return f"study {mirror.name} made anew"
 
     return repair
-
-
-def _clear(connection: Connection, study_id: int) -> None:
-    """Delete all trials of a study."""
-    trial_ids = select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
-    for table in reversed(models.BaseModel.metadata.sorted_tables):  # children first
-        if "trial_id" in table.c and table is not TRIALS:
-            connection.execute(delete(table).where(table.c.trial_id.in_(trial_ids)))
-    connection.execute(delete(TRIALS).where(TRIALS.c.study_id == study_id))

@@ -1,4 +1,4 @@
-"""Numbers of trials: missing, given twice, or none that a trial can have."""
+"""Checks of trials' numbers: missing, given twice, or none that a trial can have."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -15,18 +15,18 @@ from cvfp_opt.store.doctor.context import Context
 from cvfp_opt.store.doctor.finding import Finding, Repair, counted, of_trials
 from cvfp_opt.store.doctor.rows import StudyRows
 
-# Of missing numbers; where more are, it is the number beyond them that is wrong.
+# Up to so many missing numbers are filled; with more, the number beyond them is wrong.
 MAX_FILLED = 10_000
 
 
 def find_numbering(context: Context) -> list[Finding]:
-    """Numbers that are missing, given twice, or none."""
+    """Find numbers that are missing, given twice, or none that a trial can have."""
     found = [one for study in context.studies for one in _wrong(study)]
     return found + [one for study in context.ours for one in _numbering(study)]
 
 
 def right_numbers(numbers: Iterable[Any]) -> list[int]:
-    """Those of some trials' numbers that trials can have, each once, in order."""
+    """Select the numbers that trials can have, each once, in order."""
     right: list[int] = []
     for number in sorted({one for one in numbers if type(one) is int and one >= 0}):
         if number - len(right) > MAX_FILLED:
@@ -74,13 +74,13 @@ def _numbering(study: StudyRows) -> Iterator[Finding]:
 
 
 def _missing(right: list[int]) -> list[int]:
-    """The numbers below the largest one that no trial has."""
+    """List the numbers below the largest one that no trial has."""
     there = set(right)
     return [number for number in range(max(there, default=0)) if number not in there]
 
 
 def _renumber(study: StudyRows) -> Repair:
-    """Whoever runs one holds it by its id; what is random in it comes from its birth."""
+    """Make the repair that renumbers trials: workers know theirs by id, draws by identity."""
 
     def repair(open_store: Callable[[], Store]) -> str:
         moved = []
@@ -106,7 +106,7 @@ def _renumber(study: StudyRows) -> Repair:
 def _fill(study: StudyRows) -> Repair:
     def repair(open_store: Callable[[], Store]) -> str:
         now = datetime.now()
-        told = PendingWrites(
+        account = PendingWrites(
             user_attrs={"status": "lost", "reason": "deleted from the database by another program"}
         )
         with open_store().engine.begin() as connection:
@@ -117,14 +117,14 @@ def _fill(study: StudyRows) -> Repair:
                 trial_id, _ = insert_trial(
                     connection, study.study_id, TrialState.FAIL, now, now, number=number
                 )
-                write_pending(connection, trial_id, told)
+                write_pending(connection, trial_id, account)
         return f"study {study.name}: {counted(len(missing), 'failed trial')} put in place"
 
     return repair
 
 
 def _numbers(connection: Connection, study_id: int) -> list[tuple[int, Any]]:
-    """Ids and numbers of a study's trials, in the order in which they were added."""
+    """Read ids and numbers of a study's trials, in the order in which they were added."""
     rows = connection.execute(
         select(TRIALS.c.trial_id, TRIALS.c.number)
         .where(TRIALS.c.study_id == study_id)

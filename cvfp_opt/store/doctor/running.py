@@ -1,4 +1,4 @@
-"""Trials that run, as the database has it, and who runs them."""
+"""Checks of running trials and their leases."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -6,43 +6,40 @@ from typing import Any
 
 import optuna
 import sqlalchemy
-from optuna.storages._rdb import models
-from sqlalchemy import ColumnElement, Table, delete, func, select
+from sqlalchemy import ColumnElement, delete, func, select
 
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.database.tables import LEASES, TRIALS
+from cvfp_opt.store.database.tables import HEARTBEATS, LEASES, TRIALS
 from cvfp_opt.store.doctor.context import Context
 from cvfp_opt.store.doctor.finding import Finding, Repair, counted, of_trials
 from cvfp_opt.store.doctor.rows import StudyRows, TrialRow
 from cvfp_opt.store.queue.claims import Claims
 from cvfp_opt.store.queue.leases import Lease, former_is_dead
 
-HEARTBEATS: Table = models.TrialHeartbeatModel.__table__
-
-# Optuna's heartbeats come every minute or so; a live program misses a few at most.
+# After this age of its last heartbeat a program is gone: they come every minute or so.
 _HEARTBEAT_MAX_AGE = timedelta(minutes=10)
 
 
 def find_dead_leases(context: Context) -> list[Finding]:
-    """Trials whose worker is gone. The next worker would take them over; nobody may come."""
+    """Find trials whose worker is gone: the next worker would take them over, if one comes."""
     return [found for study in context.ours if (found := _dead(context, study))]
 
 
 def _dead(context: Context, study: StudyRows) -> Finding | None:
-    numbers, holders = [], []
+    numbers, workers = [], []
     for trial in study.running:
         lease = study.leases.get(trial.trial_id)
         former = trial.former_lease
         if lease is not None and context.is_dead(lease):
-            holders.append(_who(lease, context.now))
+            workers.append(_who(lease, context.now))
         elif lease is None and former is not None and former_is_dead(former):
-            holders.append(f"process {former['pid']} on {former['host']} is gone")
+            workers.append(f"process {former['pid']} on {former['host']} is gone")
         else:
             continue
         numbers.append(trial.number)
     if not numbers:
         return None
-    different = list(dict.fromkeys(holders))
+    different = list(dict.fromkeys(workers))
     more = f", and {counted(len(different) - 1, 'other')}" if len(different) > 1 else ""
     return Finding(
         where=of_trials(study.name, numbers),
@@ -77,7 +74,7 @@ def _release(study: StudyRows) -> Repair:
 
 
 def find_zombies(context: Context) -> list[Finding]:
-    """Trials that run without a lease, so not by this program. Nobody can tell if they do."""
+    """Find trials that run without a lease, so by another program, if they run at all."""
     beats = _last_heartbeats(context)
     found = []
     for study in context.studies:
@@ -99,7 +96,7 @@ def _zombie(context: Context, study: StudyRows, trial: TrialRow) -> Finding:
     since = f" since {trial.started:%Y-%m-%d %H:%M}" if trial.started else ""
     return Finding(
         where=of_trials(study.name, [trial.number]),
-        what=f"running{since}, but no worker holds it",
+        what=f"running{since}, but no worker of this program runs it",
         cause="another program runs it, or was killed while it did; it counts towards the total",
         help="if nobody runs it, type "
         + context.command(f"trial fail {trial.number}", study.name),
@@ -118,7 +115,7 @@ def _perhaps_zombies(context: Context, study: StudyRows, trials: list[TrialRow])
 
 
 def _last_heartbeats(context: Context) -> dict[int, Any]:
-    """Of Optuna's own ``optimize``, by trial id; under 0 the time that it is now."""
+    """Read the heartbeats of Optuna's own ``optimize``, by trial id; under 0 the time now."""
     rows = context.reader.execute(select(HEARTBEATS.c.trial_id, HEARTBEATS.c.heartbeat)).all()
     if not rows:
         return {}
@@ -133,7 +130,7 @@ def _beats(last: datetime | None, now: datetime | None) -> bool:
 
 
 def find_orphan_leases(context: Context) -> list[Finding]:
-    """Leases of trials that are not there. SQLite gives their ids to new trials."""
+    """Find leases of trials that do not exist: SQLite gives their ids to new trials."""
     if context.schema is None or not context.schema.lease_columns:
         return []
     count = context.reader.scalar(select(func.count()).select_from(LEASES).where(_is_orphan()))

@@ -1,4 +1,4 @@
-"""Figures of one trial that contradict each other: its value, its record, its residuals."""
+"""Checks of a trial's figures against each other: its value, its record, its residuals."""
 
 import math
 from collections import defaultdict
@@ -15,9 +15,9 @@ from cvfp_opt.store.record.definition_sections import Sections
 from cvfp_opt.store.record.quantiles import rate_at
 from cvfp_opt.store.record.records import TrialRecord, definition_of
 
-# Of sums that are made in another order.
+# Sums that are made in another order may differ by so much.
 ROUNDING = 1e-9
-# Of the audit: model.audit has them, and cannot be imported without torch.
+# Thresholds of the audit: model.audit has them, and cannot be imported without torch.
 REFERENCE_THRESHOLD = 0.1
 STRICT_THRESHOLD = 0.01
 _OWN_THRESHOLD = "phase1_convergence_threshold"
@@ -25,7 +25,7 @@ _OWN_THRESHOLD = "phase1_convergence_threshold"
 
 @dataclass(frozen=True, kw_only=True)
 class Contradiction:
-    """Two figures that have to agree, and do not.
+    """Two figures that must agree, and do not.
 
     Attributes:
         what: what they are, in words that are the same for all trials.
@@ -40,20 +40,20 @@ class Contradiction:
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """A trial, and the definition that it was trained by."""
+    """A trial with the definition that it was trained by."""
 
     trial: TrialRow
     definition: Sections
 
     @property
     def objective(self) -> Mapping[str, Any]:
-        """What it was scored by; older definitions lack the newer keys."""
+        """The objective that it was scored by; older definitions lack the newer keys."""
         former = {"kind": "score", "convergence": "training", "split": "train"}
         return former | self.definition["objective"]
 
     @property
     def prefix(self) -> str:
-        """What the names of the scored metrics begin with."""
+        """The beginning of the names of the scored metrics."""
         return "validation_" if self.objective["split"] == "validation" else ""
 
     @property
@@ -66,7 +66,7 @@ class Judged:
         return _number(self.trial.params.get(_OWN_THRESHOLD, in_space))
 
     def figure(self, key: str, *names: str) -> float | None:
-        """A number in an attribute that is a table, or in a table within; None if it is none."""
+        """Read a number in an attribute that is a table, or in an inner table; else None."""
         value: Any = self.trial.table(key)
         for name in names:
             value = value.get(name) if isinstance(value, dict) else None
@@ -74,22 +74,22 @@ class Judged:
 
 
 def find_wrong_scores(context: Context) -> list[Finding]:
-    """Values that are not the score of what was measured."""
+    """Find values that are not the score of what was measured."""
     return _found(context, _scores)
 
 
 def find_wrong_intermediate_values(context: Context) -> list[Finding]:
-    """Reported values that are not the scores of the iterations."""
+    """Find reported values that are not the scores of the iterations."""
     return _found(context, _intermediate)
 
 
 def find_contradicted_rates(context: Context) -> list[Finding]:
-    """Convergence rates that the stored residuals contradict."""
+    """Find convergence rates that the stored residuals contradict."""
     return _found(context, _rates)
 
 
 def find_missing_audits(context: Context) -> list[Finding]:
-    """Complete trials whose score nothing speaks for."""
+    """Find complete trials without an audit that supports their score."""
     found = []
     for study in context.ours:
         for trial in study.complete:
@@ -113,7 +113,7 @@ def find_missing_audits(context: Context) -> list[Finding]:
 def _found(
     context: Context, contradictions: Callable[[Judged], Iterator[Contradiction]]
 ) -> list[Finding]:
-    """A finding for each kind of contradiction in each study."""
+    """Make a finding for each kind of contradiction in each study."""
     findings = []
     for study in context.ours:
         found: dict[str, list[tuple[int, Contradiction]]] = defaultdict(list)
@@ -142,7 +142,7 @@ def _finding(
 
 
 def _definition(study: StudyRows, trial: TrialRow) -> Sections:
-    """What a trial was trained by."""
+    """Complete the definition that a trial was trained by."""
     assert study.record is not None
     environment = trial.table("environment")
     record = TrialRecord(number=trial.number, state="", environment=environment)
@@ -176,7 +176,7 @@ def _scores(judged: Judged) -> Iterator[Contradiction]:
 
 
 def _measured(judged: Judged) -> tuple[float | None, float | None]:
-    """What the objective takes for convergence rate and effective rank."""
+    """Read the convergence rate and the effective rank that the objective takes."""
     if judged.objective["convergence"] == "frozen":
         text = f"frozen_{judged.objective['split']}"
         strict = judged.objective.get("threshold") == STRICT_THRESHOLD
@@ -208,7 +208,7 @@ def _intermediate(judged: Judged) -> Iterator[Contradiction]:
                     recorded=reported,
                     follows=score,
                 )
-                return  # the first of them says it
+                return  # the first of them is reported
 
 
 def _rates(judged: Judged) -> Iterator[Contradiction]:

@@ -1,4 +1,4 @@
-"""Looking at a database as of one moment, without leaving a trace."""
+"""A look at a database as of one moment, which leaves no trace."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +11,7 @@ from cvfp_opt.disk import open_file
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.database.reading import one_moment
 
 _HEADER = b"SQLite format 3\0"
 # Bytes 18 and 19 of an SQLite file in WAL mode.
@@ -19,7 +20,7 @@ _IN_WAL_MODE = b"\x02\x02"
 
 @contextmanager
 def snapshot(location: Location, *, still: bool) -> Iterator[Connection]:
-    """A transaction in which all that is read is of the same moment.
+    """Open a database to read it as of one moment.
 
     Args:
         location: of a database that exists.
@@ -31,18 +32,14 @@ def snapshot(location: Location, *, still: bool) -> Iterator[Connection]:
         url = url.update_query_dict({"immutable": "1"})
     engine = sqlalchemy.create_engine(url, **kind.engine_arguments(location))
     try:
-        with engine.connect() as connection:
-            if location.path is None:
-                connection = connection.execution_options(isolation_level="REPEATABLE READ")
-            else:  # the driver begins a transaction for writes only
-                connection.exec_driver_sql("BEGIN")
+        with one_moment(engine) as connection:
             yield connection
     finally:
         engine.dispose()
 
 
 def stillness(location: Location) -> tuple[int, int] | None:
-    """State of an SQLite file that may be read as if nobody wrote to it; None for all others.
+    """Get the state of an SQLite file that may be read as if nobody wrote; None for all others.
 
     A reader of a file in WAL mode makes two files beside it and leaves them there, unless it is
     told that nobody writes. Nobody does as long as there is no WAL and the state stays the same.
@@ -58,7 +55,7 @@ def stillness(location: Location) -> tuple[int, int] | None:
 
 
 def is_sqlite(path: Path) -> bool:
-    """Whether there is a file that begins as SQLite's do, and can be read."""
+    """Check for a file that can be read and begins as SQLite's do."""
     try:
         with open_file(path, error=StorageError) as file:
             return file.read(len(_HEADER)) == _HEADER

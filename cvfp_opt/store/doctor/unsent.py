@@ -1,4 +1,4 @@
-"""Results in ``storage/unsent``: those that belong into a database, and those that do not."""
+"""Checks of the results in ``storage/unsent``: some belong in this database, others do not."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from cvfp_opt.store.queue.unsent_result import NO_RESULT, Unsent, read_unsent
 
 
 def find_unsent(context: Context) -> list[Finding]:
-    """Results that a database could not be told."""
+    """Find results that could not be written to this database."""
     waiting: dict[str, list[Path]] = defaultdict(list)
     found = []
     for path in unsent_files():

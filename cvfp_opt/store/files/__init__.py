@@ -1,1 +1,1 @@
-"""Files that studies leave beside the database: artifacts, checkpoints, networks, bug logs."""
+"""Files of studies beside the database: artifacts, checkpoints, networks, bug logs."""

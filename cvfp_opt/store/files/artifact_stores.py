@@ -1,4 +1,4 @@
-"""From what the user typed as ``--artifacts`` to a store of artifacts."""
+"""Stores of artifacts, and how ``--artifacts`` is read."""
 
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -15,24 +15,24 @@ _FOLDER = "artifacts"
 
 
 class ArtifactStore(Protocol):
-    """Optuna's protocol, so that its functions and its dashboard take ours.
+    """Optuna's protocol of a store, so that its functions and its dashboard take ours.
 
     What is under an id is whole: the old content, or the new one. All methods raise StorageError
     where the store fails.
     """
 
     def open_reader(self, artifact_id: str) -> BinaryIO:
-        """A file to read. Raises Optuna's ArtifactNotFound if there is none."""
+        """Open an artifact to read. Raises Optuna's ArtifactNotFound if there is none."""
 
     def write(self, artifact_id: str, content_body: BinaryIO) -> None:
-        """Put what ``content_body`` holds in the place of what there is."""
+        """Write the content, in the place of any former one."""
 
     def remove(self, artifact_id: str) -> None:
-        """Remove it. May raise Optuna's ArtifactNotFound."""
+        """Remove an artifact. May raise Optuna's ArtifactNotFound."""
 
 
 def open_artifacts(location: Location, artifacts: str | None) -> ArtifactStore:
-    """The artifacts of a study database; changes nothing yet.
+    """Open the artifact store of a study database; nothing is changed yet.
 
     Args:
         location: of the database.

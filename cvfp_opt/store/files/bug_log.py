@@ -1,16 +1,17 @@
-"""Where the account of a bug goes: a few files, one for each place where something failed."""
+"""Accounts of bugs: a few files, one for each place where something failed."""
 
 import hashlib
-import os
 import re
 from contextlib import suppress
 from pathlib import Path
 
+from cvfp_opt.disk import write_file
+from cvfp_opt.errors import StorageError
 from cvfp_opt.escaping import printable
 from cvfp_opt.redaction import redacted
 
 FOLDER = Path("storage") / "logs"
-# The oldest goes for a new one: a page that fails asks again every few seconds, a cron job daily.
+# Files at most; the oldest goes for a new one. A failing page asks again every few seconds.
 MAX_LOGS = 20
 MAX_CHARACTERS = 200_000
 
@@ -28,27 +29,23 @@ def write_bug_log(text: str) -> Path:
         The file's path.
 
     Raises:
-        OSError: it cannot be written.
+        StorageError: it cannot be written.
     """
-    FOLDER.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        FOLDER.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StorageError(f"{FOLDER}: cannot be made here: {error.strerror}") from None
     shown = printable(redacted(_shortened(text)), keep="\n\t")
     fault = "\n".join(_FRAME.findall(shown)) or shown
     digest = hashlib.sha256(fault.encode()).hexdigest()[:12]
     path = FOLDER / f"bug-{digest}.log"
-    temporary = FOLDER / f".{path.name}.{os.getpid()}.tmp"
-    try:
-        temporary.write_text(shown, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
+    write_file(path, shown, error=StorageError)
     _remove_oldest()
     return path
 
 
 def _shortened(text: str) -> str:
-    """With its beginning and its end, which say what was asked and what failed."""
+    """Shorten to the beginning and the end, which have the command and the fault."""
     over = len(text) - MAX_CHARACTERS
     if over <= 0:
         return text

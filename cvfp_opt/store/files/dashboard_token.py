@@ -24,7 +24,7 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 @dataclass(frozen=True, kw_only=True)
 class Token:
-    """What is kept of a token: enough to know it again.
+    """The stored part of a token: enough to recognize it.
 
     Attributes:
         digest: its SHA-256. The token holds 256 random bits, so a slow hash would protect nothing
@@ -36,18 +36,18 @@ class Token:
     created: float
 
     def fits(self, text: str) -> bool:
-        """Whether ``text`` is the token; takes as long for any other text of its length."""
+        """Check whether ``text`` is the token; any other of its length takes as long."""
         return hmac.compare_digest(_digest(text), self.digest)
 
 
 def token_path(location: Location) -> Path:
-    """Where the token of a study database lies: beside its file, or in ``storage`` here."""
+    """Locate the token of a study database: beside its file, or in ``storage`` here."""
     folder = Path.cwd() / "storage" if location.path is None else location.path.parent
     return folder / _NAME
 
 
 def load_token(path: Path) -> Token | None:
-    """The token that was made before; None if there is none.
+    """Read the token that was made before; None if there is none.
 
     Raises:
         StorageError: it cannot be read, is no token, or others than its owner could have put it
@@ -82,7 +82,7 @@ def load_token(path: Path) -> Token | None:
 
 
 def make_token(path: Path) -> tuple[str, Token]:
-    """A new token, in the place of any before: its text, which is kept nowhere, and the rest.
+    """Make a token in the place of any former one: return its text, kept nowhere, and the rest.
 
     Raises:
         StorageError: it cannot be written.
@@ -104,5 +104,5 @@ def _digest(text: str) -> bytes:
 
 
 def _as_it_is(path: str, flags: int) -> int:
-    """Without following a link, or waiting for whoever writes to a named pipe."""
+    """Open a file without following a link, or waiting for a writer to a named pipe."""
     return os.open(path, flags | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0))

@@ -15,14 +15,14 @@ from cvfp_opt.store.files.folder import checked_id
 SCHEME = "s3://"
 _BUCKET = re.compile(r"[\w.:\-]+", re.ASCII)  # or an access point's ARN
 
-# boto3's own are 60 s, five times over: too long for a training run to stand still.
+# Timeouts in seconds; boto3's own are 60 s, five times over: too long for training to stand still.
 _CONNECT_SECONDS = 10
 _READ_SECONDS = 60
 _ATTEMPTS = 3
 
 
 class S3Store:
-    """An ArtifactStore: objects ``PREFIX/ID`` of a bucket. An object is replaced as a whole.
+    """An ArtifactStore in a bucket: objects ``PREFIX/ID``, each replaced as a whole.
 
     Args:
         url: ``s3://BUCKET`` or ``s3://BUCKET/PREFIX``.
@@ -66,7 +66,7 @@ class S3Store:
 
     @contextmanager
     def _told(self, what: str) -> Iterator[None]:
-        """What boto3 raises as one line of ours."""
+        """Raise boto3's errors as one line of ours."""
         try:
             from boto3.exceptions import Boto3Error
             from botocore.exceptions import BotoCoreError, ClientError

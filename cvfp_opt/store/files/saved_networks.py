@@ -11,6 +11,7 @@ import reprlib
 import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from cvfp_opt.disk import is_folder, making_folder, what_it_is
+from cvfp_opt.disk import check_new, making_folder
 from cvfp_opt.errors import CheckpointError
-from cvfp_opt.escaping import excerpt, listed, positional
+from cvfp_opt.escaping import excerpt, listed
+from cvfp_opt.store.database.numbers import parse_whole
 
 # 2: embeddings, tokenizer and card beside the weights; digests and sizes of all files.
 FORMAT = 2
@@ -31,18 +33,19 @@ CARD = "README.md"
 ACCOUNT = "checkpoint.json"
 FILES = (WEIGHTS, EMBEDDINGS, TOKENIZER, CARD)
 
-# Bytes. No network that this program trains comes near; what claims more is not read.
+# Bytes at most: no network that this program trains comes near.
 MAX_FILE = 8 << 30
 MAX_ACCOUNT = 16 << 20
 _TABLE = "embeddings"
-_MAX_DIGITS = 20
+# No number of an account needs more than 64 bits.
+_parse_int = partial(parse_whole, max_digits=20)
 
 Weights = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """What belongs to weights, so that they can be read and believed.
+    """An account of weights, by which they can be read and trusted.
 
     Attributes:
         definition: the study definition that they were trained by, section by section.
@@ -70,7 +73,7 @@ class Account:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """What a folder holds.
+    """The content of a checkpoint's folder.
 
     Attributes:
         account: see Account.
@@ -93,17 +96,7 @@ def check_target(folder: Path) -> None:
     Raises:
         CheckpointError: it exists, or the folder that it would lie in does not.
     """
-    try:
-        found = what_it_is(folder)
-    except OSError as error:
-        raise CheckpointError(f"{folder}: cannot be written: {error.strerror}") from None
-    if found is not None:
-        raise CheckpointError(f"{folder}: exists already; name a new folder")
-    if not is_folder(folder.absolute().parent):
-        raise CheckpointError(
-            f"{folder}: the folder {folder.absolute().parent} does not exist; "
-            f"type `mkdir -p {positional(folder.absolute().parent)}` first"
-        )
+    check_new(folder, error=CheckpointError, instead="name a new folder")
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
@@ -167,7 +160,7 @@ def _read_account(folder: Path) -> Account:
     path = folder / ACCOUNT
     try:
         text = _read(path, MAX_ACCOUNT).decode()
-        value = json.loads(text, parse_int=_whole, parse_constant=_no_number)
+        value = json.loads(text, parse_int=_parse_int, parse_constant=_no_number)
         digest = value.pop("sha256", None) if isinstance(value, dict) else None
         fits = digest == _digest(value)
     except ValueError as error:  # not UTF-8, not JSON, numbers too long
@@ -194,7 +187,7 @@ def _read_account(folder: Path) -> Account:
 
 
 def _problem(account: Account) -> str:
-    """Why an account that names the right keys is none; "" if it is one."""
+    """Describe what is wrong with an account that has the right keys; "" if nothing is."""
     tables = ("definition", "parameters", "result", "environment", "tokenizer", "origin", "files")
     for name in tables:
         if not isinstance(getattr(account, name), dict):
@@ -215,19 +208,12 @@ def _problem(account: Account) -> str:
     return ""
 
 
-def _whole(digits: str) -> int:
-    """A whole number; no account has one that does not fit into 64 bits. Raises ValueError."""
-    if len(digits) > _MAX_DIGITS:
-        raise ValueError(f"a whole number of {len(digits)} digits")
-    return int(digits)
-
-
 def _no_number(constant: str) -> float:
     raise ValueError(f"{constant} in the place of a number")
 
 
 def _read_known(path: Path, size: int, sha256: str) -> bytes:
-    """A file's content, as the account knows it.
+    """Read a file's content, and compare it with size and digest in the account.
 
     Git and editors give texts the line ends of Windows: those are undone, all else is refused.
     """
@@ -242,7 +228,7 @@ def _read_known(path: Path, size: int, sha256: str) -> bytes:
 
 
 def _read(path: Path, limit: int, size: int | None = None) -> bytes:
-    """A file's content, of ``size`` bytes and ``limit`` at most; looks before it reads."""
+    """Read a file's content, of ``size`` bytes and ``limit`` at most; it looks before it reads."""
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             known = os.fstat(file.fileno())
@@ -282,12 +268,12 @@ def _check_digest(path: Path, content: bytes, sha256: str) -> None:
 
 
 def _digest(value: Mapping[str, Any]) -> str:
-    """SHA-256 of an account without its own digest, hexadecimal."""
+    """Compute the SHA-256 of an account without its own digest, hexadecimal."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _arrays(path: Path, content: bytes) -> Weights:
-    """The float32 arrays of a safetensors file."""
+    """Read the float32 arrays of a safetensors file."""
     try:
         arrays = load(content)
     except (SafetensorError, KeyError, ValueError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""A snapshot as bytes: the safetensors format, read and written as a stream.
+"""The format of snapshots: safetensors, read and written as a stream.
 
 A snapshot has some hundred megabytes. The library wants them in memory once more, or in a file
 with a name, which an object store does not have. It reads what is written here, and the reverse.
@@ -41,7 +41,7 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """What a snapshot begins with.
+    """The beginning of a snapshot.
 
     Attributes:
         values: plain JSON.
@@ -59,7 +59,7 @@ class Head:
 
 
 def encode(arrays: Arrays, values: dict[str, Any]) -> BinaryIO:
-    """A snapshot as a file to read; shares the arrays' memory.
+    """Encode a snapshot as a file to read, which shares the arrays' memory.
 
     Args:
         arrays: C-contiguous, of a type in ``_TYPES``.
@@ -138,14 +138,14 @@ def read_arrays(file: BinaryIO, head: Head, where: str) -> Arrays:
 
 
 def _damaged(where: str, error: Exception) -> StorageError:
-    """What was read is not what was written."""
+    """Make the error for what is not as it was written."""
     return StorageError(f"{where}: damaged, or no snapshot: {error}")
 
 
 def _entries(
     header: dict[str, Any],
 ) -> tuple[tuple[str, np.dtype[Any], tuple[int, ...]], ...]:
-    """Name, type and shape of arrays that follow each other without a gap. Raises ValueError."""
+    """List name, type and shape of arrays that follow each other without a gap, or ValueError."""
     found, end = [], 0
     for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
         dtype, shape = _TYPES[entry["dtype"]], tuple(entry["shape"])
@@ -179,7 +179,7 @@ def _fill(file: BinaryIO, memory: memoryview) -> None:
 
 
 def _memory(array: NDArray[Any]) -> memoryview:
-    """The bytes of a contiguous array, not copied."""
+    """View a contiguous array as bytes, not copied."""
     return array.reshape(-1).view(np.uint8).data
 
 
@@ -217,7 +217,7 @@ class _Joined(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        """Fills ``buffer`` but at the end: who uploads in parts wants them whole."""
+        """Fill the whole ``buffer``, but at the end: whoever uploads in parts wants them whole."""
         wanted, filled = memoryview(buffer).cast("B"), 0
         while filled < len(wanted) and self._at < self._size:
             index = bisect_right(self._starts, self._at) - 1

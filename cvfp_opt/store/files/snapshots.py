@@ -1,4 +1,4 @@
-"""Runs that were stopped between two iterations: one file each, below ``storage/unfinished``."""
+"""Snapshots of stopped runs without a study: a file each, below ``storage/unfinished``."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ FOLDER = Path("storage") / "unfinished"
 
 @dataclass(frozen=True, kw_only=True)
 class SnapshotFile:
-    """Where one run's snapshot lies; ``key`` identifies everything that decides the run."""
+    """The file of one run's snapshot; ``key`` identifies everything that decides the run."""
 
     key: str
 
     @property
     def path(self) -> Path:
-        """In the current folder, as the default database is."""
+        """The path, in the current folder as the default database's is."""
         return self._store.path(self._name)
 
     def read(self) -> tuple[Arrays, dict[str, Any]] | None:
-        """The snapshot; None if there is none.
+        """Read the snapshot; None if there is none.
 
         Raises:
             StorageError: there is one, but it is not what was written.
@@ -38,7 +38,7 @@ class SnapshotFile:
             return None
 
     def write(self, arrays: Arrays, values: dict[str, Any]) -> None:
-        """Put this snapshot in the place of the one before, in one move.
+        """Write a snapshot in the place of the former one, in one move.
 
         Raises:
             StorageError: the disk refuses.
@@ -46,7 +46,7 @@ class SnapshotFile:
         self._store.write(self._name, encode(arrays, values))
 
     def remove(self) -> None:
-        """The run has ended; nothing is left to go on from."""
+        """Remove the snapshot, since the run has ended."""
         with suppress(OSError):
             for path in (self.path, *self._store.leftovers()):
                 path.unlink(missing_ok=True)

@@ -6,33 +6,20 @@ nothing is left behind that could not be named. A worker that lost the trial and
 yet can at worst put an older checkpoint of the same trial there.
 """
 
-import json
 from collections.abc import Callable
 from contextlib import closing, suppress
-from dataclasses import asdict
 from typing import Any
 
-from optuna.artifacts import ArtifactMeta
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from cvfp_opt.errors import StorageError
+from cvfp_opt.store.files.artifact_names import artifact_attribute
 from cvfp_opt.store.files.artifact_stores import ArtifactStore
 from cvfp_opt.store.files.snapshot_format import Arrays, Head, encode, read_arrays, read_head
 
-# Trial system attributes of Optuna's, one for each artifact.
-ATTRIBUTE = "artifacts:"
-
-# The dashboard takes ids of hexadecimal digits and "-" only.
+# Endings of the two ids; optuna-dashboard takes ids of hexadecimal digits and "-" only.
 _PLACES = ("1", "2")
 BINARY = "application/octet-stream"
-
-
-def attribute(artifact_id: str, filename: str, mimetype: str) -> tuple[str, str]:
-    """Key and value of the system attribute by which Optuna's tools find an artifact."""
-    meta = ArtifactMeta(
-        artifact_id=artifact_id, filename=filename, mimetype=mimetype, encoding=None
-    )
-    return f"{ATTRIBUTE}{artifact_id}", json.dumps(asdict(meta))
 
 
 class TrialCheckpoints:
@@ -40,7 +27,7 @@ class TrialCheckpoints:
 
     Args:
         store: where they lie.
-        trial: its uuid, see store.births.
+        trial: its uuid, see record.identity.
 
     Attributes:
         ids: of their artifacts, whether there or not.
@@ -56,12 +43,12 @@ class TrialCheckpoints:
     def load(
         self, refusal: Callable[[dict[str, Any]], str], notify: Callable[[str], None]
     ) -> tuple[Arrays, dict[str, Any]] | None:
-        """The newest that is whole and acceptable; None if there is none.
+        """Load the newest checkpoint that is whole and acceptable; None if there is none.
 
         Args:
-            refusal: what speaks against a checkpoint with these values; "" for nothing. Those
+            refusal: the reason against a checkpoint with these values; "" for nothing. Those
                 that pass have an ``iteration``.
-            notify: told, in a line each, of those that are passed over.
+            notify: called with a line for each that is passed over.
         """
         heads: dict[str, Head] = {}
         for artifact_id in self.ids:
@@ -82,7 +69,7 @@ class TrialCheckpoints:
         return None
 
     def save(self, arrays: Arrays, values: dict[str, Any]) -> tuple[str, str]:
-        """Put one in the place of the older of the two.
+        """Save a checkpoint in the place of the older of the two.
 
         Args:
             arrays: shared while it is written.
@@ -98,10 +85,10 @@ class TrialCheckpoints:
         self._store.write(chosen, encode(arrays, values))
         self._iterations[chosen] = values["iteration"]
         self.seen.add(chosen)
-        return attribute(chosen, f"checkpoint-{values['iteration']}.safetensors", BINARY)
+        return artifact_attribute(chosen, f"checkpoint-{values['iteration']}.safetensors", BINARY)
 
     def present(self) -> list[str]:
-        """The ids of those that are there, whole or not. Raises StorageError."""
+        """List the ids of those that exist, whole or not. Raises StorageError."""
         found = []
         for artifact_id in self.ids:
             with suppress(ArtifactNotFound), closing(self._store.open_reader(artifact_id)):
@@ -109,14 +96,14 @@ class TrialCheckpoints:
         return found
 
     def remove(self) -> None:
-        """Remove all that are there. Raises StorageError."""
+        """Remove all checkpoints. Raises StorageError."""
         for artifact_id in self.present():
             with suppress(ArtifactNotFound):
                 self._store.remove(artifact_id)
         self._iterations.clear()
 
     def _head(self, artifact_id: str, refusal: Callable[[dict[str, Any]], str]) -> Head:
-        """The head of an acceptable one. Raises StorageError, ArtifactNotFound."""
+        """Read the head of an acceptable one. Raises StorageError, ArtifactNotFound."""
         where = f"checkpoint {artifact_id}"
         with closing(self._store.open_reader(artifact_id)) as file:
             head = read_head(file, where)

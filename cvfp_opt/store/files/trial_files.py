@@ -1,4 +1,4 @@
-"""What trials leave that have ended, as artifacts of theirs: their curves, and the best networks.
+"""Files of trials that have ended, as artifacts: their curves, and the best networks.
 
 Ids follow from the trial's identity, so that whoever writes a file again writes it to the same
 place, and copies of a study share it.
@@ -15,22 +15,28 @@ from typing import Any
 
 from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.trial import TrialState
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, func, select
 
 from cvfp_opt.store.database.damage import parsed
 from cvfp_opt.store.database.numbers import is_finite
-from cvfp_opt.store.database.rows import PendingWrites, write_pending
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.tables import SYSTEM_ATTRIBUTES, TRIALS, USER_ATTRIBUTES
+from cvfp_opt.store.files.artifact_names import (
+    PREFIX,
+    artifact_attribute,
+    artifact_ids,
+    artifact_key,
+    forget_artifacts,
+)
 from cvfp_opt.store.files.artifact_stores import ArtifactStore
 from cvfp_opt.store.files.snapshot_format import Arrays, encode
-from cvfp_opt.store.files.trial_checkpoints import ATTRIBUTE, BINARY, attribute
+from cvfp_opt.store.files.trial_checkpoints import BINARY
 
-# Ids end in one digit, or begin their last part with one; "-1" and "-2" are checkpoints.
+# The last part of an id begins so; "-1" and "-2" are checkpoints.
 _CURVES, _NETWORK = "-c", "-f"
 _CURVES_ID = re.compile(r"[0-9a-f]+-c[0-9a-f]{12}")
 SVG, CSV = "image/svg+xml", "text/csv"
-# Networks that a study keeps, of its best trials. One has 57 MB at the standard size.
+# Networks that a study keeps, of its best trials; one has 57 MB at the standard size.
 MAX_NETWORKS = 3
 
 _LEFT = SYSTEM_ATTRIBUTES.c
@@ -38,7 +44,7 @@ _LEFT = SYSTEM_ATTRIBUTES.c
 
 @dataclass(frozen=True, kw_only=True)
 class File:
-    """A small one. ``name`` and ``mimetype`` say to a browser how to show ``text``."""
+    """A small file; by ``name`` and ``mimetype`` a browser shows ``text``."""
 
     name: str
     mimetype: str
@@ -46,12 +52,12 @@ class File:
 
 
 def leave_curves(store: ArtifactStore, trial: str, files: Sequence[File]) -> dict[str, str]:
-    """Write a trial's files.
+    """Write files of a trial, curves for instance.
 
-    Their ids depend on what they say: one that another version wrote otherwise is another file.
+    Their ids depend on their content: one that another version wrote otherwise is another file.
 
     Args:
-        trial: its uuid, see store.births.
+        trial: its uuid, see record.identity.
 
     Returns:
         The system attributes by which the trial is to name them.
@@ -65,22 +71,21 @@ def leave_curves(store: ArtifactStore, trial: str, files: Sequence[File]) -> dic
         digest = hashlib.sha256(content).hexdigest()[:12]
         artifact_id = f"{trial}{_CURVES}{digest}"
         store.write(artifact_id, io.BytesIO(content))
-        key, value = attribute(artifact_id, file.name, file.mimetype)
+        key, value = artifact_attribute(artifact_id, file.name, file.mimetype)
         found[key] = value
     return found
 
 
 def has_curves(system_attrs: Mapping[str, Any], trial: str) -> bool:
-    """Whether a trial names any."""
-    return any(key.startswith(f"{ATTRIBUTE}{trial}{_CURVES}") for key in system_attrs)
+    """Check whether a trial names curves."""
+    return any(one.startswith(f"{trial}{_CURVES}") for one in artifact_ids(system_attrs))
 
 
 def picture_id(system_attrs: Mapping[str, Any]) -> str:
-    """The id of the picture among a trial's curves; "" if it names none."""
-    for key, value in system_attrs.items():
-        artifact_id = key.removeprefix(ATTRIBUTE)
-        if key.startswith(ATTRIBUTE) and _CURVES_ID.fullmatch(artifact_id):
-            meta = parsed(value)
+    """Find the id of the picture among a trial's curves; "" if it names none."""
+    for artifact_id in artifact_ids(system_attrs):
+        if _CURVES_ID.fullmatch(artifact_id):
+            meta = parsed(system_attrs[artifact_key(artifact_id)])
             if isinstance(meta, dict) and meta.get("mimetype") == SVG:
                 return artifact_id
     return ""
@@ -103,7 +108,7 @@ class Networks:
     count: int = MAX_NETWORKS
 
     def deserves(self, score: float) -> bool:
-        """Whether a complete trial with this score is among the best whose networks are kept."""
+        """Check whether a complete trial of this score is among the best, to keep its network."""
         if not isfinite(score):
             return False
         with self.store.engine.connect() as connection:
@@ -111,7 +116,7 @@ class Networks:
         return len(kept) < self.count or score > kept[self.count - 1].score
 
     def leave(self, trial: str, arrays: Arrays, values: dict[str, Any]) -> dict[str, str]:
-        """Write one; see ``leave_curves``.
+        """Write a trial's network; see ``leave_curves``.
 
         Args:
             arrays: its weights, by name.
@@ -119,11 +124,10 @@ class Networks:
         """
         artifact_id = f"{trial}{_NETWORK}"
         self.artifacts.write(artifact_id, encode(arrays, values))
-        key, value = attribute(artifact_id, "network.safetensors", BINARY)
-        return {key: value}
+        return dict([artifact_attribute(artifact_id, "network.safetensors", BINARY)])
 
     def thin(self) -> None:
-        """Remove those of trials that are not among the best any more.
+        """Remove the networks of trials that are not among the best any more.
 
         Raises:
             StorageError: the store of artifacts refuses; the trial does not name it any more.
@@ -131,15 +135,14 @@ class Networks:
         with self.store.engine.begin() as connection:
             over = self._kept(connection)[self.count :]
             for one in over:
-                named = (_LEFT.trial_id == one.trial_id, _LEFT.key == one.key)
-                connection.execute(delete(SYSTEM_ATTRIBUTES).where(*named))
-            unnamed = [one.key for one in over if not _is_named(connection, one.key)]
-        for key in unnamed:
+                forget_artifacts(connection, [one.artifact_id], one.trial_id)
+            unnamed = [one for one in over if not _is_named(connection, one.artifact_id)]
+        for one in unnamed:
             with suppress(ArtifactNotFound):
-                self.artifacts.remove(key.removeprefix(ATTRIBUTE))
+                self.artifacts.remove(one.artifact_id)
 
     def _kept(self, connection: Connection) -> "list[_Kept]":
-        """Best first."""
+        """Read which networks are named, best trial first."""
         rows = connection.execute(
             select(_LEFT.trial_id, _LEFT.key, USER_ATTRIBUTES.c.value_json)
             .join(TRIALS, TRIALS.c.trial_id == _LEFT.trial_id)
@@ -147,18 +150,21 @@ class Networks:
             .where(
                 TRIALS.c.study_id == self.study_id,
                 TRIALS.c.state == TrialState.COMPLETE,
-                _LEFT.key.like(f"{ATTRIBUTE}%{_NETWORK}"),
+                _LEFT.key.like(f"{PREFIX}%{_NETWORK}"),
                 USER_ATTRIBUTES.c.key == "scored",
             )
         )
-        kept = [_Kept(row.trial_id, row.key, _score(row.value_json)) for row in rows]
+        kept = [
+            _Kept(trial_id, key.removeprefix(PREFIX), _score(scored))
+            for trial_id, key, scored in rows
+        ]
         return sorted(kept, key=lambda one: (-one.score, one.trial_id))
 
 
 @dataclass(frozen=True)
 class _Kept:
     trial_id: int
-    key: str
+    artifact_id: str
     score: float
 
 
@@ -168,11 +174,8 @@ def _score(scored: str) -> float:
     return float(score) if is_finite(score) else float("-inf")
 
 
-def _is_named(connection: Connection, key: str) -> bool:
-    query = select(func.count()).select_from(SYSTEM_ATTRIBUTES).where(_LEFT.key == key)
-    return bool(connection.scalar(query))
-
-
-def name_artifacts(connection: Connection, trial_id: int, attributes: Mapping[str, str]) -> None:
-    """Let a trial that has ended name artifacts: Optuna itself refuses that."""
-    write_pending(connection, trial_id, PendingWrites(system_attrs=dict(attributes)))
+def _is_named(connection: Connection, artifact_id: str) -> bool:
+    named = _LEFT.key == artifact_key(artifact_id)
+    return bool(
+        connection.scalar(select(func.count()).select_from(SYSTEM_ATTRIBUTES).where(named))
+    )

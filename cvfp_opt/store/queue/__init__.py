@@ -1,1 +1,1 @@
-"""Who runs which trial: leases, claims, enqueued points, and results that wait for a database."""
+"""The queue of trials: leases, claims, enqueued points, and results not yet in the database."""

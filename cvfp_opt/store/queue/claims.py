@@ -1,4 +1,4 @@
-"""Claiming trials: what a worker does next, decided and written in one transaction."""
+"""Claims: a worker's next trial is chosen and taken in one transaction."""
 
 import reprlib
 import threading
@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Insert, bindparam, delete, func, insert, sele
 
 from cvfp_opt.store.database.damage import parsed
 from cvfp_opt.store.database.kinds import Kind
+from cvfp_opt.store.database.optuna_private import study_id_of
 from cvfp_opt.store.database.rows import (
     PendingWrites,
     change_state,
@@ -36,14 +37,14 @@ from cvfp_opt.store.queue.leases import (
 from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity
 from cvfp_opt.store.record.records import CONFIRMATION_RUN, FIXED_PARAMS, is_confirmation_run
 
-# Of workers that die while they hold a trial; then the trial is what kills them.
+# Worker deaths after which a trial is given up: by then the trial itself probably kills them.
 MAX_RETRIES = 3
-# Status of a trial that nobody could run: what it says of itself, or its point, is not right.
+# Status of a trial that nobody can run: its attributes, or its point, are not right.
 REFUSED = "refused"
 
 
 class NoTrial(Enum):
-    """Why there is no trial to run."""
+    """The reason why there is no trial to run."""
 
     DONE = "the total is reached"
     WAIT = "others run the last trials"
@@ -60,8 +61,8 @@ class ClaimedTrial:
         identity: the trial's identity.
         attempts: how many workers have died with it.
         new: whether it has never run before.
-        run: of a confirmation, see store.record.confirmation; empty for all others.
-        fixed: parameters that it is to take, from whoever enqueued it; see store.waiting.
+        run: of a confirmation, see record.confirmation; empty for all others.
+        fixed: parameters that it is to take, from whoever enqueued it; see queue.enqueued.
         made: when the claim itself made it; None if it was there before.
     """
 
@@ -78,7 +79,7 @@ class ClaimedTrial:
 
 @dataclass(frozen=True, kw_only=True)
 class _Unfinished:
-    """A trial that waits, or runs: without a lease, if another program runs it."""
+    """A trial that is enqueued or runs; it runs without a lease if another program runs it."""
 
     trial_id: int
     number: int
@@ -86,7 +87,7 @@ class _Unfinished:
     lease: Lease | None
 
 
-# One statement: between two, a trial may end and its lease with it.
+# One statement reads trials and leases: between two, a trial may end and its lease with it.
 _UNFINISHED = (
     select(TRIALS.c.trial_id.label("id"), TRIALS.c.number, TRIALS.c.state, LEASES)
     .select_from(TRIALS)
@@ -112,7 +113,7 @@ def _new_lease(kind: Kind) -> Insert:
 
 @dataclass(kw_only=True)
 class Claims:
-    """What one worker takes of a study. Safe to use from several threads.
+    """The claims of one worker on a study's trials. Safe to use from several threads.
 
     Attributes:
         store, study: where the trials are.
@@ -121,7 +122,7 @@ class Claims:
         worker: who takes them.
         seconds: how long a lease lasts.
         max_retries: how often a trial is taken over before it counts as lost.
-        notify: told, in a line each, what was found.
+        notify: called with a line for each trial that was taken over or given up.
         claimed: trials that this worker runs now, by id.
     """
 
@@ -137,7 +138,7 @@ class Claims:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def claim(self, total: int) -> ClaimedTrial | NoTrial:
-        """Take the next trial: one left by a dead worker, one that waits, or a new one.
+        """Take the next trial: one of a dead worker, one that is enqueued, or a new one.
 
         All of it is one transaction, in which nobody else claims: so the study never has more
         than ``total`` trials that are finished or running, however many workers ask.
@@ -155,15 +156,15 @@ class Claims:
         return found
 
     def release_dead(self) -> list[int]:
-        """Let the trials of dead workers wait; their numbers. For one who will not run them."""
+        """Put the trials of dead workers back into the queue, and return their numbers."""
         notices: list[str] = []
         numbers = []
         with self.store.engine.begin() as connection:
-            lock_study(connection, self.study._study_id)
+            lock_study(connection, study_id_of(self.study))
             running, _ = self._unfinished(connection)
             for trial in self._dead(connection, running):
                 if not self._give_up(connection, trial, notices):
-                    wait(connection, trial.trial_id, _attempts(trial.lease) + 1)
+                    enqueue_again(connection, trial.trial_id, _attempts(trial.lease) + 1)
                     numbers.append(trial.number)
         for notice in notices:
             self.notify(notice)
@@ -174,10 +175,10 @@ class Claims:
     def _claim(
         self, connection: Connection, total: int, notices: list[str]
     ) -> ClaimedTrial | NoTrial | None:
-        study_id = self.study._study_id
+        study_id = study_id_of(self.study)
         lock_study(connection, study_id)
-        running, waiting = self._unfinished(connection)
-        for trial in running:  # we took it, but were not told that it was written
+        running, enqueued = self._unfinished(connection)
+        for trial in running:  # we took it, but the acknowledgement was lost
             lease = trial.lease
             if lease and lease.worker == self.worker.worker and trial.trial_id not in self.claimed:
                 return self._claimed(connection, trial, lease.epoch, lease.attempts, new=False)
@@ -189,28 +190,28 @@ class Claims:
                 notices.append(f"trial {trial.number} was left by a dead worker: it goes on here")
                 clear_reported(connection, trial.trial_id)
                 return taken
-        started = connection.execute(_COUNT, {"of": study_id}).scalar_one() - len(waiting)
+        started = connection.execute(_COUNT, {"of": study_id}).scalar_one() - len(enqueued)
         if started >= total:
             others = any(t.lease and t.lease.worker != self.worker.worker for t in running)
             all_ended = started - len(running) >= total
             return NoTrial.WAIT if others and not all_ended else NoTrial.DONE
-        return self._next(connection, waiting, notices)
+        return self._next(connection, enqueued, notices)
 
     def _next(
-        self, connection: Connection, waiting: list[_Unfinished], notices: list[str]
+        self, connection: Connection, enqueued: list[_Unfinished], notices: list[str]
     ) -> ClaimedTrial | None:
-        """The first trial that waits, or a new one; None if one was failed: it cannot be run."""
-        for trial in waiting:
-            if reason := unfit(_said(connection, trial.trial_id)):
+        """Take the first enqueued trial, or a new one; None if one had to be failed."""
+        for trial in enqueued:
+            if reason := unfit(_system_attributes(connection, trial.trial_id)):
                 end_by_force(connection, trial.trial_id, trial.state, REFUSED, reason)
                 notices.append(f"trial {trial.number} cannot be run: {reason}")
                 return None
             # another program may take one without our lock
             if change_state(connection, trial.trial_id, TrialState.WAITING, TrialState.RUNNING):
                 taken = self._take(connection, trial, _attempts(trial.lease))
-                assert taken is not None, "nobody holds what waits"
+                assert taken is not None, "nobody runs an enqueued trial"
                 return taken
-        study_id, state, now = self.study._study_id, TrialState.RUNNING, datetime.now()
+        study_id, state, now = study_id_of(self.study), TrialState.RUNNING, datetime.now()
         trial_id, number = insert_trial(connection, study_id, state, now)
         # SQLite uses the id of a deleted trial again
         connection.execute(_FORGET, {"of": trial_id})
@@ -222,7 +223,7 @@ class Claims:
     def _take(
         self, connection: Connection, trial: _Unfinished, attempts: int
     ) -> ClaimedTrial | None:
-        """Put our lease in the place of the one before; None if its holder was quicker."""
+        """Put our lease in the place of the former one; None if its worker was quicker."""
         before = trial.lease
         epoch = before.epoch + 1 if before else 1
         ours = {
@@ -249,8 +250,8 @@ class Claims:
     def _claimed(
         self, connection: Connection, trial: _Unfinished, epoch: int, attempts: int, *, new: bool
     ) -> ClaimedTrial:
-        said = _said(connection, trial.trial_id)
-        identity = TrialIdentity.read(said.get(IDENTITY_KEY))
+        attributes = _system_attributes(connection, trial.trial_id)
+        identity = TrialIdentity.read(attributes.get(IDENTITY_KEY))
         if identity is None:
             identity = TrialIdentity.new(seed=self.seed, number=trial.number)
             written = PendingWrites(system_attrs={IDENTITY_KEY: identity.to_dict()})
@@ -262,13 +263,13 @@ class Claims:
             identity=identity,
             attempts=attempts,
             new=new,
-            run=said.get(CONFIRMATION_RUN, {}),
-            fixed=said.get(FIXED_PARAMS, {}),
+            run=attributes.get(CONFIRMATION_RUN, {}),
+            fixed=attributes.get(FIXED_PARAMS, {}),
         )
 
     def _unfinished(self, connection: Connection) -> tuple[list[_Unfinished], list[_Unfinished]]:
-        """The trials that run, and those that wait."""
-        rows = connection.execute(_UNFINISHED, {"of": self.study._study_id}).mappings()
+        """Read the trials that run, and those that are enqueued."""
+        rows = connection.execute(_UNFINISHED, {"of": study_id_of(self.study)}).mappings()
         found = [
             _Unfinished(
                 trial_id=row["id"],
@@ -282,7 +283,7 @@ class Claims:
         return running, [trial for trial in found if trial.state is TrialState.WAITING]
 
     def _dead(self, connection: Connection, running: list[_Unfinished]) -> list[_Unfinished]:
-        """Running trials that may be taken over."""
+        """Select the running trials that may be taken over."""
         if not running:
             return []
         now = connection.scalars(select(self.store.now())).one()
@@ -290,7 +291,9 @@ class Claims:
         dead = []
         for trial in running:
             if trial.lease is None:
-                former = _said(connection, trial.trial_id, FORMER_LEASE).get(FORMER_LEASE)
+                former = _system_attributes(connection, trial.trial_id, FORMER_LEASE).get(
+                    FORMER_LEASE
+                )
                 if is_former_lease(former) and former_is_dead(former):
                     dead.append(trial)
             elif trial.lease.is_dead(now, one_host=one_host):
@@ -300,9 +303,9 @@ class Claims:
         return [t for t in dead if t.trial_id not in self.claimed]
 
     def _give_up(self, connection: Connection, trial: _Unfinished, notices: list[str]) -> bool:
-        """Fail a trial that has outlived too many workers, or that nobody can go on with."""
+        """Fail a trial with which too many workers died, or that nobody can go on with."""
         deaths = _attempts(trial.lease) + 1
-        status, reason = REFUSED, unfit(_said(connection, trial.trial_id))
+        status, reason = REFUSED, unfit(_system_attributes(connection, trial.trial_id))
         if deaths > self.max_retries:
             status, reason = "lost", f"{deaths} workers died while they ran it"
         if not reason:
@@ -312,25 +315,25 @@ class Claims:
         return True
 
 
-def wait(connection: Connection, trial_id: int, attempts: int) -> bool:
-    """Make a running trial wait, as if it had not run; whoever ran it may not write any more."""
+def enqueue_again(connection: Connection, trial_id: int, attempts: int) -> bool:
+    """Put a running trial back into the queue; whoever ran it may not write any more."""
     if not change_state(connection, trial_id, TrialState.RUNNING, TrialState.WAITING):
         return False
     clear_reported(connection, trial_id)
-    _refuse_holder(connection, trial_id, attempts=attempts)
+    _revoke_lease(connection, trial_id, attempts=attempts)
     return True
 
 
 def fail_trial(store: Store, study: optuna.Study, number: int, reason: str) -> bool:
-    """End a trial that runs or waits as failed, whoever runs it; False if it has ended already.
+    """Fail a running or enqueued trial, whoever runs it; False if it has ended already.
 
     Its worker is refused from here on, and drops the trial.
     """
     with store.engine.begin() as connection:
-        lock_study(connection, study._study_id)
+        lock_study(connection, study_id_of(study))
         row = connection.execute(
             select(TRIALS.c.trial_id, TRIALS.c.state).where(
-                TRIALS.c.study_id == study._study_id, TRIALS.c.number == number
+                TRIALS.c.study_id == study_id_of(study), TRIALS.c.number == number
             )
         ).first()
         if row is None or row.state.is_finished():
@@ -342,15 +345,15 @@ def fail_trial(store: Store, study: optuna.Study, number: int, reason: str) -> b
 def end_by_force(
     connection: Connection, trial_id: int, before: TrialState, status: str, reason: str
 ) -> None:
-    """Fail a trial that somebody else may hold."""
+    """Fail a trial that another worker may have claimed."""
     if change_state(connection, trial_id, before, TrialState.FAIL):
-        told = PendingWrites(user_attrs={"status": status, "reason": reason})
-        write_pending(connection, trial_id, told)
-        _refuse_holder(connection, trial_id)
+        account = PendingWrites(user_attrs={"status": status, "reason": reason})
+        write_pending(connection, trial_id, account)
+        _revoke_lease(connection, trial_id)
 
 
-def _refuse_holder(connection: Connection, trial_id: int, **values: Any) -> None:
-    """Nobody holds the trial from here on."""
+def _revoke_lease(connection: Connection, trial_id: int, **values: Any) -> None:
+    """Take the lease from its worker, whose writes are refused from here on."""
     connection.execute(
         update(LEASES)
         .where(LEASES.c.trial_id == trial_id)
@@ -359,7 +362,7 @@ def _refuse_holder(connection: Connection, trial_id: int, **values: Any) -> None
 
 
 def _shorten(connection: Connection, trial: _Unfinished, now: float) -> None:
-    """A clock was set back: the lease must not outlive a holder that is gone by hours."""
+    """Shorten a lease after a clock was set back: else it outlives a dead worker by hours."""
     assert trial.lease is not None
     same = (LEASES.c.trial_id == trial.trial_id, LEASES.c.epoch == trial.lease.epoch)
     connection.execute(update(LEASES).where(*same).values(expires=now + trial.lease.seconds))
@@ -369,15 +372,15 @@ def _attempts(lease: Lease | None) -> int:
     return lease.attempts if lease else 0
 
 
-def _said(connection: Connection, trial_id: int, *keys: str) -> dict[str, Any]:
-    """System attributes of a trial that decide how it is run, or these; None for no JSON."""
+def _system_attributes(connection: Connection, trial_id: int, *keys: str) -> dict[str, Any]:
+    """Read some system attributes of a trial, by default those that decide how it is run."""
     asked = {"of": trial_id, "keys": keys or (IDENTITY_KEY, CONFIRMATION_RUN, FIXED_PARAMS)}
     rows = connection.execute(_SYSTEM_ATTRIBUTES, asked)
     return {row.key: parsed(row.value_json) for row in rows}
 
 
-def unfit(said: Mapping[str, Any]) -> str:
-    """Say why a trial with these system attributes cannot be run, in any study; "" if it can."""
+def unfit(attributes: Mapping[str, Any]) -> str:
+    """Explain why a trial with these system attributes cannot be run; "" if it can."""
     checks: dict[str, tuple[Callable[[Any], bool], str]] = {
         IDENTITY_KEY: (
             lambda value: TrialIdentity.read(value) is not None,
@@ -387,6 +390,6 @@ def unfit(said: Mapping[str, Any]) -> str:
         FIXED_PARAMS: (lambda value: isinstance(value, dict), "a table of parameters"),
     }
     for key, (is_right, required) in checks.items():
-        if key in said and not is_right(said[key]):
-            return f"attribute {key}: {required} is required, got {reprlib.repr(said[key])}"
+        if key in attributes and not is_right(attributes[key]):
+            return f"attribute {key}: {required} is required, got {reprlib.repr(attributes[key])}"
     return ""

@@ -1,4 +1,4 @@
-"""The runs of a confirmation: its study is created, its trials enqueued on seeds of their own."""
+"""Runs of a confirmation: its study is created, and its trials enqueued on fresh seeds."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -8,6 +8,7 @@ from optuna.trial import TrialState
 
 from cvfp_opt.errors import StudyError
 from cvfp_opt.escaping import positional
+from cvfp_opt.store.database.optuna_private import study_id_of
 from cvfp_opt.store.database.rows import PendingWrites, insert_trial, lock_study, write_pending
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.study_rows import put_attributes
@@ -55,8 +56,8 @@ def enter_confirmation(store: Store, source: str, uuid: str, record: StudyRecord
             return create_study(store, name, record, links)
         if _was_cut_off(study, uuid, record):
             with store.engine.begin() as connection:
-                lock_study(connection, study._study_id)
-                put_attributes(connection, STUDY_USER_ATTRIBUTES, study._study_id, links)
+                lock_study(connection, study_id_of(study))
+                put_attributes(connection, STUDY_USER_ATTRIBUTES, study_id_of(study), links)
         elif not is_confirmation(study, Source(name=source, identity=uuid)):
             if CONFIRMS not in attrs:
                 refuse_foreign(study, store)
@@ -69,7 +70,7 @@ def enter_confirmation(store: Store, source: str, uuid: str, record: StudyRecord
 
 
 def _was_cut_off(study: optuna.Study, uuid: str, record: StudyRecord) -> bool:
-    """Check if it lacks its link, as a kill left it before that was written with the study."""
+    """Check if a confirmation lacks its link: older versions, when killed, left one so."""
     attrs = study.user_attrs
     found, _ = StudyRecord.look(attrs)
     if CONFIRMS in attrs or found is None or study.get_trials(deepcopy=False):
@@ -90,9 +91,9 @@ def add_runs(
     seed: int,
     windows: Sequence[int] = (),
 ) -> int:
-    """Let all arms wait on all seeds, as far as they were not run or wait; how many were added.
+    """Enqueue all points on all seeds, but those that were run or are enqueued; return how many.
 
-    An arm that the confirmation has stays as it is. A run that raised or was ended by force is
+    A point that the confirmation has stays as it is. A run that raised or was ended by force is
     asked for once more; one that diverged is a result.
 
     Args:
@@ -122,16 +123,16 @@ def add_runs(
             if trial.state != "fail" or trial.status == "diverged"
         }
         with store.engine.begin() as connection:
-            lock_study(connection, study._study_id)
+            lock_study(connection, study_id_of(study))
             put_attributes(
-                connection, STUDY_USER_ATTRIBUTES, study._study_id, {CONFIRMATION_POINTS: value}
+                connection, STUDY_USER_ATTRIBUTES, study_id_of(study), {CONFIRMATION_POINTS: value}
             )
             for k in range(num_seeds):
                 for point in wanted:
                     if (point.key, k) in there:
                         continue
                     trial_id, _ = insert_trial(
-                        connection, study._study_id, TrialState.WAITING, None
+                        connection, study_id_of(study), TrialState.WAITING, None
                     )
                     attrs = {
                         FIXED_PARAMS: point.params,

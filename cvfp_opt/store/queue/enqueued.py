@@ -1,4 +1,4 @@
-"""Trials that wait for a worker, at points that somebody asked for."""
+"""Enqueued trials, at points that somebody asked for."""
 
 import json
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection
 
+from cvfp_opt.store.database.optuna_private import study_id_of
 from cvfp_opt.store.database.rows import PendingWrites, insert_trial, lock_study, write_pending
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity
@@ -17,12 +18,12 @@ from cvfp_opt.store.record.records import FIXED_PARAMS
 
 @dataclass(frozen=True, kw_only=True)
 class Enqueued:
-    """A point that waits for a worker.
+    """A point that is enqueued.
 
     Attributes:
         number: of the trial.
         params: that are fixed; the sampler chooses the others.
-        new: False if a trial with the very same waited already, and none was added.
+        new: False if a trial at the very same point was enqueued already, and none was added.
     """
 
     number: int
@@ -38,7 +39,7 @@ def enqueue_points(
     seed: int,
     retry_of: str = "",
 ) -> list[Enqueued]:
-    """Let points wait, each as a trial with an identity; all or nothing.
+    """Enqueue points, each as a trial with an identity, all or nothing.
 
     Args:
         points: parameters by Optuna's names, checked against the study's space.
@@ -47,26 +48,26 @@ def enqueue_points(
     """
     done: list[Enqueued] = []
     with store.lock():
-        waiting = {_key(point): number for number, point in waiting_points(study).items()}
+        known = {_key(point): number for number, point in enqueued_points(study).items()}
         with store.engine.begin() as connection:
-            lock_study(connection, study._study_id)
+            lock_study(connection, study_id_of(study))
             for point in points:
-                number, new = waiting.get(_key(point)), False
+                number, new = known.get(_key(point)), False
                 if number is None:
                     number, new = _insert(connection, study, point, seed, retry_of), True
-                    waiting[_key(point)] = number
+                    known[_key(point)] = number
                 done.append(Enqueued(number=number, params=point, new=new))
     return done
 
 
-def waiting_points(study: optuna.Study) -> dict[int, dict[str, Any]]:
-    """What trials that wait will be run at, by number: what was enqueued, or given back."""
+def enqueued_points(study: optuna.Study) -> dict[int, dict[str, Any]]:
+    """Read the points of enqueued trials, by number, also of those that were given back."""
     trials = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
     return {t.number: fixed_point(t) for t in trials}
 
 
 def fixed_point(trial: FrozenTrial) -> dict[str, Any]:
-    """A trial's parameters, and those that it is to take once it asks for them."""
+    """Read a trial's parameters, and those that are fixed for it when it asks for them."""
     fixed = trial.system_attrs.get(FIXED_PARAMS)
     return {**(fixed if isinstance(fixed, dict) else {}), **trial.params}
 
@@ -74,10 +75,10 @@ def fixed_point(trial: FrozenTrial) -> dict[str, Any]:
 def _insert(
     connection: Connection, study: optuna.Study, point: dict[str, Any], seed: int, retry_of: str
 ) -> int:
-    trial_id, number = insert_trial(connection, study._study_id, TrialState.WAITING, None)
+    trial_id, number = insert_trial(connection, study_id_of(study), TrialState.WAITING, None)
     identity = TrialIdentity.new(seed=seed, number=number, retry_of=retry_of)
-    told = PendingWrites(system_attrs={FIXED_PARAMS: point, IDENTITY_KEY: identity.to_dict()})
-    write_pending(connection, trial_id, told)
+    account = PendingWrites(system_attrs={FIXED_PARAMS: point, IDENTITY_KEY: identity.to_dict()})
+    write_pending(connection, trial_id, account)
     return number
 
 

@@ -1,9 +1,9 @@
-"""Who runs a trial, until when, and whether it still does.
+"""Leases: which worker runs a trial, until when, and whether it is alive.
 
 A trial that runs has a row in a table of ours beside Optuna's. Its ``epoch`` goes up by one
 whenever somebody takes the trial; whoever writes to the trial names the epoch that it was given,
 and is refused if it is no longer that one. So two workers never write to one trial, however late
-one of them wakes up; and the time of expiry, which the holder's thread moves on, only says when
+one of them wakes up; and the time of expiry, which its worker's thread moves on, only says when
 others may take the trial.
 """
 
@@ -17,25 +17,24 @@ from pathlib import Path
 from typing import Any, Self, TypeGuard
 
 import psutil
-import sqlalchemy
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from cvfp_opt.store.database.damage import values_read
 from cvfp_opt.store.database.numbers import is_finite, is_whole
-from cvfp_opt.store.database.tables import LEASES
+from cvfp_opt.store.database.tables import LEASES, TRIALS
 
-# How long a lease lasts that nobody renews. Holders renew after a third of it.
+# A lease lasts so long without renewal; workers renew it after a third of that.
 LEASE_SECONDS = 60.0
 
-# Beyond what any system counts its processes to.
+# No system has a process id as large as this.
 _END_OF_PIDS = 2**31
 
-# System attribute that record format 1 kept leases in: worker, host, pid, started.
+# System attribute with the lease in record format 1: worker, host, pid, started.
 FORMER_LEASE = "cvfp_opt:lease"
 
 
 class LeaseLost(Exception):
-    """Somebody else has taken the trial, or ended it: nothing of ours may be written to it."""
+    """Raised when another worker has taken or ended the trial: nothing may be written to it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +57,7 @@ class Worker:
 
     @classmethod
     def of_this_process(cls) -> Self:
-        """A new worker in this process."""
+        """Make a new worker in this process."""
         return cls(
             worker=uuid.uuid4().hex,
             host=socket.gethostname(),
@@ -68,7 +67,7 @@ class Worker:
         )
 
     def has_ended(self) -> bool:
-        """Whether its process, on this machine, is gone."""
+        """Check whether its process, on this machine, is gone."""
         try:
             process = psutil.Process(self.pid)
             if process.status() == psutil.STATUS_ZOMBIE:  # ended, but nobody has asked how
@@ -81,13 +80,13 @@ class Worker:
 
 @dataclass(frozen=True, kw_only=True)
 class Lease(Worker):
-    """A worker's hold on a trial.
+    """A worker's lease of a trial.
 
     Attributes:
         epoch: how often the trial has been taken so far.
         expires: epoch seconds by the database's clock.
         seconds: how long it lasts from each renewal.
-        attempts: how many workers died while they held the trial.
+        attempts: how many workers died while they ran the trial.
     """
 
     epoch: int
@@ -97,7 +96,7 @@ class Lease(Worker):
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> Self:
-        """From a row of LEASES.
+        """Make one of a row of LEASES.
 
         Raises:
             Damaged: somebody else wrote it.
@@ -121,7 +120,7 @@ class Lease(Worker):
                 raise ValueError(f"a name is {text!r}")
 
     def is_dead(self, now: float, *, one_host: bool) -> bool:
-        """Whether the trial may be taken over.
+        """Check whether the trial may be taken over.
 
         Args:
             now: epoch seconds by the database's clock.
@@ -135,9 +134,13 @@ class Lease(Worker):
         return one_host and _boot(self.machine) != this_boot()
 
 
-def read_leases(connection: Connection, trial_ids: list[int]) -> dict[int, Lease]:
-    """The leases of some trials, by trial id."""
-    rows = connection.execute(sqlalchemy.select(LEASES).where(LEASES.c.trial_id.in_(trial_ids)))
+def read_leases(connection: Connection, study_id: int) -> dict[int, Lease]:
+    """Read the leases of a study's trials, by trial id."""
+    rows = connection.execute(
+        select(LEASES)
+        .join(TRIALS, TRIALS.c.trial_id == LEASES.c.trial_id)
+        .where(TRIALS.c.study_id == study_id)
+    )
     return {row["trial_id"]: Lease.of_row(row) for row in map(dict, rows.mappings())}
 
 
@@ -152,22 +155,22 @@ def is_former_lease(value: Any) -> TypeGuard[Mapping[str, Any]]:
 
 
 def former_is_dead(value: Mapping[str, Any]) -> bool:
-    """Whether the holder of a lease of record format 1, which SQLite files alone had, is gone."""
+    """Check if the worker of a lease of record format 1, which only SQLite files had, is gone."""
     if value["host"] != socket.gethostname():
         return True
-    holder = Worker(
+    worker = Worker(
         worker=value["worker"],
         host=value["host"],
         machine=this_machine(),
         pid=value["pid"],
         started=value["started"],
     )
-    return holder.has_ended()
+    return worker.has_ended()
 
 
 @cache
 def this_machine() -> str:
-    """``BOOT/PIDS``: this start of this machine, and the space that pids are counted in.
+    """Return ``BOOT/PIDS``: this start of this machine, and the space that pids are counted in.
 
     Two containers with one host name must not judge each other's pids.
     """
@@ -180,7 +183,7 @@ def this_machine() -> str:
 
 
 def this_boot() -> str:
-    """This start of this machine, the same in all its containers."""
+    """Identify this start of this machine, the same in all its containers."""
     return _boot(this_machine())
 
 

@@ -1,4 +1,4 @@
-"""Writing to a trial that is held: refused as soon as somebody else has it."""
+"""The writer of a claimed trial: it is refused as soon as another worker has the trial."""
 
 import threading
 from collections.abc import Sequence
@@ -21,16 +21,17 @@ from cvfp_opt.store.database.rows import (
     write_values,
 )
 from cvfp_opt.store.database.tables import LEASES, TRIALS
-from cvfp_opt.store.queue.claims import ClaimedTrial, Claims, wait
+from cvfp_opt.store.queue.claims import ClaimedTrial, Claims, enqueue_again
 from cvfp_opt.store.queue.leases import LeaseLost
 
-# The expiry of a lease whose holder ended the trial itself; its epoch goes up once more.
+# Expiry of the lease of a trial that its own worker ended; its epoch goes up once more.
 _ENDED = 0.0
 
 _OURS = update(LEASES).where(
     LEASES.c.trial_id == bindparam("of"),
-    LEASES.c.epoch == bindparam("held"),
-    LEASES.c.worker == bindparam("holder"),  # of a restored database, another may have the epoch
+    LEASES.c.epoch == bindparam("our_epoch"),
+    LEASES.c.worker
+    == bindparam("our_worker"),  # of a restored database, another may have the epoch
     select(TRIALS.c.trial_id)
     .where(TRIALS.c.trial_id == bindparam("of"), TRIALS.c.state == TrialState.RUNNING)
     .exists(),
@@ -48,13 +49,13 @@ def _renew(kind: Kind) -> Update:
 
 @dataclass(kw_only=True)
 class TrialWriter:
-    """This worker's hold on a trial, from its claim to its end.
+    """The writer of one claimed trial, from its claim to its end.
 
     Attributes:
         claims: what it was taken by.
         claimed: the trial.
-        pending: what it has to say and has not written yet.
-        by: who holds it, by ``Worker.worker``; the worker that claims, if none is named.
+        pending: values that are not written yet.
+        by: the ``Worker.worker`` that has claimed it; that of ``claims``, if none is named.
         lost: whether the renewing thread found that somebody else has it.
     """
 
@@ -136,14 +137,14 @@ class TrialWriter:
             raise LeaseLost
 
     def give_back(self) -> bool:
-        """Let the trial wait for whoever claims it next; False if it was not ours any more."""
+        """Put the trial back into the queue; False if it was not ours any more."""
         self.drop()
         with self.claims.store.engine.begin() as connection:
             try:
                 self._guard(connection)
             except LeaseLost:
                 return False
-            return wait(connection, self.claimed.trial_id, self.claimed.attempts)
+            return enqueue_again(connection, self.claimed.trial_id, self.claimed.attempts)
 
     def renew(self) -> None:
         """Move the lease's expiry on. Raises LeaseLost."""
@@ -156,12 +157,16 @@ class TrialWriter:
             raise LeaseLost
 
     def drop(self) -> None:
-        """Hold it no longer, whatever the database says."""
+        """Give up the claim, whatever the database has."""
         self.claims.claimed.pop(self.claimed.trial_id, None)
 
     def _guard(self, connection: Connection, *, last: bool = False) -> None:
         """Renew the lease, or end it, if it is ours and the trial runs. Locks its row."""
-        ours = {"of": self.claimed.trial_id, "held": self.claimed.epoch, "holder": self.by}
+        ours = {
+            "of": self.claimed.trial_id,
+            "our_epoch": self.claimed.epoch,
+            "our_worker": self.by,
+        }
         if last:
             changed = connection.execute(_END, ours)
         else:
@@ -171,14 +176,14 @@ class TrialWriter:
             raise LeaseLost
 
     def _is_ours_and_ended(self, connection: Connection) -> bool:
-        """Whether a transaction of ours got through of which no answer came."""
+        """Check if our final transaction was committed although its acknowledgement was lost."""
         found = connection.execute(_LEASE, {"of": self.claimed.trial_id}).first()
         ended = self.claimed.epoch + 1, _ENDED, self.by
         return found is not None and tuple(found) == ended
 
 
 class Renewer:
-    """A thread that renews the leases of all that is held; a context manager.
+    """A thread that renews the leases of all claimed trials; a context manager.
 
     A database that does not answer is asked again: as long as it is away, nobody else can take
     the trials either.
@@ -186,7 +191,7 @@ class Renewer:
 
     def __init__(self, seconds: float) -> None:
         self._every = seconds / 3
-        self._holds: list[TrialWriter] = []
+        self._writers: list[TrialWriter] = []
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="leases", daemon=True)
@@ -205,19 +210,19 @@ class Renewer:
         self._thread.join()
 
     def add(self, writer: TrialWriter) -> None:
-        """Renew this one from here on."""
+        """Renew the lease of this trial from here on."""
         with self._lock:
-            self._holds.append(writer)
+            self._writers.append(writer)
 
     def remove(self, writer: TrialWriter) -> None:
-        """No longer."""
+        """Stop renewing the lease of this trial."""
         with self._lock:
-            self._holds.remove(writer)
+            self._writers.remove(writer)
 
     def _work(self) -> None:
         while not self._ended.wait(self._every):
             with self._lock:
-                writers = list(self._holds)
+                writers = list(self._writers)
             for writer in writers:
                 with suppress(*DATABASE_ERRORS):
                     try:

@@ -1,4 +1,4 @@
-"""Results of trials that a database could not be told, as files, and how they get there later."""
+"""Unsent results: written to files while the database is away, and to the database later."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -10,6 +10,7 @@ from optuna.trial import TrialState
 from cvfp_opt.disk import write_file
 from cvfp_opt.errors import StorageError
 from cvfp_opt.escaping import quoted
+from cvfp_opt.store.database.optuna_private import study_id_of
 from cvfp_opt.store.database.rows import lock_study
 from cvfp_opt.store.database.unsent_folder import FOLDER as FOLDER
 from cvfp_opt.store.database.unsent_folder import unsent_files, unsent_folder
@@ -26,7 +27,7 @@ def keep_unsent(
     values: Sequence[float] | None,
     forget: Sequence[str] = (),
 ) -> Path:
-    """Write the result of a trial to a file of its own, in the current folder's ``storage``.
+    """Write the result of a trial to a file of its own, in ``storage/unsent`` here.
 
     Raises:
         StorageError: the disk refuses too.
@@ -54,9 +55,9 @@ def keep_unsent(
 
 
 def send_unsent(claims: Claims) -> Iterator[str]:
-    """Write to the database what it could not be told before; a line for each file.
+    """Write unsent results to the database; yield a line for each file.
 
-    What is not of this study is left to those who have it, what does not fit is left and named.
+    Results of other studies stay for their workers; what does not fit stays, and is named.
     """
     for path in unsent_files():
         try:
@@ -82,9 +83,9 @@ def send_unsent(claims: Claims) -> Iterator[str]:
 
 
 def _send(claims: Claims, unsent: Unsent) -> Verdict:
-    """Look and write in one transaction, in which nobody else claims."""
+    """Judge and write a result in one transaction, in which nobody else claims."""
     with claims.store.engine.begin() as connection:
-        lock_study(connection, claims.study._study_id)
+        lock_study(connection, study_id_of(claims.study))
         verdict = judge(connection, claims.store.location, unsent)
         if verdict.worker and verdict.study == claims.study.study_name:
             writer = TrialWriter(

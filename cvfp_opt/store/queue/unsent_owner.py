@@ -1,4 +1,4 @@
-"""Whose is a kept result: looking for the trial that it is of.
+"""The owner of an unsent result: the search for its trial in a database.
 
 Ids of trials, numbers and epochs are the same in a database that was restored from a backup, in a
 copy of it, and in any other one that had as many trials; identities are not.
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy
-from optuna.storages._rdb import models
 from optuna.trial import TrialState
 from sqlalchemy import BindParameter, Connection, bindparam, select
 from sqlalchemy.exc import ArgumentError
@@ -20,6 +19,7 @@ from cvfp_opt.disk import what_it_is
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.database.reading import read_raw_trial
 from cvfp_opt.store.database.retry import DATABASE_ERRORS
 from cvfp_opt.store.database.storage import open_for_reading
 from cvfp_opt.store.database.tables import (
@@ -27,8 +27,6 @@ from cvfp_opt.store.database.tables import (
     STUDIES,
     SYSTEM_ATTRIBUTES,
     TRIALS,
-    USER_ATTRIBUTES,
-    VALUES,
 )
 from cvfp_opt.store.queue.leases import Lease, this_machine
 from cvfp_opt.store.queue.unsent_result import Unsent
@@ -40,27 +38,19 @@ _TRIAL = (
     .join(STUDIES, STUDIES.c.study_id == TRIALS.c.study_id)
     .where(TRIALS.c.trial_id == _OF)
 )
-_BORN = select(SYSTEM_ATTRIBUTES.c.value_json).where(
+_IDENTITY = select(SYSTEM_ATTRIBUTES.c.value_json).where(
     SYSTEM_ATTRIBUTES.c.trial_id == _OF, SYSTEM_ATTRIBUTES.c.key == IDENTITY_KEY
-)
-_STATUS = select(USER_ATTRIBUTES.c.value_json).where(
-    USER_ATTRIBUTES.c.trial_id == _OF, USER_ATTRIBUTES.c.key == "status"
-)
-_VALUES = (
-    select(VALUES.c.value, VALUES.c.value_type)
-    .where(VALUES.c.trial_id == _OF)
-    .order_by(VALUES.c.objective)
 )
 _LEASE = select(LEASES).where(LEASES.c.trial_id == _OF)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What is to be done with a kept result, by what a database says of its trial.
+    """What to do with an unsent result, judged by its trial in a database.
 
     Attributes:
         study: name of the study that the trial is of; "" if the trial is not there.
-        worker: who holds the trial, if the result may be written under that lease; else "".
+        worker: whose claim the trial is, if the result may be written under that lease; else "".
         written: whether the database has it already.
         why: it can't be written; "" if it can, or was.
     """
@@ -72,7 +62,7 @@ class Verdict:
 
 
 def judge(connection: Connection, location: Location, unsent: Unsent) -> Verdict:
-    """See whether a result is to be written to a database; a trial is known by all that it is.
+    """Judge whether a result is to be written to a database; ids alone do not identify its trial.
 
     Args:
         connection: to the database; within a transaction, what was seen stays so.
@@ -84,7 +74,7 @@ def judge(connection: Connection, location: Location, unsent: Unsent) -> Verdict
     if (
         trial is None
         or trial.number != unsent.number
-        or _identity(connection.scalar(_BORN, there)) != unsent.birth["uuid"]
+        or _identity(connection.scalar(_IDENTITY, there)) != unsent.birth["uuid"]
     ):
         where = unsent.database
         named = f" of {where}" if where and not _is_the_same(location, where) else ""
@@ -105,15 +95,15 @@ def judge(connection: Connection, location: Location, unsent: Unsent) -> Verdict
         )
     if unsent.worker not in (lease.worker, ""):
         return Verdict(study=trial.study_name, why="another worker runs the trial")
-    if not unsent.worker and not _has_let_go(connection, location, lease):
+    if not unsent.worker and not _is_given_up(connection, location, lease):
         return Verdict(study=trial.study_name, why="a worker still runs the trial")
-    if (elsewhere := _held_elsewhere(location, unsent)) is not None:
+    if (elsewhere := _belongs_elsewhere(location, unsent)) is not None:
         return Verdict(study=trial.study_name, why=elsewhere)
     return Verdict(study=trial.study_name, worker=lease.worker)
 
 
 def _identity(text: str | None) -> str | None:
-    """The identity that an attribute tells of; None if it tells of none."""
+    """Read the uuid in an attribute's JSON; None if there is none."""
     try:
         value = json.loads(text or "")
         return str(value["uuid"])
@@ -122,20 +112,20 @@ def _identity(text: str | None) -> str | None:
 
 
 def _has_ended_so(connection: Connection, unsent: Unsent, state: TrialState) -> bool:
-    """Check if a trial ended as the result says: only an answer may have been lost."""
-    there = {"of": unsent.trial_id}
-    decode = models.TrialValueModel.stored_repr_to_value
-    values = [decode(*row) for row in connection.execute(_VALUES, there)]
+    """Check if a trial has ended with this very result: perhaps only the answer was lost."""
+    raw = read_raw_trial(connection, unsent.trial_id)
+    assert raw is not None, "it was there a moment ago, in this transaction"
+    values = [value for _, value in sorted(raw.values.items())]
     status = json.dumps(unsent.user_attrs.get("status"))
     return (
         state.name == unsent.state
         and repr(values) == repr([float(value) for value in unsent.values or ()])  # nan is nan
-        and connection.scalar(_STATUS, there) == status
+        and raw.user_attrs.get("status") == status
     )
 
 
-def _has_let_go(connection: Connection, location: Location, lease: Lease) -> bool:
-    """Check whether a lease may be that of a worker that has kept its result, and ended."""
+def _is_given_up(connection: Connection, location: Location, lease: Lease) -> bool:
+    """Check whether a lease may be that of a worker that kept a result, and ended."""
     if (lease.machine, lease.pid) == (this_machine(), os.getpid()):  # it may have kept it itself
         return True
     kind = kind_of(location)
@@ -143,8 +133,8 @@ def _has_let_go(connection: Connection, location: Location, lease: Lease) -> boo
     return lease.is_dead(now, one_host=kind.one_host)
 
 
-def _held_elsewhere(location: Location, unsent: Unsent) -> str | None:
-    """Say why a result is another database's, of which this one is a copy; None if it is not.
+def _belongs_elsewhere(location: Location, unsent: Unsent) -> str | None:
+    """Explain why a result belongs to another database, of which this is a copy; None if not.
 
     A file that was moved is not where it was; one that lies there instead does not have the trial
     under that lease.
@@ -163,7 +153,7 @@ def _held_elsewhere(location: Location, unsent: Unsent) -> str | None:
 
 
 def _is_the_same(location: Location, where: str) -> bool:
-    """Check if a location is what another one's ``where`` says; a link is what it leads to."""
+    """Check if a location is the one that a ``Location.where`` names, links followed."""
     if location.path is None:
         return "://" in where and _server(where) == _server(location.url)
     return "://" not in where and os.path.realpath(where) == os.path.realpath(location.path)
@@ -181,7 +171,7 @@ def _takes(former: Path, unsent: Unsent) -> bool:
 
 
 def _server(url: str) -> Any:
-    """Give what two URLs of one database have in common."""
+    """Reduce a URL to what all URLs of one database have in common."""
     try:
         parsed = sqlalchemy.make_url(url)
     except (ArgumentError, ValueError):

@@ -1,4 +1,4 @@
-"""A result that a database could not be told, as the file that keeps it."""
+"""The file of an unsent result: its content, checked when it is read."""
 
 import json
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ FORMAT = 1
 NO_RESULT = "not an unsent result, left alone"
 
 _LARGEST_ID = 2**63 - 1
-# What reading JSON of another shape, a million levels deep or with the number 1e999, may raise.
+# Errors over JSON of another shape, a million levels deep or with the number 1e999.
 _MALFORMED = (
     *(ArithmeticError, AttributeError, LookupError),
     *(RecursionError, TypeError, ValueError),
@@ -27,18 +27,18 @@ _MALFORMED = (
 
 @dataclass(frozen=True, kw_only=True)
 class Unsent:
-    """How a trial ended, and the lease under which that may be written; plain JSON.
+    """The end of a trial, and the lease under which it may be written, as plain JSON.
 
     Attributes:
         study: identity of the study, StudyRecord.identity.
-        trial_id, number, epoch, birth: of the held trial.
+        trial_id, number, epoch, birth: of the claimed trial; ``birth`` is its identity.
         state: Optuna's, by name.
         values: of the objectives; None if there are none.
         intermediate: by step.
         user_attrs, system_attrs: of the trial.
         forget: keys of system attributes that are of use only while it runs.
-        worker: who held it; "" in files of versions that did not say.
-        database: where it was held, ``Location.where``; "" in files of versions that did not say.
+        worker: who had claimed it; "" in files of older versions.
+        database: where it was claimed, ``Location.where``; "" in files of older versions.
         format: of the file.
     """
 
@@ -58,7 +58,7 @@ class Unsent:
     format: int = FORMAT
 
     def claimed(self) -> ClaimedTrial:
-        """The trial, as the one who kept the result held it."""
+        """Make the claim of the worker that kept the result."""
         return ClaimedTrial(
             trial_id=self.trial_id,
             number=self.number,
@@ -69,7 +69,7 @@ class Unsent:
         )
 
     def pending(self) -> PendingWrites:
-        """Give what the trial had to say and could not."""
+        """Make the values of the trial that were not written."""
         return PendingWrites(
             intermediate={int(step): float(value) for step, value in self.intermediate.items()},
             user_attrs=dict(self.user_attrs),
@@ -77,7 +77,7 @@ class Unsent:
         )
 
     def check(self) -> None:
-        """Raise one of _MALFORMED if it is not what was written."""
+        """Raise one of _MALFORMED if it is not as it was written."""
         if self.format != FORMAT:
             raise ValueError(f"format {self.format}, this version has {FORMAT}")
         texts = (self.study, self.birth["uuid"], self.worker, self.database, *self.forget)
@@ -94,7 +94,7 @@ class Unsent:
 
 
 def read_unsent(path: Path) -> Unsent:
-    """Read a kept result.
+    """Read an unsent result.
 
     Raises:
         StorageError: it is none, or cannot be read.

@@ -1,1 +1,1 @@
-"""What a study and its trials leave in the database, as typed values: read, compared, created."""
+"""The record of studies and trials in the database, as typed values: read, compared, created."""

@@ -1,4 +1,4 @@
-"""The shape of what this program writes to studies and trials, to tell it from what others wrote.
+"""Shapes of the attributes that this program writes: others write under the same names, too.
 
 Other programs write to the same databases, and may use the same words: an attribute "metrics"
 that holds a string is theirs. What has the shape can be read, compared and formatted by all that
@@ -15,7 +15,7 @@ _RATES = ("convergence_rate", "effective_rank")
 _READ = dict.fromkeys(("convergence", "convergence_strict", "effective_rank"))
 _MOVED = dict.fromkeys(("absolute", "scale_free"))
 
-# What reports read; all that need be there. A mapping stands for one, None for a number.
+# Keys that reports read, and that must be there. A mapping stands for one, None for a number.
 _NEEDED: Mapping[str, Mapping[str, Any]] = {
     "scored": dict.fromkeys((*_RATES, "score")),
     "metrics": dict.fromkeys(
@@ -40,7 +40,7 @@ _NEEDED: Mapping[str, Mapping[str, Any]] = {
         ),
     },
 }
-# What later versions added to an audit.
+# Keys that later versions added to an audit.
 _ADDED = {"training_validation": _MOVED, "training_held_out": _MOVED}
 
 _SECTIONS = "objective space model training diversity schedule data embedding search"
@@ -50,12 +50,12 @@ SECTIONS = frozenset(_SECTIONS.split())
 _KEY = re.compile(rf"({'|'.join(sorted(SECTIONS))})\..+", re.DOTALL)
 _SPLITS = ("train", "validation", "held_out")
 _MAX_SEED = 2**63
-# Deeper than any value of a definition.
+# No value of a definition is nested as deep.
 _MAX_DEPTH = 4
 
 
 def is_ours(key: str, value: Any) -> bool:
-    """Whether a trial's user attribute has the shape of what this program writes there."""
+    """Check if a trial's user attribute has the shape of what this program writes there."""
     if key in ("status", "reason"):
         return isinstance(value, str)
     if key == "iterations":
@@ -92,7 +92,7 @@ def is_definition(value: Any) -> bool:
 
 
 def is_drift(value: Any) -> bool:
-    """Check whether a value is what a trial says of a drift that was allowed."""
+    """Check whether a value is a trial's account of an allowed drift."""
     if not isinstance(value, dict):
         return False
     keys, located = value.get("keys", {}), value.get("located", {})

@@ -14,6 +14,7 @@ from typing import Any
 import optuna
 
 from cvfp_opt.store.database.numbers import is_number, is_whole
+from cvfp_opt.store.database.optuna_private import storage_of
 from cvfp_opt.store.record.links import Source
 from cvfp_opt.store.record.records import (
     CONFIRMATION_POINTS,
@@ -24,7 +25,7 @@ from cvfp_opt.store.record.records import (
 
 SUFFIX = "confirm"
 FRESH = 2**31
-# What a seed of its own part of the text changes in the definition.
+# The key of the definition that a seed with its own part of the text changes.
 FIRST_TOKEN = "data.first_token"
 
 DEFAULT, UNTRAINED = "default", "untrained"
@@ -32,7 +33,7 @@ DEFAULT, UNTRAINED = "default", "untrained"
 
 @dataclass(frozen=True, kw_only=True)
 class ConfirmationPoint:
-    """A point that is run on all seeds.
+    """A point of a confirmation, which is run on all seeds.
 
     Attributes:
         key: the source trial's uuid, DEFAULT or UNTRAINED.
@@ -50,7 +51,7 @@ class ConfirmationPoint:
 
     @property
     def label(self) -> str:
-        """What people call it."""
+        """The point's name, for people."""
         if self.trial is not None:
             return f"trial {self.trial}"
         return {DEFAULT: "default point", UNTRAINED: "untrained net"}.get(self.key, self.key)
@@ -58,7 +59,7 @@ class ConfirmationPoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Runs:
-    """What a study's confirmation has, as it is stored.
+    """The stored runs of a confirmation.
 
     Attributes:
         study: its name, ``NAME/confirm``.
@@ -72,12 +73,12 @@ class Runs:
 
 
 def confirmation_name(study: str) -> str:
-    """The name of a study's confirmation."""
+    """Name a study's confirmation."""
     return f"{study}/{SUFFIX}"
 
 
 def is_confirmation(study: optuna.Study, source: Source) -> bool:
-    """Check whether a study is the confirmation of another, and has arms to show for it."""
+    """Check whether a study is the confirmation of another, and names its points."""
     attrs = study.user_attrs
     return isinstance(attrs.get(CONFIRMATION_POINTS), dict) and source.has_confirmation(
         study.study_name, attrs
@@ -85,12 +86,12 @@ def is_confirmation(study: optuna.Study, source: Source) -> bool:
 
 
 def on_windows(runs: Iterable[TrialRecord]) -> bool:
-    """Whether each seed of a confirmation reads a part of the text of its own."""
+    """Check if each seed of a confirmation reads its own part of the text."""
     return any(FIRST_TOKEN in trial.run.get("changes", {}) for trial in runs)
 
 
 def read_runs(source: optuna.Study, record: StudyRecord | None) -> Runs | None:
-    """The confirmation of a study; None if it has none.
+    """Read the confirmation of a study; None if it has none.
 
     Args:
         source: the study.
@@ -100,7 +101,7 @@ def read_runs(source: optuna.Study, record: StudyRecord | None) -> Runs | None:
         return None
     name = confirmation_name(source.study_name)
     try:
-        study = optuna.load_study(study_name=name, storage=source._storage)
+        study = optuna.load_study(study_name=name, storage=storage_of(source))
     except KeyError:
         return None
     if not is_confirmation(study, Source(name=source.study_name, identity=record.identity)):
@@ -109,7 +110,7 @@ def read_runs(source: optuna.Study, record: StudyRecord | None) -> Runs | None:
 
 
 def points_of(study: optuna.Study) -> list[ConfirmationPoint]:
-    """The arms of a confirmation; what another program wrote in their place stays out."""
+    """Read the points of a confirmation; what another program wrote there is left out."""
     value = study.user_attrs.get(CONFIRMATION_POINTS)
     listed = value.get("arms") if isinstance(value, dict) else None
     found = []

@@ -1,4 +1,4 @@
-"""Sections of a study definition, as they are recorded: read with what they are older than.
+"""Sections of a recorded study definition; keys newer than the record are completed.
 
 They are plain JSON, ``{section: {key: value}}``: nothing here knows what a key means.
 """
@@ -12,8 +12,8 @@ from cvfp_opt.store.record.attribute_shapes import SECTIONS
 
 Sections = dict[str, dict[str, Any]]
 
-# What was done before there was a key to ask for anything else. A recorded definition writes out
-# every key of its time: one that lacks these is older than they are.
+# What was done before these keys existed. A recorded definition writes out every key of its time:
+# one that lacks these is older than they are.
 FORMER: Sections = {
     "training": {
         "learning_rate_schedule": "constant",
@@ -26,7 +26,7 @@ FORMER: Sections = {
 
 
 def missing_keys(definition: Mapping[str, Mapping[str, Any]]) -> Sections:
-    """The keys that a recorded definition is older than, with what was done then."""
+    """List the keys that a recorded definition is older than, with what was done then."""
     return {
         section: {k: v for k, v in keys.items() if k not in definition.get(section, {})}
         for section, keys in FORMER.items()
@@ -34,7 +34,7 @@ def missing_keys(definition: Mapping[str, Mapping[str, Any]]) -> Sections:
 
 
 def completed(definition: Mapping[str, Mapping[str, Any]]) -> Sections:
-    """A recorded definition with the keys that it is older than."""
+    """Complete a recorded definition by the keys that it is older than."""
     missing = missing_keys(definition)
     return {name: {**keys, **missing.get(name, {})} for name, keys in definition.items()}
 
@@ -42,7 +42,7 @@ def completed(definition: Mapping[str, Mapping[str, Any]]) -> Sections:
 def with_parameters(
     definition: Mapping[str, Mapping[str, Any]], params: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
-    """A definition's sections with a trial's parameters as values, each where it belongs.
+    """Put a trial's parameters into a definition's sections as values, each where it belongs.
 
     The four main parameters stay in ``[space]``; a setting, ``section.key`` or ``section.key[i]``,
     moves to its own section.
@@ -79,7 +79,7 @@ def with_parameters(
 def with_changes(
     sections: Mapping[str, Mapping[str, Any]], changes: Mapping[str, Any]
 ) -> Sections:
-    """A definition's sections with other values of some keys, as ``section.key``.
+    """Change some keys, ``section.key``, of a definition's sections.
 
     None for a key of [space] that is left out.
 

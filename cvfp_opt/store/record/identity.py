@@ -1,4 +1,4 @@
-"""Who a trial is, wherever it is moved to: an identity, and what everything random came from."""
+"""Identities of trials, the same in every copy, and the seeds of all that is random in them."""
 
 import uuid
 from dataclasses import asdict, dataclass
@@ -9,10 +9,10 @@ from optuna.trial import FrozenTrial
 from cvfp_opt.store.database.numbers import is_whole
 
 _END_OF_SEEDS = 2**63
-# Half of them for trials' own numbers, half for seeds of confirmations: store.confirming.
+# Trials' own numbers use the lower half, seeds of confirmations the upper: record.confirmation.
 _END_OF_NUMBERS = 2**32
 
-# The key of a trial's system attribute.
+# Trial system attribute with its identity.
 IDENTITY_KEY = "cvfp_opt:birth"
 
 # Trials and studies of record format 1 were given no identity: theirs is derived, so that all
@@ -22,7 +22,7 @@ _NAMESPACE = uuid.UUID("6f0c6f5a-51c4-5d29-9a0e-2b8f2f6f4c11")
 
 @dataclass(frozen=True, kw_only=True)
 class TrialIdentity:
-    """Given to a trial when it is created or first claimed; never changed.
+    """A trial's identity, given when it is created or first claimed, and never changed.
 
     Attributes:
         uuid: 32 hexadecimal digits, the same in every copy.
@@ -38,12 +38,12 @@ class TrialIdentity:
 
     @classmethod
     def new(cls, *, seed: int, number: int, retry_of: str = "") -> Self:
-        """For a trial that has just come into being."""
+        """Make one for a new trial."""
         return cls(uuid=uuid.uuid4().hex, seed=seed, number=number, retry_of=retry_of)
 
     @classmethod
     def of(cls, trial: FrozenTrial, *, study: str, seed: int) -> Self:
-        """A trial's own; derived for one that was given none that can be read.
+        """Read a trial's identity, or derive it if it has none that can be read.
 
         Args:
             study: identity of its study, ``StudyRecord.identity``.
@@ -54,7 +54,7 @@ class TrialIdentity:
 
     @classmethod
     def read(cls, value: Any) -> Self | None:
-        """Give what the attribute BIRTH says; None if it is none of this version's."""
+        """Read the attribute IDENTITY_KEY; None if it is none of this version's."""
         if not isinstance(value, dict):
             return None
         try:
@@ -69,14 +69,14 @@ class TrialIdentity:
 
     @classmethod
     def derived(cls, *, study: str, seed: int, number: int) -> Self:
-        """Of a trial that was given none; see ``of``."""
+        """Derive the identity of a trial that was given none; see ``of``."""
         return cls(uuid=derived_uuid(f"{study}/{number}"), seed=seed, number=number)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """Convert it to plain JSON values."""
         return asdict(self)
 
 
 def derived_uuid(text: str) -> str:
-    """The identity of what was given none: the same for the same text, everywhere."""
+    """Derive an identity for what was given none: the same for the same text, everywhere."""
     return uuid.uuid5(_NAMESPACE, text).hex

@@ -1,6 +1,6 @@
-"""Which studies belong to another one, its mirrors and its confirmation: by what they say.
+"""Links between studies: mirrors and a confirmation name the study that they belong to.
 
-A name says nothing: anybody may call a study ``NAME/pareto``. And a study that was deleted and
+A name proves nothing: anybody may call a study ``NAME/pareto``. And a study that was deleted and
 made anew has the name of the former one, but another identity.
 """
 
@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import optuna
-from optuna.study._frozen import FrozenStudy
 from sqlalchemy import Connection, delete
 
+from cvfp_opt.store.database.optuna_private import FrozenStudy
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.tables import STUDY_USER_ATTRIBUTES
 from cvfp_opt.store.record.identity import derived_uuid
 from cvfp_opt.store.record.records import CONFIRMATION_POINTS, CONFIRMS, MIRROR_OF, MIRRORED, STUDY
 
-# Of a study whose record cannot be read: all that names it is taken to mean it.
+# Identity of a study whose record cannot be read: whatever names the study belongs to it.
 UNKNOWN = ""
 
 
@@ -36,12 +36,12 @@ class Source:
 
     @classmethod
     def of(cls, name: str, attributes: Mapping[str, Any]) -> Self:
-        """Give what a study's own user attributes say."""
+        """Make one of a study's name and user attributes."""
         return cls(name=name, identity=_identity(attributes))
 
     @classmethod
     def of_study(cls, study: optuna.Study) -> Self:
-        """As ``of``, of an open study."""
+        """Make one of an open study."""
         return cls.of(study.study_name, study.user_attrs)
 
     def has_mirror(self, name: str, attributes: Mapping[str, Any]) -> bool:
@@ -62,20 +62,20 @@ class Source:
         return self.has_mirror(name, attributes) or self.has_confirmation(name, attributes)
 
     def _is_meant(self, name: str, attributes: Mapping[str, Any], key: str, uuid: Any) -> bool:
-        # copied by another program under another name, it says what its model said
+        # copied by another program under another name, its links are still those of its model
         stands_there = name.startswith(f"{self.name}/")
         same = uuid is None or self.identity in (UNKNOWN, uuid)
         return stands_there and attributes.get(key) == self.name and same
 
 
 def linked_studies(store: Store, source: Source) -> list[FrozenStudy]:
-    """The mirrors of a study and its confirmation."""
+    """Find the mirrors of a study and its confirmation."""
     studies = store.storage.get_all_studies()
     return [one for one in studies if source.owns(one.study_name, one.user_attrs)]
 
 
 def source_name(attributes: Mapping[str, Any], key: str) -> str | None:
-    """The study that a link (MIRROR_OF, CONFIRMS) names; None where there is no link."""
+    """Read which study a link (MIRROR_OF, CONFIRMS) names; None where there is no link."""
     value = attributes.get(key)
     return value if value is None or isinstance(value, str) else repr(value)
 
@@ -96,7 +96,7 @@ def _identity(attributes: Mapping[str, Any]) -> str | None:
 
 
 def forget_links(connection: Connection, study_id: int) -> None:
-    """Let a study be nobody's mirror any more."""
+    """Delete the links of a mirror, which becomes a study of its own."""
     table = STUDY_USER_ATTRIBUTES
     linking = table.c.key.in_((MIRROR_OF, MIRRORED))
     connection.execute(delete(table).where(table.c.study_id == study_id, linking))

@@ -1,4 +1,4 @@
-"""Mirror studies with two objectives, so that any Optuna tool draws the Pareto fronts.
+"""Mirrors: studies with two objectives, of which any Optuna tool draws the Pareto front.
 
 The dashboard draws a front only for studies with two directions, and on those Optuna has no
 pruning and no best trial. So the study maximizes the score, and what it finished is copied to
@@ -18,6 +18,7 @@ from sqlalchemy import Connection, func, select
 from cvfp_opt.errors import StudyError
 from cvfp_opt.store.database.damage import parsed
 from cvfp_opt.store.database.numbers import is_whole
+from cvfp_opt.store.database.reading import direction_names, study_attributes
 from cvfp_opt.store.database.rows import (
     PendingWrites,
     insert_trial,
@@ -30,8 +31,6 @@ from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.study_rows import (
     MAX_NAME,
     METRIC_NAMES,
-    attributes,
-    directions_of,
     find_row,
     is_empty,
     put_attributes,
@@ -91,13 +90,13 @@ MIRRORS = (
 
 
 def sync_mirrors(store: Store, study: optuna.Study) -> None:
-    """Copy to the mirrors what they lack; safe to repeat, and after any crash."""
+    """Copy to the mirrors the trials that they lack; safe to repeat, and after any crash."""
     Mirrors(store, study).sync()
 
 
 @dataclass
 class _Copied:
-    """What is known to be in a mirror: numbers of sources; and the last trial looked at."""
+    """The known content of a mirror: numbers of copied trials, and the last trial looked at."""
 
     study_id: int
     numbers: set[int] = field(default_factory=set)
@@ -105,7 +104,7 @@ class _Copied:
 
 
 class Mirrors:
-    """The mirrors of a study; what they were seen to have is not read again. For threads too."""
+    """The mirrors of a study; a copy is read once. Safe to use from threads."""
 
     def __init__(self, store: Store, study: optuna.Study) -> None:
         self._store = store
@@ -114,7 +113,7 @@ class Mirrors:
         self._lock = threading.Lock()
 
     def sync(self) -> None:
-        """Copy to the mirrors what they lack; safe to repeat, and after any crash.
+        """Copy to the mirrors the trials that they lack; safe to repeat, and after any crash.
 
         A confirmation has none: on a front, the runs of one point would be so many points.
         """
@@ -146,7 +145,7 @@ class Mirrors:
                 _add(connection, copied.study_id, number, _copy(trial, mirror, split))
 
     def _open(self, mirror: Mirror) -> _Copied | None:
-        """Give what is known of a mirror, which is created if need be; None if it cannot be."""
+        """Open a mirror, which is created if need be; None if it cannot be made."""
         copied = self._copied.get(mirror.suffix)
         if copied is not None and self._is_there(mirror, copied.study_id):
             return copied
@@ -162,7 +161,7 @@ class Mirrors:
         name = f"{self._source.name}/{mirror.suffix}"
         with self._store.engine.connect() as connection:
             row = find_row(connection, name)
-            attrs = attributes(connection, STUDY_USER_ATTRIBUTES, study_id)
+            attrs = study_attributes(connection, STUDY_USER_ATTRIBUTES, study_id)
         same = row is not None and (row.study_id, row.study_name) == (study_id, name)
         return same and self._source.has_mirror(name, attrs)
 
@@ -172,7 +171,7 @@ class Mirrors:
 
 
 def left_out(store: Store, study: optuna.Study) -> list[str]:
-    """A line for each mirror that a study cannot have: the name is somebody else's."""
+    """Write a line for each mirror that a study cannot have: another study has its name."""
     if CONFIRMS in study.user_attrs:
         return []
     source, lines = Source.of_study(study), []
@@ -188,12 +187,12 @@ def left_out(store: Store, study: optuna.Study) -> list[str]:
 
 
 def mirrors_of(num_directions: int) -> Sequence[Mirror]:
-    """The mirrors of a study: of one with two objectives without the first, which is itself."""
+    """List the mirrors of a study; one with two objectives is its own first mirror."""
     return [one for one in MIRRORS if one.suffix != "pareto" or num_directions == 1]
 
 
 def count_own(connection: Connection, study_id: int) -> int:
-    """How many trials of a mirror are no copies: they are somebody's own."""
+    """Count the trials of a mirror that are no copies: somebody added them."""
     copies = select(USER_ATTRIBUTES.c.trial_id).where(
         USER_ATTRIBUTES.c.trial_id == TRIALS.c.trial_id, USER_ATTRIBUTES.c.key == SOURCE_TRIAL
     )
@@ -203,14 +202,14 @@ def count_own(connection: Connection, study_id: int) -> int:
 
 @dataclass(frozen=True)
 class _Taken:
-    """Why a mirror cannot be had."""
+    """The reason why a mirror cannot be made."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class _CutOff:
-    """A mirror without link, from before that was written with it."""
+    """A mirror without a link: older versions, when killed, left one so."""
 
     study_id: int
 
@@ -221,7 +220,7 @@ def _is_audited(trial: FrozenTrial) -> bool:
 
 
 def _look(connection: Connection, copied: _Copied) -> None:
-    """See what has come to a mirror."""
+    """Read which trials were added to a mirror."""
     rows = connection.execute(
         select(TRIALS.c.trial_id, USER_ATTRIBUTES.c.value_json)
         .join_from(TRIALS, USER_ATTRIBUTES, TRIALS.c.trial_id == USER_ATTRIBUTES.c.trial_id)
@@ -241,7 +240,7 @@ def _look(connection: Connection, copied: _Copied) -> None:
 def _find(
     connection: Connection, source: Source, mirror: Mirror
 ) -> "int | _CutOff | _Taken | None":
-    """The id of a mirror; None if there is none yet."""
+    """Find the id of a mirror; None if there is none yet."""
     name = f"{source.name}/{mirror.suffix}"
     if len(name) > MAX_NAME:
         return _Taken(f"no name is longer than {MAX_NAME} characters")
@@ -253,7 +252,7 @@ def _find(
             f"this server takes the name for that of study {row.study_name!r}; to have it, "
             "rename one of the two"
         )
-    attrs = attributes(connection, STUDY_USER_ATTRIBUTES, row.study_id)
+    attrs = study_attributes(connection, STUDY_USER_ATTRIBUTES, row.study_id)
     if source.has_mirror(name, attrs):
         if count_own(connection, row.study_id) == 0:
             return int(row.study_id)
@@ -267,14 +266,15 @@ def _find(
 
 def _is_cut_off(connection: Connection, study_id: int, mirror: Mirror) -> bool:
     """Check if a study has been given a mirror's directions and metric names, and no more."""
-    system_attrs = attributes(connection, STUDY_SYSTEM_ATTRIBUTES, study_id)
+    system_attrs = study_attributes(connection, STUDY_SYSTEM_ATTRIBUTES, study_id)
     named = system_attrs.get(METRIC_NAMES) == list(mirror.metric_names)
-    directed = directions_of(connection, study_id) == _DIRECTIONS
+    names = direction_names(connection, study_id)[study_id]
+    directed = names == [one.name for one in _DIRECTIONS]
     return named and directed and is_empty(connection, study_id)
 
 
 def _enter(store: Store, source: Source, mirror: Mirror) -> int | None:
-    """The id of a mirror, which is created or completed if need be; None if it cannot be.
+    """Create or complete a mirror if need be, and return its id; None if it cannot be made.
 
     Call under the store's lock.
     """
@@ -291,7 +291,7 @@ def _enter(store: Store, source: Source, mirror: Mirror) -> int | None:
         study_id = found.study_id if isinstance(found, _CutOff) else found
         with store.engine.begin() as connection:
             lock_study(connection, study_id)
-            known = attributes(connection, STUDY_USER_ATTRIBUTES, study_id)
+            known = study_attributes(connection, STUDY_USER_ATTRIBUTES, study_id)
             if not links.keys() <= known.keys():
                 put_attributes(connection, STUDY_USER_ATTRIBUTES, study_id, links)
     except StudyError:  # another program was quicker: it made one, or deleted this one

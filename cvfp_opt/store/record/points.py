@@ -1,22 +1,22 @@
-"""Whether a trial's parameters are a point of its study's space, both as they are recorded.
+"""Checks of a trial's parameters against its study's space, both as they are recorded.
 
 Parameters decide what is trained, and one that is a word can name code. Whoever shares a database
 or made an export can write any: what the space does not have is never trained by.
 """
 
-import math
 import reprlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cvfp_opt.escaping import excerpt, listed
+from cvfp_opt.store.database.numbers import is_finite
 
-# A draw on a log scale may miss its bound by the last bits.
+# Relative tolerance: a draw on a log scale may miss its bound by the last bits.
 _ROUNDING = 1e-9
 
 
 def strangers(space: Mapping[str, Any], params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Name each parameter that is no point of a space, and what is wrong with it, in words.
+    """List the parameters that lie outside a space, each with what is wrong.
 
     Args:
         space: ``[space]`` of a recorded definition: by name ``{low, high, log}``, a list of
@@ -34,11 +34,11 @@ def strangers(space: Mapping[str, Any], params: Mapping[str, Any]) -> Iterator[t
 
 
 def _problem(dimension: Any, value: Any) -> str:
-    """Say why a value does not lie in a dimension; "" if it does."""
+    """Explain why a value does not lie in a dimension; "" if it does."""
     shown = _shown(value)
     if isinstance(dimension, Mapping):
         low, high = dimension.get("low"), dimension.get("high")
-        if all(map(_is_number, (low, high, value))) and _is_between(low, value, high):
+        if all(map(is_finite, (low, high, value))) and _is_between(low, value, high):
             return ""
         return f"a number from {_shown(low)} to {_shown(high)} is required, got {shown}"
     if isinstance(dimension, list | tuple):
@@ -48,12 +48,6 @@ def _problem(dimension: Any, value: Any) -> str:
     if type(value) is not bool and value == dimension:
         return ""
     return f"the study fixes it at {_shown(dimension)}, got {shown}"
-
-
-def _is_number(value: Any) -> bool:
-    if type(value) is float:
-        return math.isfinite(value)
-    return type(value) is int and abs(value) < 2**1023  # larger ones are no floats
 
 
 def _is_between(low: Any, value: Any, high: Any) -> bool:

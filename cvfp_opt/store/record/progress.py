@@ -1,4 +1,4 @@
-"""How a study stands, after each trial of a search."""
+"""The progress of a study, after each trial of a search."""
 
 import math
 import threading
@@ -15,7 +15,7 @@ from cvfp_opt.store.record.records import TrialRecord, rank
 
 @dataclass(frozen=True, kw_only=True)
 class StudyProgress:
-    """A study in the middle of a search.
+    """The state of a study in the middle of a search.
 
     Attributes:
         finished: trials to which nothing more will happen.
@@ -27,7 +27,7 @@ class StudyProgress:
 
 
 class ProgressTracker:
-    """Follows a study; a trial that has ended is looked at once. Safe to use from threads."""
+    """A tracker of a study, which looks at an ended trial once. Safe to use from threads."""
 
     def __init__(self, study: optuna.Study) -> None:
         self._study = study
@@ -37,7 +37,7 @@ class ProgressTracker:
         self._best: TrialRecord | None = None
 
     def progress(self, untold: Collection[int] = ()) -> StudyProgress:
-        """How the study stands now.
+        """Read the study's new trials, and return its progress.
 
         Args:
             untold: numbers of trials that are not to be counted yet.

@@ -1,4 +1,4 @@
-"""A trial that is handed on with its network: what its model card tells."""
+"""A published trial: a network with all that its model card shows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from cvfp_opt.store.record.records import TrialRecord
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedTrial:
-    """What is known of it; its model card tells this.
+    """A trial whose network is published, with all that its model card shows.
 
     Attributes:
         study: name.

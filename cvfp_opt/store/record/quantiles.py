@@ -5,7 +5,7 @@ from math import isfinite
 
 
 def rate_at(quantiles: Sequence[float], threshold: float) -> float:
-    """Convergence rate at any threshold, from stored quantiles; within 1/64 + 1/T of the truth.
+    """Compute the convergence rate at any threshold from quantiles, to within 1/64 + 1/T.
 
     Linear between neighbouring quantiles. For the scale-free rate, multiply the threshold by
     the mean square of the contexts.

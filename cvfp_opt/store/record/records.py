@@ -1,4 +1,4 @@
-"""What a study and a trial leave behind in the database: the one place that knows the keys."""
+"""The records of studies and trials in the database: the one place that knows the keys."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -11,32 +11,32 @@ from optuna.trial import FrozenTrial, TrialState
 
 from cvfp_opt.errors import StudyError
 from cvfp_opt.store.database.numbers import is_moment, is_whole
-from cvfp_opt.store.files.trial_checkpoints import ATTRIBUTE
+from cvfp_opt.store.files.artifact_names import artifact_ids
 from cvfp_opt.store.record.attribute_shapes import are_keys, is_definition, is_ours
 from cvfp_opt.store.record.definition_sections import Sections, completed, with_changes
 from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity, derived_uuid
 
-# Of what is written below. Raise it when old readers would misread, and keep reading the old.
-# 2: studies and trials have an identity (``uuid``, store.record.identity); leases have a table.
+# Format of the records. Raise it when old readers would misread, and keep reading the old ones.
+# 2: studies and trials have an identity (``uuid``, record.identity); leases have a table.
 FORMAT = 2
 
 # Study user attributes.
 STUDY = "cvfp_opt:study"
-# Of a mirror: the name of the study that it copies, and that study's identity (none in old ones).
+# A mirror names the study that it copies, and, but for old ones, that study's identity.
 MIRROR_OF = "cvfp_opt:mirror_of"
 MIRRORED = "cvfp_opt:mirrored"
-# Of a confirmation: the name of the study whose points it runs; its identity, and the arms.
+# A confirmation names the study whose points it runs; and has its identity, and the points.
 CONFIRMS = "cvfp_opt:confirms"
 CONFIRMATION_POINTS = "cvfp_opt:arms"
 
-# Trial system attribute: what a confirmation runs on which seed, see store.record.confirmation.
+# Trial system attribute: which point a confirmation runs on which seed, see record.confirmation.
 CONFIRMATION_RUN = "cvfp_opt:arm"
-# And Optuna's: parameters that a trial takes from whoever enqueued it.
+# Trial system attribute of Optuna's: parameters fixed by whoever enqueued the trial.
 FIXED_PARAMS = "fixed_params"
 
 
 class Unread(Enum):
-    """Why a study has no record that can be read: whose it is, and what is to be said of it."""
+    """The reason why a study has no record that can be read, with whose it is, and a sentence."""
 
     FOREIGN = (
         "another program's",
@@ -64,7 +64,7 @@ class Unread(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRecord:
-    """What was fixed when a study was created.
+    """The record of what was fixed when a study was created.
 
     Attributes:
         definition: the resolved study definition, section by section; ``completed`` reads it.
@@ -95,7 +95,7 @@ class StudyRecord:
 
     @property
     def is_whole(self) -> bool:
-        """Check whether all of it is of the kind that this program writes."""
+        """Whether every field has the shape of what this program writes."""
         texts = (self.definition_digest, self.data_digest, self.uuid)
         tables = (self.environment, self.sources, self.code)
         return (
@@ -114,7 +114,7 @@ class StudyRecord:
 
     @classmethod
     def of(cls, study: optuna.Study) -> Self | None:
-        """The record of a study; None if another program made it.
+        """Read the record of a study; None if another program made it.
 
         Raises:
             StudyError: written by a newer version of this program, or damaged.
@@ -123,7 +123,7 @@ class StudyRecord:
 
     @classmethod
     def parse(cls, study: str, attributes: Mapping[str, Any]) -> Self | None:
-        """The record among the user attributes of a study of that name; see ``of``."""
+        """Read the record among the user attributes of a study of that name; see ``of``."""
         record, unread = cls.look(attributes)
         if unread is Unread.NEWER:
             raise StudyError(
@@ -140,7 +140,7 @@ class StudyRecord:
 
     @classmethod
     def look(cls, attributes: Mapping[str, Any]) -> "tuple[Self | None, Unread | None]":
-        """The record among a study's user attributes, or why there is none; raises nothing."""
+        """Read the record among a study's user attributes, or why there is none."""
         if isinstance(attributes.get(MIRROR_OF), str):
             return None, Unread.MIRROR
         if STUDY not in attributes:
@@ -159,13 +159,13 @@ class StudyRecord:
         return record, None
 
     def write(self, study: optuna.Study) -> None:
-        """Fix it, in one write."""
+        """Write it to the study."""
         study.set_user_attr(STUDY, asdict(self))
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord:
-    """One trial, as reports see it. All values are plain JSON.
+    """The record of a trial, as reports see it. All values are plain JSON.
 
     Attributes:
         number: Optuna's, from 0.
@@ -183,8 +183,8 @@ class TrialRecord:
         audit: see model.audit.Audit; empty unless the run came to its end.
         seconds: wall time per phase.
         environment: versions, host, device, threads, seeds, optimizer steps, digests.
-        identity: see store.record.identity; empty in trials of format 1 and of other programs.
-        run: which point on which seed, see store.record.confirmation; empty but in a confirmation.
+        identity: see record.identity; empty in trials of format 1 and of other programs.
+        run: which point on which seed, see record.confirmation; empty but in a confirmation.
     """
 
     number: int
@@ -206,7 +206,7 @@ class TrialRecord:
 
     @classmethod
     def of(cls, trial: FrozenTrial) -> Self:
-        """Read a trial; what another program wrote stays out."""
+        """Read a trial, without what another program wrote in the place of ours."""
         attributes = trial.user_attrs
         kept = {key: attributes[key] for key in ATTRIBUTES if key in attributes}
         kept = {key: value for key, value in kept.items() if is_ours(key, value)}
@@ -226,7 +226,7 @@ class TrialRecord:
 
     @classmethod
     def bare(cls, trial: FrozenTrial) -> Self:
-        """What any program's trial has: state, values and parameters."""
+        """Read what any program's trial has: state, values and parameters."""
         values = trial.values or []
         return cls(
             number=trial.number,
@@ -239,11 +239,11 @@ class TrialRecord:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more will happen to it."""
+        """Whether it has ended."""
         return self.state in ("complete", "pruned", "fail")
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain JSON values, two of them under the names that they are stored by."""
+        """Convert it to plain JSON values, two of them under the names that they are stored by."""
         stored = {"identity": "birth", "run": "arm"}
         return {stored.get(name, name): value for name, value in asdict(self).items()}
 
@@ -262,7 +262,7 @@ ATTRIBUTES = (
 
 
 def is_confirmation_run(value: Any) -> bool:
-    """Check whether a trial's system attribute says which point it runs on which seed."""
+    """Check whether a system attribute has the point and the seed of a confirmation's run."""
     return (
         isinstance(value, dict)
         and value.keys() == {"arm", "label", "seed", "changes"}
@@ -282,14 +282,14 @@ def write_attributes(trial: optuna.Trial, **attributes: Any) -> None:
 
 
 def definition_of(record: StudyRecord, trial: TrialRecord) -> Sections:
-    """What a trial was trained by: the study's definition, but for a drift that was allowed."""
+    """Return the definition that a trial was trained by: the study's, with an allowed drift."""
     own = completed(record.definition)
     sections = with_changes(own, drifted(trial.environment))
     return sections if is_definition(sections) else own  # what others wrote for a drift is none
 
 
 def drifted(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of the definition that a trial was trained by otherwise; see ``with_changes``."""
+    """List the keys of the definition that a trial changed by a drift; see ``with_changes``."""
     drift = environment.get("drift", {})
     changed = {
         key.removeprefix("definition."): value
@@ -301,7 +301,7 @@ def drifted(environment: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def trial_records(study: optuna.Study) -> list[TrialRecord]:
-    """All trials of a study, by number; bare ones where its record can't be read."""
+    """Read all trials of a study, by number; bare ones where its record can't be read."""
     record, _ = StudyRecord.look(study.user_attrs)
     read = TrialRecord.bare if record is None else TrialRecord.of
     return [read(trial) for trial in study.get_trials(deepcopy=False)]
@@ -318,23 +318,23 @@ def rank(value: float | None, *, maximized: bool = True) -> float | None:
 
 
 def best_of(values: Iterable[float | None], *, maximized: bool = True) -> float | None:
-    """The best of some values, see ``rank``; None if none has a rank."""
+    """Find the best of some values, see ``rank``; None if none has a rank."""
     ranks = [one for value in values if (one := rank(value, maximized=maximized)) is not None]
     return rank(min(ranks), maximized=maximized) if ranks else None
 
 
 def count_artifacts(study: optuna.Study) -> int:
-    """Files that belong to a study's trials, as Optuna has them written down."""
+    """Count the artifacts that a study's trials name."""
     trials = study.get_trials(deepcopy=False)
-    return sum(key.startswith(ATTRIBUTE) for trial in trials for key in trial.system_attrs)
+    return sum(len(artifact_ids(trial.system_attrs)) for trial in trials)
 
 
 def count_taken(study: optuna.Study) -> int:
-    """Trials that are finished or running: what counts towards the total. Waiting ones do not."""
+    """Count the trials towards the total: those that are finished or run, not enqueued ones."""
     trials = study.get_trials(deepcopy=False)
     return sum(t.state is TrialState.RUNNING or t.state.is_finished() for t in trials)
 
 
 def count_finished(study: optuna.Study) -> int:
-    """Trials to which nothing more will happen."""
+    """Count the trials that have ended."""
     return sum(t.state.is_finished() for t in study.get_trials(deepcopy=False))

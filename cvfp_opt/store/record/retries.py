@@ -1,4 +1,4 @@
-"""Trials that repeat others: who repeats whom."""
+"""Retries: chains of trials that repeat one point."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,17 +6,17 @@ from typing import Any
 from cvfp_opt.store.record.identity import derived_uuid
 from cvfp_opt.store.record.records import TrialRecord
 
-# Of one point by hand, beyond its first trial.
+# Retries of a point by hand, beyond its first trial.
 MAX_RETRIES = 3
 
 
 def uuid_of(trial: TrialRecord, study: str) -> str:
-    """A trial's identity; see ``TrialIdentity.of``. ``study``: ``StudyRecord.identity``."""
+    """Get a trial's uuid, derived with ``StudyRecord.identity`` if it was given none."""
     return str(trial.identity.get("uuid") or derived_uuid(f"{study}/{trial.number}"))
 
 
 def retry_chain(trials: Sequence[TrialRecord], study: str, number: int) -> list[int]:
-    """The numbers of a trial's chain, ascending: the first of its point, and all that repeat it.
+    """List a trial's chain by ascending numbers: the first of its point, and all its retries.
 
     Args:
         trials: all of the study.
@@ -33,7 +33,7 @@ def _repeats(identity: Mapping[str, Any]) -> str:
 
 
 def _first(uuid: str, before: Mapping[str, str]) -> str:
-    """Where a chain begins; a trial that was left behind, in a merge for instance, ends it."""
+    """Find the first trial of a chain, which a missing one, after a merge, ends."""
     seen = {uuid}
     while (earlier := before.get(uuid, "")) and earlier not in seen:
         seen.add(earlier)

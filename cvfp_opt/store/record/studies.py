@@ -1,4 +1,4 @@
-"""Finding, creating and listing studies in an open database."""
+"""Studies in an open database: found, created, listed."""
 
 import reprlib
 from collections import Counter
@@ -9,26 +9,25 @@ from typing import Any
 import optuna
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
-from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from cvfp_opt.errors import StudyError, nearest
 from cvfp_opt.escaping import choices, quoted
-from cvfp_opt.store.database.rows import lock_study
+from cvfp_opt.store.database.optuna_private import study_id_of
+from cvfp_opt.store.database.rows import as_texts, lock_study
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.study_rows import (
     MAX_NAME,
     METRIC_NAMES,
-    as_texts,
     find_row,
     insert_study,
     is_empty,
     is_text,
     put_attributes,
 )
-from cvfp_opt.store.database.tables import STUDY_SYSTEM_ATTRIBUTES, STUDY_USER_ATTRIBUTES
+from cvfp_opt.store.database.tables import STUDY_SYSTEM_ATTRIBUTES, STUDY_USER_ATTRIBUTES, VERSIONS
 from cvfp_opt.store.record.records import (
     CONFIRMS,
     MIRROR_OF,
@@ -39,18 +38,18 @@ from cvfp_opt.store.record.records import (
     trial_records,
 )
 
-# What is named after a study has to have room, ``NAME/pareto-audited`` for one.
+# Longer names are those of mirrors and confirmations, ``NAME/pareto-audited`` for one.
 MAX_STUDY_NAME = MAX_NAME - 16
 
 
 def study_names(store: Store) -> list[str]:
-    """Names of all studies but mirrors and confirmations, in order of creation."""
+    """List all studies but mirrors and confirmations, in order of creation."""
     studies = store.storage.get_all_studies()
     return [s.study_name for s in studies if not {MIRROR_OF, CONFIRMS} & s.user_attrs.keys()]
 
 
 def only_study_name(store: Store) -> str:
-    """The name of the one study there is.
+    """Get the name of the only study.
 
     Raises:
         StudyError: there is none, or more than one to choose from.
@@ -67,7 +66,7 @@ def only_study_name(store: Store) -> str:
 
 
 def has_study(store: Store, name: str) -> bool:
-    """Check if there is a study of exactly that name. All that looks for one by name comes here.
+    """Check if there is a study of exactly that name; every look-up by name comes here.
 
     Raises:
         StudyError: there is not, but the server takes another study's name for it.
@@ -116,7 +115,7 @@ def create_study(
     was one transaction: it is completed.
 
     Args:
-        links: further user attributes, that say to which study it belongs.
+        links: further user attributes, which link it to another study.
 
     Raises:
         StudyError: there is a study of that name, or one that the server takes for it; or no
@@ -135,12 +134,12 @@ def create_study(
         raise StudyError(f"{store.location.where}: there is a study {name!r} already")
     refuse_foreign(study, store)
     with store.engine.begin() as connection:
-        lock_study(connection, study._study_id)
-        if study.directions != directions or not is_empty(connection, study._study_id):
+        lock_study(connection, study_id_of(study))
+        if study.directions != directions or not is_empty(connection, study_id_of(study)):
             raise StudyError(_made_elsewhere(study, store))
-        put_attributes(connection, STUDY_USER_ATTRIBUTES, study._study_id, user_attrs)
+        put_attributes(connection, STUDY_USER_ATTRIBUTES, study_id_of(study), user_attrs)
         metrics = {METRIC_NAMES: names}
-        put_attributes(connection, STUDY_SYSTEM_ATTRIBUTES, study._study_id, metrics)
+        put_attributes(connection, STUDY_SYSTEM_ATTRIBUTES, study_id_of(study), metrics)
     return study
 
 
@@ -151,7 +150,7 @@ def found_study(
     user_attrs: Mapping[str, Any],
     metric_names: Sequence[str],
 ) -> int:
-    """Write a new study with all that it is, in one transaction; its id.
+    """Write a new study with all its attributes, in one transaction, and return its id.
 
     Raises:
         StudyError: another program made one of that name at this moment.
@@ -213,10 +212,9 @@ def _made_elsewhere(study: optuna.Study, store: Store) -> str:
 
 
 def optuna_version(store: Store) -> str:
-    """The version of Optuna that created the database."""
-    versions = models.VersionInfoModel.__table__
+    """Read the version of Optuna that created the database."""
     with store.engine.connect() as connection:
-        return str(connection.scalar(select(versions.c.library_version)) or "")
+        return str(connection.scalar(select(VERSIONS.c.library_version)) or "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,7 +237,7 @@ class StudySummary:
 
 
 def summarize(store: Store) -> list[StudySummary]:
-    """All studies but mirrors and confirmations."""
+    """Summarize all studies but mirrors and confirmations."""
     rows = []
     for name in study_names(store):
         study = optuna.load_study(study_name=name, storage=store.storage)

@@ -1,4 +1,4 @@
-"""What optuna-dashboard shows on a study's page: written whole or not at all, by one at a time.
+"""The study's page in optuna-dashboard: written whole or not at all, by one process at a time.
 
 Notes and figures are system attributes of the study, cut into pieces of two thousand characters.
 Optuna's own way takes a transaction for each of them; a browser that asks in between gets half a
@@ -9,31 +9,32 @@ import copy
 import re
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
 import optuna
-from optuna.storages import BaseStorage
 from sqlalchemy import Connection, select
 
 from cvfp_opt.errors import StudyError
 from cvfp_opt.store.database.damage import parsed
 from cvfp_opt.store.database.numbers import is_finite, is_whole
+from cvfp_opt.store.database.optuna_private import set_storage, storage_of, study_id_of
+from cvfp_opt.store.database.reading import study_attributes
 from cvfp_opt.store.database.rows import lock_study
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.database.study_rows import attributes, put_attributes
+from cvfp_opt.store.database.study_rows import put_attributes
 from cvfp_opt.store.database.tables import STUDY_SYSTEM_ATTRIBUTES as ATTRIBUTES
 
 # Study system attribute: when the page was written last, how long that took, and how many trials
 # had ended by then.
 PAGE = "cvfp_opt:page"
-# Between two times that a running search writes it. For a person who looks on.
+# A running search writes the page no more often than this, for a person who looks on.
 EVERY_SECONDS = 60.0
-# And not before so many times what the last one took: under a hundredth of one worker's time.
+# A page costs at most 1 % of a worker: after t seconds of writing the next comes 100 t later.
 TIMES_COST = 100.0
 
 _TRIAL_NOTE = re.compile(r"dashboard:([0-9]{1,18}):note_")
 _NOTE_PIECE = re.compile(r"dashboard:note_str:([0-9]{1,9})")
-# Of a study's note, or of that on a trial.
+# Keys of a study's note, or of a note on a trial.
 _ANY_NOTE = re.compile(r"(dashboard:(?:[0-9]{1,18}:)?)note_(?:ver|str:([0-9]{1,9}))")
 _NOTE_LIKE = re.compile(r"dashboard:([0-9]+:)?note_(ver$|str:)")
 _MAX_VERSION = 2**31
@@ -41,7 +42,7 @@ _PIECE = 2045  # optuna-dashboard's own
 
 
 def take_turn(store: Store, study: optuna.Study, ended: int, *, last: bool = False) -> bool:
-    """Whether the page is to be written now, by this process: no other is told so until it is due.
+    """Claim the next writing of the page: True if it is due, and then for no other process.
 
     Args:
         store, study: whose page.
@@ -53,17 +54,17 @@ def take_turn(store: Store, study: optuna.Study, ended: int, *, last: bool = Fal
         if page.get("ended") == ended:
             return False
         pause = max(EVERY_SECONDS, TIMES_COST * page.get("seconds", 0.0))
-        # a clock that was set back may not stop it for ever
+        # a clock that was set back must not stop it for ever
         return last or not 0 <= time.time() - page.get("written", 0.0) < pause
 
-    study_id = study._study_id
+    study_id = study_id_of(study)
     with store.engine.connect() as connection:
         if not due(_page(connection, study_id)):
             return False
     with store.engine.begin() as connection:
         try:
             lock_study(connection, study_id)
-        except StudyError:  # deleted: the search will find out, and say so
+        except StudyError:  # deleted: the search will find out, and report it
             return False
         page = _page(connection, study_id)
         if not due(page):
@@ -89,10 +90,10 @@ def write_page(
         started: ``time.perf_counter()`` when the work for the page began.
         ended: trials that have ended by what it shows.
     """
-    study_id = study._study_id
+    study_id = study_id_of(study)
     kept = _Kept(store.storage.get_study_system_attrs(study_id))
     page = copy.copy(study)
-    page._storage = cast(BaseStorage, kept)
+    set_storage(page, kept)
     compose(page)
     seconds = time.perf_counter() - started
     turn = {"written": time.time(), "ended": ended, "seconds": round(seconds, 3)}
@@ -102,7 +103,7 @@ def write_page(
 
 
 def is_trial_note(key: str) -> bool:
-    """Whether a study's system attribute is of a note on one of its trials, which it names by id.
+    """Check whether a study's system attribute is of a note on a trial, which it names by id.
 
     Ids are a database's own: elsewhere the note would be another trial's.
     """
@@ -115,14 +116,14 @@ def is_note(key: str) -> bool:
 
 
 def noted_trials(page: optuna.Study) -> set[int]:
-    """The ids of the trials that have a note, ours or the user's."""
-    keys = page._storage.get_study_system_attrs(page._study_id)
+    """List the ids of the trials that have a note, ours or the user's."""
+    keys = storage_of(page).get_study_system_attrs(study_id_of(page))
     return {int(found[1]) for key in keys if (found := _TRIAL_NOTE.match(key))}
 
 
 def note_of(page: optuna.Study) -> str:
-    """A study's note; what another program put in the place of text is left out."""
-    found = _notes(page._storage.get_study_system_attrs(page._study_id))
+    """Read a study's note, without what another program put in the place of text."""
+    found = _notes(storage_of(page).get_study_system_attrs(study_id_of(page)))
     return found["dashboard:"][1] if "dashboard:" in found else ""
 
 
@@ -131,9 +132,9 @@ def put_note(page: optuna.Study, note: str, trial_id: int | None = None) -> None
 
     That one takes of trials a running Trial only, and stops at a version that is no number.
     """
-    before = page._storage.get_study_system_attrs(page._study_id)
+    before = storage_of(page).get_study_system_attrs(study_id_of(page))
     for key, value in _note_attributes(before, _prefix(trial_id), note).items():
-        page._storage.set_study_system_attr(page._study_id, key, value)
+        storage_of(page).set_study_system_attr(study_id_of(page), key, value)
 
 
 def save_note(
@@ -153,7 +154,7 @@ def save_note(
     prefix = _prefix(trial_id)
     with store.engine.begin() as connection:
         lock_study(connection, study_id)
-        before = attributes(connection, ATTRIBUTES, study_id)
+        before = study_attributes(connection, ATTRIBUTES, study_id)
         after = _note_attributes(before, prefix, note)
         if version != after[f"{prefix}note_ver"]:
             return False
@@ -162,14 +163,14 @@ def save_note(
 
 
 def read_note(store: Store, study_id: int, trial_id: int | None = None) -> tuple[int, str]:
-    """Version and text of a note; 0 and "" where there is none."""
+    """Read version and text of a note; 0 and "" where there is none."""
     with store.engine.connect() as connection:
-        found = _notes(attributes(connection, ATTRIBUTES, study_id))
+        found = _notes(study_attributes(connection, ATTRIBUTES, study_id))
     return found.get(_prefix(trial_id), (0, ""))
 
 
 def legible_notes(before: Mapping[str, Any]) -> dict[str, Any]:
-    """A study's system attributes with whole notes only: their versions numbers, no piece missing.
+    """Select a study's system attributes with whole notes only: no version or piece is missing.
 
     What another program put in the place of text is left out.
     """
@@ -181,7 +182,7 @@ def legible_notes(before: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _notes(before: Mapping[str, Any]) -> dict[str, tuple[int, str]]:
-    """Version and text of each note, by the beginning of its keys."""
+    """Read version and text of each note, by the beginning of its keys."""
     versions, pieces = dict[str, int](), dict[str, dict[int, str]]()
     for key, value in before.items():
         found = _ANY_NOTE.fullmatch(key)
@@ -199,7 +200,7 @@ def _notes(before: Mapping[str, Any]) -> dict[str, tuple[int, str]]:
 
 
 def _note_attributes(before: Mapping[str, Any], prefix: str, note: str) -> dict[str, Any]:
-    """What a note is kept as, in the place of the one before."""
+    """Make the attributes of a note, in the place of the former one."""
     former = _notes({k: v for k, v in before.items() if k.startswith(f"{prefix}note_")})
     version, _ = former.get(prefix, (0, ""))
     gone = {key: "" for key in before if key.startswith(f"{prefix}note_str:")}
@@ -216,7 +217,7 @@ def _prefix(trial_id: int | None) -> str:
 
 
 class _Kept:
-    """What a Study takes for its storage: reads as it was, and remembers what is written."""
+    """A study's storage that reads its attributes as they were, and remembers what is written."""
 
     def __init__(self, before: Mapping[str, Any]) -> None:
         self._before = dict(before)
@@ -230,7 +231,7 @@ class _Kept:
 
     @property
     def changed(self) -> dict[str, Any]:
-        """What was written and is another than before."""
+        """The attributes that were written and differ from before."""
         return {k: v for k, v in self._written.items() if self._before.get(k, self) != v}
 
 

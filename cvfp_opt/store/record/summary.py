@@ -1,4 +1,4 @@
-"""A study in figures: what every report starts from."""
+"""The summary of a study, from which every report starts."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -59,7 +59,7 @@ class Summary:
 
     @classmethod
     def of(cls, study: Study, url: str, optuna: str = "") -> Self:
-        """Take the snapshot."""
+        """Summarize a study now."""
         record, unread = StudyRecord.look(study.user_attrs)
         return cls(
             name=study.study_name,
@@ -82,7 +82,7 @@ class Summary:
 
     @property
     def note(self) -> str:
-        """Why something is missing; empty if nothing is."""
+        """The reason why something is missing; "" if nothing is."""
         if self.unread is None:
             return ""
         foreign = self.unread is Unread.FOREIGN and self.optuna
@@ -90,7 +90,7 @@ class Summary:
         return f"{self.unread.sentence}{by}"
 
     def trial(self, number: int) -> TrialRecord:
-        """A trial by its number.
+        """Find a trial by its number.
 
         Raises:
             StudyError: there is none.
@@ -103,7 +103,7 @@ class Summary:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Trials per state."""
+        """The number of trials in each state."""
         counter = Counter(trial.state for trial in self.trials)
         return {state: counter[state] for state in STATES}
 
@@ -125,7 +125,7 @@ class Summary:
 
     @property
     def is_maximized(self) -> bool:
-        """Check whether larger is better; of several objectives the combined score is meant."""
+        """Whether larger is better; with several objectives, of the combined score."""
         return self.is_pareto or self.directions[0] == "maximize"
 
     @property
@@ -142,7 +142,7 @@ class Summary:
         return dict(total.most_common())
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values, with the five best trials whole."""
+        """Convert it to plain JSON values, with the five best trials whole."""
         return {
             "study_name": self.name,
             "storage": self.url,
@@ -156,7 +156,7 @@ class Summary:
 
 
 def pareto_front(trials: list[TrialRecord], directions: Sequence[str]) -> list[TrialRecord]:
-    """Those that no other trial beats in one objective without losing in another.
+    """Select the trials that no other beats in one objective without losing in another.
 
     What has not a number for each of them is beaten by all.
     """
@@ -178,5 +178,5 @@ def pareto_front(trials: list[TrialRecord], directions: Sequence[str]) -> list[T
 
 
 def untrained_score(trial: TrialRecord) -> float | None:
-    """Score of the untrained net of a trial's set-up; None if it was not audited."""
+    """Compute the score of the untrained net of a trial; None if it was not audited."""
     return trial.audit["baseline"]["score"] if trial.audit else None

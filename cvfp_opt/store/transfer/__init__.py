@@ -1,1 +1,1 @@
-"""Studies moved as a whole: exported, imported, copied, merged, renamed, deleted."""
+"""The transfer of whole studies: export, import, copy, merge; and their renaming and deletion."""

@@ -1,35 +1,38 @@
-"""From a zip file to a dump: everything in it is checked before anything is made of it."""
+"""Reading an export: everything in the zip file is checked before a dump is made of it."""
 
 import io
 import json
 import reprlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Self, cast
 
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from cvfp_opt.errors import ArchiveError
+from cvfp_opt.store.database.numbers import parse_whole
 from cvfp_opt.store.transfer.codec import read_dump
 from cvfp_opt.store.transfer.dump import Dump
 from cvfp_opt.store.transfer.json_values import Value
 from cvfp_opt.store.transfer.manifest import CONFIRMATION, STUDY, TRIALS, Manifest, mirror_names
 from cvfp_opt.store.transfer.safe_zip import ARTIFACTS, MANIFEST, SafeZip, Stream, faults
 
-_MAX_DIGITS = 4000
+# Python itself reads no more digits of a number.
+_parse_int = partial(parse_whole, max_digits=4000)
 
 
 class Archive:
-    """An exported study; can be read from as an artifact store.
+    """An exported study, which is also a store of its artifacts.
 
     Attributes:
-        manifest: what the file says of itself.
+        manifest: of the file.
         dump: the study.
     """
 
     def __init__(self, file: SafeZip) -> None:
-        """Check and read all of it.
+        """Check and read a whole archive.
 
         Raises:
             ArchiveError: anything in it is not as an export writes it.
@@ -57,7 +60,7 @@ class Archive:
             yield cls(file)
 
     def open_reader(self, artifact_id: str) -> BinaryIO:
-        """An artifact's content; reading it to the end checks its digest once more."""
+        """Open an artifact; reading it to the end checks its digest once more."""
         name = f"{ARTIFACTS}{artifact_id}"
         if name not in self.manifest.members:
             raise ArtifactNotFound(artifact_id)
@@ -108,14 +111,7 @@ class Archive:
 
     def _json(self, where: str, text: str) -> Value:
         with faults(self._file.path):
-            return Value(json.loads(text, parse_int=_whole), f"{self._file.path}: {where}")
+            return Value(json.loads(text, parse_int=_parse_int), f"{self._file.path}: {where}")
 
     def _digest(self, name: str) -> str:
         return self.manifest.members[name].sha256
-
-
-def _whole(digits: str) -> int:
-    """A whole number; Python reads so many digits and no more. Raises ValueError."""
-    if len(digits) > _MAX_DIGITS:
-        raise ValueError(f"a whole number of {len(digits)} digits")
-    return int(digits)

@@ -1,8 +1,7 @@
-"""From a dump to a zip file: whole under its name, or not there."""
+"""Writing an export: a dump becomes a zip file that is whole, or not there."""
 
 import hashlib
 import json
-import os
 import stat
 import zipfile
 import zlib
@@ -13,9 +12,8 @@ from typing import BinaryIO
 
 from optuna.artifacts.exceptions import ArtifactNotFound
 
-from cvfp_opt.disk import is_folder, replacing, what_it_is
+from cvfp_opt.disk import check_new, replacing
 from cvfp_opt.errors import ArchiveError
-from cvfp_opt.escaping import positional
 from cvfp_opt.store.transfer.archive_reading import Archive
 from cvfp_opt.store.transfer.artifacts import CHUNK, Reader
 from cvfp_opt.store.transfer.codec import study_json, trial_line
@@ -37,7 +35,7 @@ from cvfp_opt.store.transfer.safe_zip import (
     memory_of,
 )
 
-# Level of compression: the highest takes four times as long and saves a tenth.
+# Compression level: the highest takes four times as long and saves a tenth.
 _LEVEL = 1
 _DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -48,18 +46,7 @@ def check_target(path: Path) -> None:
     Raises:
         ArchiveError: it exists, or its folder does not.
     """
-    folder = Path(os.path.abspath(path)).parent
-    try:
-        found = what_it_is(path)
-    except OSError as error:
-        raise ArchiveError(f"{path}: cannot be written: {error.strerror}") from None
-    if found is not None:
-        raise ArchiveError(f"{path}: exists already; name a new file, or remove that one first")
-    if not is_folder(folder):
-        raise ArchiveError(
-            f"{path}: the folder {folder} does not exist; type "
-            f"`mkdir -p {positional(folder)}` first"
-        )
+    check_new(path, error=ArchiveError, instead="name a new file, or remove that one first")
 
 
 def write_archive(path: Path, dump: Dump, artifacts: Reader, source: str) -> Manifest:
@@ -140,7 +127,7 @@ def _add_artifact(
 
 
 def _info(name: str) -> zipfile.ZipInfo:
-    """A member with no date of its own: the same study gives the same members."""
+    """Make a member with a fixed date: the same study gives the same members."""
     info = zipfile.ZipInfo(name, _DATE)
     info.external_attr = (stat.S_IFREG | 0o600) << 16
     return info

@@ -1,4 +1,4 @@
-"""The files that belong to trials, from one store of Optuna's to another."""
+"""Copying artifacts from one store to another."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,15 +15,15 @@ CHUNK = 2**20
 
 
 class Reader(Protocol):
-    """What artifacts are read from; an ArtifactStore is one."""
+    """A source of artifacts; every ArtifactStore is one."""
 
     def open_reader(self, artifact_id: str) -> BinaryIO:
-        """Its content. Raises Optuna's ArtifactNotFound if there is none of that id."""
+        """Open an artifact. Raises Optuna's ArtifactNotFound if there is none of that id."""
 
 
 @dataclass(frozen=True)
 class Several:
-    """Reads each artifact from where it belongs to, or else from the first store that has it.
+    """A reader of several stores: from an artifact's own, or else from the first that has it.
 
     Attributes:
         readers: in the order in which they are asked.
@@ -87,7 +87,7 @@ def placed(
 
 
 def _digest(reader: Reader, artifact_id: str) -> str | None:
-    """SHA-256; None if there is no such artifact."""
+    """Compute an artifact's SHA-256; None if it does not exist."""
     digest = hashlib.sha256()
     try:
         with closing(reader.open_reader(artifact_id)) as file:

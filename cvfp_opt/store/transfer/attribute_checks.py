@@ -1,10 +1,11 @@
-"""Checks of the attributes that this program reads again and trusts then."""
+"""Checks of imported attributes, which this program will trust when it reads them again."""
 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from functools import partial
 
+from cvfp_opt.store.files.artifact_names import PREFIX as ARTIFACT
 from cvfp_opt.store.queue.leases import FORMER_LEASE
 from cvfp_opt.store.record.identity import IDENTITY_KEY
 from cvfp_opt.store.record.mirrors import SOURCE_TRIAL
@@ -18,14 +19,13 @@ from cvfp_opt.store.record.records import (
     STUDY,
     StudyRecord,
 )
-from cvfp_opt.store.transfer.dump import ARTIFACT
 from cvfp_opt.store.transfer.json_values import Value
 
 Check = Callable[[Value], object]
 """Raises ArchiveError for what does not fit."""
 
 _MAX_SEED = 2**63 - 1
-# Half of it for trials' own numbers, half for seeds of confirmations: store.confirming.
+# Trials' own numbers use the lower half, seeds of confirmations the upper: record.confirmation.
 _MAX_NUMBER = 2**32 - 1
 
 
@@ -46,7 +46,7 @@ def _no_mirror(value: Value) -> object:
 
 
 def _no_lease(value: Value) -> object:
-    raise value.refuse("a trial that nobody holds")
+    raise value.refuse("a trial that nobody runs")
 
 
 def _identity(value: Value) -> object:
@@ -54,7 +54,7 @@ def _identity(value: Value) -> object:
 
 
 def _definition(value: Value) -> None:
-    """Only what the store itself reads of it: the search checks all of it before it begins."""
+    """Check what the store itself reads of a definition: the search checks all of it later."""
     sections = dict(value.items())
     for section in sections.values():
         section.kind(dict)
@@ -70,7 +70,7 @@ def _definition(value: Value) -> None:
 
 
 def _environment(value: Value) -> None:
-    """Give what a trial ran on; a drift in it is part of what it is trained by again."""
+    """Check a trial's environment; a drift in it is needed to train the trial again."""
     drift = Value(value.kind(dict).get("drift", {}), f"{value.where}, 'drift'").kind(dict)
     for key in ("keys", "located"):
         Value(drift.get(key, {}), f"{value.where}, 'drift', {key!r}").kind(dict)
@@ -90,7 +90,7 @@ _RECORD: Mapping[str, Check] = {
 
 
 def _record(value: Value) -> None:
-    """A study's record; of a newer format, only that it says so."""
+    """Check a study's record; of a newer format, only that it says so."""
     found = value.kind(dict)
     if isinstance(found.get("format"), int) and found["format"] > FORMAT:
         return
@@ -122,7 +122,7 @@ def _arm(value: Value) -> None:
 
 
 def _artifact(value: Value, named: str = "") -> None:
-    """Optuna's account of the artifact ``named`` by the attribute's key: JSON within JSON."""
+    """Check Optuna's account of an artifact, which the attribute's key names: JSON within JSON."""
     try:
         account = Value(json.loads(value.text()), value.where)
     except (ValueError, RecursionError):
@@ -139,7 +139,7 @@ def _artifact(value: Value, named: str = "") -> None:
 
 
 def _arms(value: Value) -> None:
-    """The points of a confirmation, see ``store.confirming.ConfirmationPoint``."""
+    """Check the points of a confirmation, see ``ConfirmationPoint``."""
     uuid, points = value.members("uuid", "arms")
     uuid.hexadecimal(32)
     for point in points.elements():
@@ -177,7 +177,7 @@ TRIAL_CHECKS: Mapping[str, Check] = {
     SOURCE_TRIAL: lambda value: value.whole(0),
 }
 
-# Of studies and trials; a key that ends in ":" is the beginning of one.
+# System attributes of studies and trials; a key that ends in ":" is the beginning of one.
 SYSTEM_CHECKS: Mapping[str, Check] = {
     IDENTITY_KEY: _trial_identity,
     FORMER_LEASE: _no_lease,
@@ -188,7 +188,7 @@ SYSTEM_CHECKS: Mapping[str, Check] = {
 
 
 def check_of(key: str, checks: Mapping[str, Check]) -> Check | None:
-    """The check of an attribute; None for another program's."""
+    """Look up the check of an attribute; None for another program's."""
     head, colon, rest = key.partition(":")
     if f"{head}{colon}" == ARTIFACT and ARTIFACT in checks:
         return partial(_artifact, named=rest)

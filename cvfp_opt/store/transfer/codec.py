@@ -1,4 +1,4 @@
-"""A dump as JSON and back; back means that everything is checked."""
+"""Dumps as JSON, and back; everything that is read back is checked."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -44,7 +44,7 @@ _TRIAL = (
 
 
 def study_json(study: StudyDump) -> dict[str, Any]:
-    """A study without its trials."""
+    """Convert a study without its trials to plain JSON."""
     return {
         "name": study.name,
         "directions": [direction.name for direction in study.directions],
@@ -54,7 +54,7 @@ def study_json(study: StudyDump) -> dict[str, Any]:
 
 
 def trial_line(study: StudyDump, trial: TrialDump) -> str:
-    """A trial as one line of JSON."""
+    """Write a trial as one line of JSON."""
     identity = study.identity(trial)
     with values_read(f"study {study.name}, trial {trial.number}"):
         params = [
@@ -85,7 +85,7 @@ def read_dump(
     mirrors: Iterable[tuple[Value, Iterable[Value]]],
     confirmation: tuple[Value, Iterable[Value]] | None = None,
 ) -> Dump:
-    """A dump from what ``study_json`` and ``trial_line`` gave, for each study of it.
+    """Read a dump: for each study of it, what ``study_json`` and ``trial_line`` gave.
 
     Raises:
         ArchiveError: anything is not as an export writes it.

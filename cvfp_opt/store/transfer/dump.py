@@ -1,4 +1,4 @@
-"""A study as plain values, on its way from one database to another."""
+"""Dumps: studies as plain values, on their way from one database to another."""
 
 import json
 import re
@@ -13,14 +13,12 @@ from optuna.trial import TrialState
 
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.damage import parsed
+from cvfp_opt.store.files.artifact_names import artifact_ids, artifact_key
 from cvfp_opt.store.files.folder import checked_id
 from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity
 from cvfp_opt.store.record.records import CONFIRMS, MIRROR_OF, STUDY, StudyRecord
 
-# How Optuna begins the key of a system attribute that names an artifact.
-ARTIFACT = "artifacts:"
-
-# Where an artifact's id becomes the name of a file, these are none on some systems.
+# An artifact's id is a file's name, and some systems take these names for devices.
 _DEVICE = re.compile(r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
 
 Texts = Mapping[str, str]
@@ -67,15 +65,15 @@ class TrialDump:
     completed: datetime | None = None
 
     def user_attr(self, key: str) -> Any:
-        """A user attribute as a value; None if it has none."""
+        """Parse a user attribute; None if it has none of that key."""
         return _value(self.user_attrs, key)
 
     def system_attr(self, key: str) -> Any:
-        """A system attribute as a value; None if it has none."""
+        """Parse a system attribute; None if it has none of that key."""
         return _value(self.system_attrs, key)
 
     def with_system_attr(self, key: str, value: Any) -> Self:
-        """With one attribute set."""
+        """Copy the trial with one system attribute set."""
         return replace(self, system_attrs=with_attr(self.system_attrs, key, value))
 
 
@@ -91,16 +89,16 @@ class StudyDump:
 
     @cached_property
     def record(self) -> StudyRecord | None:
-        """What was fixed when it was created; None if another program made it.
+        """The study's record; None if another program made it.
 
         Raises:
             StudyError: written by a newer version of this program.
         """
-        told = {STUDY: _value(self.user_attrs, STUDY)} if STUDY in self.user_attrs else {}
-        return StudyRecord.parse(self.name, told)
+        attributes = {STUDY: _value(self.user_attrs, STUDY)} if STUDY in self.user_attrs else {}
+        return StudyRecord.parse(self.name, attributes)
 
     def identity(self, trial: TrialDump) -> TrialIdentity | None:
-        """Who a trial is; None for one that waits and never ran, or of another program."""
+        """Get a trial's identity; None for one that never ran, or of another program."""
         found = TrialIdentity.read(trial.system_attr(IDENTITY_KEY))
         if found is not None:
             return found
@@ -119,7 +117,7 @@ class Dump:
         study: itself.
         mirrors: named ``STUDY/suffix``.
         confirmation: its best points on fresh seeds; None if it has none.
-        given_back: numbers of trials that were running when it was read; they wait in the dump.
+        given_back: numbers of the trials that were running, and are enqueued in the dump.
     """
 
     study: StudyDump
@@ -129,11 +127,11 @@ class Dump:
 
     @property
     def studies(self) -> tuple[StudyDump, ...]:
-        """All that is written: the study, its mirrors, its confirmation."""
+        """All studies: itself, its mirrors, its confirmation."""
         return (self.study, *self.mirrors, *([self.confirmation] if self.confirmation else []))
 
     def renamed(self, name: str | None) -> Self:
-        """Under another name, and what is linked to it with it; None for its own."""
+        """Copy the dump under another name, with all that is linked to it; None keeps the name."""
         if name is None or name == self.study.name:
             return self
 
@@ -151,7 +149,7 @@ class Dump:
         )
 
     def artifacts(self) -> dict[str, bool]:
-        """Ids of the artifacts that studies and trials refer to, in their order, and which last.
+        """List the ids of the artifacts that studies and trials name, and which of them last.
 
         A trial's checkpoints do not: they are replaced while it runs, and gone when it has ended.
 
@@ -164,17 +162,15 @@ class Dump:
             *((True, one.system_attrs) for one in searched),
             *((t.state.is_finished(), t.system_attrs) for one in searched for t in one.trials),
         ):
-            for key in attrs:
-                if key.startswith(ARTIFACT):
-                    artifact_id = checked_id(key.removeprefix(ARTIFACT))
-                    if _DEVICE.fullmatch(artifact_id):
-                        raise StorageError(f"an artifact's id: {artifact_id!r} names a device")
-                    found[artifact_id] = lasts or found.get(artifact_id, False)
+            for artifact_id in map(checked_id, artifact_ids(attrs)):
+                if _DEVICE.fullmatch(artifact_id):
+                    raise StorageError(f"an artifact's id: {artifact_id!r} names a device")
+                found[artifact_id] = lasts or found.get(artifact_id, False)
         return found
 
     def without_checkpoints(self, missing: Collection[str]) -> Self:
-        """Without mention of checkpoints that were not to be had: their trials have ended."""
-        gone = {f"{ARTIFACT}{artifact_id}" for artifact_id in missing}
+        """Copy the dump without the names of missing checkpoints: their trials have ended."""
+        gone = set(map(artifact_key, missing))
 
         def without(trial: TrialDump) -> TrialDump:
             if trial.state.is_finished() or gone.isdisjoint(trial.system_attrs):
@@ -190,7 +186,7 @@ class Dump:
 
 
 def with_attr(attrs: Texts, key: str, value: Any) -> Texts:
-    """Attributes with one set, sorted by key."""
+    """Copy attributes with one set, sorted by key."""
     return dict(sorted({**attrs, key: json.dumps(value)}.items()))
 
 

@@ -1,27 +1,25 @@
-"""Changing a database by hand: deleting and renaming studies."""
+"""Deleting and renaming studies, with all that is linked to them."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import optuna
 from optuna.artifacts.exceptions import ArtifactNotFound
-from optuna.study._frozen import FrozenStudy
 from optuna.trial import TrialState
 from sqlalchemy import Connection, select, update
 
 from cvfp_opt.errors import StudyError
+from cvfp_opt.store.database.optuna_private import FrozenStudy, study_id_of
 from cvfp_opt.store.database.rows import lock_study
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.database.study_rows import delete_rows, find_row, put_attributes
+from cvfp_opt.store.database.study_rows import delete_studies, find_row, put_attributes
 from cvfp_opt.store.database.tables import (
     STUDIES,
-    STUDY_SYSTEM_ATTRIBUTES,
     STUDY_USER_ATTRIBUTES,
-    SYSTEM_ATTRIBUTES,
     TRIALS,
 )
+from cvfp_opt.store.files.artifact_names import all_artifact_ids
 from cvfp_opt.store.files.artifact_stores import ArtifactStore
-from cvfp_opt.store.files.trial_checkpoints import ATTRIBUTE
 from cvfp_opt.store.queue.leases import Lease, read_leases
 from cvfp_opt.store.record.confirmation import SUFFIX
 from cvfp_opt.store.record.links import Source, forget_links, linked_studies
@@ -48,36 +46,27 @@ def delete_study(
     with store.lock():
         linked = linked_studies(store, Source.of_study(study))
         with store.engine.begin() as connection:
-            lock_study(connection, study._study_id)
+            lock_study(connection, study_id_of(study))
             if not force:
                 searched = _searched(study, linked)
                 _refuse_live(store, connection, searched, "delete", " or add --force")
             own = [one for one in linked if holds_own_trials(connection, one)]
             for one in own:  # an older version took somebody's study for a mirror
-                forget_links(connection, one._study_id)
-            before = _artifacts(connection)
-            gone = [one._study_id for one in linked if one not in own]
-            delete_rows(connection, [study._study_id, *gone])
-            left = before - _artifacts(connection)
+                forget_links(connection, study_id_of(one))
+            before = all_artifact_ids(connection)
+            gone = [study_id_of(one) for one in linked if one not in own]
+            delete_studies(connection, [study_id_of(study), *gone])
+            unnamed = before - all_artifact_ids(connection)
     if artifacts is None:
         return
-    for artifact_id in left:
+    for artifact_id in unnamed:
         with suppress(ArtifactNotFound):
             artifacts.remove(artifact_id)
 
 
-def _artifacts(connection: Connection) -> set[str]:
-    """The ids of all artifacts that any study or trial names."""
-    found = set()
-    for table in (SYSTEM_ATTRIBUTES, STUDY_SYSTEM_ATTRIBUTES):
-        keys = connection.scalars(select(table.c.key).where(table.c.key.startswith(ATTRIBUTE)))
-        found |= {key.removeprefix(ATTRIBUTE) for key in keys}
-    return found
-
-
 def holds_own_trials(connection: Connection, study: FrozenStudy) -> bool:
     """Check if a mirror has trials that are no copies: those are somebody's, not its study's."""
-    return MIRROR_OF in study.user_attrs and count_own(connection, study._study_id) > 0
+    return MIRROR_OF in study.user_attrs and count_own(connection, study_id_of(study)) > 0
 
 
 def rename_study(store: Store, old: str, new: str) -> None:
@@ -96,11 +85,11 @@ def rename_study(store: Store, old: str, new: str) -> None:
     with store.lock():
         linked = linked_studies(store, Source.of_study(study))
         with store.engine.begin() as connection:
-            lock_study(connection, study._study_id)
+            lock_study(connection, study_id_of(study))
             _refuse_live(store, connection, _searched(study, linked), "rename", "")
             linked = [one for one in linked if not holds_own_trials(connection, one)]
-            names = {study._study_id: new}
-            names |= {one._study_id: f"{new}{one.study_name[len(old) :]}" for one in linked}
+            names = {study_id_of(study): new}
+            names |= {study_id_of(one): f"{new}{one.study_name[len(old) :]}" for one in linked}
             _check_new(new)
             _check_free(store, connection, names, unchanged=new == old)
             for study_id, name in names.items():
@@ -109,11 +98,11 @@ def rename_study(store: Store, old: str, new: str) -> None:
                 )
             for one in linked:
                 links = {key: new for key in (MIRROR_OF, CONFIRMS) if key in one.user_attrs}
-                put_attributes(connection, STUDY_USER_ATTRIBUTES, one._study_id, links)
+                put_attributes(connection, STUDY_USER_ATTRIBUTES, study_id_of(one), links)
 
 
 def _check_new(name: str) -> None:
-    """Refuse a name that is none for a study."""
+    """Refuse a name that no study can have."""
     check_new_name(name)
     for mirror in MIRRORS:
         if name.endswith(f"/{mirror.suffix}"):
@@ -147,13 +136,13 @@ def _editable(store: Store, name: str) -> optuna.Study:
 
 
 def live_leases(store: Store, connection: Connection, study_id: int) -> dict[int, Lease]:
-    """The leases of a study's trials whose workers are alive, by the trial's number."""
+    """Read the leases of live workers, by the number of the trial that each runs."""
     rows = connection.execute(
         select(TRIALS.c.trial_id, TRIALS.c.number).where(
             TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.RUNNING
         )
     ).all()
-    leases = read_leases(connection, [row.trial_id for row in rows]) if rows else {}
+    leases = read_leases(connection, study_id) if rows else {}
     now = connection.execute(select(store.now())).scalar_one()
     return {
         row.number: leases[row.trial_id]
@@ -166,7 +155,7 @@ def live_leases(store: Store, connection: Connection, study_id: int) -> dict[int
 def _refuse_live(
     store: Store, connection: Connection, searched: Mapping[int, str], action: str, otherwise: str
 ) -> None:
-    """Refuse what workers run. ``searched`` has names by study id."""
+    """Refuse studies whose trials workers run. ``searched`` has names by study id."""
     for study_id, name in searched.items():
         if live := live_leases(store, connection, study_id):
             who = ", ".join(
@@ -180,6 +169,8 @@ def _refuse_live(
 
 
 def _searched(study: optuna.Study, linked: Sequence[FrozenStudy]) -> dict[int, str]:
-    """A study and its confirmation, names by id: what workers may run."""
-    confirmations = {one._study_id: one.study_name for one in linked if CONFIRMS in one.user_attrs}
-    return {study._study_id: study.study_name, **confirmations}
+    """List the studies that workers may run, a study and its confirmation: names by id."""
+    confirmations = {
+        study_id_of(one): one.study_name for one in linked if CONFIRMS in one.user_attrs
+    }
+    return {study_id_of(study): study.study_name, **confirmations}

@@ -1,4 +1,4 @@
-"""Attributes that no import would take: another program's words under our names, or no JSON."""
+"""Attributes that no import would accept: another program's under our names, or no JSON."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -17,12 +17,12 @@ from cvfp_opt.store.transfer.attribute_checks import (
 from cvfp_opt.store.transfer.dump import Dump, StudyDump, Texts, TrialDump
 from cvfp_opt.store.transfer.json_values import Value
 
-# Without one of these a study would be another one: it is exported with it, or refused.
+# A study without one of these would be another: it is exported with it, or refused.
 _KEPT = frozenset({STUDY})
 
 
 def without_odd(dump: Dump) -> tuple[Dump, tuple[str, ...]]:
-    """A dump without them, and where they stood: ``study quick, trial 3: audit``."""
+    """Drop odd attributes of a dump, and list where they were: ``study quick, trial 3: audit``."""
     left_out: list[str] = []
 
     def cleared(study: StudyDump, checks: Mapping[str, Check]) -> StudyDump:

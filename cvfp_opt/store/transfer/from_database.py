@@ -1,28 +1,30 @@
-"""From a database to a dump, as of one moment, whoever writes to the study meanwhile."""
+"""Reading a study from a database to a dump, as of one moment, whoever writes meanwhile."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
-from optuna.storages._rdb import models
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
-from sqlalchemy import Connection, Row, Table, select
+from sqlalchemy import Connection, select
 
 from cvfp_opt.errors import StudyError, nearest
 from cvfp_opt.store.database.damage import parsed, values_read
+from cvfp_opt.store.database.reading import (
+    RawTrial,
+    attribute_texts,
+    direction_names,
+    moment,
+    one_moment,
+    read_raw_trials,
+    state_of,
+)
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.tables import (
-    DIRECTIONS,
-    INTERMEDIATE,
-    PARAMS,
     STUDIES,
     STUDY_SYSTEM_ATTRIBUTES,
     STUDY_USER_ATTRIBUTES,
-    SYSTEM_ATTRIBUTES,
     TRIALS,
-    USER_ATTRIBUTES,
-    VALUES,
 )
 from cvfp_opt.store.queue.leases import FORMER_LEASE
 from cvfp_opt.store.record.confirmation import confirmation_name
@@ -30,17 +32,17 @@ from cvfp_opt.store.record.links import Source, source_name
 from cvfp_opt.store.record.mirrors import count_own
 from cvfp_opt.store.record.records import CONFIRMATION_POINTS, CONFIRMS, MIRROR_OF, MIRRORED, STUDY
 from cvfp_opt.store.record.study_page import is_trial_note
-from cvfp_opt.store.transfer.dump import Dump, Param, StudyDump, Texts, TrialDump
+from cvfp_opt.store.transfer.dump import Dump, Param, StudyDump, TrialDump
 
 
 def read_dump(store: Store, name: str) -> Dump:
-    """A study with its mirrors and its confirmation; trials that run are given back in the dump.
+    """Read a study with its mirrors and its confirmation; running trials are enqueued in the dump.
 
     Raises:
         StudyError: there is none of that name, it is a mirror or a confirmation, or its trials
             are not numbered from 0 without gaps.
     """
-    with _snapshot(store) as connection:
+    with one_moment(store.engine) as connection:
         rows = connection.execute(select(STUDIES.c.study_id, STUDIES.c.study_name))
         ids = {row.study_name: row.study_id for row in rows}
         links = _links(connection)
@@ -74,7 +76,7 @@ def read_dump(store: Store, name: str) -> Dump:
 
 
 def _refuse_linked(name: str, of: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse what goes where its study goes. ``of`` has by name what studies say they are."""
+    """Refuse a mirror or confirmation: it goes where its study goes. ``of`` has links by name."""
     mirrored = source_name(of[name], MIRROR_OF)
     if mirrored is not None:
         raise StudyError(
@@ -92,25 +94,13 @@ def _refuse_linked(name: str, of: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _confirmation(connection: Connection, study_id: int, of: StudyDump) -> StudyDump | None:
-    """The confirmation of a study; None if one of them has no record."""
+    """Read the confirmation of a study; None if one of them has no record."""
     found = read_study(connection, study_id, confirmation_name(of.name))
     return None if of.record is None or found.record is None else found
 
 
-@contextmanager
-def _snapshot(store: Store) -> Iterator[Connection]:
-    """A transaction in which all that is read is of the same moment."""
-    with store.engine.connect() as connection:
-        if connection.dialect.name == "sqlite":
-            # the driver begins a transaction for writes only
-            connection.exec_driver_sql("BEGIN")
-        else:
-            connection = connection.execution_options(isolation_level="REPEATABLE READ")
-        yield connection
-
-
 def _links(connection: Connection) -> Mapping[int, dict[str, Any]]:
-    """By study id, what studies say they are and belong to."""
+    """Read the records and links of all studies, by study id."""
     table = STUDY_USER_ATTRIBUTES
     columns = table.c.study_id, table.c.key, table.c.value_json
     wanted = table.c.key.in_((STUDY, MIRROR_OF, MIRRORED, CONFIRMS, CONFIRMATION_POINTS))
@@ -121,111 +111,61 @@ def _links(connection: Connection) -> Mapping[int, dict[str, Any]]:
 
 
 def read_study(connection: Connection, study_id: int, name: str) -> StudyDump:
-    """A study or mirror. Call within a snapshot.
+    """Read a study or mirror. Call within ``one_moment``.
 
     Raises:
         StudyError: its trials are not numbered from 0 without gaps.
         Damaged: what is stored of it is no study.
     """
     with values_read(f"study {name}"):
-        directions = connection.execute(
-            select(DIRECTIONS.c.direction)
-            .where(DIRECTIONS.c.study_id == study_id)
-            .order_by(DIRECTIONS.c.objective)
-        )
-        system_attrs = _study_attributes(connection, STUDY_SYSTEM_ATTRIBUTES, study_id)
+        user_attrs = attribute_texts(connection, STUDY_USER_ATTRIBUTES, study_id)[study_id]
+        system_attrs = attribute_texts(connection, STUDY_SYSTEM_ATTRIBUTES, study_id)[study_id]
         return StudyDump(
             name=name,
-            directions=tuple(row.direction for row in directions),
-            user_attrs=_study_attributes(connection, STUDY_USER_ATTRIBUTES, study_id),
-            system_attrs={k: text for k, text in system_attrs.items() if not is_trial_note(k)},
+            directions=tuple(
+                StudyDirection[one] for one in direction_names(connection, study_id)[study_id]
+            ),
+            user_attrs=dict(sorted(user_attrs.items())),
+            system_attrs=dict(
+                sorted((k, text) for k, text in system_attrs.items() if not is_trial_note(k))
+            ),
             trials=tuple(_trials(connection, study_id, name)),
         )
 
 
-def _study_attributes(connection: Connection, table: Table, study_id: int) -> Texts:
-    rows = connection.execute(
-        select(table.c.key, table.c.value_json).where(table.c.study_id == study_id)
-    )
-    return dict(sorted(tuple(row) for row in rows))
-
-
 def _trials(connection: Connection, study_id: int, name: str) -> Iterator[TrialDump]:
-    parts = {
-        table: _by_trial(connection, table, study_id)
-        for table in (PARAMS, VALUES, INTERMEDIATE, USER_ATTRIBUTES, SYSTEM_ATTRIBUTES)
-    }
-    trials = connection.execute(
-        select(TRIALS).where(TRIALS.c.study_id == study_id).order_by(TRIALS.c.number)
-    ).all()
-    for number, row in enumerate(trials):
-        if row.number != number:
+    found = sorted(read_raw_trials(connection, study_id), key=lambda raw: raw.number)
+    for number, raw in enumerate(found):
+        if raw.number != number:
             raise StudyError(
                 f"study {name!r}: trials numbered from 0 without gaps are required, got number "
-                f"{row.number} in the place of {number}; see what wrote it"
+                f"{raw.number} in the place of {number}; see what wrote it"
             )
-        found = {table: parts[table].pop(row.trial_id, []) for table in parts}
-        yield _trial(row, found)
+        yield _trial(raw)
 
 
-def _trial(row: Row[Any], found: dict[Table, list[Row[Any]]]) -> TrialDump:
-    runs = row.state is TrialState.RUNNING
-    user_attrs = {} if runs else _attributes(found[USER_ATTRIBUTES])
-    system_attrs = _attributes(found[SYSTEM_ATTRIBUTES])
+def _trial(raw: RawTrial) -> TrialDump:
+    state = state_of(raw)
+    runs = state is TrialState.RUNNING
+    attributes = ((key, text) for key, text in raw.system_attrs.items() if key != FORMER_LEASE)
     return TrialDump(
-        number=row.number,
-        state=TrialState.WAITING if runs else row.state,
-        values=() if runs else _values(found[VALUES]),
-        params=tuple(_param(row) for row in found[PARAMS]),
-        intermediate={} if runs else _intermediate(found[INTERMEDIATE]),
-        user_attrs=user_attrs,
-        system_attrs={key: text for key, text in system_attrs.items() if key != FORMER_LEASE},
-        started=None if runs else row.datetime_start,
-        completed=row.datetime_complete,
+        number=raw.number,
+        state=TrialState.WAITING if runs else state,
+        values=() if runs else tuple(_plain(value) for _, value in sorted(raw.values.items())),
+        params=tuple(
+            Param(name=name, value=_plain(value), distribution=text)
+            for _, name, value, text in sorted(raw.params)
+        ),
+        intermediate={}
+        if runs
+        else {step: _plain(value) for step, value in sorted(raw.intermediate.items())},
+        user_attrs={} if runs else dict(sorted(raw.user_attrs.items())),
+        system_attrs=dict(sorted(attributes)),
+        started=None if runs else moment(raw.started),
+        completed=moment(raw.completed),
     )
-
-
-def _by_trial(connection: Connection, table: Table, study_id: int) -> dict[int, list[Row[Any]]]:
-    """A study's rows of one table, in the order in which they were written, by trial id."""
-    [key] = table.primary_key
-    rows = connection.execute(
-        select(table)
-        .join(TRIALS, TRIALS.c.trial_id == table.c.trial_id)
-        .where(TRIALS.c.study_id == study_id)
-        .order_by(key)
-    )
-    found: dict[int, list[Row[Any]]] = defaultdict(list)
-    for row in rows:
-        found[row.trial_id].append(row)
-    return found
-
-
-def _attributes(rows: list[Row[Any]]) -> Texts:
-    return dict(sorted((row.key, row.value_json) for row in rows))
-
-
-def _param(row: Row[Any]) -> Param:
-    return Param(
-        name=row.param_name,
-        value=_plain(row.param_value),
-        distribution=row.distribution_json,
-    )
-
-
-def _values(rows: list[Row[Any]]) -> tuple[float, ...]:
-    decode = models.TrialValueModel.stored_repr_to_value
-    ordered = sorted(rows, key=lambda row: row.objective)
-    return tuple(_plain(decode(row.value, row.value_type)) for row in ordered)
-
-
-def _intermediate(rows: list[Row[Any]]) -> dict[int, float]:
-    decode = models.TrialIntermediateValueModel.stored_repr_to_intermediate_value
-    return {
-        row.step: _plain(decode(row.intermediate_value, row.intermediate_value_type))
-        for row in sorted(rows, key=lambda row: row.step)
-    }
 
 
 def _plain(value: float) -> float:
-    """Without the sign of zero, which SQLite does not keep."""
+    """Drop the sign of zero, which SQLite does not keep."""
     return value + 0.0

@@ -1,4 +1,4 @@
-"""What is in an exported file, and what it was made from: its member ``manifest.json``."""
+"""The member ``manifest.json`` of an export: what is in it, and what it was made from."""
 
 import platform
 import time
@@ -14,14 +14,14 @@ from cvfp_opt.store.transfer.json_values import Value
 from cvfp_opt.store.transfer.safe_zip import ARTIFACTS
 from cvfp_opt.version import __version__
 
-# Of the file. Raise it when old readers would misread, and keep reading the old.
+# Format of the file. Raise it when old readers would misread, and keep reading the old ones.
 # 2: a study with its confirmation; one without is written as 1.
 FORMAT = 2
 KIND = "cvfp-opt study"
 
 STUDY = "study.json"
 TRIALS = "trials.jsonl"
-# Of the confirmation, what these are for the study.
+# The same two members of the confirmation.
 CONFIRMATION = ("confirmation.json", "confirmation.jsonl")
 
 _KEYS = (
@@ -38,7 +38,7 @@ _KEYS = (
 
 
 def mirror_names(place: int) -> tuple[str, str]:
-    """Names of the members of a mirror: what STUDY and TRIALS are for the study."""
+    """Name the members of a mirror, as STUDY and TRIALS are those of the study."""
     return f"mirrors/{place}.json", f"mirrors/{place}.jsonl"
 
 
@@ -52,7 +52,7 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What an exported file says of itself.
+    """The manifest of an exported file.
 
     Attributes:
         study: name and uuid; the latter empty if another program made the study.
@@ -75,7 +75,7 @@ class Manifest:
 
     @classmethod
     def of(cls, dump: Dump, source: str, members: Mapping[str, Member]) -> Self:
-        """For a file that is being written; artifacts that are no members are missing."""
+        """Make one for a file that is being written; artifacts that are no members are missing."""
         versions = {"cvfp-opt": __version__, "python": platform.python_version()}
         return cls(
             study=_study(dump),
@@ -88,7 +88,7 @@ class Manifest:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """What ``read`` reads."""
+        """Convert it to plain JSON, as ``read`` reads it."""
         return {
             "format": FORMAT if "confirmation" in self.counts else 1,
             "kind": KIND,
@@ -103,7 +103,7 @@ class Manifest:
 
     @classmethod
     def read(cls, value: Value) -> Self:
-        """Check it.
+        """Read and check a manifest.
 
         Raises:
             ArchiveError: not a manifest, or one of a newer format.

@@ -1,8 +1,8 @@
-"""Several studies as one: which of their trials are the same, and what numbers they get.
+"""Merging studies: which of their trials are the same, and what numbers they get.
 
 The first study keeps its numbers. The trials of the others that it lacks follow, study by study,
 in their order. A trial of the result stands for at most one trial of each study, so the result is
-at least as long as each of them; and as a trial is born with a number below its study's length,
+at least as long as each of them; and as a trial is created with a number below its study's length,
 the next number, with the first study's seed, was never drawn from before.
 """
 
@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 from cvfp_opt.errors import StudyError
 from cvfp_opt.store.database.damage import all_parsed
+from cvfp_opt.store.files.artifact_names import artifact_ids
 from cvfp_opt.store.record.confirmation import confirmation_name
 from cvfp_opt.store.record.identity import IDENTITY_KEY
 from cvfp_opt.store.record.mirrors import SOURCE_TRIAL
@@ -26,19 +27,19 @@ from cvfp_opt.store.record.records import (
     StudyRecord,
 )
 from cvfp_opt.store.transfer.artifacts import Reader, Several
-from cvfp_opt.store.transfer.dump import ARTIFACT, Dump, StudyDump, Texts, TrialDump, with_attr
+from cvfp_opt.store.transfer.dump import Dump, StudyDump, Texts, TrialDump, with_attr
 from cvfp_opt.store.transfer.same_trials import Candidate, candidates
 
 # Study user attribute: what a merged study was made of.
 MERGED_FROM = "cvfp_opt:merged_from"
 
 Differences = Callable[[StudyRecord, StudyRecord], list[str]]
-"""What speaks against joining the trials of two studies, a line each."""
+"""Lists what forbids joining the trials of two studies, a line each."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A study to be merged.
+    """A study to merge.
 
     Attributes:
         label: what the user called it.
@@ -52,7 +53,7 @@ class Source:
 
     @property
     def record(self) -> StudyRecord:
-        """Its record.
+        """The study's record.
 
         Raises:
             StudyError: another program made it.
@@ -67,7 +68,7 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Joined:
-    """What became of the trials of one source.
+    """The outcome for the trials of one source.
 
     Attributes:
         label: of the source.
@@ -82,7 +83,7 @@ class Joined:
 
 @dataclass(frozen=True, kw_only=True)
 class Merged:
-    """The result.
+    """The result of a merge.
 
     Attributes:
         dump: the study.
@@ -100,12 +101,12 @@ class Merged:
 
 
 def merge(sources: Sequence[Source], name: str, differences: Differences) -> Merged:
-    """One study of several; they are left as they are.
+    """Make one study of several, which stay as they are.
 
     Args:
         sources: two or more.
         name: of the result.
-        differences: what speaks against joining two of them.
+        differences: lists what forbids joining two of them.
 
     Raises:
         StudyError: two of them are not of one kind.
@@ -128,10 +129,9 @@ def merge(sources: Sequence[Source], name: str, differences: Differences) -> Mer
     _check_next_number(first, trials.kept)
     study = _study(sources, name, trials.kept)
     homes = {
-        key.removeprefix(ARTIFACT): candidate.source
+        artifact_id: candidate.source
         for candidate in trials.kept
-        for key in candidate.trial.system_attrs
-        if key.startswith(ARTIFACT)
+        for artifact_id in artifact_ids(candidate.trial.system_attrs)
     }
     return Merged(
         artifacts=Several([source.artifacts for source in sources], homes),
@@ -169,7 +169,7 @@ class _Trials:
         return Joined(label=label, added=added, known=known)
 
     def _known(self, others: list[Candidate]) -> dict[int, int]:
-        """Those of a source that are here: first by identity, then, of the rest, twins."""
+        """Find the trials of a source that are here: by identity, then, of the rest, twins."""
         known = {
             other.trial.number: self._by_uuid[other.identity.uuid]
             for other in others
@@ -195,7 +195,7 @@ class _Trials:
         return place
 
     def _settle(self, place: int, other: Candidate) -> None:
-        """Of two that are the same trial, keep the finished one, else the one named first."""
+        """Keep one of two that are the same trial: the finished one, else the one named first."""
         ours = self.kept[place]
         better = other.finished and not ours.finished
         if better:
@@ -215,11 +215,11 @@ class _Trials:
 
 
 def _check_next_number(first: Source, kept: Sequence[Candidate]) -> None:
-    """Make sure of what this module begins with: databases can be written to by hand."""
+    """Check the number of the next trial, since databases can be written to by hand."""
     drawn = [number for seed, number in (c.draws for c in kept) if seed == first.record.seed]
     if max(drawn, default=-1) >= len(kept):
         raise StudyError(
-            f"{first.label}: a trial was born with the number {max(drawn)}, but there are only "
+            f"{first.label}: a trial was created with the number {max(drawn)}, but there are only "
             f"{len(kept)} trials: the next ones would repeat its draws; see what wrote it"
         )
 
@@ -243,7 +243,7 @@ def _study(sources: Sequence[Source], name: str, kept: Sequence[Candidate]) -> S
 
 
 def _numbered(candidate: Candidate, number: int) -> TrialDump:
-    """The trial under its number here, and with its identity: one that is derived would change."""
+    """Copy a trial under its new number, with its identity: a derived one would change."""
     trial = replace(candidate.trial, number=number)
     if candidate.identity is None:
         return trial
@@ -251,7 +251,7 @@ def _numbered(candidate: Candidate, number: int) -> TrialDump:
 
 
 def _union(all_attrs: Iterable[Texts]) -> Texts:
-    """Attributes of all; of two with one key, those of the study that was named first."""
+    """Join the attributes of all; of two with one key, the study that was named first counts."""
     found: dict[str, str] = {}
     for attrs in all_attrs:
         found = {**attrs, **found}
@@ -259,7 +259,7 @@ def _union(all_attrs: Iterable[Texts]) -> Texts:
 
 
 def _confirmation(first: Source, study: StudyDump) -> StudyDump | None:
-    """The first study's: its seed is the result's, and its trials keep their numbers.
+    """Take the first study's confirmation: the result has its seed and trials' numbers.
 
     Another one's seeds draw otherwise: its runs could not be paired with these.
     """
@@ -267,9 +267,7 @@ def _confirmation(first: Source, study: StudyDump) -> StudyDump | None:
     if confirmation is None or confirmation.record is None or study.record is None:
         return None
     points = all_parsed(confirmation.user_attrs).get(CONFIRMATION_POINTS)
-    if not isinstance(
-        points, dict
-    ):  # another program wrote it: nobody can say what its runs are of
+    if not isinstance(points, dict):  # another program wrote it: its runs are of unknown points
         return None
     record = replace(confirmation.record, uuid=uuid.uuid4().hex)
     changed = {
@@ -286,7 +284,7 @@ def _confirmation(first: Source, study: StudyDump) -> StudyDump | None:
 def _mirrors(
     sources: Sequence[Source], study: StudyDump, kept: Sequence[Candidate]
 ) -> Iterator[StudyDump]:
-    """The mirrors, as far as the sources had them; the next run adds what they lack."""
+    """Join the mirrors, as far as the sources have them; the next run adds what they lack."""
     found: dict[str, dict[int, StudyDump]] = {}
     for place, source in enumerate(sources):
         for mirror in source.dump.mirrors:

@@ -1,4 +1,4 @@
-"""Export, import, copy, merge: from wherever a study is to wherever it shall be."""
+"""The operations of transfer: export, import, copy and merge."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -36,12 +36,12 @@ class Place:
     artifacts: str | None = None
 
     def read(self, name: str) -> Dump:
-        """A study, as of one moment. Raises StorageError, StudyError."""
+        """Read a study, as of one moment. Raises StorageError, StudyError."""
         with open_for_reading(self.location) as store:
             return store.patiently(lambda: read_dump(store, name))
 
     def reader(self) -> Reader:
-        """Its artifacts. Raises StorageError."""
+        """Open its artifacts. Raises StorageError."""
         return open_artifacts(self.location, self.artifacts)
 
     def load(self, dump: Dump, artifacts: Reader) -> "Loaded":
@@ -62,7 +62,7 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """A study that has arrived.
+    """A study that was imported or copied.
 
     Attributes:
         dump: as it is there now.
@@ -78,8 +78,8 @@ class Exported:
     """A file that was written.
 
     Attributes:
-        manifest: what it says of itself.
-        given_back: numbers of trials that are running, and wait in the file.
+        manifest: of the file.
+        given_back: numbers of running trials, which are enqueued in the file.
         left_out: attributes that could not be imported again, and whose.
         size: in bytes.
     """
@@ -146,7 +146,7 @@ def merge_studies(
         names: two or more, see ``open_source``.
         new_name: of the result.
         place: where to; and where those are that are named without a place.
-        differences: what speaks against joining two of them.
+        differences: lists what forbids joining two of them.
 
     Raises:
         CvfpOptError: one of them cannot be read, they do not belong together, or the result
@@ -160,7 +160,7 @@ def merge_studies(
 
 @contextmanager
 def open_source(text: str, place: Place) -> Iterator[Source]:
-    """A study: ``FILE.zip`` for an export, ``URL#NAME`` for one elsewhere, else a name.
+    """Open a study by ``FILE.zip`` for an export, ``URL#NAME`` for one elsewhere, else by name.
 
     Args:
         text: what the user typed.
@@ -180,7 +180,7 @@ def open_source(text: str, place: Place) -> Iterator[Source]:
 
 
 def _elsewhere(text: str) -> tuple[Location, str]:
-    """Which database and study ``URL#NAME`` means: paths, passwords and names may have a "#" too.
+    """Split ``URL#NAME`` into database and study: paths, passwords and names may have a "#", too.
 
     Raises:
         StorageError: no part before a "#" names a database.

@@ -1,4 +1,4 @@
-"""Parameters in an export: each within its distribution, and within the study's space."""
+"""Checks of the parameters in an export: within their distributions and the study's space."""
 
 import json
 import reprlib
@@ -18,7 +18,7 @@ from cvfp_opt.store.transfer.json_values import Value
 
 
 def read_param(value: Value) -> Param:
-    """A parameter that its distribution allows. Raises ArchiveError."""
+    """Read a parameter that its distribution allows. Raises ArchiveError."""
     name, number, distribution = value.members("name", "value", "distribution")
     text = json.dumps(distribution.kind(dict))
     try:
@@ -65,11 +65,11 @@ def check_point(line: Value, record: StudyRecord) -> None:
 
 
 def _external(param: Mapping[str, Any]) -> Any:
-    """The value as a trial has it, of a parameter that ``read_param`` found right."""
+    """Convert the value of a parameter that ``read_param`` accepted to what a trial has."""
     return _made(json.dumps(param["distribution"])).to_external_repr(float(param["value"]))
 
 
-# Whatever Optuna's constructors raise when they are given nonsense.
+# Errors that Optuna's constructors raise over nonsense.
 _UNFIT = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
 
 
@@ -84,7 +84,7 @@ def _check_param(distribution: str, value: float) -> None:
 
 @lru_cache(maxsize=4096)
 def _made(distribution: str) -> BaseDistribution:
-    """A distribution of Optuna's out of its JSON; raises whatever of ``_UNFIT``."""
+    """Make a distribution of its JSON; raises any error of ``_UNFIT``."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Optuna, about its older distributions
         made = json_to_distribution(distribution)

@@ -1,8 +1,8 @@
-"""Reading a zip file from anywhere: nothing is extracted, and nothing believed unchecked.
+"""Safe reading of a zip file from anywhere: nothing is extracted, nothing trusted unchecked.
 
 Zip files can name paths outside the folder they are unpacked to, be links, swell to terabytes, or
 hold one name twice. Here no name ever becomes a path: a member is read if its name is one of those
-expected, and no further than it said it is long.
+expected, and no further than its declared length.
 """
 
 import hashlib
@@ -23,11 +23,11 @@ from cvfp_opt.disk import open_file
 from cvfp_opt.errors import ArchiveError
 from cvfp_opt.escaping import excerpt
 
-# Text is compressed, artifacts are not: they can swell to no more than the file's size.
+# Only text is compressed: artifacts can swell to no more than the file's size.
 MAX_MEMBERS = 200_000
 MAX_TEXT = 2**30
 MAX_RATIO = 100
-# Below this size any ratio will do: a few empty trials compress well.
+# Below this size any ratio is accepted: a few empty trials compress well.
 RATIO_FROM = 2**20
 
 MAX_LINE = 2**24
@@ -40,7 +40,7 @@ MEMORY_PER_BYTE = 160
 # with one of these; a line takes as much.
 _VALUE = 160
 _MARKS = (b",", b":", b"[", b"{", b"\n")
-# Copies of a text while it is read: of lines, of what is read as a whole.
+# Copies of a text in memory while it is read: in lines, and as a whole.
 _COPIES, _WHOLE_COPIES = 2, 4
 
 MANIFEST = "manifest.json"
@@ -119,18 +119,18 @@ class SafeZip:
             )
 
     def unverified_text(self, name: str) -> str:
-        """Content, as text, of the member that tells the digests of the others."""
+        """Read the text of the member that has the digests of the others."""
         with faults(self.path):
             return b"".join(self._weighed(self._chunks(name), _WHOLE_COPIES)).decode("utf-8")
 
     def text(self, name: str, digest: str) -> str:
-        """A member's content as text. See ``chunks``."""
+        """Read a member's content as text, see ``chunks``."""
         with faults(self.path):
             content = b"".join(self._weighed(self.chunks(name, digest), _WHOLE_COPIES))
             return content.decode("utf-8")
 
     def lines(self, name: str, digest: str) -> Iterator[str]:
-        """A member's lines; the digest is checked at the end. See ``chunks``."""
+        """Read a member's lines, see ``chunks``; the digest is checked at the end."""
         rest = b""
         for chunk in self._weighed(self.chunks(name, digest), _COPIES):
             *whole, rest = (rest + chunk).split(b"\n")
@@ -146,7 +146,7 @@ class SafeZip:
             raise ArchiveError(f"{self.path}: member {name!r}: the last line is not whole")
 
     def chunks(self, name: str, digest: str) -> Iterator[bytes]:
-        """A member's content, piece by piece; its end only if it was as it should be.
+        """Read a member's content, piece by piece; its end only if it was as it should be.
 
         Args:
             name: of the member.
@@ -166,7 +166,7 @@ class SafeZip:
             )
 
     def _weighed(self, chunks: Iterator[bytes], copies: int) -> Iterator[bytes]:
-        """Pieces of text, as long as what is made of them finds room; asked before it is made."""
+        """Pass pieces of text on, as long as what is made of them fits into memory."""
         for chunk in chunks:
             self._left -= memory_of(chunk, copies)
             if self._left < 0:
@@ -188,12 +188,12 @@ class SafeZip:
 
 
 def memory_of(text: bytes, copies: int = _COPIES) -> int:
-    """Bytes of memory that a text of JSON takes while it is read and kept, by its marks alone."""
+    """Estimate the bytes of memory that a text of JSON takes when read, by its marks alone."""
     return copies * len(text) + _VALUE * sum(text.count(mark) for mark in _MARKS)
 
 
 class Stream(io.RawIOBase):
-    """Pieces as a file to read from; what they raise, it raises."""
+    """A file made of pieces, to read from; it raises what they raise."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         super().__init__()
@@ -215,7 +215,7 @@ class Stream(io.RawIOBase):
 
 @contextmanager
 def faults(path: Path) -> Iterator[None]:
-    """Whatever a damaged or hostile file makes zipfile, zlib and json raise, as one of ours."""
+    """Raise whatever a damaged or hostile file makes zipfile, zlib and json raise, as ours."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""When two trials of different studies are the same."""
+"""Trials of different studies that are the same."""
 
 import json
 from collections.abc import Iterator
@@ -11,18 +11,18 @@ from optuna.distributions import json_to_distribution
 from cvfp_opt.store.record.identity import TrialIdentity
 from cvfp_opt.store.transfer.dump import StudyDump, TrialDump
 
-# What differs between two runs of one trial although they came to the same.
+# Attributes in which two runs of one trial may differ although they came to the same.
 _OF_THE_RUN = ("seconds", "environment")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A trial of one of the studies that are merged.
+    """A trial of one of the studies to merge.
 
     Attributes:
         source: place of its study among them.
         trial: itself.
-        identity: its identity; None for one that waits and has never run.
+        identity: its identity; None for one that has never run.
         draws: seed and number, from which all follows that is random in it.
     """
 
@@ -38,7 +38,7 @@ class Candidate:
 
     @cached_property
     def point(self) -> dict[str, Any]:
-        """Its parameters, as far as they are known."""
+        """The parameters that are known."""
         suggested = {
             param.name: json_to_distribution(param.distribution).to_external_repr(param.value)
             for param in self.trial.params
@@ -51,7 +51,7 @@ class Candidate:
         return (self.trial.user_attr("environment") or {}).get("weights_digest")
 
     def has_content_of(self, other: "Candidate") -> bool:
-        """Whether both came to the same, whenever and wherever they ran."""
+        """Check whether both came to the same, whenever and wherever they ran."""
         return self._content() == other._content()
 
     def _content(self) -> tuple[Any, ...]:
@@ -61,7 +61,7 @@ class Candidate:
         return trial.state, values, json.dumps(self.point), kept, self.weights_digest
 
     def is_twin_of(self, other: "Candidate") -> bool:
-        """Whether one trial was born twice: the same draws and parameters, and nothing against it.
+        """Check whether both are one trial with two identities: same draws, same parameters.
 
         Where one of them has not ended, what is known of its parameters has to agree: to run it
         would repeat the other.
@@ -84,7 +84,7 @@ def _agree(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def candidates(study: StudyDump, source: int) -> Iterator[Candidate]:
-    """The trials of a study of this program, by number."""
+    """List the trials of a study of this program, by number."""
     assert study.record is not None, study.name
     for trial in study.trials:
         identity = study.identity(trial)

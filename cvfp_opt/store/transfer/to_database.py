@@ -1,16 +1,21 @@
-"""From a dump to a database: all of it, in one transaction, or nothing."""
+"""Writing a dump to a database, all of it in one transaction, or nothing."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from optuna.storages._rdb import models
-from optuna.study._frozen import FrozenStudy
 from sqlalchemy import Connection, Table, select
 from sqlalchemy.exc import IntegrityError
 
 from cvfp_opt.errors import StorageError, StudyError
 from cvfp_opt.escaping import quoted
+from cvfp_opt.store.database.optuna_private import FrozenStudy
+from cvfp_opt.store.database.rows import (
+    attribute_rows,
+    intermediate_rows,
+    param_row,
+    value_rows,
+)
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.study_rows import insert_rows, insert_study
 from cvfp_opt.store.database.tables import (
@@ -24,14 +29,14 @@ from cvfp_opt.store.database.tables import (
 from cvfp_opt.store.record.mirrors import MIRRORS
 from cvfp_opt.store.record.records import StudyRecord
 from cvfp_opt.store.record.studies import check_new_name, has_study
-from cvfp_opt.store.transfer.dump import Dump, StudyDump, Texts, TrialDump
+from cvfp_opt.store.transfer.dump import Dump, StudyDump, TrialDump
 from cvfp_opt.store.transfer.from_database import read_study
 
 _SUFFIXES = tuple(f"/{mirror.suffix}" for mirror in MIRRORS)
 
 
 def check_absent(store: Store, dump: Dump) -> None:
-    """Refuse a study that is there already, or whose name is taken or is none for a study.
+    """Refuse a study that is there already, or whose name is taken or no study's.
 
     Raises:
         StudyError: it is; says what to type.
@@ -90,7 +95,7 @@ def write_dump(store: Store, dump: Dump) -> None:
 
 
 def _storable(connection: Connection, study: StudyDump) -> StudyDump:
-    """As the database can hold it: MariaDB's and MySQL's times have whole seconds."""
+    """Convert a study to what the database can hold: MySQL's times are whole seconds."""
     if connection.dialect.name != "mysql":
         return study
     trials = tuple(
@@ -159,36 +164,10 @@ def _same(one: TrialDump, other: TrialDump) -> bool:
     return repr(one) == repr(other)
 
 
-def _attributes(owner: dict[str, int], attrs: Texts) -> Iterator[dict[str, Any]]:
-    return ({**owner, "key": key, "value_json": text} for key, text in attrs.items())
-
-
-def _params(trial: TrialDump) -> Iterator[dict[str, Any]]:
-    for param in trial.params:
-        yield {
-            "param_name": param.name,
-            "param_value": param.value,
-            "distribution_json": param.distribution,
-        }
-
-
-def _values(trial: TrialDump) -> Iterator[dict[str, Any]]:
-    for objective, value in enumerate(trial.values):
-        stored, kind = models.TrialValueModel.value_to_stored_repr(value)
-        yield {"objective": objective, "value": stored, "value_type": kind}
-
-
-def _intermediate(trial: TrialDump) -> Iterator[dict[str, Any]]:
-    encode = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr
-    for step, value in trial.intermediate.items():
-        stored, kind = encode(value)
-        yield {"step": step, "intermediate_value": stored, "intermediate_value_type": kind}
-
-
-_PARTS: dict[Table, Callable[[TrialDump], Iterable[dict[str, Any]]]] = {
-    PARAMS: _params,
-    VALUES: _values,
-    INTERMEDIATE: _intermediate,
-    USER_ATTRIBUTES: lambda trial: _attributes({}, trial.user_attrs),
-    SYSTEM_ATTRIBUTES: lambda trial: _attributes({}, trial.system_attrs),
+_PARTS: dict[Table, Callable[[TrialDump], list[dict[str, Any]]]] = {
+    PARAMS: lambda trial: [param_row(p.name, p.value, p.distribution) for p in trial.params],
+    VALUES: lambda trial: value_rows(trial.values),
+    INTERMEDIATE: lambda trial: intermediate_rows(trial.intermediate),
+    USER_ATTRIBUTES: lambda trial: attribute_rows(trial.user_attrs),
+    SYSTEM_ATTRIBUTES: lambda trial: attribute_rows(trial.system_attrs),
 }

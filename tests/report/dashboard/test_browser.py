@@ -15,7 +15,8 @@ from cvfp_opt.report.browser import find_chromium
 from cvfp_opt.report.dashboard.page import leave_missing_curves, refresh
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import open_for_search
-from cvfp_opt.store.files.trial_files import Networks, name_artifacts
+from cvfp_opt.store.files.artifact_names import name_artifacts
+from cvfp_opt.store.files.trial_files import Networks
 
 pytestmark = needs_chromium
 

@@ -9,7 +9,8 @@ from claiming import Workers, take
 from serving import NAME, Serve, Site
 
 from cvfp_opt.store.database.storage import Store, open_for_search
-from cvfp_opt.store.files.trial_files import SVG, File, leave_curves, name_artifacts
+from cvfp_opt.store.files.artifact_names import name_artifacts
+from cvfp_opt.store.files.trial_files import SVG, File, leave_curves
 from cvfp_opt.store.record.records import CONFIRMS, MIRROR_OF
 from cvfp_opt.store.record.studies import summarize
 from cvfp_opt.store.transfer.editing import delete_study

@@ -29,13 +29,12 @@ from cvfp_opt.errors import StorageError, StudyError
 from cvfp_opt.model import audit as model_audit
 from cvfp_opt.model.metrics import combined_score
 from cvfp_opt.store.database.location import Location, resolve_location
-from cvfp_opt.store.database.tables import LEASES, STUDIES, TRIALS, VALUES
+from cvfp_opt.store.database.tables import HEARTBEATS, LEASES, STUDIES, TRIALS, VALUES
 from cvfp_opt.store.doctor import scores
 from cvfp_opt.store.doctor.checks import CHECKS, Check
 from cvfp_opt.store.doctor.context import Context
 from cvfp_opt.store.doctor.examination import Patient, Report, examine, mend
 from cvfp_opt.store.doctor.finding import Finding
-from cvfp_opt.store.doctor.running import HEARTBEATS
 from cvfp_opt.store.queue.claims import Claims
 from cvfp_opt.store.queue.confirmation_runs import enter_confirmation
 from cvfp_opt.store.record.confirmation import read_runs

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cvfp_opt.errors import StorageError
 from cvfp_opt.store.files.bug_log import FOLDER, MAX_CHARACTERS, MAX_LOGS, write_bug_log
 
 
@@ -64,7 +65,7 @@ def test_what_cannot_be_written_leaves_nothing() -> None:
     path = write_bug_log("a fault")
     path.unlink()
     path.mkdir()
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(StorageError, match="a file is required, this is a folder"):
         write_bug_log("a fault")
     assert list(FOLDER.iterdir()) == [path]
 

@@ -11,6 +11,7 @@ from safetensors.numpy import load
 
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import Store, open_for_search
+from cvfp_opt.store.files.artifact_names import name_artifacts
 from cvfp_opt.store.files.artifact_stores import ArtifactStore
 from cvfp_opt.store.files.s3 import S3Store
 from cvfp_opt.store.files.trial_files import (
@@ -19,7 +20,6 @@ from cvfp_opt.store.files.trial_files import (
     Networks,
     has_curves,
     leave_curves,
-    name_artifacts,
     picture_id,
 )
 

@@ -13,6 +13,7 @@ from optuna.samplers import TPESampler
 from optuna.trial import TrialState, create_trial
 
 from cvfp_opt.search.optuna_trial import open_trial
+from cvfp_opt.store.database.optuna_private import study_id_of
 from cvfp_opt.store.queue.leases import LeaseLost, read_leases
 from cvfp_opt.store.queue.trial_writer import Renewer, TrialWriter
 from cvfp_opt.store.record.identity import IDENTITY_KEY
@@ -119,7 +120,8 @@ def test_a_trial_that_was_made_a_moment_ago_is_what_the_database_has(
 
 def lease_of(writer: TrialWriter) -> float:
     with writer.claims.store.engine.connect() as connection:
-        return read_leases(connection, [writer.claimed.trial_id])[writer.claimed.trial_id].expires
+        leases = read_leases(connection, study_id_of(writer.claims.study))
+    return leases[writer.claimed.trial_id].expires
 
 
 def test_leases_are_renewed_until_they_are_lost(workers: Workers) -> None:

@@ -8,13 +8,13 @@ import optuna
 import pytest
 from claiming import take
 from doctoring import RECORD, report_run
-from optuna.storages._rdb import models
 from optuna.trial import TrialState, create_trial
 from sqlalchemy import delete
 
 from cvfp_opt.errors import StudyError
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.study_rows import METRIC_NAMES
+from cvfp_opt.store.database.tables import STUDY_USER_ATTRIBUTES
 from cvfp_opt.store.queue.claims import Claims
 from cvfp_opt.store.queue.confirmation_runs import enter_confirmation
 from cvfp_opt.store.record.confirmation import read_runs
@@ -152,7 +152,7 @@ def test_a_mirror_of_before_is_gone_on_with_and_told_whose_it_is(store: Store) -
     before = [load(store, f"s/{mirror.suffix}") for mirror in MIRRORS]
     linked = {MIRROR_OF: "s", MIRRORED: RECORD.identity}
     assert [old.user_attrs for old in before] == [linked] * 2
-    attributes = models.StudyUserAttributeModel.__table__
+    attributes = STUDY_USER_ATTRIBUTES
     with store.engine.begin() as connection:
         connection.execute(delete(attributes).where(attributes.c.key == MIRRORED))
     assert [old.user_attrs for old in before] == [{MIRROR_OF: "s"}] * 2

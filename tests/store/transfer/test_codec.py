@@ -68,7 +68,7 @@ WRONG: list[tuple[list[Any], Any, str]] = [
     (["system_attrs", "artifacts:x"], "{}", "an object with artifact_id"),
     (["system_attrs", "artifacts:x"], account("y")["artifacts:y"], "the id that the attribute's"),
     (["system_attrs", "artifacts:x"], account("../x")["artifacts:../x"], "the id that the attr"),
-    (["system_attrs", "cvfp_opt:lease"], {"pid": 1}, "a trial that nobody holds"),
+    (["system_attrs", "cvfp_opt:lease"], {"pid": 1}, "a trial that nobody runs"),
     (["uuid"], "f" * 32, "the trial's own identity"),
     (["extra"], 1, "an object with number"),
 ]

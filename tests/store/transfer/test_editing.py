@@ -7,12 +7,12 @@ import optuna
 import pytest
 import sqlalchemy
 from claiming import Workers, take
-from optuna.storages._rdb import models
 from optuna.trial import TrialState, create_trial
 from sqlalchemy import select
 
 from cvfp_opt.errors import StorageError, StudyError
 from cvfp_opt.store.database.location import resolve_location
+from cvfp_opt.store.database.optuna_private import TABLES
 from cvfp_opt.store.database.storage import Store, open_for_editing
 from cvfp_opt.store.database.tables import LEASES
 from cvfp_opt.store.files.folder import FolderStore
@@ -71,7 +71,7 @@ def present(files: FolderStore, *ids: str) -> list[str]:
 
 def rows(store: Store) -> dict[str, int]:
     """How many rows each table has."""
-    tables = [*models.BaseModel.metadata.sorted_tables, LEASES]
+    tables = [*TABLES.values(), LEASES]
     with store.engine.connect() as connection:
         return {
             table.name: connection.execute(

@@ -247,7 +247,7 @@ def test_another_programs_study_is_refused(study: Any) -> None:
 
 
 def test_a_study_whose_next_number_would_repeat_draws_is_refused() -> None:
-    with pytest.raises(StudyError, match="born with the number 7, but there are only 2 trials"):
+    with pytest.raises(StudyError, match="created with the number 7, but there are only 2 trials"):
         merged(own_study(own_trial(0, identity=("7", 0, 7))), own_study(written(0, "b")))
 
 

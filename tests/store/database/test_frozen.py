@@ -12,7 +12,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from cvfp_opt.store.database import trial_reading as reading
+from cvfp_opt.store.database import reading
+from cvfp_opt.store.database.frozen import read_trial, read_trials
 from cvfp_opt.store.database.lazy_attributes import UnparsedTrial, user_attribute
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import ReadingStorage, Store, open_for_search
@@ -85,7 +86,7 @@ def test_trials_are_what_optuna_reads(
         assert said(one) == said(other)
         assert list(one.params) == list(other.params)
         with store.engine.connect() as connection:
-            assert said(reading.read_trial(connection, one._trial_id)) == said(one)
+            assert said(read_trial(connection, one._trial_id)) == said(one)
 
 
 def test_only_trials_that_are_asked_for_are_read(store: Store) -> None:
@@ -94,7 +95,7 @@ def test_only_trials_that_are_asked_for_are_read(store: Store) -> None:
     with store.engine.connect() as connection:
 
         def read(beyond: int, *some: int) -> list[int]:
-            found = reading.read_trials(connection, study._study_id, beyond=beyond, some=some)
+            found = read_trials(connection, study._study_id, beyond=beyond, some=some)
             return [trial._trial_id for trial in found]
 
         assert read(ids[3]) == ids[4:]

@@ -1,0 +1,58 @@
+"""Names of artifacts in a database: studies and trials have a system attribute for each."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+
+from optuna.artifacts import ArtifactMeta
+from sqlalchemy import Connection, delete, select
+
+from cvfp_opt.store.database.rows import PendingWrites, write_pending
+from cvfp_opt.store.database.tables import STUDY_SYSTEM_ATTRIBUTES, SYSTEM_ATTRIBUTES
+from cvfp_opt.store.files.folder import is_id
+
+# How Optuna begins the key of a system attribute that names an artifact.
+PREFIX = "artifacts:"
+
+
+def artifact_key(artifact_id: str) -> str:
+    """Give the key of the system attribute that names an artifact."""
+    return f"{PREFIX}{artifact_id}"
+
+
+def artifact_attribute(artifact_id: str, filename: str, mimetype: str) -> tuple[str, str]:
+    """Make key and value of the system attribute by which Optuna's tools find an artifact."""
+    meta = ArtifactMeta(
+        artifact_id=artifact_id, filename=filename, mimetype=mimetype, encoding=None
+    )
+    return artifact_key(artifact_id), json.dumps(asdict(meta))
+
+
+def artifact_ids(keys: Iterable[str]) -> list[str]:
+    """List the ids that system attributes name, by their keys; some may be none, see ``is_id``."""
+    return [key.removeprefix(PREFIX) for key in keys if key.startswith(PREFIX)]
+
+
+def all_artifact_ids(connection: Connection) -> set[str]:
+    """Find the ids of all artifacts that any study or trial of a database names."""
+    found: set[str] = set()
+    for table in (SYSTEM_ATTRIBUTES, STUDY_SYSTEM_ATTRIBUTES):
+        query = select(table.c.key).where(table.c.key.startswith(PREFIX, autoescape=True))
+        found.update(filter(is_id, artifact_ids(connection.scalars(query))))
+    return found
+
+
+def name_artifacts(connection: Connection, trial_id: int, attributes: Mapping[str, str]) -> None:
+    """Name artifacts as a trial's that has ended: Optuna itself refuses that."""
+    write_pending(connection, trial_id, PendingWrites(system_attrs=dict(attributes)))
+
+
+def forget_artifacts(
+    connection: Connection, ids: Iterable[str], trial_id: int | None = None
+) -> None:
+    """Delete the names of artifacts from a trial, or with None from all trials."""
+    columns = SYSTEM_ATTRIBUTES.c
+    query = delete(SYSTEM_ATTRIBUTES).where(columns.key.in_(list(map(artifact_key, ids))))
+    if trial_id is not None:
+        query = query.where(columns.trial_id == trial_id)
+    connection.execute(query)
