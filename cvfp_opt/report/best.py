@@ -2,7 +2,7 @@
 
 from cvfp_opt.errors import StudyError
 from cvfp_opt.escaping import excerpt, quoted
-from cvfp_opt.report.confirmation import confirmation_line
+from cvfp_opt.report.confirmation_words import confirmation_line
 from cvfp_opt.report.rows import account_tables, text_lines
 from cvfp_opt.report.toml import definition_toml
 from cvfp_opt.report.words import TEXTS, fixed_parameters, number, parameter, share, value_words

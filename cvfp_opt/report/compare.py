@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cvfp_opt.report.confirmation import confirmation_of, interval_words
+from cvfp_opt.report.confirmation import confirmation_of
+from cvfp_opt.report.confirmation_words import interval_words
 from cvfp_opt.report.judgement import SCORE_NOISE
 from cvfp_opt.report.rows import AUDITED, SCORED, Cell, Quantity, Rows
 from cvfp_opt.report.words import duration, joined, number, parameter

@@ -142,7 +142,8 @@ def _of_audit(*keys: str) -> Callable[[TrialRecord], float | None]:
         value: Any = trial.audit
         for key in keys:
             value = value.get(key) if isinstance(value, Mapping) else None
-        return value
+        found: float | None = value
+        return found
 
     return take
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cvfp_opt.escaping import printable
-from cvfp_opt.report.confirmation import confirmation_line
+from cvfp_opt.report.confirmation_words import confirmation_line
 from cvfp_opt.report.history import BLOCKS, best_so_far, history_line, sparkline
 from cvfp_opt.report.judgement import judge
 from cvfp_opt.report.rows import SCORED, quantity_rows

@@ -1,7 +1,7 @@
 """The notes on the pages of a study and of its mirrors."""
 
 from cvfp_opt.escaping import markdown, markdown_block
-from cvfp_opt.report.confirmation import confirmation_line
+from cvfp_opt.report.confirmation_words import confirmation_line
 from cvfp_opt.report.judgement import judge
 from cvfp_opt.report.rows import Rows, markdown_table
 from cvfp_opt.report.toml import definition_toml

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from cvfp_opt.report.confirmation import Confirmation, Result, confirmation_line, confirmation_of
+from cvfp_opt.report.confirmation import Confirmation, Result, confirmation_of
+from cvfp_opt.report.confirmation_words import confirmation_line
 from cvfp_opt.report.figures.figure import BLUE, GREY, ORANGE, empty_figure, new_figure, plain
 from cvfp_opt.report.rows import Cell, Rows
 from cvfp_opt.report.statistics import Interval

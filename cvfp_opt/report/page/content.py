@@ -8,13 +8,14 @@ from typing import Any
 import plotly.graph_objects as go
 
 from cvfp_opt.report.compare import Comparison
-from cvfp_opt.report.confirmation import confirmation_line, confirmation_lines, confirmation_of
+from cvfp_opt.report.confirmation import confirmation_of
+from cvfp_opt.report.confirmation_words import confirmation_line, confirmation_lines
 from cvfp_opt.report.failures import costs, costs_sentence, endings, endings_sentence
 from cvfp_opt.report.figures.figure import Info
 from cvfp_opt.report.figures.kinds import KINDS
 from cvfp_opt.report.figures.parallel import Parallel
 from cvfp_opt.report.figures.slices import draw_one
-from cvfp_opt.report.judgement import Answer, Finding, answer, findings
+from cvfp_opt.report.judgement import Answer, Observation, answer, observations
 from cvfp_opt.report.rows import SCORED, Rows, scored
 from cvfp_opt.report.status import drift_lines
 from cvfp_opt.report.toml import definition_toml
@@ -61,7 +62,7 @@ class Winner:
         worth: its score or value in words.
         confirmed: its figures on fresh seeds, or that there are none; "" of other programs'.
         figures: label, figure and what it means, the most telling ones.
-        findings: of its audit: "for", "against" or "note", and a sentence.
+        observations: of its audit: "for", "against" or "note", and a sentence.
         parameters: name and value.
     """
 
@@ -69,7 +70,7 @@ class Winner:
     worth: str
     confirmed: str
     figures: tuple[tuple[str, str, str], ...]
-    findings: tuple[tuple[str, str], ...]
+    observations: tuple[tuple[str, str], ...]
     parameters: tuple[tuple[str, str], ...]
 
 
@@ -173,9 +174,9 @@ def _winner(summary: Summary, best: TrialRecord, option: str) -> Winner:
         worth=value_words(summary, best),
         confirmed=_confirmed(summary, option),
         figures=tuple((one.label, one.write(one.take(best)), one.meaning) for one in figures),
-        findings=tuple(
+        observations=tuple(
             (_side(one), sentence(one.text))
-            for one in findings(best, definition, subject=f"Trial {best.number}")
+            for one in observations(best, definition, subject=f"Trial {best.number}")
         ),
         parameters=tuple(
             [(name, parameter(value, 5)) for name, value in best.params.items()]
@@ -192,10 +193,10 @@ def _confirmed(summary: Summary, option: str) -> str:
     return sentence(line) if line else ""
 
 
-def _side(finding: Finding) -> str:
-    if finding.good is None:
+def _side(one: Observation) -> str:
+    if one.good is None:
         return "note"
-    return "for" if finding.good else "against"
+    return "for" if one.good else "against"
 
 
 def _record(summary: Summary) -> tuple[tuple[str, str], ...]:
