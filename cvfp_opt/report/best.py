@@ -13,7 +13,7 @@ from cvfp_opt.store.record.summary import Summary
 
 
 def require_best(summary: Summary) -> TrialRecord:
-    """The best trial.
+    """Return the best trial.
 
     Raises:
         StudyError: no trial is complete.
@@ -28,7 +28,7 @@ def require_best(summary: Summary) -> TrialRecord:
 
 
 def best_lines(summary: Summary, option: str = "") -> list[str]:
-    """Confirmed figures, score, parameters, metrics and audit of the best trial, a line each.
+    """Write confirmed figures, score, parameters, metrics and audit of the best trial.
 
     Args:
         summary: of the study.
@@ -72,7 +72,7 @@ def account_lines(best: TrialRecord) -> list[str]:
 
 
 def best_toml(summary: Summary) -> str:
-    """The study's definition with the best trial's parameters as values; `run` accepts it.
+    """Write the study's definition with the best trial's parameters as values; `run` takes it.
 
     Raises:
         StudyError: no complete trial, or another program's study.

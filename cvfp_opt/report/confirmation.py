@@ -14,7 +14,7 @@ from cvfp_opt.store.record.summary import Summary
 
 
 class ConfirmationVerdict(StrEnum):
-    """What fresh seeds say of a trial; docs/belief.md has the rules."""
+    """The verdict of fresh seeds on a trial; docs/belief.md has the rules."""
 
     CONFIRMED = "confirmed"
     SAME = "not distinguishable from the default point"
@@ -47,7 +47,7 @@ class Result:
     verdict: ConfirmationVerdict
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """Convert to plain JSON values."""
         difference = self.difference
         return {
             **asdict(self.point),
@@ -90,7 +90,7 @@ class Confirmation:
 
     @property
     def optimism(self) -> float | None:
-        """By how much the winner's reported score exceeds the mean on fresh seeds."""
+        """Excess of the winner's reported score over its mean on fresh seeds."""
         winner = self.winner
         if winner is None or winner.score is None or winner.point.reported is None:
             return None
@@ -98,7 +98,7 @@ class Confirmation:
 
     @property
     def expected_optimism(self) -> float | None:
-        """What luck alone gives the best of ``num_searched`` equally good trials.
+        """Excess that luck alone gives the best of ``num_searched`` equally good trials.
 
         ``spread * expected_maximum(n)``. The more trials differ in earnest, the less of the
         winner's lead is luck: so it is the most to expect, where scores are normal.
@@ -109,15 +109,15 @@ class Confirmation:
 
     @property
     def results(self) -> list[Result]:
-        """All, the trials first."""
+        """All results, the trials first."""
         return [*self.trials, *(one for one in (self.default, self.untrained) if one)]
 
     def of(self, uuid: str) -> Result | None:
-        """The result of a trial of the search; None if it is not among them."""
+        """Find the result of a trial of the search; None if it is not among them."""
         return next((one for one in self.trials if one.point.key == uuid), None)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """Convert to plain JSON values."""
         return {
             "study_name": self.study,
             "done": self.done,
@@ -133,7 +133,7 @@ class Confirmation:
 
 
 def confirmation_of(summary: Summary) -> Confirmation | None:
-    """What the study's confirmation shows; None if it has none."""
+    """Compute what the study's confirmation shows; None if it has none."""
     runs = summary.confirmation
     if runs is None or summary.record is None:
         return None
@@ -163,7 +163,7 @@ def confirmation_of(summary: Summary) -> Confirmation | None:
 def verdict(
     reported: float | None, score: Interval | None, difference: Interval | None, diverged: int
 ) -> ConfirmationVerdict:
-    """What fresh seeds say of a trial; the first rule that applies.
+    """Judge a trial by its fresh seeds: the first rule that applies.
 
     1. OPEN: fewer than two seeds on which both the trial and the default point have a score.
     2. WORSE: the interval of the paired difference from the default point lies below 0.
@@ -196,9 +196,9 @@ def _result(point: ConfirmationPoint, trials: Sequence[TrialRecord]) -> Result:
     )
     diverged = sum(trial.run.get("arm") == point.key and _diverged(trial) for trial in trials)
     score = Interval.of(list(scores.values()))
-    says = ConfirmationVerdict.OPEN
+    judged = ConfirmationVerdict.OPEN
     if point.trial is not None:
-        says = verdict(point.reported, score, difference, diverged)
+        judged = verdict(point.reported, score, difference, diverged)
     return Result(
         point=point,
         scores=scores,
@@ -206,7 +206,7 @@ def _result(point: ConfirmationPoint, trials: Sequence[TrialRecord]) -> Result:
         score=score,
         difference=difference,
         gain=gain,
-        verdict=says,
+        verdict=judged,
     )
 
 
@@ -228,13 +228,13 @@ def _diverged(trial: TrialRecord) -> bool:
 
 
 def confirmation_json(summary: Summary) -> dict[str, Any] | None:
-    """The confirmation as plain JSON values; None if there is none."""
+    """Convert the confirmation to plain JSON values; None if there is none."""
     found = confirmation_of(summary)
     return found.to_dict() if found else None
 
 
 def trial_json(summary: Summary, trial: TrialRecord) -> dict[str, Any] | None:
-    """What fresh seeds gave a trial, as plain JSON values; None if it is not among them."""
+    """Convert what fresh seeds gave a trial to plain JSON values; None if they gave nothing."""
     found = confirmation_of(summary)
     if found is None or summary.record is None:
         return None

@@ -14,7 +14,7 @@ from cvfp_opt.store.record.summary import Summary
 def confirmation_line(
     summary: Summary, *, trial: TrialRecord | None = None, option: str = "", hint: bool = True
 ) -> str:
-    """A trial's confirmed figures in one line, or that there are none; "" where none can be.
+    """Write a trial's confirmed figures, or that there are none; "" where none can be.
 
     Args:
         summary: of the study.
@@ -44,7 +44,7 @@ def confirmation_line(
 
 
 def confirmation_lines(found: Confirmation) -> list[str]:
-    """What the table does not say, a line each."""
+    """Write what the table does not say, a line each."""
     lines = []
     winner = found.winner
     if winner is None:
@@ -125,13 +125,13 @@ def _range(interval: Interval | None) -> str:
 
 
 def interval_words(interval: Interval) -> str:
-    """A mean with its interval, if that is known."""
+    """Write a mean with its interval, if that is known."""
     known = interval.low is not None
     return number(interval.mean) + (f" (95 % interval {_range(interval)})" if known else "")
 
 
 def signed_words(interval: Interval) -> str:
-    """A difference with its interval, if that is known."""
+    """Write a difference with its interval, if that is known."""
     text = f"{interval.mean:+.3f}"
     if interval.low is None or interval.high is None:
         return text
@@ -139,6 +139,6 @@ def signed_words(interval: Interval) -> str:
 
 
 def seeds_words(result: Result) -> str:
-    """On how many seeds a point has a score."""
+    """Say on how many seeds a point has a score."""
     count = len(result.scores)
     return "1 fresh seed" if count == 1 else f"{count} fresh seeds"

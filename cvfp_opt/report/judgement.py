@@ -21,13 +21,13 @@ NEAR_BOUND = 0.03
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """One thing that the audit says.
+    """One thing that the audit shows.
 
     Attributes:
         text: a clause, with its figures.
-        good: whether it speaks for the score; None where it settles nothing.
+        good: whether it is in favour of the score; None where it settles nothing.
         decides: whether a score is not to be believed at all where this is not good.
-        short: the clause in a few words, where it speaks against the score.
+        short: the clause in a few words, where it is against the score.
     """
 
     text: str
@@ -37,7 +37,7 @@ class Observation:
 
 
 def judge(summary: Summary) -> str:
-    """The judgement of the study's best trial.
+    """Judge the study's best trial.
 
     Says whether it beats the untrained net, whether the final net has a fixed point on text it
     saw and on text it did not, whether the score rests on the trial's own threshold, whether
@@ -50,7 +50,7 @@ def judge(summary: Summary) -> str:
 
 
 def judge_trial(best: TrialRecord, definition: dict[str, Any], *, subject: str) -> str:
-    """The same for one trial, or one run without a study, which ``subject`` names."""
+    """Judge one trial, or one run without a study, which ``subject`` names."""
     found = observations(best, definition, subject=subject)
     return "; ".join(finding.text for finding in found) + "."
 
@@ -74,7 +74,7 @@ def observations(
 
 
 class Belief(Enum):
-    """Whether to believe a winner."""
+    """An answer to whether a winner is to be believed."""
 
     YES = "yes"
     CARE = "with care"
@@ -84,14 +84,14 @@ class Belief(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """Whether to believe a winner, and the sentence that says it."""
+    """A belief, and the sentence that says it."""
 
     belief: Belief
     text: str
 
 
 def answer(summary: Summary) -> Answer:
-    """Whether to believe the study's best trial, by its audit and fresh seeds, in one sentence."""
+    """Say whether to believe the study's best trial, by its audit and fresh seeds."""
     best = summary.best
     if best is None:
         nothing = "No trial is complete yet: there is nothing to believe or doubt."
@@ -122,7 +122,7 @@ def _definition(summary: Summary, best: TrialRecord) -> dict[str, Any]:
 
 
 def _fresh_seeds(summary: Summary) -> list[Observation]:
-    """What a confirmation says of the winner; nothing while it is undecided."""
+    """Observe what a confirmation gave the winner; nothing while it is undecided."""
     found = confirmation_of(summary)
     winner = found.winner if found else None
     if winner is None or winner.verdict is ConfirmationVerdict.OPEN:
@@ -222,7 +222,7 @@ def _bounds(best: TrialRecord, space: dict[str, Any]) -> list[Observation]:
 
 
 def _near(value: float, bounds: dict[str, Any]) -> str:
-    """The bound ("lower", "upper") within 3 % of the range, on the range's own scale."""
+    """Name the bound ("lower", "upper") within 3 % of the range, on the range's own scale."""
     low, high = bounds["low"], bounds["high"]
     if bounds.get("log"):
         if value <= 0.0:  # another program's

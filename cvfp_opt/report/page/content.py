@@ -10,7 +10,12 @@ import plotly.graph_objects as go
 from cvfp_opt.report.compare import Comparison
 from cvfp_opt.report.confirmation import confirmation_of
 from cvfp_opt.report.confirmation_words import confirmation_line, confirmation_lines
-from cvfp_opt.report.failures import costs, costs_sentence, endings, endings_sentence
+from cvfp_opt.report.failures import (
+    costs,
+    costs_sentence,
+    pruned_and_failed,
+    pruned_and_failed_sentence,
+)
 from cvfp_opt.report.figures.figure import Info
 from cvfp_opt.report.figures.kinds import KINDS
 from cvfp_opt.report.figures.parallel import Parallel
@@ -76,7 +81,7 @@ class Winner:
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """All of a report."""
+    """Everything that a report shows."""
 
     name: str
     url: str
@@ -86,8 +91,8 @@ class Content:
     winner: Winner | None
     parts: Mapping[str, Part]
     confirmation: tuple[str, ...]
-    endings: str
-    endings_table: Rows
+    pruned_and_failed: str
+    pruned_and_failed_table: Rows
     costs: str
     costs_table: Rows
     drift: tuple[str, ...]
@@ -98,7 +103,7 @@ class Content:
 
 
 def content(summary: Summary, option: str = "", other: Comparison | None = None) -> Content:
-    """Everything that the report of a study says.
+    """Collect everything that the report of a study says.
 
     Args:
         option: what to add to commands to name the database, see ``Location.option``.
@@ -116,8 +121,8 @@ def content(summary: Summary, option: str = "", other: Comparison | None = None)
         winner=_winner(summary, best, option) if best else None,
         parts={kind: _part(kind, summary) for kind in KINDS},
         confirmation=tuple(confirmation_lines(confirmed)) if confirmed else (),
-        endings=endings_sentence(summary),
-        endings_table=endings(summary),
+        pruned_and_failed=pruned_and_failed_sentence(summary),
+        pruned_and_failed_table=pruned_and_failed(summary),
         costs=costs_sentence(summary),
         costs_table=costs(summary),
         drift=tuple(drift_lines(summary)),
@@ -129,9 +134,9 @@ def content(summary: Summary, option: str = "", other: Comparison | None = None)
 
 
 def data_tables(summary: Summary) -> dict[str, Rows]:
-    """The numbers behind a report, by the names of files for them."""
+    """List the numbers behind a report, by the names of files for them."""
     tables = {name: kind.info(summary).rows() for name, kind in KINDS.items() if name != "slices"}
-    return tables | {"endings": endings(summary), "costs": costs(summary)}
+    return tables | {"endings": pruned_and_failed(summary), "costs": costs(summary)}
 
 
 _SLICES = "The best trial is the star. The table above holds the numbers."
@@ -161,7 +166,7 @@ def _pictures(
 
 
 def _json(figure: go.Figure) -> str:
-    """JSON that may stand in a script element: no ``</script>`` can be read in it."""
+    """Write JSON that may stand in a script element: no ``</script>`` can be read in it."""
     plain = json.loads(figure.to_json())
     return json.dumps(plain, separators=(",", ":")).replace("<", "\\u003c")
 
