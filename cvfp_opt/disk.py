@@ -244,7 +244,7 @@ def _status(path: Path) -> os.stat_result | None:
 
 @contextmanager
 def _beside(target: Path) -> Iterator[BinaryIO]:
-    """A temporary file in the same folder; gone at the end, unless it was moved."""
+    """Open a temporary file in the same folder; it is gone at the end, unless it was moved."""
     # its name does not follow from a name that may be as long as it can be
     handle, name = tempfile.mkstemp(prefix=".cvfp-opt-", suffix=".part", dir=target.parent)
     os.close(handle)

@@ -113,7 +113,7 @@ _MOST_COMPARED = 1000
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """`` Did you mean X?`` for the valid name most like ``name``; else the list of names."""
+    """Name the valid name most like ``name``, ``did you mean X?``; else list them."""
     names = sorted(valid)
     shown = choices(names)
     # comparing takes the product of their lengths, and a database has any number of studies

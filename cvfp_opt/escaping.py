@@ -65,7 +65,7 @@ def quoted(text: object) -> str:
 
 
 def release_of(version: object) -> str:
-    """A version, if it is no more than one: to be put into ``pip install NAME==VERSION``; else "".
+    """Return a version if it is one, to be put into ``pip install NAME==VERSION``; else "".
 
     Only releases, pre-releases and the like; what follows a ``+`` is of one machine.
     """

@@ -39,14 +39,14 @@ def redacted(text: object, *, word: bool = False, words: Sequence[str] = ()) -> 
         word: all of it is one word of a command line, blanks in a password included.
         words: of the command line, which the text may repeat.
     """
-    told = str(text)
+    shown = str(text)
     for typed in words:
         if "://" in typed:
             hidden = redacted(typed, word=True)
-            told = told.replace(typed, hidden)
+            shown = shown.replace(typed, hidden)
             # some repeat it without what it begins with
-            told = told.replace(typed.partition("://")[2] or typed, hidden.partition("://")[2])
-    return _ASSIGNED.sub(_assigned, (_URL_WORD if word else _URL).sub(_url, told))
+            shown = shown.replace(typed.partition("://")[2] or typed, hidden.partition("://")[2])
+    return _ASSIGNED.sub(_assigned, (_URL_WORD if word else _URL).sub(_url, shown))
 
 
 def _assigned(found: "re.Match[str]") -> str:

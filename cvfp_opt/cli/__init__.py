@@ -120,8 +120,8 @@ def _run() -> int:
 
 
 def _complain(*lines: object) -> None:
-    told = (printable(redacted(line, words=sys.argv)) for line in lines)
-    click.echo("Error: " + "\n".join(told), err=True)
+    printed = (printable(redacted(line, words=sys.argv)) for line in lines)
+    click.echo("Error: " + "\n".join(printed), err=True)
 
 
 def _typed(text: str) -> str:

@@ -82,11 +82,8 @@ def confirm(
     """
     from cvfp_opt.cli.console import make_console, print_json, print_lines
     from cvfp_opt.cli.opening import open_summary
-    from cvfp_opt.report.confirmation import (
-        confirmation_lines,
-        confirmation_of,
-        confirmation_table,
-    )
+    from cvfp_opt.report.confirmation import confirmation_of
+    from cvfp_opt.report.confirmation_words import confirmation_lines, confirmation_table
     from cvfp_opt.search.environment import describe_environment
     from cvfp_opt.search.plan import Request, make_plan
     from cvfp_opt.store.database.location import resolve_location

@@ -39,7 +39,7 @@ class PlainConsole(Console):
 
 
 def make_console(*, stderr: bool = False) -> Console:
-    """A console; in a log it has no colours and a fixed width."""
+    """Make a console; in a log it has no colours and a fixed width."""
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else LOG_WIDTH
     return PlainConsole(file=stream, width=width, markup=False, highlight=False)
@@ -67,7 +67,7 @@ def compile_once(console: Console, definition: "StudyDefinition", device: str) -
 
 
 def blocks_for(encoding: str | None) -> str:
-    """What a sparkline is made of where text has this encoding."""
+    """Choose what a sparkline is made of where text has this encoding."""
     from cvfp_opt.report.history import ASCII, BLOCKS
 
     try:
@@ -78,23 +78,23 @@ def blocks_for(encoding: str | None) -> str:
 
 
 def echo(line: str = "", *, err: bool = False) -> None:
-    """One plain line to standard output, or standard error; never wrapped."""
+    """Print one plain line to standard output, or standard error; never wrapped."""
     click.echo(printable(line), err=err)
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Plain lines to standard output; never wrapped."""
+    """Print plain lines to standard output; never wrapped."""
     for line in lines:
         echo(line)
 
 
 def print_json(value: Any) -> None:
-    """One JSON value to standard output; what JSON has no number for becomes a word."""
+    """Print one JSON value; what JSON has no number for becomes a word."""
     click.echo(json.dumps(_finite(value), indent=2, allow_nan=False))
 
 
 def _finite(value: Any) -> Any:
-    """The same with ``"NaN"``, ``"Infinity"`` and ``"-Infinity"`` for such numbers."""
+    """Replace such numbers by ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``."""
     if isinstance(value, float) and not math.isfinite(value):
         return json.dumps(value)
     if isinstance(value, dict):

@@ -80,7 +80,7 @@ def dashboard(
     with open_store(location) as store, _stopping() as signals:
         token, shown = _token(location, new_token, open=address.is_local and not allowed_hosts)
         rules = make_rules(address, opening, token, read_only=read_only, other_names=allowed_hosts)
-        app = make_app(store, open_artifacts(location, artifacts), rules, _tell)
+        app = make_app(store, open_artifacts(location, artifacts), rules, _notify)
         server = Server(app, address)
         url = f"http://{printed_host(host)}:{server.port}{opening.path}"
         echo(f"{opening.words}: {url}{f'?token={shown}' if shown else ''}")
@@ -101,7 +101,7 @@ def _refresh(location: "Location", study_name: str | None, artifacts: str | None
         leave_missing_curves(store, study, open_artifacts(location, artifacts))
 
     def write_page(store: "Store", study: "Study") -> None:
-        refresh(store, study, _tell)
+        refresh(store, study, _notify)
 
     for write in (leave_curves, write_page):
         with open_for_search(location) as store:  # each one anew: it reads ended trials once
@@ -110,7 +110,7 @@ def _refresh(location: "Location", study_name: str | None, artifacts: str | None
 
 
 def _token(location: "Location", new: bool, *, open: bool) -> "tuple[Token | None, str]":
-    """What has to be shown, and its text if it was made just now; nothing if it is open."""
+    """Make or load the token that has to be shown, with its text if it is new; nothing if open."""
     from cvfp_opt.report.words import moment
     from cvfp_opt.store.files.dashboard_token import load_token, make_token, token_path
 
@@ -135,13 +135,13 @@ def _token(location: "Location", new: bool, *, open: bool) -> "tuple[Token | Non
     return token, text
 
 
-def _tell(line: str) -> None:
+def _notify(line: str) -> None:
     echo(line, err=True)
 
 
 @contextmanager
 def _stopping() -> Iterator[list[int]]:
-    """SIGTERM is as ^C; the signals that came, of which the first one ends the server."""
+    """Treat SIGTERM as ^C; give the signals that came, of which the first ends the server."""
     came: list[int] = []
 
     def receive(signum: int, frame: FrameType | None) -> None:

@@ -33,11 +33,11 @@ def doctor(
     patient = Patient(location=resolve_location(storage), artifacts=artifacts, study=study_name)
     report = examine(patient)
     mended: list[str] = []
-    tell = mended.append if as_json else echo
+    notify = mended.append if as_json else echo
     if repair and report.repairable:
         if not as_json:
             print_lines([*finding_lines(report), ""])
-        report = mend(patient, report, tell)
+        report = mend(patient, report, notify)
     if as_json:
         print_json(report_json(report, mended))
     else:

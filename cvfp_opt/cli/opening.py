@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def open_study(
     storage: str | None, study_name: str | None, patiently: "Patience | None" = None
 ) -> "Iterator[Callable[[], Summary]]":
-    """What takes a summary of a study, as often as wanted; of the only one if none is named."""
+    """Open a study, the only one if none is named; give what takes its summary again and again."""
     from cvfp_opt.store.database.location import resolve_location
     from cvfp_opt.store.database.retry import LOOKING
     from cvfp_opt.store.database.storage import open_for_reading
@@ -35,6 +35,6 @@ def open_study(
 def open_summary(
     storage: str | None, study_name: str | None, patiently: "Patience | None" = None
 ) -> "Iterator[Summary]":
-    """The summary of a study; of the only one there is if none is named."""
+    """Take the summary of a study; of the only one there is if none is named."""
     with open_study(storage, study_name, patiently) as look:
         yield look()

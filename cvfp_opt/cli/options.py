@@ -16,7 +16,7 @@ _LONGEST = 1e9
 
 
 class Name(click.ParamType):
-    """One of some names; another is refused with the list and the nearest one."""
+    """A name out of some; any other is refused with the list and the nearest one."""
 
     name = "name"
 
@@ -24,7 +24,7 @@ class Name(click.ParamType):
         self.valid = valid
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        """Shown in the usage line."""
+        """Show the names in the usage line."""
         return "{" + "|".join(self.valid) + "}"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
@@ -71,7 +71,7 @@ class Seconds(click.FloatRange):
 
 
 def storage_option(command: Command) -> Command:
-    """``--storage``."""
+    """Add ``--storage``."""
     return click.option(
         "--storage",
         envvar="CVFP_OPT_STORAGE",
@@ -83,7 +83,7 @@ def storage_option(command: Command) -> Command:
 
 
 def artifacts_option(command: Command) -> Command:
-    """``--artifacts``."""
+    """Add ``--artifacts``."""
     return click.option(
         "--artifacts",
         envvar="CVFP_OPT_ARTIFACTS",
@@ -94,17 +94,17 @@ def artifacts_option(command: Command) -> Command:
 
 
 def study_name_option(command: Command) -> Command:
-    """``--study-name``."""
+    """Add ``--study-name``."""
     return click.option("--study-name", metavar="NAME", help="Name of the study.")(command)
 
 
 def json_option(command: Command) -> Command:
-    """``--json``."""
+    """Add ``--json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
 def engine_options(command: Command) -> Command:
-    """``--engine``, ``--scheduler``."""
+    """Add ``--engine`` and ``--scheduler``."""
     for option in (
         click.option(
             "--scheduler",
@@ -127,7 +127,7 @@ def engine_options(command: Command) -> Command:
 
 
 def endurance_options(command: Command) -> Command:
-    """``--lease``, ``--wait-for-database``, ``--max-retries``, ``--checkpoint-every``."""
+    """Add ``--lease``, ``--wait-for-database``, ``--max-retries``, ``--checkpoint-every``."""
     for option in (
         click.option(
             "--checkpoint-every",

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from cvfp_opt.escaping import printable
-from cvfp_opt.report.confirmation import confirmation_line
+from cvfp_opt.report.confirmation_words import confirmation_line
 from cvfp_opt.report.judgement import judge
 from cvfp_opt.report.rows import scored
 from cvfp_opt.report.tables import audit_table, best_table
@@ -117,11 +117,11 @@ class RunDisplay:
     # SearchObserver
 
     def notice(self, text: str) -> None:
-        """One line."""
+        """Print one line."""
         self._line(text, style="yellow")
 
     def stopping(self) -> None:
-        """The user asked to stop."""
+        """Say that the user asked to stop."""
         trials = "trial" if self._at_once == 1 else "trials"
         self._line(f"stopping: giving the running {trials} back (again to stop at once)")
 
@@ -166,7 +166,7 @@ class RunDisplay:
         self._bars.update(self._study_task, completed=done, text=f"{text}  {duration(left)} left")
 
     def workers_changed(self, count: int) -> None:
-        """So many workers run trials from here on."""
+        """Take note that so many workers run trials from here on."""
         self._processes = max(1, count)
 
     def trial_dropped(self, number: int) -> None:
@@ -184,7 +184,7 @@ class RunDisplay:
         return running
 
     def _left(self, trials: int) -> float:
-        """Seconds that ``trials`` take, so many at once, at the mean so far; at least one's."""
+        """Estimate the seconds that ``trials`` take, so many at once, at the mean so far."""
         if trials <= 0:
             return 0.0
         rounds = max(1.0, trials / self._at_once)
@@ -201,7 +201,7 @@ class RunDisplay:
         )
 
     def summary(self, summary: Summary, location: Location) -> None:
-        """The best five, their audit, the judgement, and what to type next."""
+        """Print the best five, their audit, the judgement, and what to type next."""
         ranking = summary.ranking[: 10 if summary.is_pareto else 5]
         title = "The Pareto front, best score first" if summary.is_pareto else ""
         self._line("")
@@ -232,7 +232,7 @@ class RunDisplay:
 
 
 def _shares(processes: int, lanes: int, threads: int) -> str:
-    """Who computes: `` with 2 threads``, ``, 2 processes of 1 thread`` or `` ..., 8 lanes``."""
+    """Say who computes: `` with 2 threads``, ``, 2 processes of 1 thread``, `` ..., 8 lanes``."""
     words = f"{threads} thread{'s' if threads != 1 else ''}"
     words = f" with {words}" if processes == 1 else f", {processes} processes of {words}"
     return words if lanes == 1 else f"{words}, {lanes} lanes"
@@ -243,7 +243,7 @@ def _value(record: TrialRecord) -> float:
 
 
 def position(event: PhaseProgress) -> float:
-    """How far a trial is, in iterations; a pass counts as the first half of its iteration."""
+    """Compute how far a trial is, in iterations; a pass is the first half of its iteration."""
     share_done = event.done / max(1, event.total)
     halves = {Phase.PASS: 0.0, Phase.BASELINE: 0.5, Phase.TRAINING: 0.5, Phase.AUDIT: 0.5}
     return event.iteration + halves[event.phase] + share_done / 2

@@ -68,7 +68,7 @@ def replay(
 
 
 def _device(asked: str | None, trial: "TrialRecord") -> "torch.device":
-    """The device asked for, or that of the trial, or what there is."""
+    """Choose the device asked for, or that of the trial, or what there is."""
     from cvfp_opt.errors import DeviceError
     from cvfp_opt.training.device import resolve_device
 

@@ -29,7 +29,8 @@ def status(
 ) -> None:
     """Show how far a study is, and where its time went."""
     from cvfp_opt.cli.watch import watch
-    from cvfp_opt.report.confirmation import confirmation_json, confirmation_line
+    from cvfp_opt.report.confirmation import confirmation_json
+    from cvfp_opt.report.confirmation_words import confirmation_line
     from cvfp_opt.report.history import history_line
     from cvfp_opt.report.judgement import judge
     from cvfp_opt.report.status import status_lines

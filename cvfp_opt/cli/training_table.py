@@ -53,12 +53,12 @@ class TrainingTable:
             disable=not console.is_terminal,
         )
         self._task = self._bar.add_task("", total=self._iterations)
-        self._untold: IterationMetrics | None = None
+        self._unprinted: IterationMetrics | None = None
         self._begun: tuple[float, float] | None = None  # when, and at which position
         self._estimated = False
 
     def notice(self, text: str) -> None:
-        """One line between the rows."""
+        """Print one line between the rows."""
         self._print(text)
 
     def __enter__(self) -> Self:
@@ -73,17 +73,17 @@ class TrainingTable:
         trace: TracebackType | None,
     ) -> None:
         self._bar.stop()
-        if self._untold is not None:  # a last pass, which no training followed
-            self._row(self._untold)
+        if self._unprinted is not None:  # a last pass, which no training followed
+            self._row(self._unprinted)
 
     def observe(self, event: Event) -> None:
-        """An Observer."""
+        """Print what an event brings; an Observer of the training."""
         if self._stop is not None:
             self._stop.check()
         if isinstance(event, IterationFinished):
-            self._untold = event.metrics
+            self._unprinted = event.metrics
         elif isinstance(event, IterationTrained):
-            self._untold = None
+            self._unprinted = None
             self._row(event.metrics)
         elif isinstance(event, PhaseProgress):
             left = self._left(position(event))
@@ -95,7 +95,7 @@ class TrainingTable:
             self._bar.update(self._task, completed=position(event), description=description)
 
     def _left(self, now: float) -> float | None:
-        """Seconds left if no iteration is spared, judged by what was done so far."""
+        """Estimate the seconds left if no iteration is spared, by what was done so far."""
         if self._begun is None:
             self._begun = (time.monotonic(), now)
         since, start = self._begun
@@ -134,7 +134,7 @@ class TrainingTable:
 def resumable(
     console: Console, definition: StudyDefinition, *, notices: bool = True
 ) -> Iterator[TrainingTable]:
-    """A table for a run that ^C or SIGTERM stops between two events, with the exit code for it."""
+    """Show a run that ^C or SIGTERM stops between two events, with the exit code for it."""
     try:
         with (
             StopRequest(lambda: console.print("stopping ...")) as stop,

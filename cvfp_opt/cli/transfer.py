@@ -40,9 +40,9 @@ def export_study(
     parameters and checkpoints.
     """
     from cvfp_opt.report.transfer import exported_json, exported_lines
-    from cvfp_opt.store.transfer import operations as moves
+    from cvfp_opt.store.transfer import operations
 
-    exported = moves.export_study(_place(storage, artifacts), name, output)
+    exported = operations.export_study(_place(storage, artifacts), name, output)
     if as_json:
         print_json(exported_json(exported, str(output)))
     else:
@@ -67,10 +67,10 @@ def import_study(
     All of the file is checked before anything is written; then all of it is written, or nothing.
     Nothing in it is ever executed.
     """
-    from cvfp_opt.store.transfer import operations as moves
+    from cvfp_opt.store.transfer import operations
 
     place = _place(storage, artifacts)
-    _print_loaded(moves.import_study(file, study_name, place), place, as_json)
+    _print_loaded(operations.import_study(file, study_name, place), place, as_json)
 
 
 @click.command(
@@ -101,10 +101,10 @@ def copy_study(
 
     Trials keep their numbers and identities. Those that run wait in the copy.
     """
-    from cvfp_opt.store.transfer import operations as moves
+    from cvfp_opt.store.transfer import operations
 
     source, target = _place(storage, artifacts), _place(to, to_artifacts)
-    _print_loaded(moves.copy_study(source, name, target, study_name), target, as_json)
+    _print_loaded(operations.copy_study(source, name, target, study_name), target, as_json)
 
 
 @click.command("merge", epilog="Example: cvfp-opt study merge quick laptop.cvfp.zip -o joined")
@@ -130,10 +130,10 @@ def merge_studies(
         raise click.UsageError(f"two or more studies are required, got {studies[0]!r} alone")
     from cvfp_opt.report.transfer import loaded_json, merged_json, merged_lines
     from cvfp_opt.search.agreement import disagreements
-    from cvfp_opt.store.transfer import operations as moves
+    from cvfp_opt.store.transfer import operations
 
     place = _place(storage, artifacts)
-    merged, loaded = moves.merge_studies(studies, output, place, disagreements)
+    merged, loaded = operations.merge_studies(studies, output, place, disagreements)
     if as_json:
         print_json(loaded_json(loaded, place.location) | merged_json(merged))
     else:

@@ -55,15 +55,15 @@ def _draw(look: "Callable[[], Summary]", pause: Callable[[], None], console: Con
 
 
 def _print(look: "Callable[[], Summary]", pause: Callable[[], None], console: Console) -> None:
-    """A line for each change."""
+    """Print a line for each change."""
     from cvfp_opt.report.watch import watch_line
 
-    told: list[object] = []
+    shown: list[object] = []
 
     def show(summary: "Summary") -> None:
         state = [summary.counts, summary.best and summary.best.number]
-        if state != told:
-            told[:] = state
+        if state != shown:
+            shown[:] = state
             line = watch_line(summary, time.time(), blocks_for(console.encoding))
             console.print(printable(line), soft_wrap=True)
 

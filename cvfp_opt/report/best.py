@@ -2,7 +2,7 @@
 
 from cvfp_opt.errors import StudyError
 from cvfp_opt.escaping import excerpt, quoted
-from cvfp_opt.report.confirmation import confirmation_line
+from cvfp_opt.report.confirmation_words import confirmation_line
 from cvfp_opt.report.rows import account_tables, text_lines
 from cvfp_opt.report.toml import definition_toml
 from cvfp_opt.report.words import TEXTS, fixed_parameters, number, parameter, share, value_words
@@ -13,7 +13,7 @@ from cvfp_opt.store.record.summary import Summary
 
 
 def require_best(summary: Summary) -> TrialRecord:
-    """The best trial.
+    """Return the best trial.
 
     Raises:
         StudyError: no trial is complete.
@@ -28,7 +28,7 @@ def require_best(summary: Summary) -> TrialRecord:
 
 
 def best_lines(summary: Summary, option: str = "") -> list[str]:
-    """Confirmed figures, score, parameters, metrics and audit of the best trial, a line each.
+    """Write confirmed figures, score, parameters, metrics and audit of the best trial.
 
     Args:
         summary: of the study.
@@ -72,7 +72,7 @@ def account_lines(best: TrialRecord) -> list[str]:
 
 
 def best_toml(summary: Summary) -> str:
-    """The study's definition with the best trial's parameters as values; `run` accepts it.
+    """Write the study's definition with the best trial's parameters as values; `run` takes it.
 
     Raises:
         StudyError: no complete trial, or another program's study.

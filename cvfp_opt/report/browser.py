@@ -30,12 +30,12 @@ _MADE = re.compile(r'<body id="made">data:image/[a-z+]+(;base64)?,([^<]*)</body>
 
 
 def find_chromium() -> str | None:
-    """The path of a Chromium on this machine; None if there is none."""
+    """Find a Chromium on this machine; None if there is none."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 def require_chromium(path: Path) -> str:
-    """The path of a Chromium.
+    """Find a Chromium, or say how to do without.
 
     Args:
         path: of the picture that was asked for, for the message.
@@ -54,7 +54,7 @@ def require_chromium(path: Path) -> str:
 
 
 def picture(figure: go.Figure, path: Path, format: str) -> bytes:
-    """A figure as "svg" or "png", on white.
+    """Draw a figure as "svg" or "png", on white.
 
     Args:
         path: of the file that was asked for, for messages.
@@ -88,7 +88,7 @@ def _unescaped(data: str) -> str:
 
 
 def _load(chromium: str, file: Path, path: Path) -> str:
-    """A page as it is when its scripts have run."""
+    """Load a page and return it as it is when its scripts have run."""
     words = [chromium, "--headless", "--disable-gpu", f"--user-data-dir={file.parent / 'profile'}"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         words.append("--no-sandbox")  # its sandbox refuses root; the page is our own

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from cvfp_opt.escaping import markdown
-from cvfp_opt.report.confirmation import confirmation_line
+from cvfp_opt.report.confirmation_words import confirmation_line
 from cvfp_opt.report.judgement import FIXED_POINT, judge_trial
 from cvfp_opt.report.words import (
     DEGENERATE,

@@ -27,7 +27,7 @@ COMBINERS: Mapping[str, Combiner] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Combined:
-    """What one combiner makes of the complete trials.
+    """The complete trials as one combiner ranks them.
 
     Attributes:
         combiner: a key of COMBINERS.
@@ -49,7 +49,7 @@ class Combined:
 
 @dataclass(frozen=True, kw_only=True)
 class CombinerAudit:
-    """All combiners.
+    """The complete trials as every combiner ranks them.
 
     Attributes:
         best: the study's own winner.
@@ -65,7 +65,7 @@ class CombinerAudit:
 
     @property
     def sentence(self) -> str:
-        """Whether the winner changes, and whether that is more than noise."""
+        """One sentence: whether the winner changes, and whether that is more than noise."""
         total = len(self.rows)
         others: dict[int, list[Combined]] = {}
         for row in self.rows:
@@ -113,7 +113,7 @@ class CombinerAudit:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """Convert to plain JSON values."""
         return asdict(self) | {"sentence": self.sentence}
 
 
@@ -158,7 +158,7 @@ def audit_combiners(trials: Sequence[TrialRecord], best: TrialRecord) -> Combine
 
 
 def _parts(trial: TrialRecord) -> tuple[float, float] | None:
-    """Convergence rate and ER / D as they were scored, if both are figures."""
+    """Take convergence rate and ER / D as they were scored, if both are figures."""
     found = (trial.scored.get("convergence_rate"), trial.scored.get("effective_rank"))
     convergence, rank = found
     if convergence is None or rank is None or not math.isfinite(convergence + rank):

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cvfp_opt.report.confirmation import confirmation_of, interval_words
+from cvfp_opt.report.confirmation import confirmation_of
+from cvfp_opt.report.confirmation_words import interval_words
 from cvfp_opt.report.judgement import SCORE_NOISE
 from cvfp_opt.report.rows import AUDITED, SCORED, Cell, Quantity, Rows
 from cvfp_opt.report.words import duration, joined, number, parameter
@@ -15,7 +16,7 @@ from cvfp_opt.store.record.summary import Summary, untrained_score
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What two studies have in common and what not.
+    """Two studies side by side: their figures, winners and definitions.
 
     Attributes:
         names: of the studies.
@@ -41,7 +42,7 @@ class Comparison:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """Convert to plain JSON values."""
         tables = {"figures": self.figures, "parameters": self.parameters}
         tables["definition"] = self.differences
         return {
@@ -52,7 +53,7 @@ class Comparison:
 
 
 def compare_studies(first: Summary, second: Summary) -> Comparison:
-    """Both winners, their audits, what they took, and where the definitions differ."""
+    """Compare both winners, their audits, what they took, and the definitions."""
     pair = (first, second)
     names = (first.name, second.name)
     sides = tuple(_definition(one) for one in pair)
@@ -77,7 +78,7 @@ def compare_studies(first: Summary, second: Summary) -> Comparison:
 
 
 def _definition(summary: Summary) -> dict[str, Any]:
-    """The definition, flat; with the digest of the text, which is as much a part of it."""
+    """Flatten the definition; with the digest of the text, which is as much a part of it."""
     if summary.record is None:
         return {}
     sections = completed(summary.record.definition)

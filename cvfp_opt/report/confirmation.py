@@ -1,15 +1,11 @@
-"""Whether a study's best points hold on fresh seeds: figures, verdicts, and the words for both."""
+"""Whether a study's best points hold on fresh seeds: figures and verdicts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from rich.table import Table
-
-from cvfp_opt.escaping import printable, quoted
 from cvfp_opt.report.statistics import Interval, expected_maximum, pooled_spread
-from cvfp_opt.report.words import number, share
 from cvfp_opt.store.database.numbers import is_finite
 from cvfp_opt.store.record.confirmation import DEFAULT, UNTRAINED, ConfirmationPoint, on_windows
 from cvfp_opt.store.record.records import TrialRecord
@@ -17,8 +13,8 @@ from cvfp_opt.store.record.retries import uuid_of
 from cvfp_opt.store.record.summary import Summary
 
 
-class Verdict(StrEnum):
-    """What fresh seeds say of a trial; docs/belief.md has the rules."""
+class ConfirmationVerdict(StrEnum):
+    """The verdict of fresh seeds on a trial; docs/belief.md has the rules."""
 
     CONFIRMED = "confirmed"
     SAME = "not distinguishable from the default point"
@@ -48,10 +44,10 @@ class Result:
     score: Interval | None
     difference: Interval | None
     gain: Interval | None
-    verdict: Verdict
+    verdict: ConfirmationVerdict
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """Convert to plain JSON values."""
         difference = self.difference
         return {
             **asdict(self.point),
@@ -94,7 +90,7 @@ class Confirmation:
 
     @property
     def optimism(self) -> float | None:
-        """By how much the winner's reported score exceeds the mean on fresh seeds."""
+        """Excess of the winner's reported score over its mean on fresh seeds."""
         winner = self.winner
         if winner is None or winner.score is None or winner.point.reported is None:
             return None
@@ -102,7 +98,7 @@ class Confirmation:
 
     @property
     def expected_optimism(self) -> float | None:
-        """What luck alone gives the best of ``num_searched`` equally good trials.
+        """Excess that luck alone gives the best of ``num_searched`` equally good trials.
 
         ``spread * expected_maximum(n)``. The more trials differ in earnest, the less of the
         winner's lead is luck: so it is the most to expect, where scores are normal.
@@ -113,15 +109,15 @@ class Confirmation:
 
     @property
     def results(self) -> list[Result]:
-        """All, the trials first."""
+        """All results, the trials first."""
         return [*self.trials, *(one for one in (self.default, self.untrained) if one)]
 
     def of(self, uuid: str) -> Result | None:
-        """The result of a trial of the search; None if it is not among them."""
+        """Find the result of a trial of the search; None if it is not among them."""
         return next((one for one in self.trials if one.point.key == uuid), None)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """Convert to plain JSON values."""
         return {
             "study_name": self.study,
             "done": self.done,
@@ -137,7 +133,7 @@ class Confirmation:
 
 
 def confirmation_of(summary: Summary) -> Confirmation | None:
-    """What the study's confirmation shows; None if it has none."""
+    """Compute what the study's confirmation shows; None if it has none."""
     runs = summary.confirmation
     if runs is None or summary.record is None:
         return None
@@ -166,8 +162,8 @@ def confirmation_of(summary: Summary) -> Confirmation | None:
 
 def verdict(
     reported: float | None, score: Interval | None, difference: Interval | None, diverged: int
-) -> Verdict:
-    """What fresh seeds say of a trial; the first rule that applies.
+) -> ConfirmationVerdict:
+    """Judge a trial by its fresh seeds: the first rule that applies.
 
     1. OPEN: fewer than two seeds on which both the trial and the default point have a score.
     2. WORSE: the interval of the paired difference from the default point lies below 0.
@@ -183,13 +179,13 @@ def verdict(
         diverged: runs without a score.
     """
     if difference is None or difference.low is None or difference.high is None:
-        return Verdict.OPEN
+        return ConfirmationVerdict.OPEN
     if difference.high < 0.0:
-        return Verdict.WORSE
+        return ConfirmationVerdict.WORSE
     highest = score.highest_next if score else None
     if diverged or (reported is not None and highest is not None and reported > highest):
-        return Verdict.LESS
-    return Verdict.CONFIRMED if difference.low > 0.0 else Verdict.SAME
+        return ConfirmationVerdict.LESS
+    return ConfirmationVerdict.CONFIRMED if difference.low > 0.0 else ConfirmationVerdict.SAME
 
 
 def _result(point: ConfirmationPoint, trials: Sequence[TrialRecord]) -> Result:
@@ -200,9 +196,9 @@ def _result(point: ConfirmationPoint, trials: Sequence[TrialRecord]) -> Result:
     )
     diverged = sum(trial.run.get("arm") == point.key and _diverged(trial) for trial in trials)
     score = Interval.of(list(scores.values()))
-    says = Verdict.OPEN
+    judged = ConfirmationVerdict.OPEN
     if point.trial is not None:
-        says = verdict(point.reported, score, difference, diverged)
+        judged = verdict(point.reported, score, difference, diverged)
     return Result(
         point=point,
         scores=scores,
@@ -210,7 +206,7 @@ def _result(point: ConfirmationPoint, trials: Sequence[TrialRecord]) -> Result:
         score=score,
         difference=difference,
         gain=gain,
-        verdict=says,
+        verdict=judged,
     )
 
 
@@ -232,154 +228,15 @@ def _diverged(trial: TrialRecord) -> bool:
 
 
 def confirmation_json(summary: Summary) -> dict[str, Any] | None:
-    """The confirmation as plain JSON values; None if there is none."""
+    """Convert the confirmation to plain JSON values; None if there is none."""
     found = confirmation_of(summary)
     return found.to_dict() if found else None
 
 
 def trial_json(summary: Summary, trial: TrialRecord) -> dict[str, Any] | None:
-    """What fresh seeds gave a trial, as plain JSON values; None if it is not among them."""
+    """Convert what fresh seeds gave a trial to plain JSON values; None if they gave nothing."""
     found = confirmation_of(summary)
     if found is None or summary.record is None:
         return None
     result = found.of(uuid_of(trial, summary.record.identity))
     return result.to_dict() if result else None
-
-
-# words
-
-
-def confirmation_line(
-    summary: Summary, *, trial: TrialRecord | None = None, option: str = "", hint: bool = True
-) -> str:
-    """A trial's confirmed figures in one line, or that there are none; "" where none can be.
-
-    Args:
-        summary: of the study.
-        trial: which; None for the best.
-        option: what to add to a command to mean the study's database.
-        hint: whether to say what to type where it is not confirmed.
-    """
-    shown = trial or summary.best
-    if shown is None or summary.record is None or summary.confirms:
-        return ""
-    best = summary.best is not None and shown.number == summary.best.number
-    command = f"cvfp-opt confirm --study-name {quoted(summary.name)}{option}"
-    more = f"; type `{command}`" if hint else ""
-    found = confirmation_of(summary)
-    if found is None:
-        what = "the best score" if best else f"the score of trial {shown.number}"
-        return f"not confirmed: {what} is that of one run on one seed{more}"
-    so_far = "" if found.done == found.total else f" ({found.done} of {found.total} runs so far)"
-    result = found.of(uuid_of(shown, summary.record.identity))
-    if result is None or result.score is None:
-        what = f"trial {shown.number}, the best," if best else f"trial {shown.number}"
-        return f"not confirmed: {what} has no score on fresh seeds{so_far}{more}"
-    return (
-        f"on {seeds_words(result)}{so_far}: {result.point.label} has score "
-        f"{interval_words(result.score)}, reported {number(result.point.reported)}: "
-        f"{result.verdict}"
-    )
-
-
-def confirmation_lines(found: Confirmation) -> list[str]:
-    """What the table does not say, a line each."""
-    lines = []
-    winner = found.winner
-    if winner is None:
-        lines.append("The search's best trial is not among them: type the same command again.")
-    elif winner.score is not None:
-        lines.append(_winner_words(found, winner))
-    first = found.trials[0] if found.trials else None
-    if first and first is not winner and first.score is not None and winner is not None:
-        lines.append(
-            f"Of the trials, {first.point.label} has the highest mean; chosen among "
-            f"{len(found.trials)} by these very runs, it would have to be confirmed again."
-        )
-    if found.optimism is not None and found.expected_optimism is not None:
-        lines.append(
-            f"Optimism: the winner was reported {found.optimism:+.3f} above its mean here. The "
-            f"best of {found.num_searched} equally good trials would by luck alone be "
-            f"{found.expected_optimism:+.3f} above (spread between seeds {found.spread:.4f})."
-        )
-    if found.default is not None:
-        lines.append(
-            "Default point: "
-            + "  ".join(
-                f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
-                for name, value in found.default.point.params.items()
-            )
-        )
-    if found.windows:
-        lines.append("Each seed read a part of the text of its own, which the search did not.")
-    lines.append(
-        "Intervals: 95 %, Student's t over seeds; differences are paired by seed. Rules: "
-        "docs/belief.md."
-    )
-    return lines
-
-
-def _winner_words(found: Confirmation, winner: Result) -> str:
-    assert winner.score is not None
-    text = (
-        f"The winner, {winner.point.label}, is {winner.verdict}: reported "
-        f"{number(winner.point.reported)}, {interval_words(winner.score)} on {seeds_words(winner)}"
-    )
-    difference = winner.difference
-    if difference is not None and difference.probability_positive is not None:
-        text += (
-            f"; {signed_words(difference)} against the default point, better with probability "
-            f"{share(difference.probability_positive)}"
-        )
-    if winner.gain is not None:
-        text += f"; {signed_words(winner.gain)} against the untrained net"
-    return f"{text}."
-
-
-def confirmation_table(found: Confirmation) -> Table:
-    """A row for each point."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("point", no_wrap=True)
-    for column in ("reported", "mean", "95 % interval", "seeds", "against default", "P(better)"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("verdict")
-    for result in found.results:
-        difference = result.difference
-        probability = difference.probability_positive if difference else None
-        table.add_row(
-            printable(result.point.label),
-            number(result.point.reported),
-            number(result.score.mean if result.score else None),
-            _range(result.score),
-            f"{len(result.scores)}" + (f", {result.diverged} diverged" * bool(result.diverged)),
-            signed_words(difference) if difference else "-",
-            share(probability),
-            result.verdict.value if result.point.trial is not None else "",
-        )
-    return table
-
-
-def _range(interval: Interval | None) -> str:
-    if interval is None or interval.low is None:
-        return "-"
-    return f"{number(interval.low)} to {number(interval.high)}"
-
-
-def interval_words(interval: Interval) -> str:
-    """A mean with its interval, if that is known."""
-    known = interval.low is not None
-    return number(interval.mean) + (f" (95 % interval {_range(interval)})" if known else "")
-
-
-def signed_words(interval: Interval) -> str:
-    """A difference with its interval, if that is known."""
-    text = f"{interval.mean:+.3f}"
-    if interval.low is None or interval.high is None:
-        return text
-    return f"{text} ({interval.low:+.3f} to {interval.high:+.3f})"
-
-
-def seeds_words(result: Result) -> str:
-    """On how many seeds a point has a score."""
-    count = len(result.scores)
-    return "1 fresh seed" if count == 1 else f"{count} fresh seeds"

@@ -9,13 +9,13 @@ from cvfp_opt.store.doctor.finding import counted
 
 
 def finding_lines(report: Report) -> list[str]:
-    """A line for each finding, notes last."""
+    """Write a line for each finding, notes last."""
     found = [finding for _, finding in report.findings]
     return [finding.line for finding in sorted(found, key=lambda finding: finding.harmless)]
 
 
 def closing_lines(report: Report, patient: Patient) -> list[str]:
-    """What was looked at, how much is left, and what to type."""
+    """Say what was looked at, how much is left, and what to type."""
     studies = counted(report.num_studies, "study")
     looked = f"{counted(len(report.made), 'check')} over {studies}"
     looked += f", {counted(report.num_trials, 'trial')}"
@@ -35,7 +35,7 @@ def closing_lines(report: Report, patient: Patient) -> list[str]:
 
 
 def report_json(report: Report, mended: Sequence[str]) -> dict[str, Any]:
-    """As plain JSON values."""
+    """Convert a report to plain JSON values."""
     return {
         "findings": [{"check": name, **found.to_dict()} for name, found in report.findings],
         "mended": list(mended),

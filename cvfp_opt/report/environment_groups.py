@@ -7,16 +7,16 @@ from typing import Any
 from cvfp_opt.store.record.differences import Difference, Level, differences, release
 from cvfp_opt.store.record.records import TrialRecord
 
-# What a trial's environment leaves out when it is the usual.
+# A trial's environment leaves these out where they are the usual.
 _USUAL = {"lanes": 1}
-# Said of every segment; the rest only where segments differ in it.
+# Named of every group; the rest only where groups differ in it.
 _ALWAYS = ("versions.torch", "device")
-# Ranges of numbers shown of one segment: workers side by side make many.
+# Ranges of numbers shown of one group: workers side by side make many.
 _RANGES = 6
 
 
 @dataclass(frozen=True, kw_only=True)
-class Segment:
+class EnvironmentGroup:
     """Trials whose numbers can be compared to the last bit.
 
     Attributes:
@@ -28,34 +28,33 @@ class Segment:
     environment: dict[str, Any]
 
 
-def segments(trials: Sequence[TrialRecord]) -> list[Segment]:
-    """The trials that have run to an end, by what they ran on; in order of their first."""
-    found: list[Segment] = []
+def environment_groups(trials: Sequence[TrialRecord]) -> list[EnvironmentGroup]:
+    """Group the trials that have run to an end by what they ran on; in order of their first."""
+    found: list[EnvironmentGroup] = []
     for trial in trials:
         if not trial.environment:
             continue
         environment = _USUAL | trial.environment
-        for segment in found:
-            if not _apart(segment.environment, environment):
-                segment.numbers.append(trial.number)
+        for group in found:
+            if not _apart(group.environment, environment):
+                group.numbers.append(trial.number)
                 break
         else:
-            found.append(Segment(numbers=[trial.number], environment=environment))
+            found.append(EnvironmentGroup(numbers=[trial.number], environment=environment))
     return found
 
 
-def segments_line(found: Sequence[Segment]) -> str:
-    """All of them in one line; empty if there is nothing to tell apart."""
+def groups_line(found: Sequence[EnvironmentGroup]) -> str:
+    """Write all groups in one line; "" if there is nothing to tell apart."""
     if len(found) < 2:
         return ""
     first = found[0].environment
     keys = [*_ALWAYS]
-    for segment in found[1:]:
-        keys += [one.key for one in _apart(first, segment.environment)]
+    for group in found[1:]:
+        keys += [one.key for one in _apart(first, group.environment)]
     places = {n: i for i, n in enumerate(sorted(n for s in found for n in s.numbers))}
     return "trials " + "; ".join(
-        f"{_ranges(segment.numbers, places)}: {_words(segment.environment, keys)}"
-        for segment in found
+        f"{_ranges(group.numbers, places)}: {_words(group.environment, keys)}" for group in found
     )
 
 
@@ -64,7 +63,7 @@ def _apart(theirs: dict[str, Any], ours: dict[str, Any]) -> list[Difference]:
 
 
 def _ranges(numbers: Sequence[int], places: dict[int, int]) -> str:
-    """``0-3, 7``: a range goes on over trials that ran nowhere else, as a waiting one."""
+    """Write ``0-3, 7``: a range goes on over trials that ran nowhere else, as an enqueued one."""
     ranges: list[list[int]] = []
     for number in numbers:
         if ranges and places[number] == places[ranges[-1][1]] + 1:

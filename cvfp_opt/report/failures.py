@@ -6,8 +6,8 @@ from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
 
 
-def endings(summary: Summary) -> Rows:
-    """Each trial that was pruned or failed, with its reason."""
+def pruned_and_failed(summary: Summary) -> Rows:
+    """List each trial that was pruned or failed, with its reason."""
     return Rows(
         columns=("trial", "state", "passes", "why"),
         rows=tuple(
@@ -18,8 +18,8 @@ def endings(summary: Summary) -> Rows:
     )
 
 
-def endings_sentence(summary: Summary) -> str:
-    """How many of them there are."""
+def pruned_and_failed_sentence(summary: Summary) -> str:
+    """Say how many trials were pruned or failed."""
     counts = summary.counts
     ended = counts["complete"] + counts["pruned"] + counts["fail"]
     if not ended:
@@ -33,7 +33,7 @@ def endings_sentence(summary: Summary) -> str:
 
 
 def costs(summary: Summary) -> Rows:
-    """Wall time of each phase, longest first."""
+    """List the wall time of each phase, longest first."""
     seconds = summary.seconds
     total = sum(seconds.values())
     rows: list[tuple[Cell, ...]] = [
@@ -44,7 +44,7 @@ def costs(summary: Summary) -> Rows:
 
 
 def costs_sentence(summary: Summary) -> str:
-    """What all trials took, and one of them."""
+    """Say what all trials took, and one of them."""
     total = sum(summary.seconds.values())
     count = sum(bool(trial.seconds) for trial in summary.trials)
     if not count:

@@ -13,7 +13,7 @@ WIDTH = 40
 
 
 def best_so_far(summary: Summary) -> list[float]:
-    """The best value after each finished trial, by number, from the first complete one on.
+    """List the best value after each finished trial, from the first complete one on.
 
     Of studies with several objectives of ours, the combined score; of others', nothing.
     """
@@ -29,7 +29,7 @@ def best_so_far(summary: Summary) -> list[float]:
 
 
 def sparkline(values: Sequence[float], width: int = WIDTH, blocks: str = BLOCKS) -> str:
-    """Values as blocks from the lowest to the highest; at most ``width`` of them.
+    """Draw values as blocks from the lowest to the highest; at most ``width`` of them.
 
     Of more values than fit, each block stands for the last one of its share. What is infinite is
     as high, or low, as the rest goes.
@@ -54,7 +54,7 @@ def sparkline(values: Sequence[float], width: int = WIDTH, blocks: str = BLOCKS)
 
 
 def history_line(summary: Summary, *, width: int = WIDTH, blocks: str = BLOCKS) -> str:
-    """The best score over the trials; "" before two of them are finished."""
+    """Write the best score over the trials; "" before two of them are finished."""
     values = best_so_far(summary)
     if len(values) < 2:
         return ""

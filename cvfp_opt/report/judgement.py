@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from cvfp_opt.report.confirmation import Verdict as Fresh
-from cvfp_opt.report.confirmation import confirmation_of, seeds_words
+from cvfp_opt.report.confirmation import ConfirmationVerdict, confirmation_of
+from cvfp_opt.report.confirmation_words import seeds_words
 from cvfp_opt.report.words import DEGENERATE, joined, number
 from cvfp_opt.store.database.numbers import is_finite
 from cvfp_opt.store.record.records import TrialRecord, definition_of
@@ -20,14 +20,14 @@ NEAR_BOUND = 0.03
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One thing that the audit says.
+class Observation:
+    """One thing that the audit shows.
 
     Attributes:
         text: a clause, with its figures.
-        good: whether it speaks for the score; None where it settles nothing.
+        good: whether it is in favour of the score; None where it settles nothing.
         decides: whether a score is not to be believed at all where this is not good.
-        short: the clause in a few words, where it speaks against the score.
+        short: the clause in a few words, where it is against the score.
     """
 
     text: str
@@ -37,7 +37,7 @@ class Finding:
 
 
 def judge(summary: Summary) -> str:
-    """The judgement of the study's best trial.
+    """Judge the study's best trial.
 
     Says whether it beats the untrained net, whether the final net has a fixed point on text it
     saw and on text it did not, whether the score rests on the trial's own threshold, whether
@@ -50,17 +50,19 @@ def judge(summary: Summary) -> str:
 
 
 def judge_trial(best: TrialRecord, definition: dict[str, Any], *, subject: str) -> str:
-    """The same for one trial, or one run without a study, which ``subject`` names."""
-    found = findings(best, definition, subject=subject)
+    """Judge one trial, or one run without a study, which ``subject`` names."""
+    found = observations(best, definition, subject=subject)
     return "; ".join(finding.text for finding in found) + "."
 
 
-def findings(best: TrialRecord, definition: dict[str, Any], *, subject: str) -> list[Finding]:
-    """What the judgement is made of, in its order."""
+def observations(
+    best: TrialRecord, definition: dict[str, Any], *, subject: str
+) -> list[Observation]:
+    """List what the judgement is made of, in its order."""
     if not best.audit:
         scores = f" scores {number(best.value)}, but" if definition else ""
         text = f"{subject}{scores} carries no audit"
-        return [Finding(text=text, good=None)]
+        return [Observation(text=text, good=None)]
     return [
         _against_untrained(best, subject),
         *_steps(best),
@@ -71,8 +73,8 @@ def findings(best: TrialRecord, definition: dict[str, Any], *, subject: str) -> 
     ]
 
 
-class Verdict(Enum):
-    """Whether to believe a winner."""
+class Belief(Enum):
+    """An answer to whether a winner is to be believed."""
 
     YES = "yes"
     CARE = "with care"
@@ -82,56 +84,56 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """A verdict, and the sentence that says it."""
+    """A belief, and the sentence that says it."""
 
-    verdict: Verdict
+    belief: Belief
     text: str
 
 
 def answer(summary: Summary) -> Answer:
-    """Whether to believe the study's best trial, by its audit and fresh seeds, in one sentence."""
+    """Say whether to believe the study's best trial, by its audit and fresh seeds."""
     best = summary.best
     if best is None:
         nothing = "No trial is complete yet: there is nothing to believe or doubt."
-        return Answer(verdict=Verdict.UNKNOWN, text=nothing)
+        return Answer(belief=Belief.UNKNOWN, text=nothing)
     name = f"trial {best.number}"
     if not best.audit:
         text = f"Nobody can tell: {name} was not audited."
-        return Answer(verdict=Verdict.UNKNOWN, text=text)
+        return Answer(belief=Belief.UNKNOWN, text=text)
     seeds = _fresh_seeds(summary)
-    found = [*findings(best, _definition(summary, best), subject=name), *seeds]
+    found = [*observations(best, _definition(summary, best), subject=name), *seeds]
     against = [one.short for one in found if one.short]
     score = number(best.value)
     untrained = f"the untrained net's {number(untrained_score(best))}"
     if any(one.decides and not one.good for one in found):
         text = f"No: {name} has {score} against {untrained}, and {joined(against)}."
-        return Answer(verdict=Verdict.NO, text=text)
+        return Answer(belief=Belief.NO, text=text)
     won = f"{name} beats {untrained} with {score}"
     if against:
-        return Answer(verdict=Verdict.CARE, text=f"With care: {won}, but {joined(against)}.")
+        return Answer(belief=Belief.CARE, text=f"With care: {won}, but {joined(against)}.")
     text = f"Yes, as far as an audit goes: {won}, and nothing in its audit speaks against it."
     if seeds:
         text = f"Yes: {won}, nothing in its audit speaks against it, and {seeds[0].text}."
-    return Answer(verdict=Verdict.YES, text=text)
+    return Answer(belief=Belief.YES, text=text)
 
 
 def _definition(summary: Summary, best: TrialRecord) -> dict[str, Any]:
     return definition_of(summary.record, best) if summary.record else {}
 
 
-def _fresh_seeds(summary: Summary) -> list[Finding]:
-    """What a confirmation says of the winner; nothing while it is undecided."""
+def _fresh_seeds(summary: Summary) -> list[Observation]:
+    """Observe what a confirmation gave the winner; nothing while it is undecided."""
     found = confirmation_of(summary)
     winner = found.winner if found else None
-    if winner is None or winner.verdict is Fresh.OPEN:
+    if winner is None or winner.verdict is ConfirmationVerdict.OPEN:
         return []
-    good = winner.verdict is Fresh.CONFIRMED
+    good = winner.verdict is ConfirmationVerdict.CONFIRMED
     text = f"on {seeds_words(winner)} it is {winner.verdict}"
-    short = "" if good else text
-    return [Finding(text=text, good=good, decides=winner.verdict is Fresh.WORSE, short=short)]
+    decides = winner.verdict is ConfirmationVerdict.WORSE
+    return [Observation(text=text, good=good, decides=decides, short="" if good else text)]
 
 
-def _against_untrained(best: TrialRecord, subject: str) -> Finding:
+def _against_untrained(best: TrialRecord, subject: str) -> Observation:
     score, untrained = best.value or 0.0, untrained_score(best) or 0.0
     gain = score - untrained
     if gain > SCORE_NOISE:
@@ -141,7 +143,7 @@ def _against_untrained(best: TrialRecord, subject: str) -> Finding:
     else:
         verdict = "worse than"
     good = verdict == "better than"
-    return Finding(
+    return Observation(
         text=f"{subject} scores {score:.3f}, {verdict} the untrained net ({untrained:.3f})",
         good=good,
         decides=True,
@@ -149,14 +151,14 @@ def _against_untrained(best: TrialRecord, subject: str) -> Finding:
     )
 
 
-def _steps(best: TrialRecord) -> list[Finding]:
+def _steps(best: TrialRecord) -> list[Observation]:
     if best.environment.get("optimizer_steps") != 0:
         return []
     text = "0 optimizer steps: this is the untrained network"
-    return [Finding(text=text, good=False, decides=True, short="it was never trained")]
+    return [Observation(text=text, good=False, decides=True, short="it was never trained")]
 
 
-def _fixed_point(audit: dict[str, Any]) -> Finding:
+def _fixed_point(audit: dict[str, Any]) -> Observation:
     saw = audit["frozen_train"]["convergence"]
     unseen = audit["frozen_held_out"]["convergence"]
     short = "its final net has no fixed point"
@@ -173,14 +175,14 @@ def _fixed_point(audit: dict[str, Any]) -> Finding:
         short = "its fixed point does not hold on the text it saw"
     else:
         verdict = "its final net has no fixed point"
-    return Finding(
+    return Observation(
         text=f"{verdict} ({saw:.1%} and {unseen:.1%} of tokens agree between two frozen reads)",
         good=not short,
         short=short,
     )
 
 
-def _threshold(best: TrialRecord, definition: dict[str, Any]) -> list[Finding]:
+def _threshold(best: TrialRecord, definition: dict[str, Any]) -> list[Observation]:
     objective = definition.get("objective", {})
     if objective.get("convergence") == "frozen":
         return []
@@ -195,19 +197,19 @@ def _threshold(best: TrialRecord, definition: dict[str, Any]) -> list[Finding]:
     figures = f"{rate:.1%} converged at its own {own:.3f}, {fixed:.1%} at the fixed 0.1"
     if drop > SCORE_NOISE:
         text = f"the score rests on its threshold ({figures})"
-        return [Finding(text=text, good=False, short="the score rests on its threshold")]
-    return [Finding(text=f"the score does not rest on its threshold ({figures})", good=True)]
+        return [Observation(text=text, good=False, short="the score rests on its threshold")]
+    return [Observation(text=f"the score does not rest on its threshold ({figures})", good=True)]
 
 
-def _degenerate(audit: dict[str, Any]) -> list[Finding]:
+def _degenerate(audit: dict[str, Any]) -> list[Observation]:
     return [
-        Finding(text=f"DEGENERATE: {text}", good=False, decides=True, short=text)
+        Observation(text=f"DEGENERATE: {text}", good=False, decides=True, short=text)
         for flag, text in DEGENERATE.items()
         if audit[flag]
     ]
 
 
-def _bounds(best: TrialRecord, space: dict[str, Any]) -> list[Finding]:
+def _bounds(best: TrialRecord, space: dict[str, Any]) -> list[Observation]:
     found = []
     for name, value in best.params.items():
         if not isinstance(space.get(name), dict) or not is_finite(value):
@@ -215,12 +217,12 @@ def _bounds(best: TrialRecord, space: dict[str, Any]) -> list[Finding]:
         side = _near(value, space[name])
         if side:
             text = f"{name} = {value:.4g} lies at the {side} bound of its range"
-            found.append(Finding(text=text, good=None))
+            found.append(Observation(text=text, good=None))
     return found
 
 
 def _near(value: float, bounds: dict[str, Any]) -> str:
-    """The bound ("lower", "upper") within 3 % of the range, on the range's own scale."""
+    """Name the bound ("lower", "upper") within 3 % of the range, on the range's own scale."""
     low, high = bounds["low"], bounds["high"]
     if bounds.get("log"):
         if value <= 0.0:  # another program's

@@ -6,7 +6,7 @@ from cvfp_opt.report.words import duration
 
 
 def replay_lines(replay: dict[str, Any]) -> list[str]:
-    """The verdict, where it comes from, and what differs between then and now, a line each.
+    """Write the verdict, where it comes from, and what differs between then and now.
 
     Args:
         replay: ``rerun.replay.Replay.to_dict``.

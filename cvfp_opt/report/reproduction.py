@@ -6,7 +6,7 @@ from cvfp_opt.report.words import number, share
 
 
 def reproduction_lines(name: str, experiment: dict[str, Any], standard: int) -> list[str]:
-    """An experiment of `reproduce`: the report's figures, ours, and the explanation."""
+    """Write an experiment: the report's figures, ours, and the explanation."""
     lines = [f"{name}: {experiment['title']}"]
     if experiment["tokens"] != standard:
         lines.append(

@@ -45,7 +45,7 @@ class Rows:
 
     @property
     def numeric(self) -> tuple[bool, ...]:
-        """Whether each column holds numbers, which stand to the right."""
+        """For each column whether it holds numbers, which stand to the right."""
         columns = range(len(self.columns))
         return tuple(not any(isinstance(row[i], str) for row in self.rows) for i in columns)
 

@@ -13,7 +13,7 @@ LEVEL = 0.95
 
 
 def t_cdf(t: float, degrees: int) -> float:
-    """P(T <= t) of Student's t with a whole number of degrees of freedom.
+    """Compute P(T <= t) of Student's t with a whole number of degrees of freedom.
 
     With ``theta = atan(t / sqrt(n))``, A = P(|T| <= t) is a finite sum: for odd n
     ``2/pi (theta + sin theta (cos theta + 2/3 cos^3 theta + ...))``, for even n
@@ -32,7 +32,7 @@ def t_cdf(t: float, degrees: int) -> float:
 
 
 def t_quantile(share: float, degrees: int) -> float:
-    """The t below which ``share`` in (0, 1) of Student's distribution lies."""
+    """Compute the t below which ``share`` in (0, 1) of Student's distribution lies."""
     if share < 0.5:
         return -t_quantile(1.0 - share, degrees)
     low, high = 0.0, 1.0
@@ -63,7 +63,7 @@ class Interval:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Interval | None":
-        """Of some values; None of none."""
+        """Compute the interval of some values; None of none."""
         count = len(values)
         if count == 0:
             return None
@@ -76,7 +76,7 @@ class Interval:
 
     @property
     def highest_next(self) -> float | None:
-        """Below it lies 97.5 % of what one more draw gives.
+        """The bound below which 97.5 % of what one more draw gives lie.
 
         ``mean + t(0.975, n - 1) s sqrt(1 + 1 / n)``; None of a single value.
         """
@@ -100,7 +100,7 @@ class Interval:
 
 
 def pooled_spread(groups: Sequence[Sequence[float]]) -> float | None:
-    """The standard deviation within groups; None if no group has two values.
+    """Compute the standard deviation within groups; None if no group has two values.
 
     ``sqrt(sum of (n - 1) s^2 / sum of (n - 1))``.
     """
@@ -112,7 +112,7 @@ def pooled_spread(groups: Sequence[Sequence[float]]) -> float | None:
 
 
 def expected_maximum(count: int) -> float:
-    """The expected largest of ``count`` independent standard normal draws.
+    """Compute the expected largest of ``count`` independent standard normal draws.
 
     ``integral of 1 - Phi(x)^n - [x < 0] dx``, by the trapezoidal rule on [-9, 9]: for a function
     as smooth as that, with 0 cut out, it errs by less than 1e-6.

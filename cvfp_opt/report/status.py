@@ -1,13 +1,13 @@
 """How far a study is, in a few lines."""
 
-from cvfp_opt.report.environment_groups import segments, segments_line
+from cvfp_opt.report.environment_groups import environment_groups, groups_line
 from cvfp_opt.report.words import counts_line, duration, moment, number, value_words
 from cvfp_opt.store.record.summary import Summary, untrained_score
 
 
 def drift_lines(summary: Summary) -> list[str]:
-    """What the trials ran on, if that changed, and what was allowed to; a line each."""
-    line = segments_line(segments(summary.trials))
+    """Say what the trials ran on, if that changed, and what was allowed to; a line each."""
+    line = groups_line(environment_groups(summary.trials))
     lines = [line] if line else []
     for one in summary.drift:
         names = ", ".join(key.removeprefix("definition.") for key in one.what)
@@ -16,7 +16,7 @@ def drift_lines(summary: Summary) -> list[str]:
 
 
 def status_lines(summary: Summary, history: str = "") -> list[str]:
-    """A study's state in a few lines; ``history`` is one of them, see report.history."""
+    """Write a study's state in a few lines; ``history`` is one, see report.history."""
     lines = [
         f"study {summary.name} in {summary.url}",
         f"trials: {counts_line(summary.counts, 'none yet')}",

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cvfp_opt.report.environment_groups import segments
+from cvfp_opt.report.environment_groups import environment_groups
 from cvfp_opt.report.status import drift_lines
 from cvfp_opt.report.toml import definition_toml
 from cvfp_opt.report.words import counts_line, moment, named_values
@@ -12,7 +12,7 @@ from cvfp_opt.store.record.summary import Summary
 
 
 def study_lines(summary: Summary) -> list[str]:
-    """Record, trials, drift, and the definition as TOML, a line each."""
+    """Write record, trials, drift, and the definition as TOML, a line each."""
     lines = [f"study {summary.name} in {summary.url}"]
     if summary.note:
         lines += [summary.note, _row("directions", ", ".join(summary.directions))]
@@ -28,7 +28,7 @@ def study_lines(summary: Summary) -> list[str]:
 
 
 def study_json(summary: Summary) -> dict[str, Any]:
-    """The same as plain JSON values."""
+    """Convert a study to plain JSON values."""
     found = summary.to_dict()
     del found["best"]
     identity = summary.record.identity if summary.record else ""
@@ -38,7 +38,7 @@ def study_json(summary: Summary) -> dict[str, Any]:
         "num_artifacts": summary.num_artifacts,
         "segments": [
             {"trials": one.numbers, "environment": one.environment}
-            for one in segments(summary.trials)
+            for one in environment_groups(summary.trials)
         ],
     }
 

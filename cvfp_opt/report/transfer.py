@@ -11,7 +11,7 @@ from cvfp_opt.store.transfer.operations import Exported, Loaded
 
 
 def exported_lines(exported: Exported, file: str) -> list[str]:
-    """After an export."""
+    """Say what was exported."""
     manifest = exported.manifest
     trials, artifacts = sum(manifest.counts["trials"].values()), manifest.counts["artifacts"]
     return [
@@ -26,7 +26,7 @@ def exported_lines(exported: Exported, file: str) -> list[str]:
 
 
 def exported_json(exported: Exported, file: str) -> dict[str, Any]:
-    """The same, with the whole manifest."""
+    """Convert an export to plain JSON values, with the whole manifest."""
     return {
         "file": file,
         "size": exported.size,
@@ -37,7 +37,7 @@ def exported_json(exported: Exported, file: str) -> dict[str, Any]:
 
 
 def loaded_lines(loaded: Loaded, location: Location) -> list[str]:
-    """After an import, a copy or a merge."""
+    """Say what an import, a copy or a merge has brought."""
     study, confirmation = loaded.dump.study, loaded.dump.confirmation
     runs = len(confirmation.trials) if confirmation else None
     lines = [
@@ -53,7 +53,7 @@ def loaded_lines(loaded: Loaded, location: Location) -> list[str]:
 
 
 def loaded_json(loaded: Loaded, location: Location) -> dict[str, Any]:
-    """The same."""
+    """Convert what was brought to plain JSON values."""
     confirmation = loaded.dump.confirmation
     return {
         "study_name": loaded.dump.study.name,
@@ -66,7 +66,7 @@ def loaded_json(loaded: Loaded, location: Location) -> dict[str, Any]:
 
 
 def merged_lines(merged: Merged) -> list[str]:
-    """What became of the trials of each study but the first, and the conflicts."""
+    """Say what became of the trials of each study but the first, and the conflicts."""
     lines = []
     for joined in merged.joined[1:]:
         lines += [_moved(joined.label, run) for run in _runs(joined.added)]
@@ -84,7 +84,7 @@ def merged_lines(merged: Merged) -> list[str]:
 
 
 def merged_json(merged: Merged) -> dict[str, Any]:
-    """The same; the first study's trials keep their numbers and are left out."""
+    """Convert a merge to plain JSON values, without the first study: its trials stay."""
     return {
         "sources": [
             {"study": one.label, "added": _keyed(one.added), "known": _keyed(one.known)}
@@ -106,7 +106,7 @@ def _moved(label: str, run: list[tuple[int, int]]) -> str:
 
 
 def _runs(added: Mapping[int, int]) -> list[list[tuple[int, int]]]:
-    """The pairs of numbers, in pieces without gaps on either side."""
+    """Split the pairs of numbers into pieces without gaps on either side."""
     runs: list[list[tuple[int, int]]] = []
     for pair in sorted(added.items()):
         if runs and tuple(n + 1 for n in runs[-1][-1]) == pair:
@@ -117,7 +117,7 @@ def _runs(added: Mapping[int, int]) -> list[list[tuple[int, int]]]:
 
 
 def _numbers(numbers: Iterable[int]) -> str:
-    """``trial 3``, ``trials 0-4, 7``."""
+    """Write ``trial 3``, ``trials 0-4, 7``."""
     ordered = sorted(numbers)
     gaps = [0, *(i + 1 for i, (a, b) in enumerate(pairwise(ordered)) if b != a + 1), len(ordered)]
     ranges = [(ordered[a], ordered[b - 1]) for a, b in pairwise(gaps)]

@@ -16,7 +16,7 @@ from cvfp_opt.store.record.summary import Summary
 
 
 def trial_lines(summary: Summary, trial: TrialRecord) -> list[str]:
-    """State, parameters, what ran it and who it is, then metrics and audit, a line each."""
+    """Write state, parameters, what ran a trial and who it is, metrics and audit, a line each."""
     worth = f", {value_words(summary, trial)}" if trial.values else ""
     lines = [f"trial {trial.number} of study {summary.name}: {trial.state}{worth}"]
     if summary.note:
@@ -35,7 +35,7 @@ def trial_lines(summary: Summary, trial: TrialRecord) -> list[str]:
 
 
 def trial_json(summary: Summary, trial: TrialRecord) -> dict[str, Any]:
-    """The same as plain JSON values."""
+    """Convert a trial to plain JSON values."""
     found: dict[str, Any] = {"study_name": summary.name, **trial.to_dict()}
     found["note"] = summary.note
     if summary.record is not None:

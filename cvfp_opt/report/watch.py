@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cvfp_opt.escaping import printable
-from cvfp_opt.report.confirmation import confirmation_line
+from cvfp_opt.report.confirmation_words import confirmation_line
 from cvfp_opt.report.history import BLOCKS, best_so_far, history_line, sparkline
 from cvfp_opt.report.judgement import judge
 from cvfp_opt.report.rows import SCORED, quantity_rows
@@ -30,7 +30,7 @@ SPARKLINE_WIDTHS = (10, 72)
 
 
 def watch_line(summary: Summary, now: float, blocks: str = BLOCKS) -> str:
-    """State, best and history at ``now`` (epoch seconds), in one line."""
+    """Write state, best and history at ``now`` (epoch seconds), in one line."""
     parts = [moment(now), counts_line(summary.counts, "no trial yet")]
     best = summary.best
     if best is not None:
@@ -85,7 +85,7 @@ class WatchView:
         return Rule(words, align="left", style="dim", characters="-")
 
     def _states(self, width: int) -> Text:
-        """Counts, and a bar with a share for each state if there is room."""
+        """Draw counts, and a bar with a share for each state if there is room."""
         counts = {state: n for state, n in self.summary.counts.items() if n}
         total, line = sum(counts.values()), Text()
         for state, count in counts.items():
@@ -123,7 +123,7 @@ def _best(trials: list[TrialRecord]) -> Table:
 
 
 def _table(*figures: str) -> Table:
-    """Figures keep their width; parameters take what is left of the line."""
+    """Make a table whose figures keep their width; parameters take what is left of the line."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in figures:
         table.add_column(column, justify="right", no_wrap=True)

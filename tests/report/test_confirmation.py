@@ -11,12 +11,11 @@ from known_studies import on_fresh_seeds
 
 from cvfp_opt.report.confirmation import (
     Confirmation,
-    Verdict,
-    confirmation_line,
-    confirmation_lines,
+    ConfirmationVerdict,
     confirmation_of,
     verdict,
 )
+from cvfp_opt.report.confirmation_words import confirmation_line, confirmation_lines
 from cvfp_opt.report.statistics import Interval, expected_maximum
 from cvfp_opt.store.record.confirmation import DEFAULT, UNTRAINED
 from cvfp_opt.store.record.records import TrialRecord
@@ -75,7 +74,7 @@ def simulate(
     return found_of(confirmed(list(map(float, reported)), scores))
 
 
-def verdicts(number: int = 300, **how: Any) -> Counter[Verdict]:
+def verdicts(number: int = 300, **how: Any) -> Counter[ConfirmationVerdict]:
     rng = np.random.default_rng(11)
     found = [simulate(rng, **how).winner for _ in range(number)]
     return Counter(winner.verdict for winner in found if winner is not None)
@@ -85,20 +84,20 @@ def test_a_winner_by_luck_is_not_confirmed() -> None:
     """No point is better: the best of 30 is so by luck alone."""
     found = verdicts(effect=0.0)
     assert found.total() == 300
-    assert found[Verdict.CONFIRMED] <= 0.05 * 300  # 2.5 % by its rule
-    assert found[Verdict.SAME] >= 0.65 * 300
-    assert found[Verdict.LESS] >= 0.05 * 300  # the luckiest ones
+    assert found[ConfirmationVerdict.CONFIRMED] <= 0.05 * 300  # 2.5 % by its rule
+    assert found[ConfirmationVerdict.SAME] >= 0.65 * 300
+    assert found[ConfirmationVerdict.LESS] >= 0.05 * 300  # the luckiest ones
 
 
 def test_a_winner_by_great_luck_is_worse_than_reported() -> None:
     found = verdicts(effect=0.0, luck=10.0)
-    assert found[Verdict.LESS] >= 0.9 * 300
-    assert found[Verdict.CONFIRMED] == 0
+    assert found[ConfirmationVerdict.LESS] >= 0.9 * 300
+    assert found[ConfirmationVerdict.CONFIRMED] == 0
 
 
 def test_a_true_winner_is_confirmed() -> None:
     found = verdicts(effect=0.2, luck=0.5)
-    assert found[Verdict.CONFIRMED] >= 0.97 * 300
+    assert found[ConfirmationVerdict.CONFIRMED] >= 0.97 * 300
 
 
 def test_the_expected_optimism_is_that_of_equally_good_trials() -> None:
@@ -120,20 +119,20 @@ def interval(low: float, high: float) -> Interval:
 @pytest.mark.parametrize(
     ("reported", "difference", "diverged", "says"),
     [
-        (0.81, interval(0.1, 0.2), 0, Verdict.CONFIRMED),
-        (0.79, interval(0.1, 0.2), 0, Verdict.CONFIRMED),
-        (0.90, interval(0.1, 0.2), 0, Verdict.LESS),
-        (0.81, interval(0.1, 0.2), 1, Verdict.LESS),
-        (0.81, interval(-0.1, 0.2), 0, Verdict.SAME),
-        (0.90, interval(-0.1, 0.2), 0, Verdict.LESS),
-        (0.90, interval(-0.2, -0.1), 0, Verdict.WORSE),
-        (0.81, interval(0.0, 0.0), 0, Verdict.SAME),
-        (0.81, Interval(count=1, mean=0.2), 0, Verdict.OPEN),
-        (0.81, None, 0, Verdict.OPEN),
+        (0.81, interval(0.1, 0.2), 0, ConfirmationVerdict.CONFIRMED),
+        (0.79, interval(0.1, 0.2), 0, ConfirmationVerdict.CONFIRMED),
+        (0.90, interval(0.1, 0.2), 0, ConfirmationVerdict.LESS),
+        (0.81, interval(0.1, 0.2), 1, ConfirmationVerdict.LESS),
+        (0.81, interval(-0.1, 0.2), 0, ConfirmationVerdict.SAME),
+        (0.90, interval(-0.1, 0.2), 0, ConfirmationVerdict.LESS),
+        (0.90, interval(-0.2, -0.1), 0, ConfirmationVerdict.WORSE),
+        (0.81, interval(0.0, 0.0), 0, ConfirmationVerdict.SAME),
+        (0.81, Interval(count=1, mean=0.2), 0, ConfirmationVerdict.OPEN),
+        (0.81, None, 0, ConfirmationVerdict.OPEN),
     ],
 )
 def test_the_rules(
-    reported: float, difference: Interval | None, diverged: int, says: Verdict
+    reported: float, difference: Interval | None, diverged: int, says: ConfirmationVerdict
 ) -> None:
     assert verdict(reported, interval(0.79, 0.81), difference, diverged) is says
 
@@ -158,7 +157,7 @@ def test_comparisons_are_paired_by_seed() -> None:
     assert (difference.count, difference.mean) == (4, pytest.approx(0.01))
     assert difference.low == pytest.approx(0.01)
     assert gain.count == 3
-    assert found.winner.verdict is Verdict.CONFIRMED
+    assert found.winner.verdict is ConfirmationVerdict.CONFIRMED
     assert found.untrained is not None
     assert found.untrained.diverged == 1
 

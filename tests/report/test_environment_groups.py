@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cvfp_opt.report.environment_groups import segments, segments_line
+from cvfp_opt.report.environment_groups import environment_groups, groups_line
 from cvfp_opt.store.record.records import TrialRecord
 
 Kind = dict[str, Any]
@@ -20,7 +20,7 @@ def line(*kinds: Kind) -> str:
         TrialRecord(number=number, state="complete", environment=kind)
         for number, kind in enumerate(kinds)
     ]
-    return segments_line(segments(trials))
+    return groups_line(environment_groups(trials))
 
 
 OLD, NEW, NONE = on("2.12.1"), on(), {}  # type: tuple[Kind, Kind, Kind]

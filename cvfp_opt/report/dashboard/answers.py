@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """One of the gate's own.
+    """An answer that the gate itself gives.
 
     Attributes:
         status: of HTTP.

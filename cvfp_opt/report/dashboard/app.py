@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 _LOOPBACK = ("localhost", "localhost.localdomain")
-# Seconds before the same fault is told of again.
+# Seconds before the same fault is reported again.
 _QUIET = 60.0
 LIST_PATH = "/dashboard"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Opening:
-    """What the dashboard opens on: a study's page, or the list of all.
+    """The page that the dashboard opens on: a study's, or the list of all.
 
     Attributes:
         words: what it is, for a line of text.
@@ -51,7 +51,7 @@ class Opening:
 
     @classmethod
     def of(cls, store: Store, study_name: str | None) -> "Opening":
-        """The page of a study, or of the only one there is.
+        """Choose the page of a study, or of the only one there is.
 
         Raises:
             StudyError: there is none, or none of that name.
@@ -73,18 +73,18 @@ def make_app(
     rules: Rules,
     notify: Callable[[str], None],
 ) -> "WSGIApplication":
-    """The application.
+    """Make the application.
 
     Args:
         store: the database, open for reading where nothing may be changed.
         artifacts: of its studies.
         rules: who may do what.
-        notify: told, in a line each, of what fails.
+        notify: called with a line for each failure.
     """
 
-    told: dict[str, float] = {}
+    notified: dict[str, float] = {}
 
-    def tell(line: str) -> None:
+    def notify_line(line: str) -> None:
         notify(printable(line))
 
     def failed(error: Exception, request: str) -> None:
@@ -94,27 +94,27 @@ def make_app(
         except StorageError as refusal:
             where = f"its account is lost: {refusal}"
         now = time.monotonic()
-        if now - told.get(where, -_QUIET) >= _QUIET:  # pages ask again every few seconds
-            told[where] = now
-            tell(f"{request}: {type(error).__name__}: {error}; {where}")
+        if now - notified.get(where, -_QUIET) >= _QUIET:  # pages ask again every few seconds
+            notified[where] = now
+            notify_line(f"{request}: {type(error).__name__}: {error}; {where}")
 
     named = NamedArtifacts(artifacts, store)
     app = wsgi(LegibleStorage(store), artifact_store=named)
     app.catchall = False  # the gate catches all
     app.default_error_handler = plain_error
     app.install(Checked(store))
-    keep_together(app, store, artifacts, tell)
+    keep_together(app, store, artifacts, notify_line)
     give_out(app, store, named)
     take_notes(app, store)
     for name in ("optuna_dashboard", "waitress"):
         logger = logging.getLogger(name)
-        logger.handlers = [_Lines(tell)]
+        logger.handlers = [_Lines(notify_line)]
         logger.propagate = False
     return Gate(Styled(app), rules, failed)
 
 
 def host_names(address: Address) -> frozenset[str]:
-    """By which a server there may be asked for."""
+    """List the names by which a server there may be asked for."""
     if address.is_local:
         return frozenset((*_LOOPBACK, address.host.lower()))
     own = {socket.gethostname().lower(), socket.getfqdn().lower()}
@@ -129,7 +129,7 @@ def make_rules(
     read_only: bool,
     other_names: Sequence[str] = (),
 ) -> Rules:
-    """The rules of a server that listens at ``address``.
+    """Make the rules of a server that listens at ``address``.
 
     Args:
         address, opening, token, read_only: see Rules.

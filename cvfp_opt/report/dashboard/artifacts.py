@@ -23,7 +23,7 @@ _REMOVED = '"null"'
 
 @dataclass(frozen=True)
 class NamedArtifacts:
-    """Only those that the database names, as an ArtifactStore.
+    """An ArtifactStore of only those artifacts that the database names.
 
     The dashboard asks for whatever it is asked for: it removes any id, and fails where a file is
     missing.
@@ -37,7 +37,7 @@ class NamedArtifacts:
     store: Store
 
     def open_reader(self, artifact_id: str) -> BinaryIO:
-        """Answers 404 for what is not named, or not there any more."""
+        """Open an artifact; answer 404 for what is not named, or not there any more."""
         if not self._named(artifact_id):
             _not_found()
         try:
@@ -46,7 +46,7 @@ class NamedArtifacts:
             _not_found()
 
     def write(self, artifact_id: str, content_body: BinaryIO) -> None:
-        """New ones only: the dashboard names one after it is written."""
+        """Write a new artifact, and no other: the dashboard names one after it is written."""
         try:
             with closing(self.artifacts.open_reader(artifact_id)):
                 raise HTTPError(409, "there is such an artifact already")
@@ -54,7 +54,7 @@ class NamedArtifacts:
             self.artifacts.write(artifact_id, content_body)
 
     def remove(self, artifact_id: str) -> None:
-        """What is gone already is as good as removed: else no study of it could be deleted."""
+        """Remove an artifact, also one that is gone: else no study of it could be deleted."""
         if not self._named(artifact_id):
             raise ArtifactNotFound(artifact_id)
         try:

@@ -18,7 +18,7 @@ _MAX_NUMBER = 2**31 - 1
 
 
 class BadBody(ValueError):
-    """It is not what has to be sent; its text says what has."""
+    """What was sent is not what has to be; its text says what has."""
 
 
 def read_body(content: bytes, kind: str) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def _refuse(constant: str) -> NoReturn:
 
 
 def _check_text(value: Any, depth: int) -> None:
-    """All its texts must be such as every database keeps."""
+    """Refuse text, at any depth, that not every database keeps."""
     if depth == 0:
         raise BadBody(f"at most {_MAX_DEPTH} levels are taken")
     if isinstance(value, str):

@@ -68,7 +68,7 @@ class _Refusal(ErrorTask):
 
 
 class _Connection(HTTPChannel):
-    """One that is watched.
+    """A connection that is watched.
 
     Attributes:
         since: when it began to wait, or was last seen to get on (time.monotonic).
@@ -203,7 +203,7 @@ class WatchfulServer(TcpWSGIServer):
 
 
 def place(address: tuple[Any, ...]) -> str:
-    """Where a connection comes from: an IPv4 address, or the network of an IPv6 address."""
+    """Tell where a connection comes from: an IPv4 address, or the network of an IPv6 address."""
     found = ipaddress.ip_address(str(address[0]).partition("%")[0])
     if found.version == 4:
         return str(found)

@@ -23,7 +23,7 @@ _MAX_POINTS = 400
 
 
 def files_of(trial: TrialRecord) -> list[File]:
-    """A trial's curves: none if it left nothing of any pass."""
+    """Write a trial's curves: no file if it left nothing of any pass."""
     files = [
         File(name=f"curves-{trial.number}.svg", mimetype=SVG, text=picture(trial)),
         File(name=f"curves-{trial.number}.csv", mimetype=CSV, text=table(trial)),
@@ -32,7 +32,7 @@ def files_of(trial: TrialRecord) -> list[File]:
 
 
 def table(trial: TrialRecord) -> str:
-    """All that its passes left, as CSV: a line for each; "" if there is nothing."""
+    """Write all that a trial's passes left as CSV, a line for each; "" if there is nothing."""
     steps = steps_of(trial)
     columns = list(dict.fromkeys(key for step in steps for key in step))
     if not columns:
@@ -41,7 +41,7 @@ def table(trial: TrialRecord) -> str:
 
 
 def picture(trial: TrialRecord) -> str:
-    """The panels of report.figures.curves as SVG, for light and dark pages; "" for nothing."""
+    """Draw the panels of report.figures.curves as SVG, for light and dark pages; "" for none."""
     steps = _thinned(steps_of(trial))
     passes = [finite(step.get("iteration", place)) or 0.0 for place, step in enumerate(steps)]
     panels = []
@@ -104,6 +104,6 @@ def _panel(
 
 
 def _thinned(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Evenly fewer, with the last one."""
+    """Leave out steps evenly, and keep the last one."""
     every = -(-len(steps) // _MAX_POINTS)
     return steps if every <= 1 else [*steps[:-1:every], steps[-1]]

@@ -110,7 +110,7 @@ def give_out(app: Bottle, store: Store, artifacts: ArtifactStore) -> None:
 
 
 def _names(metrics: Any, count: int) -> list[str]:
-    """Of the values: the study's own where they are fit for it."""
+    """Name the values of a trial, as the study does where its names are fit for it."""
     if isinstance(metrics, list) and len(metrics) == count:
         return [str(name) for name in metrics]
     return ["Value"] if count == 1 else [f"Objective {place}" for place in range(count)]

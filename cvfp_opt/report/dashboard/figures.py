@@ -23,7 +23,7 @@ _SHOWN = {
 
 
 def drawings() -> Mapping[str, Drawing]:
-    """The figures by what stands above each; imports plotly."""
+    """List the figures by what stands above each; imports plotly."""
     from cvfp_opt.report.figures.kinds import KINDS
 
     def drawing(kind: str) -> Drawing:

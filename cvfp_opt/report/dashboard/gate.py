@@ -34,7 +34,7 @@ CHANGING = ("POST", "PUT", "DELETE")
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """Who may do what.
+    """The rules of a server: who may do what.
 
     Attributes:
         names: host names, lower case, by which the server is asked; addresses need no name, for
@@ -56,7 +56,7 @@ class Gate:
     Args:
         app: what is guarded.
         rules: who may do what.
-        failed: told of an exception of ``app`` that it did not handle, with the request's line.
+        failed: called with an exception that ``app`` did not handle, and the request's line.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Gate:
         return answer.send(environ, start_response)
 
     def _answer(self, environ: "WSGIEnvironment", method: str, path: str) -> Answer | None:
-        """The gate's own answer; None for what may pass."""
+        """Give the gate's own answer; None for what may pass."""
         return (
             self._wrong_host(environ)
             or self._wrong_token(environ, method, path)
@@ -137,7 +137,7 @@ class Gate:
         )
 
     def _welcome(self, path: str, query: list[tuple[str, str]]) -> Answer:
-        """Sets the cookie, and goes on without the token in the address.
+        """Set the cookie, and go on without the token in the address.
 
         By a page and not by a redirect: after a click on another site's link the browser would
         follow that without the cookie, which is for this site's own requests.
@@ -169,7 +169,7 @@ class Gate:
 
 
 def host_name(host: str) -> str:
-    """The name or address in a ``Host`` header, lower case, without port; "" for nonsense."""
+    """Extract the name or address from a ``Host`` header, in lower case; "" for nonsense."""
     found = _HOST.fullmatch(host)
     return (found[1] or found[2]).lower() if found else ""
 
@@ -183,7 +183,7 @@ def _is_address(name: str) -> bool:
 
 
 def _wrong_origin(environ: "WSGIEnvironment", method: str) -> Answer | None:
-    """Another site's page that makes a browser change something here."""
+    """Refuse another site's page that makes a browser change something here."""
     if method in READING:
         return None
     origin = environ.get("HTTP_ORIGIN")

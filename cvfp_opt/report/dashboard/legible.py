@@ -74,7 +74,7 @@ def _trial(trial: FrozenTrial) -> FrozenTrial:
 
 
 def _whole_figures(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Without figures of which a piece is missing, or no text."""
+    """Leave out figures of which a piece is missing, or no text."""
     pieces: defaultdict[str, dict[int, Any]] = defaultdict(dict)
     others = {}
     for key, value in attributes.items():
@@ -95,7 +95,7 @@ def _is_object(text: str) -> bool:
 
 
 def _read(text: Any) -> Any:
-    """The JSON value of a text; None for what is none, or has what browsers do not read."""
+    """Parse a text as JSON; None for what is none, or has what browsers do not read."""
     try:
         return json.loads(text, parse_constant=_refuse)
     except (TypeError, ValueError, RecursionError):
@@ -108,7 +108,7 @@ def _refuse(constant: str) -> None:
 
 @lru_cache(maxsize=_REMEMBERED)
 def _names_artifact(text: str) -> bool:
-    """Whether it is Optuna's account of an artifact, or what stands for a removed one."""
+    """Check whether it is Optuna's account of an artifact, or what stands for a removed one."""
     found = _read(text)
     return text == "null" or (
         isinstance(found, dict)
@@ -167,7 +167,7 @@ def _is_list_of(value: Any, fits: Callable[[Any], bool]) -> bool:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether a browser reads it: no infinity, no NaN."""
+    """Check whether a browser reads a value: no infinity, no NaN."""
     try:
         json.dumps(value, allow_nan=False)
     except (ValueError, RecursionError):

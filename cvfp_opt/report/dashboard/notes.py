@@ -1,7 +1,7 @@
 """The notes on the pages of a study and of its mirrors."""
 
 from cvfp_opt.escaping import markdown, markdown_block
-from cvfp_opt.report.confirmation import confirmation_line
+from cvfp_opt.report.confirmation_words import confirmation_line
 from cvfp_opt.report.judgement import judge
 from cvfp_opt.report.rows import Rows, markdown_table
 from cvfp_opt.report.toml import definition_toml
@@ -30,14 +30,14 @@ _MIRRORED = {
 
 
 def with_own_words(note: str, before: str) -> str:
-    """A note, followed by what the user wrote on the page before."""
+    """Put a note before what the user wrote on the page."""
     _, border, own = before.rpartition(BORDER)
     own = own if border else before
     return f"{note}\n\n{BORDER}\n\n{own.strip()}".rstrip()
 
 
 def study_note(summary: Summary, option: str, mirrors: dict[str, int]) -> str:
-    """The note of a study: judgement, how to go on, data, protocol, definition.
+    """Write the note of a study: judgement, how to go on, data, protocol, definition.
 
     Args:
         summary: of the study.
@@ -65,7 +65,7 @@ def study_note(summary: Summary, option: str, mirrors: dict[str, int]) -> str:
 
 
 def mirror_note(mirror: Mirror, source: str, source_id: int) -> str:
-    """The note of a mirror."""
+    """Write the note of a mirror."""
     link = f"[{markdown(source)}](/dashboard/studies/{source_id})"
     return "\n".join(
         [

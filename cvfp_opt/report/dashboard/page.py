@@ -52,7 +52,7 @@ def refresh(
 
     Args:
         store, study: whose page.
-        notify: told, in a line each, of figures that are left out.
+        notify: called with a line for each figure that is left out.
         figures: what to draw, by what stands above each; None for ours.
     """
     started = time.perf_counter()
@@ -79,7 +79,7 @@ def refresh(
 
 
 def leave_missing_curves(store: Store, study: optuna.Study, artifacts: ArtifactStore) -> int:
-    """Write the curves of ended trials that have none; of how many trials.
+    """Write the curves of ended trials that have none; return of how many trials.
 
     Raises:
         StorageError: the store of artifacts refuses.
@@ -105,7 +105,7 @@ def _write_note(store: Store, study: optuna.Study, note: str, ended: int) -> Non
 
 
 def _mirrors(store: Store, study: optuna.Study) -> dict[str, int]:
-    """The ids of a study's mirrors, by name."""
+    """Find the ids of a study's mirrors, by name."""
     mine = linked_studies(store, Source.of_study(study))
     return {one.study_name: study_id_of(one) for one in mine if MIRROR_OF in one.user_attrs}
 
@@ -123,7 +123,7 @@ def _trial_notes(
     trials: Sequence[FrozenTrial],
     notify: Callable[[str], None],
 ) -> None:
-    """A note on each ended trial that has none: what has ended stays as it is."""
+    """Write a note on each ended trial that has none: what has ended stays as it is."""
     known = {trial.number: trial for trial in trials}
     noted = noted_trials(page)
     best = [trial.number for trial in summary.ranking[:_BEST]]

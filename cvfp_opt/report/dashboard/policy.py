@@ -80,7 +80,7 @@ def _is_static(path: str) -> bool:
 
 
 def media_type(value: object) -> str:
-    """The type to send of what somebody else named so: theirs, where a page may only show it."""
+    """Choose the type to send for one that anybody named: theirs, where a page only shows it."""
     kind = str(value).partition(";")[0].strip().lower()
     if not _SHOWN.fullmatch(kind):
         return _UNKNOWN

@@ -55,11 +55,11 @@ class Address:
 
     @property
     def is_local(self) -> bool:
-        """Whether only this machine reaches it."""
+        """Whether this machine alone reaches it."""
         return ipaddress.ip_address(self.resolve()[1][0].partition("%")[0]).is_loopback
 
     def bind(self) -> socket.socket:
-        """A socket that is bound there, and does not listen yet.
+        """Bind a socket there.
 
         Raises:
             ServerError: the port is in use, or not for us; or the address is another machine's.
@@ -69,7 +69,7 @@ class Address:
         try:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound.bind(where)
-            # so that a port that is taken is told now: with that option set, both may bind
+            # so that a port that is taken is refused now: with that option set, both may bind
             bound.listen()
         except OSError as error:
             bound.close()
@@ -128,7 +128,7 @@ class Server:
 
 
 def printed_host(host: str) -> str:
-    """A host as a browser of this or another machine can be sent to it."""
+    """Write a host as a browser of this or another machine can be sent to it."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

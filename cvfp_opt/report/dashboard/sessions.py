@@ -13,7 +13,7 @@ MAX_SESSIONS = 100
 
 
 class Sessions:
-    """Those that are open, in memory: they end with the server. Used by several threads.
+    """The browsers that showed the token, in memory: a session ends with the server.
 
     A browser is given a number of its own and not the token: it sends its cookies to whatever else
     listens on the same host.
@@ -24,7 +24,7 @@ class Sessions:
         self._ends: dict[bytes, float] = {}  # by digest, in order of their beginning
 
     def open(self) -> str:
-        """A new one: the value of its ``Set-Cookie`` header."""
+        """Open a session, and return the value of its ``Set-Cookie`` header."""
         text = secrets.token_urlsafe(32)
         with self._lock:
             while len(self._ends) >= MAX_SESSIONS:
@@ -33,7 +33,7 @@ class Sessions:
         return f"{COOKIE}={text}; Path=/; Max-Age={SECONDS}; HttpOnly; SameSite=Strict"
 
     def writers(self, header: str) -> bool:
-        """Whether a ``Cookie`` header names one that is open."""
+        """Check whether a ``Cookie`` header names a session that is open."""
         given = _value(header)
         if not given:
             return False
@@ -46,7 +46,7 @@ class Sessions:
 
 
 def _value(header: str) -> str:
-    """Ours, in one pass: other programs on this host have cookies of any size and form.
+    """Find our cookie in one pass: other programs on this host have cookies of any size and form.
 
     http.cookies takes time with the square of a quoted value's length before Python 3.11.10.
     """

@@ -33,7 +33,7 @@ def keep_together(
         app: the dashboard, which is changed.
         store: its database.
         artifacts: of its studies.
-        notify: told, in a line, why something is refused: its pages say only that it is.
+        notify: called with the reason of a refusal: the pages say only that there was one.
     """
 
     def refused(error: StudyError) -> HTTPResponse:
@@ -70,7 +70,7 @@ def keep_together(
 
 
 def _name(store: Store, study_id: int) -> str:
-    """A study's name now: Optuna's cache has the one that it had first. Answers 404 for none."""
+    """Look up a study's name of now, not the one that Optuna's cache has; answer 404 for none."""
     found = get_study(store.storage, study_id)
     if found is None:
         refuse(HTTPStatus.NOT_FOUND, f"study_id={study_id} is not found")

@@ -15,7 +15,7 @@ _ENCODED_SEPARATOR = re.compile(r"%2f|%5c", re.IGNORECASE)
 
 
 class BadTarget(ValueError):
-    """One that can be read in two ways; its text is the answer."""
+    """A request's address that can be read in two ways; its text is the answer."""
 
 
 def settle(environ: "WSGIEnvironment") -> str:

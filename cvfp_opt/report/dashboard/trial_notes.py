@@ -15,7 +15,7 @@ _MAX_SETTINGS = 12
 
 
 def trial_note(summary: Summary, trial: TrialRecord, picture: str = "") -> str:
-    """The note of a trial that has ended: how, its audit in words, its settings, its curves.
+    """Write the note of an ended trial: how it ended, its audit, its settings, its curves.
 
     Args:
         picture: the path of its curves on the server; empty where it has none.
@@ -40,8 +40,11 @@ def _rows(trial: TrialRecord) -> Iterator[tuple[str, str]]:
         yield name, str(parameter(value, 6))[:_MAX_WORDS]
     if len(settings) > _MAX_SETTINGS:
         yield "more settings", str(len(settings) - _MAX_SETTINGS)
-    shown = (SCORED[2:] if trial.scored else ()) + (SCORED[1:2] if trial.audit else ())
-    yield from ((one.label, one.write(one.take(trial))) for one in shown)
+    _, untrained, *rates = SCORED
+    if trial.scored:
+        yield from ((one.label, one.write(one.take(trial))) for one in rates)
+    if trial.audit:
+        yield f"score of the {untrained.label}", untrained.write(untrained.take(trial))
     if trial.seconds:
         yield "time", duration(sum(trial.seconds.values()))
 

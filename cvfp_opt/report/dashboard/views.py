@@ -71,7 +71,7 @@ class Checked:
         return checked
 
     def _check_exists(self, found: dict[str, Any]) -> None:
-        """The study and the trial of an address must exist, and the one be the other's."""
+        """Refuse a study or trial that does not exist, or a trial of another study."""
         study_id, trial_id = found.get("study_id"), found.get("trial_id")
         with self._store.engine.connect() as connection:
             if study_id is not None:
@@ -87,7 +87,7 @@ class Checked:
                     refuse(HTTPStatus.NOT_FOUND, f"trial_id={trial_id} is not found")
 
     def _forget_former(self, study_id: int, name: str) -> None:
-        """Optuna keeps the name that a study had first, and finds nothing by it any more."""
+        """Correct the name that Optuna keeps of a renamed study: it finds nothing by it."""
         kept = getattr(self._store.storage, "_studies", {}).get(study_id)
         if kept is not None:
             kept.name = name
@@ -104,7 +104,7 @@ class Checked:
             self._check_preference(found["study_id"], body)
 
     def _check_values(self, trial_id: int, body: dict[str, Any]) -> None:
-        """One for each objective: Optuna stores any number, and fails over it later."""
+        """Require a value for each objective: Optuna stores any number, and fails later."""
         values = body.get("values")
         count = (
             select(sqlalchemy.func.count())
@@ -117,7 +117,7 @@ class Checked:
             refuse(HTTPStatus.BAD_REQUEST, f"values: {objectives} are required")
 
     def _check_preference(self, study_id: int, body: dict[str, Any]) -> None:
-        """Trials of a study that is about preferences: others would be given values."""
+        """Require a study about preferences, and trials of it: others would be given values."""
         storage = self._store.storage
         if not storage.get_study_system_attrs(study_id).get(PREFERENTIAL):
             refuse(HTTPStatus.BAD_REQUEST, "the study is not preferential")
@@ -128,7 +128,7 @@ class Checked:
 
 
 def answer(status: HTTPStatus, value: Any = None) -> HTTPResponse:
-    """An answer in JSON."""
+    """Answer in JSON."""
     body = "" if value is None else json.dumps(value)
     return HTTPResponse(body, status=status.value, headers={"Content-Type": "application/json"})
 
@@ -139,7 +139,7 @@ def refuse(status: HTTPStatus, reason: str) -> NoReturn:
 
 
 def plain_error(error: HTTPError) -> str:
-    """Bottle's own refusals, as text: it would make pages of them."""
+    """Write bottle's own refusals as text: it would make pages of them."""
     response.content_type = "text/plain; charset=utf-8"
     if request.path.startswith("/api/"):
         response.content_type = "application/json"

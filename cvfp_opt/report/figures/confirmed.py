@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from cvfp_opt.report.confirmation import Confirmation, Result, confirmation_line, confirmation_of
+from cvfp_opt.report.confirmation import Confirmation, Result, confirmation_of
+from cvfp_opt.report.confirmation_words import confirmation_line
 from cvfp_opt.report.figures.figure import BLUE, GREY, ORANGE, empty_figure, new_figure, plain
 from cvfp_opt.report.rows import Cell, Rows
 from cvfp_opt.report.statistics import Interval
@@ -30,7 +31,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Confirmed:
-    """What fresh seeds gave; ``line`` says it of the winner."""
+    """The points of a confirmation; ``line`` says what it gave the winner."""
 
     found: Confirmation | None = None
     line: str = ""
@@ -38,7 +39,7 @@ class Confirmed:
 
     @property
     def results(self) -> list[Result]:
-        """Of all points, the trials first."""
+        """Results of all points, the trials first."""
         return self.found.results if self.found else []
 
     @property
@@ -80,7 +81,7 @@ def _interval(interval: Interval | None) -> tuple[Cell, Cell, Cell]:
 
 
 def confirmed(summary: Summary) -> Confirmed:
-    """From a study's confirmation."""
+    """Collect what a study's confirmation has."""
     line = confirmation_line(summary, hint=False)
     if not line:
         what = "has no complete trial" if summary.record else "has no record"
@@ -93,7 +94,7 @@ def confirmed(summary: Summary) -> Confirmed:
 
 
 def draw(info: Confirmed) -> go.Figure:
-    """A line for each point, the best at the top."""
+    """Draw a line for each point, the best at the top."""
     if info.missing:
         return empty_figure(info.missing)
     shown = [result for result in info.results if result.score is not None]

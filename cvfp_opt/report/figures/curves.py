@@ -26,7 +26,7 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True)
 class Curves:
-    """Of the best trials, best first; ``panels`` are those for which there is anything."""
+    """The passes of the best trials, best first; ``panels`` are those that have figures."""
 
     curves: tuple[Curve, ...] = ()
     panels: tuple[tuple[str, str, bool], ...] = ()
@@ -63,7 +63,7 @@ class Curves:
 
 
 def curves(summary: Summary) -> Curves:
-    """From a study: of its best trials; of other programs' what they reported."""
+    """Collect the passes of a study's best trials; of other programs' what they reported."""
     found = [curve for trial in summary.ranking[:BEST] if (curve := _curve(trial)).passes]
     if not found:
         return Curves(missing="None of the best trials has left figures of its passes.")
@@ -86,7 +86,7 @@ def _curve(trial: TrialRecord) -> Curve:
 
 
 def draw(info: Curves, *, columns: int = 1) -> go.Figure:
-    """A panel for each quantity, row by row; a line per trial."""
+    """Draw a panel for each quantity, row by row; a line per trial."""
     if info.missing:
         return empty_figure(info.missing)
     count = len(info.panels)

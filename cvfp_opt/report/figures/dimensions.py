@@ -34,7 +34,7 @@ class Dimension:
         return short_name(self.name)
 
     def place(self, value: Any) -> float | None:
-        """Where a value lies between ``low`` (0) and ``high`` (1), on the scale of the search."""
+        """Place a value between ``low`` (0) and ``high`` (1), on the scale of the search."""
         if self.choices:
             if str(value) not in self.choices:
                 return None
@@ -56,7 +56,7 @@ class Dimension:
 
 
 def dimensions(summary: Summary) -> tuple[Dimension, ...]:
-    """The parameters of a study that have more than one possible value, in their order."""
+    """List the parameters of a study that have more than one possible value, in their order."""
     found = [_dimension(name, one) for name, one in summary.distributions.items()]
     return tuple(d for d in found if len(d.choices) > 1 or (not d.choices and d.high > d.low))
 
@@ -78,7 +78,7 @@ class Tried:
 
 
 def tried(summary: Summary) -> tuple[Tried, ...]:
-    """Complete trials with a value that can be drawn, by number."""
+    """List complete trials with a value that can be drawn, by number."""
     return tuple(
         Tried(number=trial.number, value=value, params=trial.params)
         for trial in summary.trials

@@ -25,7 +25,7 @@ BEST = 5
 
 
 class Info(Protocol):
-    """What a figure shows, before it is drawn."""
+    """The content of a figure, before it is drawn."""
 
     @property
     def missing(self) -> str:
@@ -33,14 +33,14 @@ class Info(Protocol):
 
     @property
     def caption(self) -> str:
-        """What is to be seen, in a sentence or two: also for those who do not see it."""
+        """What is to be seen, in a sentence or two: also for those who cannot see it."""
 
     def rows(self) -> Rows:
-        """The same as a table."""
+        """Return the same as a table."""
 
 
 def new_figure(*, height: int = 420) -> go.Figure:
-    """An empty figure in the common look: no background of its own, so that any page will do."""
+    """Make an empty figure in the common look: with no background of its own, for any page."""
     figure = go.Figure()
     style(figure, height=height)
     return figure
@@ -65,7 +65,7 @@ def style(figure: go.Figure, *, height: int) -> None:
 
 
 def empty_figure(missing: str) -> go.Figure:
-    """A figure that says why it is empty."""
+    """Make a figure that says why it is empty."""
     figure = new_figure(height=160)
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)

@@ -67,7 +67,7 @@ class History:
 
 
 def history(summary: Summary) -> History:
-    """From a study; with several objectives of another program there is no single value."""
+    """Collect a study's trials in turn; another program's several objectives have no one value."""
     name = "score" if summary.record else "value"
     if summary.record is None and summary.is_pareto:
         return History(attempts=(), missing="The study has several objectives: no one value.")
@@ -94,7 +94,7 @@ def history(summary: Summary) -> History:
 
 
 def draw(info: History) -> go.Figure:
-    """Points of complete and pruned trials, the best so far as steps, the untrained net."""
+    """Draw complete and pruned trials as points, the best so far as steps, the untrained net."""
     if info.missing:
         return empty_figure(info.missing)
     figure = new_figure()

@@ -1,4 +1,4 @@
-"""Which parameters told good trials from the rest."""
+"""The importance of each parameter for the score."""
 
 import warnings
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ class Importance:
 
 
 def importance(summary: Summary) -> Importance:
-    """From a study's complete trials, by Optuna's default evaluator."""
+    """Rank the parameters by a study's complete trials, with Optuna's default evaluator."""
     if summary.record is None and summary.is_pareto:
         return Importance(missing="The study has several objectives: no one value to explain.")
     names = [dimension.name for dimension in dimensions(summary)]
@@ -89,7 +89,7 @@ def importance(summary: Summary) -> Importance:
 
 
 def _holds(distribution: optuna.distributions.BaseDistribution, value: object) -> bool:
-    """Whether a range, which may have been narrowed since, still holds a value."""
+    """Check whether a range, which may have been narrowed since, still holds a value."""
     try:
         return contains(distribution, value)
     except (TypeError, ValueError):
@@ -98,7 +98,7 @@ def _holds(distribution: optuna.distributions.BaseDistribution, value: object) -
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Optuna tells of each study that it creates, this one in memory too."""
+    """Silence Optuna, which tells of each study that it creates, this one in memory too."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
@@ -108,7 +108,7 @@ def _quiet() -> Iterator[None]:
 
 
 def draw(info: Importance) -> go.Figure:
-    """A bar for each parameter."""
+    """Draw a bar for each parameter."""
     if info.missing:
         return empty_figure(info.missing)
     figure = new_figure(height=90 + 42 * len(info.shares))

@@ -15,7 +15,7 @@ PANELS = (
 
 
 def steps_of(trial: TrialRecord) -> list[dict[str, Any]]:
-    """What each pass left; of other programs' trials what they reported."""
+    """List what each pass of a trial left; of other programs' trials what they reported."""
     return trial.iterations or [
         {"iteration": step, "value": value} for step, value in sorted(trial.reported.items())
     ]

@@ -80,7 +80,7 @@ def _cell(value: Any) -> Cell:
 
 
 def parallel(summary: Summary) -> Parallel:
-    """From a study with one value for each trial."""
+    """Collect the complete trials of a study with one value for each trial."""
     if summary.record is None and summary.is_pareto:
         return Parallel(missing="The study has several objectives: no one value to sort by.")
     found, axes = tried(summary), dimensions(summary)
@@ -95,7 +95,7 @@ def parallel(summary: Summary) -> Parallel:
 
 
 def draw(info: Parallel) -> go.Figure:
-    """Upright axes side by side, each from its lower to its upper bound, the value last."""
+    """Draw upright axes side by side, each from its lower to its upper bound, the value last."""
     if info.missing:
         return empty_figure(info.missing)
     values = [one.value for one in info.trials]

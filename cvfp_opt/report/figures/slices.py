@@ -15,7 +15,7 @@ PANEL_HEIGHT = 280
 
 
 def draw(info: Parallel) -> go.Figure:
-    """A panel for each parameter, two in a row; the best trial is marked."""
+    """Draw a panel for each parameter, two in a row; the best trial is marked."""
     if info.missing:
         return empty_figure(info.missing)
     count = len(info.dimensions)
@@ -32,7 +32,7 @@ def draw(info: Parallel) -> go.Figure:
 
 
 def draw_one(info: Parallel, dimension: Dimension) -> go.Figure:
-    """One panel alone, for pages that place them by their own width."""
+    """Draw one panel alone, for pages that place them by their own width."""
     figure = make_subplots()
     style(figure, height=PANEL_HEIGHT)
     add_slice(figure, info, dimension)
@@ -74,7 +74,7 @@ def add_slice(figure: go.Figure, info: Parallel, dimension: Dimension, **cell: A
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times the powers of ten within bounds, with some air."""
+    """List 1, 2 and 5 times the powers of ten within bounds, with some air."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
     return [tick for tick in ticks if 0.9 * low <= tick <= 1.1 * high]

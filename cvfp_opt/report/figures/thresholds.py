@@ -20,7 +20,7 @@ KINDS = ("absolute", "scale-free")
 
 @dataclass(frozen=True, kw_only=True)
 class ThresholdCurve:
-    """One trial's convergence rates.
+    """The convergence rates of one trial.
 
     Attributes:
         number: of the trial.
@@ -33,14 +33,14 @@ class ThresholdCurve:
     audit: dict[str, Any]
 
     def rate(self, kind: str, threshold: float) -> float:
-        """The rate at a threshold, of a kind of KINDS."""
+        """Look up the rate at a threshold, of a kind of KINDS."""
         factor = self.audit["mean_square"] if kind == "scale-free" else 1.0
         return rate_at(self.audit["residual_quantiles"], threshold * factor)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """Of the best trials, best first."""
+    """The curves of the best trials, best first."""
 
     curves: tuple[ThresholdCurve, ...] = ()
     missing: str = ""
@@ -78,7 +78,7 @@ class Thresholds:
 
 
 def thresholds(summary: Summary) -> Thresholds:
-    """From a study, of its best trials that were audited."""
+    """Collect the curves of a study's best trials that were audited."""
     chosen = [trial for trial in summary.ranking[:BEST] if _has_residuals(trial)]
     if not chosen:
         return Thresholds(missing="None of the best trials was audited: there are no residuals.")
@@ -107,7 +107,7 @@ def _has_residuals(trial: TrialRecord) -> bool:
 
 
 def draw(info: Thresholds) -> go.Figure:
-    """Two panels, absolute and scale-free; a line per trial."""
+    """Draw two panels, absolute and scale-free; a line per trial."""
     if info.missing:
         return empty_figure(info.missing)
     figure = make_subplots(

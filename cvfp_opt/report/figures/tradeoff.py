@@ -70,13 +70,13 @@ class TradeOff:
         words += "better in both. "
         best = next((p for p in self.points if p.number == self.winner), None)
         if best is not None:
-            words += f"The winner, trial {best.number}, has {self._told(best.place)}"
+            words += f"The winner, trial {best.number}, has {self._described(best.place)}"
             words += "; " if self.untrained else "."
         if self.untrained:
-            words += f"the untrained net of its set-up {self._told(self.untrained)}."
+            words += f"the untrained net of its set-up {self._described(self.untrained)}."
         return words.strip()
 
-    def _told(self, place: Place) -> str:
+    def _described(self, place: Place) -> str:
         form = "{:.1%}" if self.rates else "{:.4g}"
         return " and ".join(
             f"{name} {form.format(v)}" for name, v in zip(self.names, place, strict=True)
@@ -101,7 +101,7 @@ class TradeOff:
 
 
 def trade_off(summary: Summary) -> TradeOff:
-    """From a study: what was scored, or another program's first two objectives."""
+    """Collect what was scored, or another program's first two objectives."""
     if summary.record is None and not summary.is_pareto:
         return TradeOff(
             missing="The study has one objective, and no record of what it is made of."
@@ -174,7 +174,7 @@ def _untrained(summary: Summary, winner: TrialRecord) -> Place | None:
 
 
 def draw(info: TradeOff) -> go.Figure:
-    """All trials as points, the front as a line, and what to compare them with."""
+    """Draw all trials as points, the front as a line, and what to compare them with."""
     if info.missing:
         return empty_figure(info.missing)
     figure = new_figure(height=460)

@@ -8,13 +8,19 @@ from typing import Any
 import plotly.graph_objects as go
 
 from cvfp_opt.report.compare import Comparison
-from cvfp_opt.report.confirmation import confirmation_line, confirmation_lines, confirmation_of
-from cvfp_opt.report.failures import costs, costs_sentence, endings, endings_sentence
+from cvfp_opt.report.confirmation import confirmation_of
+from cvfp_opt.report.confirmation_words import confirmation_line, confirmation_lines
+from cvfp_opt.report.failures import (
+    costs,
+    costs_sentence,
+    pruned_and_failed,
+    pruned_and_failed_sentence,
+)
 from cvfp_opt.report.figures.figure import Info
 from cvfp_opt.report.figures.kinds import KINDS
 from cvfp_opt.report.figures.parallel import Parallel
 from cvfp_opt.report.figures.slices import draw_one
-from cvfp_opt.report.judgement import Answer, Finding, answer, findings
+from cvfp_opt.report.judgement import Answer, Observation, answer, observations
 from cvfp_opt.report.rows import SCORED, Rows, scored
 from cvfp_opt.report.status import drift_lines
 from cvfp_opt.report.toml import definition_toml
@@ -61,7 +67,7 @@ class Winner:
         worth: its score or value in words.
         confirmed: its figures on fresh seeds, or that there are none; "" of other programs'.
         figures: label, figure and what it means, the most telling ones.
-        findings: of its audit: "for", "against" or "note", and a sentence.
+        observations: of its audit: "for", "against" or "note", and a sentence.
         parameters: name and value.
     """
 
@@ -69,13 +75,13 @@ class Winner:
     worth: str
     confirmed: str
     figures: tuple[tuple[str, str, str], ...]
-    findings: tuple[tuple[str, str], ...]
+    observations: tuple[tuple[str, str], ...]
     parameters: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """All of a report."""
+    """Everything that a report shows."""
 
     name: str
     url: str
@@ -85,8 +91,8 @@ class Content:
     winner: Winner | None
     parts: Mapping[str, Part]
     confirmation: tuple[str, ...]
-    endings: str
-    endings_table: Rows
+    pruned_and_failed: str
+    pruned_and_failed_table: Rows
     costs: str
     costs_table: Rows
     drift: tuple[str, ...]
@@ -97,7 +103,7 @@ class Content:
 
 
 def content(summary: Summary, option: str = "", other: Comparison | None = None) -> Content:
-    """Everything that the report of a study says.
+    """Collect everything that the report of a study says.
 
     Args:
         option: what to add to commands to name the database, see ``Location.option``.
@@ -115,8 +121,8 @@ def content(summary: Summary, option: str = "", other: Comparison | None = None)
         winner=_winner(summary, best, option) if best else None,
         parts={kind: _part(kind, summary) for kind in KINDS},
         confirmation=tuple(confirmation_lines(confirmed)) if confirmed else (),
-        endings=endings_sentence(summary),
-        endings_table=endings(summary),
+        pruned_and_failed=pruned_and_failed_sentence(summary),
+        pruned_and_failed_table=pruned_and_failed(summary),
         costs=costs_sentence(summary),
         costs_table=costs(summary),
         drift=tuple(drift_lines(summary)),
@@ -128,9 +134,9 @@ def content(summary: Summary, option: str = "", other: Comparison | None = None)
 
 
 def data_tables(summary: Summary) -> dict[str, Rows]:
-    """The numbers behind a report, by the names of files for them."""
+    """List the numbers behind a report, by the names of files for them."""
     tables = {name: kind.info(summary).rows() for name, kind in KINDS.items() if name != "slices"}
-    return tables | {"endings": endings(summary), "costs": costs(summary)}
+    return tables | {"endings": pruned_and_failed(summary), "costs": costs(summary)}
 
 
 _SLICES = "The best trial is the star. The table above holds the numbers."
@@ -160,7 +166,7 @@ def _pictures(
 
 
 def _json(figure: go.Figure) -> str:
-    """JSON that may stand in a script element: no ``</script>`` can be read in it."""
+    """Write JSON that may stand in a script element: no ``</script>`` can be read in it."""
     plain = json.loads(figure.to_json())
     return json.dumps(plain, separators=(",", ":")).replace("<", "\\u003c")
 
@@ -173,9 +179,9 @@ def _winner(summary: Summary, best: TrialRecord, option: str) -> Winner:
         worth=value_words(summary, best),
         confirmed=_confirmed(summary, option),
         figures=tuple((one.label, one.write(one.take(best)), one.meaning) for one in figures),
-        findings=tuple(
+        observations=tuple(
             (_side(one), sentence(one.text))
-            for one in findings(best, definition, subject=f"Trial {best.number}")
+            for one in observations(best, definition, subject=f"Trial {best.number}")
         ),
         parameters=tuple(
             [(name, parameter(value, 5)) for name, value in best.params.items()]
@@ -192,10 +198,10 @@ def _confirmed(summary: Summary, option: str) -> str:
     return sentence(line) if line else ""
 
 
-def _side(finding: Finding) -> str:
-    if finding.good is None:
+def _side(one: Observation) -> str:
+    if one.good is None:
         return "note"
-    return "for" if finding.good else "against"
+    return "for" if one.good else "against"
 
 
 def _record(summary: Summary) -> tuple[tuple[str, str], ...]:

@@ -9,7 +9,7 @@ from plotly.offline import get_plotlyjs
 
 @cache
 def compressed_plotly() -> str:
-    """Plotly's script as gzip in base64: 2 MB instead of 4.8.
+    """Pack Plotly's script as gzip in base64: 2 MB instead of 4.8.
 
     Browsers unpack it since 2023. It is the one that the installed plotly came with: it knows
     what that plotly draws.

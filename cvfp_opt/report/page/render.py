@@ -10,7 +10,7 @@ from cvfp_opt.version import __version__
 
 
 def render(content: Content, made: str) -> str:
-    """The page; all that came from a database is escaped.
+    """Render the page; all that came from a database is escaped.
 
     Args:
         made: when, in words.

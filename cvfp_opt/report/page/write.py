@@ -59,7 +59,7 @@ def write_data(summary: Summary, folder: Path) -> None:
 
 
 def require_format(path: Path) -> None:
-    """See that a figure can be written to a file of that name.
+    """Check that a figure can be written to a file of that name.
 
     Raises:
         ReportError: its ending says another format.

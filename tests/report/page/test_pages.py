@@ -58,7 +58,7 @@ def test_the_first_words_are_the_answer_and_the_audit() -> None:
     assert (
         "note",
         "dist_reg_weight = 0.1 lies at the lower bound of its range.",
-    ) in winner.findings
+    ) in winner.observations
 
 
 def test_the_first_words_say_whether_fresh_seeds_bear_it_out() -> None:

@@ -1,0 +1,144 @@
+"""What a confirmation has shown, in words and as a table."""
+
+from rich.table import Table
+
+from cvfp_opt.report.confirmation import Confirmation, Result, confirmation_of
+from cvfp_opt.report.statistics import Interval
+from cvfp_opt.report.tables import terminal_table
+from cvfp_opt.report.words import commands, number, share
+from cvfp_opt.store.record.records import TrialRecord
+from cvfp_opt.store.record.retries import uuid_of
+from cvfp_opt.store.record.summary import Summary
+
+
+def confirmation_line(
+    summary: Summary, *, trial: TrialRecord | None = None, option: str = "", hint: bool = True
+) -> str:
+    """Write a trial's confirmed figures, or that there are none; "" where none can be.
+
+    Args:
+        summary: of the study.
+        trial: which; None for the best.
+        option: what to add to a command to mean the study's database.
+        hint: whether to say what to type where it is not confirmed.
+    """
+    shown = trial or summary.best
+    if shown is None or summary.record is None or summary.confirms:
+        return ""
+    best = summary.best is not None and shown.number == summary.best.number
+    more = f"; type `{commands(summary, option)['confirm']}`" if hint else ""
+    found = confirmation_of(summary)
+    if found is None:
+        what = "the best score" if best else f"the score of trial {shown.number}"
+        return f"not confirmed: {what} is that of one run on one seed{more}"
+    so_far = "" if found.done == found.total else f" ({found.done} of {found.total} runs so far)"
+    result = found.of(uuid_of(shown, summary.record.identity))
+    if result is None or result.score is None:
+        what = f"trial {shown.number}, the best," if best else f"trial {shown.number}"
+        return f"not confirmed: {what} has no score on fresh seeds{so_far}{more}"
+    return (
+        f"on {seeds_words(result)}{so_far}: {result.point.label} has score "
+        f"{interval_words(result.score)}, reported {number(result.point.reported)}: "
+        f"{result.verdict}"
+    )
+
+
+def confirmation_lines(found: Confirmation) -> list[str]:
+    """Write what the table does not say, a line each."""
+    lines = []
+    winner = found.winner
+    if winner is None:
+        lines.append("The search's best trial is not among them: type the same command again.")
+    elif winner.score is not None:
+        lines.append(_winner_words(found, winner))
+    first = found.trials[0] if found.trials else None
+    if first and first is not winner and first.score is not None and winner is not None:
+        lines.append(
+            f"Of the trials, {first.point.label} has the highest mean; chosen among "
+            f"{len(found.trials)} by these very runs, it would have to be confirmed again."
+        )
+    if found.optimism is not None and found.expected_optimism is not None:
+        lines.append(
+            f"Optimism: the winner was reported {found.optimism:+.3f} above its mean here. The "
+            f"best of {found.num_searched} equally good trials would by luck alone be "
+            f"{found.expected_optimism:+.3f} above (spread between seeds {found.spread:.4f})."
+        )
+    if found.default is not None:
+        lines.append(
+            "Default point: "
+            + "  ".join(
+                f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+                for name, value in found.default.point.params.items()
+            )
+        )
+    if found.windows:
+        lines.append("Each seed read a part of the text of its own, which the search did not.")
+    lines.append(
+        "Intervals: 95 %, Student's t over seeds; differences are paired by seed. Rules: "
+        "docs/belief.md."
+    )
+    return lines
+
+
+def _winner_words(found: Confirmation, winner: Result) -> str:
+    assert winner.score is not None
+    text = (
+        f"The winner, {winner.point.label}, is {winner.verdict}: reported "
+        f"{number(winner.point.reported)}, {interval_words(winner.score)} on {seeds_words(winner)}"
+    )
+    difference = winner.difference
+    if difference is not None and difference.probability_positive is not None:
+        text += (
+            f"; {signed_words(difference)} against the default point, better with probability "
+            f"{share(difference.probability_positive)}"
+        )
+    if winner.gain is not None:
+        text += f"; {signed_words(winner.gain)} against the untrained net"
+    return f"{text}."
+
+
+def confirmation_table(found: Confirmation) -> Table:
+    """Draw a row for each point."""
+    figures = ("reported", "mean", "95 % interval", "seeds", "against default", "P(better)")
+    rows = []
+    for result in found.results:
+        score, difference = result.score, result.difference
+        rows.append(
+            (
+                result.point.label,
+                number(result.point.reported),
+                number(score.mean if score else None),
+                _range(score),
+                f"{len(result.scores)}{f', {result.diverged} diverged' * bool(result.diverged)}",
+                signed_words(difference) if difference else "-",
+                share(difference.probability_positive if difference else None),
+                result.verdict.value if result.point.trial is not None else "",
+            )
+        )
+    return terminal_table(("point", *figures, "verdict"), rows, left=(0, 7), wrap=(7,))
+
+
+def _range(interval: Interval | None) -> str:
+    if interval is None or interval.low is None:
+        return "-"
+    return f"{number(interval.low)} to {number(interval.high)}"
+
+
+def interval_words(interval: Interval) -> str:
+    """Write a mean with its interval, if that is known."""
+    known = interval.low is not None
+    return number(interval.mean) + (f" (95 % interval {_range(interval)})" if known else "")
+
+
+def signed_words(interval: Interval) -> str:
+    """Write a difference with its interval, if that is known."""
+    text = f"{interval.mean:+.3f}"
+    if interval.low is None or interval.high is None:
+        return text
+    return f"{text} ({interval.low:+.3f} to {interval.high:+.3f})"
+
+
+def seeds_words(result: Result) -> str:
+    """Say on how many seeds a point has a score."""
+    count = len(result.scores)
+    return "1 fresh seed" if count == 1 else f"{count} fresh seeds"
