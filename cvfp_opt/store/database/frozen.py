@@ -118,6 +118,7 @@ def read_trial(connection: Connection, trial_id: int) -> FrozenTrial:
     return _trial(raw).plain()
 
 
+@without_garbage_collection()
 def read_trials(
     connection: Connection,
     study_id: int,
@@ -134,8 +135,7 @@ def read_trials(
     names = None if states is None else [state.name for state in TrialState if state in states]
     with values_read("trials"):
         found = read_raw_trials(connection, study_id, states=names, beyond=beyond, some=some)
-    with without_garbage_collection():
-        return [_trial(raw) for raw in found]
+    return [_trial(raw) for raw in found]
 
 
 def _trial(raw: RawTrial) -> UnparsedTrial:

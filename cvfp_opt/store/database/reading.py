@@ -245,6 +245,19 @@ def read_raw_trial(connection: Connection, trial_id: int) -> RawTrial | None:
     return trial
 
 
+@contextmanager
+def without_garbage_collection() -> Iterator[None]:
+    """Look for no garbage while much is made and nothing given up: it took a fifth of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@without_garbage_collection()
 def read_raw_trials(
     connection: Connection,
     study_id: int,
@@ -287,18 +300,6 @@ def read_raw_trials(
     return list(trials.values())
 
 
-@contextmanager
-def without_garbage_collection() -> Iterator[None]:
-    """Make much and give up nothing: a fifth of the time went to looking for garbage."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
 def _read_parts(
     connection: Connection,
     query: CompoundSelect[Any],
@@ -306,7 +307,7 @@ def _read_parts(
     trials: Mapping[int, RawTrial],
 ) -> None:
     """Fill trials, by id, with their parts; the query may find those of others, too."""
-    with closing(connection.execute(query, given)) as result, without_garbage_collection():
+    with closing(connection.execute(query, given)) as result:
         # of the driver itself: 250 000 rows of SQLAlchemy's take 0.15 s more
         while block := _fetch(connection, result):
             for part, trial_id, number, name, value, special, text in block:
