@@ -17,7 +17,7 @@ from cvfp_opt.report.dashboard import dashboard_private
         (dashboard_private.get_study, "storage study_id"),
         (dashboard_private.get_study_artifact_meta, "storage study_id artifact_id"),
         (dashboard_private.get_trial_artifact_meta, "storage study_id trial_id artifact_id"),
-        (dashboard_private.parse_data_uri, "uri"),
+        (dashboard_private.parse_data_uri, "data_uri"),
         (dashboard_private.serialize_frozen_study, "study"),
     ],
     ids=lambda value: getattr(value, "__qualname__", None),

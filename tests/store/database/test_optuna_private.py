@@ -112,9 +112,9 @@ def test_every_override_of_the_storage_is_called(
         study.enqueue_trial({"x": 0.5})
         trial = study.ask({"x": FloatDistribution(0.0, 1.0)})
         study.tell(trial, 1.0)
-        assert (study.directions, study.user_attrs) == ([optuna.study.StudyDirection.MINIMIZE], {})
-        with pytest.warns(FutureWarning, match="system_attrs"):
-            assert study.system_attrs == {}
+        assert study.directions == [optuna.study.StudyDirection.MINIMIZE]
+        assert study.user_attrs == {}
+        assert store.storage.get_study_system_attrs(optuna_private.study_id_of(study)) == {}
         [found] = study.trials
         assert store.storage.get_trial(optuna_private.trial_id_of(found)).params == {"x": 0.5}
         assert [one.study_name for one in store.storage.get_all_studies()] == ["s"]
