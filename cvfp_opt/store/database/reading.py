@@ -180,7 +180,7 @@ def _special(kind: Column[Any]) -> ColumnElement[Any]:
 
 
 def _parts(which: Any, *of_user_attributes: Any) -> CompoundSelect[Any]:
-    """Select all parts of trials, as rows of: part, trial, number, name, value, special, text.
+    """Select all parts of trials: part, trial, number, name, value, special, value_json.
 
     Args:
         which: a list of trial ids, as SQL.
@@ -188,13 +188,13 @@ def _parts(which: Any, *of_user_attributes: Any) -> CompoundSelect[Any]:
     """
 
     def part(place: int, table: Table, *where: Any, **columns: Any) -> Select[Any]:
-        names = ("number", "name", "value", "special", "text")
-        given = [columns.get(name, null()) for name in names]
+        names = ("number", "name", "value", "special", "value_json")
+        given = [columns.get(name, null()).label(name) for name in names]
         found = select(literal_column(str(place)), table.c.trial_id, *given)
         return found.where(table.c.trial_id.in_(which), *where)
 
     def attributes(place: int, table: Table, *where: Any) -> Select[Any]:
-        return part(place, table, *where, name=table.c.key, text=table.c.value_json)
+        return part(place, table, *where, name=table.c.key, value_json=table.c.value_json)
 
     values, reports, params = VALUES.c, INTERMEDIATE.c, PARAMS.c
     return union_all(
@@ -218,7 +218,7 @@ def _parts(which: Any, *of_user_attributes: Any) -> CompoundSelect[Any]:
             number=params.param_id,
             name=params.param_name,
             value=params.param_value,
-            text=params.distribution_json,
+            value_json=params.distribution_json,
         ),
         attributes(3, USER_ATTRIBUTES, *of_user_attributes),
         attributes(4, SYSTEM_ATTRIBUTES),
