@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import optuna
 from optuna.trial import TrialState
@@ -106,7 +107,6 @@ def add_runs(
     Raises:
         StudyError: it has runs on other parts of the text.
     """
-    added = 0
     with store.lock():
         study = load_study(store, study.study_name)
         runs = trial_records(study)
@@ -122,32 +122,35 @@ def add_runs(
             for trial in runs
             if trial.state != "fail" or trial.status == "diverged"
         }
+        new = [(p, k) for k in range(num_seeds) for p in wanted if (p.key, k) not in there]
+        study_id = study_id_of(study)
         with store.engine.begin() as connection:
-            lock_study(connection, study_id_of(study))
+            lock_study(connection, study_id)
             put_attributes(
-                connection, STUDY_USER_ATTRIBUTES, study_id_of(study), {CONFIRMATION_POINTS: value}
+                connection, STUDY_USER_ATTRIBUTES, study_id, {CONFIRMATION_POINTS: value}
             )
-            for k in range(num_seeds):
-                for point in wanted:
-                    if (point.key, k) in there:
-                        continue
-                    trial_id, _ = insert_trial(
-                        connection, study_id_of(study), TrialState.WAITING, None
-                    )
-                    attrs = {
-                        FIXED_PARAMS: point.params,
-                        IDENTITY_KEY: TrialIdentity.new(seed=seed, number=FRESH + k).to_dict(),
-                        CONFIRMATION_RUN: {
-                            "arm": point.key,
-                            "label": point.label,
-                            "seed": k,
-                            "changes": point.changes
-                            | ({FIRST_TOKEN: windows[k]} if windows else {}),
-                        },
-                    }
-                    write_pending(connection, trial_id, PendingWrites(system_attrs=attrs))
-                    added += 1
-    return added
+            for point, k in new:
+                trial_id, _ = insert_trial(connection, study_id, TrialState.WAITING, None)
+                attrs = _run_attributes(point, k, seed, windows)
+                write_pending(connection, trial_id, PendingWrites(system_attrs=attrs))
+    return len(new)
+
+
+def _run_attributes(
+    point: ConfirmationPoint, k: int, seed: int, windows: Sequence[int]
+) -> dict[str, Any]:
+    """Make the system attributes of the run of a point on seed ``k``."""
+    window = {FIRST_TOKEN: windows[k]} if windows else {}
+    return {
+        FIXED_PARAMS: point.params,
+        IDENTITY_KEY: TrialIdentity.new(seed=seed, number=FRESH + k).to_dict(),
+        CONFIRMATION_RUN: {
+            "arm": point.key,
+            "label": point.label,
+            "seed": k,
+            "changes": point.changes | window,
+        },
+    }
 
 
 def _check_windows(
