@@ -27,7 +27,7 @@ UNREADABLE = (
     TypeError,
     ValueError,
 )
-"""What Python, SQLAlchemy and Optuna raise over values that they did not expect."""
+"""The errors that Python, SQLAlchemy and Optuna raise over unexpected values."""
 
 _OURS = str(Path(__file__).parents[2])  # the package
 # These packages make values of rows: what they raise was in the rows.

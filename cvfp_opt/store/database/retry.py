@@ -112,7 +112,7 @@ def in_words(error: Exception) -> str:
 
 
 AT_ONCE = Patience(seconds=0)
-"""For a part of what is repeated as a whole."""
+"""No patience: for a part of what is repeated as a whole."""
 
 LOOKING = Patience(seconds=LOOKING_SECONDS)
-"""For commands that look, or change something by hand: somebody waits for the answer."""
+"""Short patience: for commands that look or edit, where somebody waits for the answer."""

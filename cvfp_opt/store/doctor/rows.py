@@ -123,12 +123,12 @@ class StudyRows:
 
     @property
     def running(self) -> list[TrialRow]:
-        """Its trials that run, or that a dead worker left so."""
+        """The trials that run, or that a dead worker left so."""
         return [trial for trial in self.trials if trial.state is TrialState.RUNNING]
 
     @property
     def complete(self) -> list[TrialRow]:
-        """Its trials that came to their end."""
+        """The trials that came to their end."""
         return [trial for trial in self.trials if trial.state is TrialState.COMPLETE]
 
 

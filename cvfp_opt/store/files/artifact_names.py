@@ -11,7 +11,7 @@ from cvfp_opt.store.database.rows import PendingWrites, write_pending
 from cvfp_opt.store.database.tables import STUDY_SYSTEM_ATTRIBUTES, SYSTEM_ATTRIBUTES
 from cvfp_opt.store.files.folder import is_id
 
-# How Optuna begins the key of a system attribute that names an artifact.
+# The beginning of Optuna's keys of system attributes that name artifacts.
 PREFIX = "artifacts:"
 
 

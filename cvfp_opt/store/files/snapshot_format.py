@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cvfp_opt.errors import StorageError
 
-# Of the metadata, and of what training.loop puts into a snapshot: raise it when either changes.
+# Format of the metadata and of training.loop's values: raise it when either changes.
 # 2: the digest covers the arrays' types and shapes, too.
 FORMAT = "2"
 READABLE = ("1", FORMAT)

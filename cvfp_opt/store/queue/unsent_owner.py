@@ -46,7 +46,7 @@ _LEASE = select(LEASES).where(LEASES.c.trial_id == _OF)
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What to do with an unsent result, judged by its trial in a database.
+    """The judgement on an unsent result, by its trial in a database.
 
     Attributes:
         study: name of the study that the trial is of; "" if the trial is not there.

@@ -45,7 +45,7 @@ _ADDED = {"training_validation": _MOVED, "training_held_out": _MOVED}
 
 _SECTIONS = "objective space model training diversity schedule data embedding search"
 SECTIONS = frozenset(_SECTIONS.split())
-"""Of a study definition."""
+"""The sections of a study definition."""
 
 _KEY = re.compile(rf"({'|'.join(sorted(SECTIONS))})\..+", re.DOTALL)
 _SPLITS = ("train", "validation", "held_out")

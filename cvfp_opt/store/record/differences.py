@@ -22,7 +22,7 @@ DRIFT = "cvfp_opt:drift"
 
 
 class Level(IntEnum):
-    """What a difference means for whoever joins a study."""
+    """The level of a difference: what it means for a worker that joins a study."""
 
     HARMLESS = 1  # recorded with each trial
     NUMBERS = 2  # the same trial may give other bits: shown at a join and in reports

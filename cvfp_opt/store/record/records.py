@@ -95,7 +95,7 @@ class StudyRecord:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every field has the shape of what this program writes."""
+        """Check whether every field has the shape of what this program writes."""
         texts = (self.definition_digest, self.data_digest, self.uuid)
         tables = (self.environment, self.sources, self.code)
         return (
@@ -239,7 +239,7 @@ class TrialRecord:
 
     @property
     def finished(self) -> bool:
-        """Whether it has ended."""
+        """Check whether the trial has ended."""
         return self.state in ("complete", "pruned", "fail")
 
     def to_dict(self) -> dict[str, Any]:

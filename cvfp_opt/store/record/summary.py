@@ -109,7 +109,7 @@ class Summary:
 
     @property
     def is_pareto(self) -> bool:
-        """Whether the study has several objectives."""
+        """Check whether the study has several objectives."""
         return len(self.directions) > 1
 
     @property
@@ -125,7 +125,7 @@ class Summary:
 
     @property
     def is_maximized(self) -> bool:
-        """Whether larger is better; with several objectives, of the combined score."""
+        """Check whether larger is better; with several objectives, of the combined score."""
         return self.is_pareto or self.directions[0] == "maximize"
 
     @property

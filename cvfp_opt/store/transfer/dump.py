@@ -127,7 +127,7 @@ class Dump:
 
     @property
     def studies(self) -> tuple[StudyDump, ...]:
-        """All studies: itself, its mirrors, its confirmation."""
+        """The study itself, its mirrors and its confirmation."""
         return (self.study, *self.mirrors, *([self.confirmation] if self.confirmation else []))
 
     def renamed(self, name: str | None) -> Self:

@@ -33,7 +33,7 @@ class Candidate:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more will happen to it."""
+        """Check whether the trial has ended."""
         return self.trial.state.is_finished()
 
     @cached_property
