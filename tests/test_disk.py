@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cvfp_opt.disk import (
+    check_new,
     is_folder,
     making_folder,
     open_file,
@@ -32,6 +33,17 @@ def test_what_is_no_file_is_refused_before_it_is_opened(tmp_path: Path) -> None:
     ):
         with pytest.raises(DataError, match=words):
             open_file(path, error=DataError)
+
+
+def test_only_a_new_path_in_a_folder_that_is_there_is_accepted(tmp_path: Path) -> None:
+    check_new(tmp_path / "new", error=DataError, instead="name another")
+    for path, words in (
+        (tmp_path, "exists already; name another"),
+        (tmp_path / "none" / "new", "does not exist; type `mkdir -p .*/none` first"),
+        (tmp_path / ("x" * 300), "cannot be written: File name too long"),
+    ):
+        with pytest.raises(DataError, match=words):
+            check_new(path, error=DataError, instead="name another")
 
 
 def test_a_file_is_read_through_links_and_up_to_a_limit(tmp_path: Path) -> None:

@@ -108,6 +108,7 @@ def test_every_override_of_the_storage_is_called(
         counting(calls, owner, monkeypatch)
     with open_for_search(location) as store:
         optuna.create_study(study_name="s", storage=store.storage)
+    with open_for_search(location) as store:  # nothing of it is cached
         study = optuna.load_study(study_name="s", storage=store.storage)
         study.enqueue_trial({"x": 0.5})
         trial = study.ask({"x": FloatDistribution(0.0, 1.0)})
