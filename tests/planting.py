@@ -182,7 +182,7 @@ def unsent(site: Site, **changes: Any) -> None:
         trial_id=site.trial_id(WAITING),
         number=WAITING,
         epoch=1,
-        identity=site.system_attribute(WAITING, IDENTITY_KEY),
+        birth=site.system_attribute(WAITING, IDENTITY_KEY),
         state="COMPLETE",
         values=[0.625],
         intermediate={str(step): one["score"] for step, one in enumerate(passes)},

@@ -5,7 +5,7 @@ import pytest
 from claiming import Workers, take
 
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.queue.enqueued import enqueue_points, waiting_points
+from cvfp_opt.store.queue.enqueued import enqueue_points, enqueued_points
 from cvfp_opt.store.record.identity import IDENTITY_KEY
 
 # What does not depend on the kind of database.
@@ -18,7 +18,7 @@ def test_a_point_waits_once(store: Store, study: optuna.Study, workers: Workers)
     assert [(one.number, one.new) for one in first] == [(0, True), (1, True), (0, False)]
     again = enqueue_points(store, study, [{"y": "a", "x": 0.25}, {"x": 0.75}], seed=7)
     assert [(one.number, one.new) for one in again] == [(1, False), (2, True)]
-    assert waiting_points(study) == {0: {"x": 0.5}, 1: {"x": 0.25, "y": "a"}, 2: {"x": 0.75}}
+    assert enqueued_points(study) == {0: {"x": 0.5}, 1: {"x": 0.25, "y": "a"}, 2: {"x": 0.75}}
     take(workers.add())
     [once_more] = enqueue_points(store, study, [{"x": 0.5}], seed=7)
     assert once_more.new  # the other one waits no more
