@@ -179,6 +179,10 @@ def _special(kind: Column[Any]) -> ColumnElement[Any]:
     return case(*((kind == name, number) for name, number in pairs if name in names), else_=0)
 
 
+# The parts of a trial, in the first column of the rows below.
+_VALUE, _REPORT, _PARAM, _USER, _SYSTEM = range(5)
+
+
 def _parts(which: Any, *of_user_attributes: Any) -> CompoundSelect[Any]:
     """Select all parts of trials: part, trial, number, name, value, special, value_json.
 
@@ -199,29 +203,29 @@ def _parts(which: Any, *of_user_attributes: Any) -> CompoundSelect[Any]:
     values, reports, params = VALUES.c, INTERMEDIATE.c, PARAMS.c
     return union_all(
         part(
-            0,
+            _VALUE,
             VALUES,
             number=values.objective,
             value=values.value,
             special=_special(values.value_type),
         ),
         part(
-            1,
+            _REPORT,
             INTERMEDIATE,
             number=reports.step,
             value=reports.intermediate_value,
             special=_special(reports.intermediate_value_type),
         ),
         part(
-            2,
+            _PARAM,
             PARAMS,
             number=params.param_id,
             name=params.param_name,
             value=params.param_value,
             value_json=params.distribution_json,
         ),
-        attributes(3, USER_ATTRIBUTES, *of_user_attributes),
-        attributes(4, SYSTEM_ATTRIBUTES),
+        attributes(_USER, USER_ATTRIBUTES, *of_user_attributes),
+        attributes(_SYSTEM, SYSTEM_ATTRIBUTES),
     )
 
 
@@ -314,17 +318,15 @@ def _read_parts(
                 trial = trials.get(trial_id)
                 if trial is None:
                     continue
-                if part == 3:
+                if part == _USER:
                     trial.user_attrs[name] = text
-                elif part == 1:
-                    known = value is not None
-                    trial.intermediate[number] = value if known else _SPECIAL.get(special)
-                elif part == 2:
-                    trial.params.append((number, name, value, text))
-                elif part == 4:
+                elif part == _SYSTEM:
                     trial.system_attrs[name] = text
+                elif part == _PARAM:
+                    trial.params.append((number, name, value, text))
                 else:
-                    trial.values[number] = value if value is not None else _SPECIAL.get(special)
+                    figures = trial.intermediate if part == _REPORT else trial.values
+                    figures[number] = value if value is not None else _SPECIAL.get(special)
 
 
 def _fetch(connection: Connection, result: CursorResult[Any]) -> Sequence[Any]:
