@@ -49,7 +49,7 @@ class _Files:
 
 
 class FileWatch:
-    """Refuses each transaction on an SQLite file that is not where it was opened any more.
+    """A watch that refuses transactions on an SQLite file that is not where it was opened.
 
     It has a connection of its own, through which all that was written can be reached however
     the file is called, and whether it has a name at all.

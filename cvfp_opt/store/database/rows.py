@@ -34,8 +34,8 @@ _LOCK = (
     .where(STUDIES.c.study_id == bindparam("of"))
     .values(study_name=STUDIES.c.study_name)
 )
-# Not the newest trial's: one that the doctor put into a gap is newer than larger numbers are. With
-# 10 000 trials it takes SQLite 0.8 ms.
+# The newest trial need not have the largest number: the doctor fills gaps. With 10 000 trials this
+# takes SQLite 0.8 ms.
 _LARGEST = select(func.max(TRIALS.c.number)).where(TRIALS.c.study_id == bindparam("of"))
 _NEW = insert(TRIALS)
 _CHANGE = update(TRIALS).where(
@@ -43,7 +43,7 @@ _CHANGE = update(TRIALS).where(
 )
 
 
-class _Place:
+class _Part:
     """One table of a trial's parts; a trial has one row for each ``key``."""
 
     def __init__(self, table: Table, key: str) -> None:
@@ -77,11 +77,11 @@ class _Place:
         connection.execute(self._insert, values)
 
 
-_USER_ATTRIBUTES = _Place(USER_ATTRIBUTES, "key")
-_SYSTEM_ATTRIBUTES = _Place(SYSTEM_ATTRIBUTES, "key")
-_INTERMEDIATE = _Place(INTERMEDIATE, "step")
-_PARAMS = _Place(PARAMS, "param_name")
-_VALUES = _Place(VALUES, "objective")
+_USER_ATTRIBUTES = _Part(USER_ATTRIBUTES, "key")
+_SYSTEM_ATTRIBUTES = _Part(SYSTEM_ATTRIBUTES, "key")
+_INTERMEDIATE = _Part(INTERMEDIATE, "step")
+_PARAMS = _Part(PARAMS, "param_name")
+_VALUES = _Part(VALUES, "objective")
 
 
 @dataclass(kw_only=True)
