@@ -1,16 +1,10 @@
 """``trial replay``: a trial run again from its record, and compared with it."""
 
 import sys
-from typing import TYPE_CHECKING
 
 import click
 
 from cvfp_opt.cli.options import json_option, storage_option, study_name_option
-
-if TYPE_CHECKING:
-    import torch
-
-    from cvfp_opt.store.record.records import TrialRecord
 
 
 @click.command(epilog="Example: cvfp-opt trial replay 3 --study-name quick")
@@ -49,32 +43,18 @@ def replay(
     from cvfp_opt.cli.opening import open_summary
     from cvfp_opt.cli.training_table import resumable
     from cvfp_opt.report.replay import replay_lines
-    from cvfp_opt.rerun.replay import find_repeatable
-    from cvfp_opt.search.environment import describe_environment
-    from cvfp_opt.training.device import set_threads
+    from cvfp_opt.rerun.repeat import Conditions
+    from cvfp_opt.rerun.replay import prepare_replay
+    from cvfp_opt.rerun.replay import replay as run_again
 
+    conditions = Conditions(data=data, device=device, threads=threads, allow_code=allow_code)
     with open_summary(storage, study_name) as summary:
-        found = find_repeatable(summary, number, data=data, allow_code=allow_code)
-    count = set_threads(threads or found.trial.environment.get("threads"))
-    environment = describe_environment(_device(device, found.trial), count)
-    shown = found.definition.at(found.trial.params)
+        prepared = prepare_replay(summary, number, conditions)
+    shown = prepared.objective.definition
     with resumable(make_console(stderr=as_json), shown, notices=False) as table:
-        done = found.replay(environment, table.observe).to_dict()
+        done = run_again(prepared, table.observe).to_dict()
     if as_json:
         print_json(done)
     else:
         print_lines(["", *replay_lines(done)])
     sys.exit(0 if done["identical"] else 1)
-
-
-def _device(asked: str | None, trial: "TrialRecord") -> "torch.device":
-    """Choose the device asked for, or that of the trial, or what there is."""
-    from cvfp_opt.errors import DeviceError
-    from cvfp_opt.training.device import resolve_device
-
-    if asked is not None:
-        return resolve_device(asked)
-    try:
-        return resolve_device(str(trial.environment.get("device", "cpu")).partition(":")[0])
-    except DeviceError:
-        return resolve_device("auto")

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +20,15 @@ from cvfp_opt.cli.options import (
 from cvfp_opt.escaping import excerpt
 
 if TYPE_CHECKING:
+    import optuna
     from rich.console import Console
 
     from cvfp_opt.cli.progress import RunDisplay
+    from cvfp_opt.search.plan import Plan
     from cvfp_opt.store.database.location import Location
     from cvfp_opt.store.database.retry import Patience
-    from cvfp_opt.workers.engine import Engine, Job
-    from cvfp_opt.workers.task import Task
+    from cvfp_opt.store.database.storage import Store
+    from cvfp_opt.workers.session import Session
 
 
 # No database numbers more trials; and Python reads no number of 5000 digits.
@@ -151,23 +153,27 @@ def run(
     if console.is_terminal:
         console.print("loading ...", style="dim", end="\r")
 
-    from cvfp_opt.search.environment import describe_environment
-    from cvfp_opt.search.lanes import check_lanes
     from cvfp_opt.search.plan import Request, make_plan
     from cvfp_opt.store.database.location import resolve_location
     from cvfp_opt.store.database.retry import Patience
     from cvfp_opt.store.files.artifact_stores import open_artifacts
-    from cvfp_opt.training.device import available_threads, resolve_device
-    from cvfp_opt.workers.engine import Crew
-    from cvfp_opt.workers.engines import make_engine
-    from cvfp_opt.workers.task import Endurance, Task, share_out
+    from cvfp_opt.workers.session import open_session
+    from cvfp_opt.workers.shares import WorkerOptions, share_out
+    from cvfp_opt.workers.task import Limits
 
-    remote = scheduler is not None  # then who computes is not this machine
-    where = resolve_device("auto" if remote and device == "cuda" else device)
-    n_jobs, threads = share_out(where, n_jobs, threads, lanes=lanes, remote=remote)
+    options = share_out(
+        WorkerOptions(
+            device=device,
+            threads=threads,
+            n_jobs=n_jobs,
+            lanes=lanes,
+            engine=engine,
+            scheduler=scheduler,
+        )
+    )
     location = resolve_location(storage)
     open_artifacts(location, artifacts)  # refused before anything else is done
-    endurance = Endurance(
+    limits = Limits(
         lease_seconds=lease,
         patience_seconds=wait_for_database,
         max_retries=max_retries,
@@ -185,69 +191,35 @@ def run(
     )
     patiently = Patience(seconds=wait_for_database, notify=console.print)
     plan = make_plan(location, request, patiently)
-    check_lanes(plan.definition, lanes, 1 if remote else n_jobs or 1)
-    crew = Crew(location=location, device=device, threads=threads, scheduler=scheduler)
-    with closing(make_engine(engine, crew)) as workers:
-        environment = workers.environment()
-        environment = environment or describe_environment(where, threads or available_threads())
-        task = Task(
-            location=location,
-            plan=plan,
-            environment=environment,
-            total=n_trials[0],
-            deadline=deadline,
-            lanes=lanes,
-            endurance=endurance,
-        )
-        code = _search(task, n_trials, n_jobs, workers, console, as_json, patiently)
+    with open_session(location, plan, options, limits, deadline) as session:
+        code = _search(session, plan, n_trials, console, as_json, patiently)
     sys.exit(code)
 
 
 def _search(
-    asked: "Task",
+    session: "Session",
+    plan: "Plan",
     n_trials: tuple[int, bool],
-    n_jobs: int | None,
-    engine: "Engine",
     console: "Console",
     as_json: bool,
     patiently: "Patience",
 ) -> int:
-    """Run the search and print its summary; the exit code."""
-    from cvfp_opt.cli.console import compile_once
-    from cvfp_opt.cli.progress import RunDisplay
-    from cvfp_opt.search.drift import drift_lines, marked
-    from cvfp_opt.search.stopping import SearchStopped
+    """Run the search and print its summary; return the exit code."""
     from cvfp_opt.store.database.retry import DATABASE_ERRORS, LOOKING
     from cvfp_opt.store.database.storage import open_for_search
     from cvfp_opt.store.record.mirrors import left_out
     from cvfp_opt.store.record.records import count_finished
     from cvfp_opt.store.record.summary import Summary
-    from cvfp_opt.workers.engine import Job
 
-    plan, location = asked.plan, asked.location
+    location = session.location
     with open_for_search(location, patiently) as store:
-        study, created = plan.enter(store, asked.environment)
-        differences = patiently(lambda: plan.drift(study, asked.environment))
-        environment = marked(asked.environment, differences, plan.definition, plan.tokens)
-        number, relative = n_trials
+        study, created = plan.enter(store, session.environment)
         done = patiently(lambda: count_finished(study))
-        total = number + done if relative else number
-        most = max(1, total - done)
-        count, lanes = n_jobs and min(n_jobs, most), min(asked.lanes, most)
-        display = RunDisplay(console, plan.definition, total, count or 1, lanes)
-        display.header(plan, location, environment, None if created else done, engine.place)
-        no_fronts = patiently(lambda: left_out(store, study))
-        for line in (*drift_lines(differences), *no_fronts):
-            display.notice(line)
-        if done < total and count is not None:  # or it is others who compile it
-            compile_once(console, plan.definition, environment["device"])
-        task = replace(asked, environment=environment, total=total, lanes=lanes)
-        code = 0
-        try:
-            job = Job(task=task, count=count, store=store, study=study, observer=display)
-            run_trials(engine, job, display)
-        except SearchStopped as stopped:
-            code = stopped.exit_code
+        total = n_trials[0] + (done if n_trials[1] else 0)
+        notes = patiently(lambda: left_out(store, study))
+        display, code = search_study(
+            session, store, study, plan, total, console, notes=notes, created=created
+        )
         try:
             look = LOOKING if code else patiently  # who stopped it waits for no summary
             summary = look(lambda: Summary.of(study, location.shown))
@@ -260,16 +232,58 @@ def _search(
     return code
 
 
-def run_trials(engine: "Engine", job: "Job", display: "RunDisplay") -> None:
-    """Run trials by an engine until ^C or their end. Raises SearchStopped."""
-    from cvfp_opt.search.stopping import StopRequest
+def search_study(
+    session: "Session",
+    store: "Store",
+    study: "optuna.Study",
+    plan: "Plan",
+    total: int,
+    console: "Console",
+    *,
+    notes: Sequence[str] = (),
+    created: bool = False,
+) -> tuple["RunDisplay", int]:
+    """Search a study until ^C or its end, and show it; return the display and the exit code.
+
+    Args:
+        session: of workers that are ready.
+        store, study: opened by this process.
+        plan: entered.
+        total: trials of the study in all.
+        console: where to show it.
+        notes: to begin with, a line each.
+        created: whether the study is new.
+    """
+    from cvfp_opt.cli.console import compile_once
+    from cvfp_opt.cli.progress import RunDisplay
+    from cvfp_opt.search.stopping import SearchStopped, StopRequest
+    from cvfp_opt.store.record.records import count_finished
+    from cvfp_opt.workers.engine import Job
+
+    task, differences = session.task(store, study, plan, total)
+    done = store.patiently(lambda: count_finished(study))
+    most = max(1, total - done)
+    count, lanes = session.count and min(session.count, most), min(session.lanes, most)
+    display = RunDisplay(console, plan.definition, total, count or 1, lanes)
+    known = None if created else done
+    display.header(plan, session.location, task.environment, known, session.engine.place)
+    for line in (*notes, *differences):
+        display.notice(line)
+    if done < total and count is not None:  # or it is others who compile it
+        compile_once(console, plan.definition, task.environment["device"])
 
     def stopping() -> None:
-        engine.stop()
+        session.engine.stop()
         display.stopping()
 
-    with StopRequest(stopping) as stop, display:
-        engine.run(job, stop)
+    task = replace(task, lanes=lanes)
+    job = Job(task=task, count=count, store=store, study=study, observer=display)
+    try:
+        with StopRequest(stopping) as stop, display:
+            session.engine.run(job, stop)
+    except SearchStopped as stopped:
+        return display, stopped.exit_code
+    return display, 0
 
 
 def _finish(

@@ -112,25 +112,22 @@ def _train(
 def _report(
     result: "TrainingResult", definition: "StudyDefinition", save: Path | None, as_json: bool
 ) -> None:
-    from dataclasses import asdict
-
     from cvfp_opt.cli.console import make_console, print_json, print_lines
     from cvfp_opt.report.best import account_lines
     from cvfp_opt.report.judgement import judge_trial
+    from cvfp_opt.search.objective import outcome
     from cvfp_opt.store.record.records import TrialRecord
 
-    plain, scored = result.to_dict(), definition.objective.scored(result)
+    scored = definition.objective.scored(result)
     record = TrialRecord(
         number=0,
         state="complete" if result.audit else "fail",
         value=scored.score if scored else None,
-        scored=asdict(scored) if scored else {},
-        metrics=asdict(result.last) if result.last else {},
-        audit=plain["audit"] or {},
+        **outcome(result, scored),
         environment={"optimizer_steps": result.optimizer_steps},
     )
     if as_json:
-        print_json(plain | {"definition": definition.to_dict()})
+        print_json(result.to_dict() | {"definition": definition.to_dict()})
         return
     print_lines([f"{result.status.value}: {result.reason}", *account_lines(record)])
     if result.audit is not None:

@@ -1,4 +1,4 @@
-"""A network that was handed on: from its folder to contexts of any text."""
+"""A published network: from its folder to contexts of any text."""
 
 import hashlib
 import os
@@ -30,7 +30,7 @@ class LoadedNetwork:
         tokenizer: of the package ``tokenizers``.
         table: (V, E) layer-normalised embeddings of its tokens.
         definition: what it was trained by.
-        account: metrics, audit, versions, origin: what its folder tells.
+        account: metrics, audit, versions, origin, as its folder records them.
         card: the model card, Markdown; "" if it has none.
     """
 
@@ -42,7 +42,7 @@ class LoadedNetwork:
     card: str
 
     def tokens(self, text: str) -> list[str]:
-        """The T tokens of a text, as the tokenizer spells them.
+        """Split a text into its T tokens, as the tokenizer spells them.
 
         Raises:
             CheckpointError: the tokenizer cannot read it.
@@ -59,7 +59,7 @@ class LoadedNetwork:
             ) from None
 
     def contexts(self, text: str, *, passes: int = 2) -> Tensor:
-        """Read a text again and again; the contexts (T, D) of the last pass, float32.
+        """Read a text again and again; return the contexts (T, D) of the last pass, float32.
 
         Row t is the context after token t. The first pass starts from the zero context, each
         further one from the last context of the pass before it, with the same weights. Where the
@@ -97,7 +97,7 @@ class LoadedNetwork:
 
 
 def load_folder(folder: str | os.PathLike[str]) -> LoadedNetwork:
-    """See ``cvfp_opt.load``."""
+    """Open a network's folder; see ``cvfp_opt.load``."""
     path = Path(folder)
     network, definition, checkpoint = load_network(path)
     if checkpoint.account.format == 1:

@@ -1,8 +1,6 @@
 """What a confirmation runs: the best trials, the definition's default point, the untrained net."""
 
 import math
-import time
-import uuid
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,7 +11,8 @@ import optuna
 from cvfp_opt.errors import DataError, StudyError
 from cvfp_opt.escaping import quoted
 from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.search.drift import changed
+from cvfp_opt.search.drift import with_point_changes
+from cvfp_opt.search.fitting import written_value
 from cvfp_opt.search.plan import Plan
 from cvfp_opt.search.space import Constant, Dimension, IntRange
 from cvfp_opt.store.database.storage import Store
@@ -24,7 +23,7 @@ from cvfp_opt.store.record.confirmation import (
     ConfirmationPoint,
     confirmation_name,
 )
-from cvfp_opt.store.record.records import StudyRecord, TrialRecord, drifted
+from cvfp_opt.store.record.records import TrialRecord, drifted
 from cvfp_opt.store.record.retries import uuid_of
 from cvfp_opt.store.record.summary import Summary
 from cvfp_opt.training.config import OWN_THRESHOLD
@@ -35,11 +34,11 @@ _INCOMPARABLE = ("definition.objective.", "data", "embedding", "code.")
 
 
 def default_point(definition: StudyDefinition) -> dict[str, Constant]:
-    """Where somebody who has not searched would begin.
+    """Choose the point at which somebody who has not searched would begin.
 
-    A setting that is searched is written in its own section too (``[schedule]
-    balanced_weight``): that value, if it lies in what is searched. Of words the first one. Of the
-    four main parameters no section knows more than a range: its middle, on the range's own scale.
+    A searched setting has a value in its own section too (``[schedule] balanced_weight``): that
+    one, if it lies in what is searched; else the first of words. The four main parameters have no
+    section but [space]: the middle of their range, on its own scale.
     """
     return {
         name: _default(definition, name, one) for name, one in definition.space.searched.items()
@@ -47,7 +46,7 @@ def default_point(definition: StudyDefinition) -> dict[str, Constant]:
 
 
 def _default(definition: StudyDefinition, name: str, dimension: Dimension) -> Constant:
-    written = _written(definition, name)
+    written = written_value(definition, name)
     if isinstance(dimension, tuple):
         word: str = written if written in dimension else dimension[0]
         return word
@@ -61,20 +60,10 @@ def _default(definition: StudyDefinition, name: str, dimension: Dimension) -> Co
     return round(middle) if isinstance(dimension, IntRange) else middle
 
 
-def _written(definition: StudyDefinition, name: str) -> Any:
-    """What a searched setting's own section says; None for a parameter of [space]."""
-    section, dot, key = name.partition(".")
-    if not dot:
-        return None
-    key, bracket, index = key.partition("[")
-    value = definition.to_dict()[section][key]
-    return value[int(index.removesuffix("]"))] if bracket else value
-
-
-def choose_arms(
+def choose_points(
     summary: Summary, definition: StudyDefinition, top: int
 ) -> tuple[list[ConfirmationPoint], list[str]]:
-    """The points to run, and a line for each trial that is left out.
+    """Choose the points to run; return them and a line for each trial that is left out.
 
     Default point and untrained net are measured with the threshold of the best trial, where a
     trial has its own: otherwise the winner's higher one would be its lead.
@@ -121,7 +110,7 @@ def choose_arms(
 
 
 def _searched_threshold(best: TrialRecord) -> dict[str, Any]:
-    """Where a trial's threshold was searched, if another range than the study's was allowed."""
+    """Give the range in which a trial's threshold was searched, if it is not the study's."""
     key = f"space.{_THRESHOLD}"
     return {name: value for name, value in drifted(best.environment).items() if name == key}
 
@@ -129,7 +118,7 @@ def _searched_threshold(best: TrialRecord) -> dict[str, Any]:
 def _untrained(
     definition: StudyDefinition, params: Mapping[str, Any], other: Mapping[str, Any]
 ) -> ConfirmationPoint:
-    """The default point, with these other changes, without an epoch of training."""
+    """Give the default point, with these other changes, without an epoch of training."""
     changes: dict[str, Any] = {**other, "training.num_epochs": 0}
     if "training.num_epochs" in params:
         changes["space.training.num_epochs"] = None
@@ -140,25 +129,23 @@ def _untrained(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entered:
+class EnteredConfirmation:
     """A confirmation that is ready to run.
 
     Attributes:
-        study: it.
+        study: of its runs.
         plan: for its workers.
         total: its trials in all, for ``Claims.claim``.
-        added: of these, new.
         notes: what was left out, a line each.
     """
 
     study: optuna.Study
     plan: Plan
     total: int
-    added: int
     notes: list[str]
 
 
-def enter(
+def enter_runs(
     store: Store,
     source: Plan,
     summary: Summary,
@@ -167,8 +154,8 @@ def enter(
     top: int,
     num_seeds: int,
     windows: bool = False,
-) -> Entered:
-    """Create a study's confirmation or open it, and let what it lacks wait.
+) -> EnteredConfirmation:
+    """Create a study's confirmation or open it, and enqueue the runs that it lacks.
 
     Args:
         store: where both are.
@@ -191,41 +178,34 @@ def enter(
         name=confirmation_name(source.name),
         definition=replace(source.definition, search=search),
     )
-    points, notes = choose_arms(summary, source.definition, top)
+    points, notes = choose_points(summary, source.definition, top)
     for point in points:  # before anything is written
-        changed(source.definition, source.tokens, environment, point.changes)
-    beginnings = _windows(source.definition, num_seeds) if windows else []
-    record = StudyRecord(
-        definition=plan.definition.to_dict(),
-        definition_digest=plan.definition.digest(),
-        data_digest=source.tokens.digest,
-        sources=source.tokens.sources,
-        created=time.time(),
-        environment=environment,
-        code=source.code,
-        uuid=uuid.uuid4().hex,
-    )
+        with_point_changes(source.definition, source.tokens, environment, point.changes)
+    first_tokens = _first_tokens(source.definition, num_seeds) if windows else []
+    record = plan.new_record(environment)
     study = enter_confirmation(store, source.name, summary.record.identity, record)
-    added = add_runs(store, study, points, num_seeds, seed=summary.record.seed, windows=beginnings)
+    add_runs(store, study, points, num_seeds, seed=summary.record.seed, windows=first_tokens)
     total = len(study.get_trials(deepcopy=False))
-    return Entered(study=plan.load(store), plan=plan, total=total, added=added, notes=notes)
+    return EnteredConfirmation(study=plan.load(store), plan=plan, total=total, notes=notes)
 
 
-def _windows(definition: StudyDefinition, num_seeds: int) -> list[int]:
-    """Where the parts begin that follow what the search read, one for each seed.
+def _first_tokens(definition: StudyDefinition, num_seeds: int) -> list[int]:
+    """Find the first tokens of the parts after the one that the search read, one for each seed.
 
     Raises:
         DataError: the text is too short.
     """
     data = definition.data
-    beginnings = [data.first_token + (1 + k) * data.window for k in range(num_seeds)]
-    if not _reaches(definition, beginnings[-1]):
-        fitting = bisect_left(beginnings, True, key=lambda first: not _reaches(definition, first))
+    first_tokens = [data.first_token + (1 + k) * data.window for k in range(num_seeds)]
+    if not _reaches(definition, first_tokens[-1]):
+        fitting = bisect_left(
+            first_tokens, True, key=lambda first: not _reaches(definition, first)
+        )
         raise DataError(
             f"--windows: {num_seeds} parts of {data.window} tokens after the search's own are "
             f"required, {data.place} has {fitting}; bring more text, or type fewer --seeds"
         )
-    return beginnings
+    return first_tokens
 
 
 def _reaches(definition: StudyDefinition, first_token: int) -> bool:

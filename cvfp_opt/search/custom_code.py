@@ -1,7 +1,6 @@
 """The user's own losses and schedules that a definition names: which, and whether to run them."""
 
 from cvfp_opt.errors import PointError, StudyError
-from cvfp_opt.escaping import quoted
 from cvfp_opt.model.diversity import diversity_loss
 from cvfp_opt.model.foreign import is_foreign, source_digest
 from cvfp_opt.model.schedules import weight_schedule
@@ -12,7 +11,7 @@ _LOADERS = {"diversity.loss": diversity_loss, "schedule.kind": weight_schedule}
 
 
 def foreign_names(definition: StudyDefinition) -> dict[str, list[str]]:
-    """The names of foreign functions, by the key that names them; imports nothing."""
+    """List the names of the user's own functions, by the key that names them; import nothing."""
     found = {}
     for key, named in (
         ("diversity.loss", definition.diversity.loss),
@@ -27,7 +26,7 @@ def foreign_names(definition: StudyDefinition) -> dict[str, list[str]]:
 
 
 def load_code(definition: StudyDefinition) -> dict[str, str]:
-    """Import, check and digest all foreign functions: name -> SHA-256 of its file.
+    """Import and check the user's own functions, and digest their files: name -> SHA-256.
 
     Raises:
         DefinitionError: one cannot be imported, or does not fit.
@@ -41,7 +40,7 @@ def load_code(definition: StudyDefinition) -> dict[str, str]:
 
 
 def check_allowed(study: str, definition: StudyDefinition, *, allowed: bool) -> None:
-    """Refuse to run code that nobody but a study's database names.
+    """Refuse to run code that only a study's database names.
 
     Raises:
         StudyError: it names some, and that was not allowed.
@@ -57,7 +56,7 @@ def check_allowed(study: str, definition: StudyDefinition, *, allowed: bool) -> 
 def definition_at(
     study: str, definition: StudyDefinition, trial: TrialRecord, *, allowed: bool
 ) -> StudyDefinition:
-    """Give what a trial that is trained again is trained by: the definition at its parameters.
+    """Give the definition at a trial's parameters, to train the trial again by.
 
     Args:
         study: its name.
@@ -76,18 +75,3 @@ def definition_at(
             f"study {study!r}, trial {trial.number}: {error}; another program wrote it, and it is "
             "not trained again"
         ) from None
-
-
-def compare_code(study: str, recorded: dict[str, str], found: dict[str, str]) -> None:
-    """Refuse code that has changed since the study was created.
-
-    Raises:
-        StudyError: it has.
-    """
-    for name, digest in recorded.items():
-        if found.get(name) != digest:
-            raise StudyError(
-                f"study {study!r}: the file of {name} has changed since the study was created "
-                f"(digest {digest[:12]}, now {found.get(name, 'none')[:12]}); restore it, or "
-                f"start another study with --study-name {quoted(f'{study}-2')}"
-            )

@@ -28,8 +28,8 @@ from cvfp_opt.training.data import DataConfig, Tokens, load_tokens
 from cvfp_opt.training.embedding import EmbeddingConfig
 from cvfp_opt.training.trainers import TRAINERS
 
-# Keys that say where text and embeddings lie: not part of what a study is, only tokens and tables
-# are, and those are compared by their digests.
+# These keys say where text and embeddings lie. They are no part of what a study is; tokens and
+# tables are, and those are compared by their digests.
 LOCATED = (
     "data.source",
     "data.path",
@@ -44,7 +44,7 @@ LOCATED = (
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig:
-    """How points are proposed and given up.
+    """How points are proposed, and trials pruned.
 
     Attributes:
         sampler: a key of SAMPLERS.
@@ -163,7 +163,7 @@ class StudyDefinition:
                 ) from None
 
     def at(self, params: Mapping[str, Any]) -> Self:
-        """This definition with a trial's parameters as values; what they leave out is searched.
+        """Fix a trial's parameters in this definition; what they leave out is searched.
 
         Whatever trains a trial comes by here, so what may run was looked at with the definition:
         its parameters name no code that the definition does not name itself.
@@ -183,7 +183,7 @@ class StudyDefinition:
             raise PointError(f"no point of the study's space: {listed(found)}")
 
     def hyperparameters(self) -> Hyperparameters:
-        """The hyperparameters of a definition that searches nothing.
+        """Give the hyperparameters of a definition that searches nothing.
 
         Raises:
             DefinitionError: a parameter is searched; lists them all, and what to type.
@@ -198,7 +198,7 @@ class StudyDefinition:
         return Hyperparameters(**{name: getattr(self.space, name) for name in LIMITS})
 
     def threshold(self, params: Mapping[str, Any]) -> float:
-        """The MSE below which a token counts as converged, in a trial with these parameters.
+        """Give the MSE below which a token counts as converged in a trial with these parameters.
 
         Raises:
             DefinitionError: it is searched, and not among them.
@@ -213,7 +213,7 @@ class StudyDefinition:
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Self:
-        """From sections of plain values, as TOML and JSON give them; strict.
+        """Read sections of plain values, as TOML and JSON give them; strictly.
 
         Raises:
             DefinitionError: an unknown section or key, a value of the wrong type or range.
@@ -236,19 +236,19 @@ class StudyDefinition:
         return definition.at(constants) if constants else definition
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
-        """Sections of plain values; ``from_dict`` reads them back."""
+        """Give sections of plain values; ``from_dict`` reads them back."""
         sections = {name: asdict(getattr(self, name)) for name in get_type_hints(type(self))}
         return sections | {"space": self.space.to_dict()}
 
     def flat(self) -> dict[str, Any]:
-        """All keys as ``section.key``, but for LOCATED."""
+        """Give all keys as ``section.key``, but for LOCATED."""
         keys = {f"{s}.{k}": v for s, section in self.to_dict().items() for k, v in section.items()}
         for located in LOCATED:
             del keys[located]
         return keys
 
     def load_tokens(self) -> Tokens:
-        """The tokens of its text, and their embeddings if they are not drawn.
+        """Read the tokens of its text, and their embeddings if they are not drawn.
 
         Raises:
             DataError: text or embeddings are missing, unreadable or do not suffice.
@@ -256,7 +256,7 @@ class StudyDefinition:
         return load_tokens(self.data, self.embedding, self.model.embedding_size)
 
     def digest(self) -> str:
-        """SHA-256 of the canonical JSON of ``flat``, hexadecimal."""
+        """Give the SHA-256 of the canonical JSON of ``flat``, hexadecimal."""
         return self._digest
 
     @cached_property
@@ -266,7 +266,7 @@ class StudyDefinition:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def notices(self) -> list[str]:
-        """What the user should know before believing a figure; a sentence each."""
+        """Warn of what makes figures mean less, a sentence each."""
         standard, size = StudyDefinition(), min(self.model.context_size, self.data.train_tokens)
         found = []
         if self.model != standard.model or self.data.train_tokens < standard.data.train_tokens:
@@ -285,7 +285,7 @@ class StudyDefinition:
 
 
 def shown(value: Any) -> str:
-    """A value of ``flat`` as it is written in TOML, or nearly."""
+    """Write a value of ``flat`` as TOML does, or nearly."""
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{k} = {shown(v)}" for k, v in value.items()) + " }"
     if value is None:  # a key of [space] that is not in the definition
@@ -309,7 +309,7 @@ _NAMES = {int: "a whole number", float: "a number", str: "a string", bool: "true
 
 
 def _read_value(key: str, kind: Any, value: Any) -> Any:
-    """``value`` if it is of the annotated type (a whole number will do as a float)."""
+    """Check that a value is of the annotated type (a whole number will do as a float)."""
     if get_origin(kind) is tuple:
         if not isinstance(value, list | tuple):
             raise DefinitionError(f"{key}: a list is required, got {brief(value)}")

@@ -15,19 +15,19 @@ from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.typed_values import read_toml, read_value, written
 
 Sections = dict[str, Any]
-# Bytes of a definition; the longest that comes with the package has 9 thousand.
+# A definition may have so many bytes; the longest one of the package has 9 thousand.
 _MAX_SIZE = 1 << 20
 
 
 def builtin_definitions() -> dict[str, str]:
-    """Text of each definition that comes with the package, by name."""
+    """Read the text of each definition that comes with the package, by name."""
     files = resources.files("cvfp_opt.studies").iterdir()
     texts = {f.name.removesuffix(".toml"): f for f in files if f.name.endswith(".toml")}
     return {name: texts[name].read_text(encoding="utf-8") for name in sorted(texts)}
 
 
 def read_sections(name_or_path: str) -> Sections:
-    """The sections of a definition, unchecked.
+    """Read the sections of a definition, unchecked.
 
     Raises:
         DefinitionError: no such name or file, not UTF-8, not TOML.
@@ -58,7 +58,7 @@ def _read_file(name_or_path: str, builtins: Iterable[str]) -> str:
 
 
 def parse_setting(setting: str) -> tuple[str, str, Any]:
-    """``section.key=value`` as (section, key, value); the value as TOML, else as bare text.
+    """Split ``section.key=value`` into the three; the value is read as TOML, else as bare text.
 
     Raises:
         DefinitionError: not of that form.
@@ -76,7 +76,7 @@ def parse_setting(setting: str) -> tuple[str, str, Any]:
 def resolve_definition(
     sections: Sections, settings: Sequence[str] = (), *, where: str
 ) -> StudyDefinition:
-    """Defaults, overlaid with a file's sections, overlaid with ``--set`` settings.
+    """Overlay the defaults with a file's sections, and these with ``--set`` settings.
 
     Raises:
         DefinitionError: see ``StudyDefinition.from_dict``; says whether the file (``where``) or
@@ -96,12 +96,14 @@ def resolve_definition(
         raise DefinitionError(f"{error} (--set)") from None
 
 
-def data_settings(path: str) -> list[str]:
-    """The settings that ``--data PATH`` stands for.
+def data_settings(path: str | None) -> list[str]:
+    """Give the settings that ``--data PATH`` stands for; none where it was not typed.
 
     Raises:
         DefinitionError: it is empty, as from a variable that is not set.
     """
+    if path is None:
+        return []
     if not path.strip():
         raise DefinitionError(
             f'--data "{path}": a path is required, got an empty one (a variable that is not '

@@ -1,9 +1,10 @@
-"""The guard at a join: whether a worker would add to a study what does not belong in it.
+"""The guard of a study: what a worker adds to it has to belong there.
 
-What differs has a level of ``record.differences``: silent or recorded, said in a
+What differs falls into one of the levels of ``record.differences``: silent or recorded, said in a
 line, or refused unless ``--allow-drift`` is typed. docs/drift.md is the user's account.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,13 +16,19 @@ from cvfp_opt.escaping import quoted
 from cvfp_opt.search.custom_code import foreign_names
 from cvfp_opt.search.definition import LOCATED, StudyDefinition, shown
 from cvfp_opt.store.record.definition_sections import completed, with_changes
-from cvfp_opt.store.record.differences import Difference, Level
+from cvfp_opt.store.record.differences import (
+    Difference,
+    changing_numbers,
+    differences,
+    in_words,
+    refused,
+)
 from cvfp_opt.store.record.records import StudyRecord
 from cvfp_opt.training.data import Tokens
 
 
 def facts_of_record(record: StudyRecord) -> dict[str, Any]:
-    """What a study was created with, as ``differences`` takes it."""
+    """Collect what a study was created with, as ``differences`` takes it."""
     definition = StudyDefinition.from_dict(completed(record.definition))
     return {
         **record.environment,
@@ -38,7 +45,7 @@ def facts(
     code: Mapping[str, str],
     environment: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What a worker brings, as ``differences`` takes it."""
+    """Collect what a worker brings, as ``differences`` takes it."""
     return {
         **environment,
         "definition": definition.flat(),
@@ -48,37 +55,31 @@ def facts(
     }
 
 
-def refused(differences: Sequence[Difference]) -> list[Difference]:
-    """Those that need to be allowed."""
-    return [one for one in differences if one.level is Level.REFUSED]
-
-
-def drift_lines(differences: Sequence[Difference]) -> list[str]:
-    """What the user is told at a join: a line on numbers, a line on what was allowed."""
-    numbers = [one for one in differences if one.level is Level.NUMBERS]
-    allowed = refused(differences)
-    lines = []
-    if numbers:
-        words = ", ".join(f"{one.name} {one.ours} (was {one.theirs})" for one in numbers)
-        lines.append(f"numbers may differ from those of the study's first worker: {words}")
+def drift_lines(found: Sequence[Difference]) -> list[str]:
+    """Say in a line what may change numbers, and in another one what was allowed."""
+    allowed, lines = refused(found), []
+    if numbers := changing_numbers(found):
+        lines.append(
+            f"numbers may differ from those of the study's first worker: {in_words(numbers)}"
+        )
     if allowed:
         names = ", ".join(one.name for one in allowed)
         lines.append(f"drift allowed, and recorded in the study for ever: {names}")
     return lines
 
 
-def marked(
+def with_drift(
     environment: Mapping[str, Any],
-    differences: Sequence[Difference],
+    found: Sequence[Difference],
     definition: StudyDefinition,
     tokens: Tokens,
 ) -> dict[str, Any]:
-    """The environment of a worker's trials: with what it does differently, if that was allowed.
+    """Add to a worker's environment what it does differently, if that was allowed.
 
     ``drift`` holds the digests, the differing keys with their values, and, where the text or the
     embeddings differ, where these lie: enough to repeat the trial, see ``definition_of``.
     """
-    allowed = refused(differences)
+    allowed = refused(found)
     if not allowed:
         return dict(environment)
     drift: dict[str, Any] = {
@@ -93,17 +94,17 @@ def marked(
     return {**environment, "drift": drift}
 
 
-def changed(
+def with_point_changes(
     definition: StudyDefinition,
     tokens: Tokens,
     environment: Mapping[str, Any],
     changes: Mapping[str, Any],
 ) -> tuple[StudyDefinition, Tokens, dict[str, Any]]:
-    """A definition with some keys changed, its tokens, and the environment of a trial by it.
+    """Change some keys of a definition; return it, its tokens, and the environment of its trials.
 
     Args:
         definition, tokens, environment: of the worker.
-        changes: see ``with_changes``; the trial says so, as ``marked`` does.
+        changes: see ``with_changes``; the environment records them, as ``with_drift`` does.
 
     Raises:
         StudyError: they name code that the definition does not, and that nobody has allowed.
@@ -126,34 +127,31 @@ def changed(
 
 def refuse_drift(
     study: str,
-    differences: Sequence[Difference],
+    found: Sequence[Difference],
     definition: StudyDefinition,
     option: str,
     *,
     mendable: bool = True,
 ) -> None:
-    """Refuse what was not allowed.
+    """Refuse differences that were not allowed.
 
     Args:
         study: its name.
-        differences: between the study and what is asked for.
+        found: differences between the study and what is asked for.
         definition: that is asked for.
         option: ``Location.option`` of the database.
-        mendable: whether another study, or to go on all the same, would be a way: not where the
-            study's own trials are run again.
+        mendable: whether to start another study, or to go on all the same, is possible: not where
+            the study's own trials are run again.
 
     Raises:
         StudyError: there is a difference of level REFUSED; says how to go on.
     """
-    by_kind: dict[str, list[Difference]] = {}
-    for one in refused(differences):
-        by_kind.setdefault(one.key.partition(".")[0], []).append(one)
     another = f"--study-name {quoted(f'{study}-2')}"
     allow = "or go on all the same, which the study will tell for ever: --allow-drift"
-    if found := by_kind.get("definition"):
+    if other := [one for one in refused(found) if _section(one) == "definition"]:
         lines = (
             f"  {one.name}: the study has {shown(one.theirs)}, you asked for {shown(one.ours)}"
-            for one in found
+            for one in other
         )
         raise StudyError(
             f"study {study!r} was created with another definition:",
@@ -164,30 +162,64 @@ def refuse_drift(
             allow,
         )
     ways = f", start another study with {another}, {allow}" if mendable else ""
-    for kind, own, mend in (
-        ("data", definition.data.place, "give the study's own text with --data PATH"),
-        (
-            "embedding",
-            definition.embedding.path or definition.embedding.hub,
-            "give its own with --set embedding.path=PATH" if mendable else "restore its own there",
+    refuse_sources(found, definition, subject=f"study {study!r}", ways=ways)
+
+
+def refuse_sources(
+    found: Sequence[Difference],
+    definition: StudyDefinition,
+    *,
+    subject: str,
+    made: str = "was created",
+    ways: str = "",
+) -> None:
+    """Refuse another text, other embeddings or other code than a study or trial was made with.
+
+    Args:
+        found: differences between its record and what is there now.
+        definition: says where text and embeddings lie now.
+        subject: the study or trial, by name.
+        made: its predicate.
+        ways: what else can be done about it than to restore what it was made with.
+
+    Raises:
+        StudyError: there is such a difference of level REFUSED.
+    """
+    embeddings = definition.embedding.path or definition.embedding.hub
+    restore = "give its own with --set embedding.path=PATH" if ways else "restore its own there"
+    kinds = {
+        "data": (
+            "another text: its tokens",
+            definition.data.place,
+            "give its own with --data PATH",
         ),
-    ):
-        for one in by_kind.get(kind, ()):
+        "embedding": ("other embeddings: its own", embeddings, restore),
+    }
+    for one in refused(found):
+        theirs, ours = _short(one.theirs), _short(one.ours)
+        if (section := _section(one)) in kinds:
+            other, place, mend = kinds[section]
             raise StudyError(
-                f"study {study!r} was created with {_KINDS[kind]} have the digest "
-                f"{_short(one.theirs)}, those of {own} have {_short(one.ours)}; {mend}{ways}"
+                f"{subject} {made} with {other} have the digest {theirs}, those of {place} have "
+                f"{ours}; {mend}{ways}"
             )
-    for one in by_kind.get("code", ()):
-        raise StudyError(
-            f"study {study!r}: the file of {one.name} has changed since the study was created "
-            f"(digest {_short(one.theirs)}, now {_short(one.ours)}); restore it{ways}"
-        )
+        if section == "code":
+            raise StudyError(
+                f"the file of {one.name} is not the one that {subject} {made} with (digest "
+                f"{theirs}, now {ours}); restore it{ways}"
+            )
 
 
-_KINDS = {
-    "data": "another text: its tokens",
-    "embedding": "other embeddings: its own",
-}
+def disagreements(first: StudyRecord, other: StudyRecord) -> list[str]:
+    """Say in a line each what keeps trials of two studies out of one; their seeds do not."""
+    sources = {"data": "the text", "embedding": "the embeddings"}
+    return [
+        ("" if _section(one) == "definition" else "digest of ")
+        + f"{sources.get(one.key, one.name)}: {json.dumps(one.ours)}, the first has "
+        f"{json.dumps(one.theirs)}"
+        for one in refused(differences(facts_of_record(first), facts_of_record(other)))
+        if one.key != "definition.search.seed"
+    ]
 
 
 def refuse_unmixable(
@@ -197,7 +229,7 @@ def refuse_unmixable(
     option: str,
     trials: Sequence[FrozenTrial] = (),
 ) -> None:
-    """Refuse what no study can hold side by side, allowed or not.
+    """Refuse trials that no study can hold beside its own, allowed or not.
 
     Args:
         study, definition, option: see ``refuse_drift``.
@@ -247,5 +279,9 @@ def refuse_unmixable(
         )
 
 
-def _short(digest: str | None) -> str:
-    return (digest or "none")[:12]
+def _section(difference: Difference) -> str:
+    return difference.key.partition(".")[0]
+
+
+def _short(digest: Any) -> str:
+    return str(digest or "none")[:12]

@@ -1,4 +1,4 @@
-"""Trials asked for by hand: at a point, at another study's best points, at a trial's once more."""
+"""Enqueue trials by hand: at a point, at another study's best points, at a trial's again."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,7 @@ from cvfp_opt.store.record.summary import Summary
 
 
 def enqueue_values(store: Store, study: optuna.Study, settings: Sequence[str]) -> Enqueued:
-    """Let a point wait.
+    """Enqueue a point.
 
     Args:
         settings: ``NAME=VALUE`` each, by Optuna's names.
@@ -46,7 +46,7 @@ def enqueue_best(
     clip: bool = False,
     ignore: bool = False,
 ) -> tuple[list[Enqueued], list[str]]:
-    """Let the best points of another study wait; also returns what was changed to make them fit.
+    """Enqueue the best points of another study; also return what was changed to make them fit.
 
     Args:
         source: the other study; also another program's.
@@ -79,7 +79,7 @@ def enqueue_best(
 
 
 def enqueue_retry(store: Store, study: optuna.Study, number: int) -> Enqueued:
-    """Let a finished trial's point wait once more, under a new number and so with other seeds.
+    """Enqueue a finished trial's point again, under a new number and so with other seeds.
 
     Raises:
         StudyError: no such trial, it is not finished, has no point, or was repeated too often.
@@ -117,7 +117,7 @@ def enqueue_retry(store: Store, study: optuna.Study, number: int) -> Enqueued:
 
 
 def _own(store: Store, study: optuna.Study) -> tuple[StudyRecord, StudyDefinition]:
-    """Record and definition of a study that this program runs.
+    """Read record and definition of a study that this program runs.
 
     Raises:
         StudyError: another program's, a mirror, or a newer version's.
@@ -132,7 +132,7 @@ def _own(store: Store, study: optuna.Study) -> tuple[StudyRecord, StudyDefinitio
 
 
 def _point(source: Summary, trial: TrialRecord, definition: StudyDefinition) -> dict[str, Any]:
-    """What decides a trial: its parameters, and what its study fixed and this one asks for."""
+    """Give a trial's parameters, and what its study fixed and this one searches or fixes."""
     if source.record is None:
         return trial.params
     theirs = StudyDefinition.from_dict(definition_of(source.record, trial))

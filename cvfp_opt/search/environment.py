@@ -1,4 +1,4 @@
-"""What a trial ran on: enough to say later why numbers differ."""
+"""What trials run on: enough to say later why numbers differ."""
 
 import os
 import platform
@@ -22,7 +22,7 @@ GIT_SECONDS = 5.0
 
 
 def describe_environment(device: torch.device, threads: int) -> dict[str, Any]:
-    """Versions, host, processor and what it computes with, as plain JSON values."""
+    """Describe versions, host, processor and how it computes, as plain JSON values."""
     versions = {"cvfp-opt": __version__, "python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -46,7 +46,7 @@ def describe_environment(device: torch.device, threads: int) -> dict[str, Any]:
 
 @cache
 def describe_checkout(package: Path) -> dict[str, Any]:
-    """The commit of a package that lies in a git checkout, and whether it has been changed since.
+    """Find the commit of a package in a git checkout, and whether it has been changed since.
 
     Empty where it lies in none, or git can't tell. A virtual environment within the checkout of
     another project is none: the package has to be tracked.

@@ -1,4 +1,4 @@
-"""A point made to fit a study: the rule by which one study's parameters become another's.
+"""Points made to fit a study: how one study's parameters become another's.
 
 A parameter that is searched here has to lie in its range, or is clipped to it if that was asked
 for; one that is fixed here has to be equal; one that is unknown here is refused, or left out if
@@ -70,7 +70,7 @@ def fit(
 
 
 def fixed_value(definition: StudyDefinition, name: str) -> Any:
-    """The value of a parameter or setting that a study does not search; None if it has none.
+    """Look up a parameter or setting that a study does not search; None if it has none.
 
     Of a list, one place is meant: ``schedule.stage_weights[0]``.
     """
@@ -78,6 +78,11 @@ def fixed_value(definition: StudyDefinition, name: str) -> Any:
         return None
     if name in definition.space.dimensions:
         return definition.space.dimensions[name]
+    return written_value(definition, name)
+
+
+def written_value(definition: StudyDefinition, name: str) -> Any:
+    """Look up a setting in its own section, searched or not; None if there is no such setting."""
     section, _, key = name.partition(".")
     key, bracket, index = key.partition("[")
     value = definition.to_dict().get(section, {}).get(key)
@@ -116,7 +121,7 @@ def _fit_searched(
 
 
 def _number(value: Any, dimension: FloatRange | IntRange) -> float | int | None:
-    """The value as the dimension's kind of number; None if it is none of that kind."""
+    """Convert a value to the dimension's kind of number; None if it is none of that kind."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     if isinstance(dimension, FloatRange):

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 from cvfp_opt.errors import DefinitionError, DeviceError
 from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.search.runner import Search
-from cvfp_opt.search.start import Beginning
+from cvfp_opt.search.runner import FirstTrials, Search
 from cvfp_opt.search.stopping import SearchStopped, Stop
 from cvfp_opt.store.database.file_watch import FileGone
 from cvfp_opt.training.device import load_linear_algebra
@@ -33,8 +32,8 @@ def check_lanes(definition: StudyDefinition, num_lanes: int, num_processes: int 
         )
 
 
-class _OneForAll:
-    """A Stop that also comes when one lane's search has raised: then all end.
+class _SharedStop:
+    """A Stop that also ends all lanes when the search of one has raised.
 
     Attributes:
         error: the first that a lane raised.
@@ -46,7 +45,7 @@ class _OneForAll:
 
     def check(self) -> None:
         self._stop.check()
-        # of a file that is gone all lanes learn by themselves, and keep what they have
+        # all lanes notice by themselves that a file is gone, and keep what they have
         if self.error is not None and not isinstance(self.error, FileGone):
             raise SearchStopped(signal.SIGTERM)
 
@@ -54,10 +53,10 @@ class _OneForAll:
 def search_in_lanes(
     search: Search, num_lanes: int, num_trials: int, deadline: float | None = None
 ) -> None:
-    """``search.run`` in ``num_lanes`` threads, their trials computed together.
+    """Run a search in ``num_lanes`` threads, their trials computed together.
 
-    Each claims a trial, runs it, tells how it went, and claims the next one. With one lane there
-    is no thread: that is ``search.run`` itself.
+    Each claims a trial, runs it, writes how it went, and claims the next one. One lane needs no
+    thread: that is ``search.run`` itself.
 
     Raises:
         SearchStopped: the running trials were given back.
@@ -67,24 +66,25 @@ def search_in_lanes(
         search.run(num_trials, deadline)
         return
     load_linear_algebra(search.objective.device)
-    stop, beginning = _OneForAll(search.stop), Beginning()
+    stop, first = _SharedStop(search.stop), FirstTrials()
     search = replace(
         search,
         objective=replace(search.objective, place=Lanes().lane),
         environment=search.environment | {"lanes": num_lanes},
         stop=stop,
     )
+    search.finish_earlier()
 
     def work() -> None:
         try:
-            search.run(num_trials, deadline, beginning)
+            search.run_trials(num_trials, deadline, first)
         except BaseException as error:  # SearchStopped is one
             if stop.error is None:
                 stop.error = error
             elif isinstance(error, FileGone):
                 search.observer.notice(str(error))
 
-    # signals come to the main thread, which does nothing but wait
+    # the main thread receives signals, and does nothing but wait
     with ThreadPoolExecutor(num_lanes, thread_name_prefix="lane") as pool:
         for _ in range(num_lanes):
             pool.submit(work)

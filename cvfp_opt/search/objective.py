@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.training.compute import Compute, alone
+from cvfp_opt.training.config import Scored
 from cvfp_opt.training.data import Tokens
 from cvfp_opt.training.embedding import random_embeddings
 from cvfp_opt.training.events import Observer, ignore
@@ -27,7 +28,20 @@ def never(metrics: IterationMetrics) -> bool:
 
 
 def forget(network: ContextNetwork) -> None:
-    """Keep nothing of it."""
+    """Keep nothing of a trained network."""
+
+
+def outcome(result: TrainingResult, scored: Scored | None) -> dict[str, Any]:
+    """Give what a trial's record has of a training run, by the names of its attributes."""
+    plain = result.to_dict()
+    return {
+        "status": plain["status"],
+        "reason": plain["reason"],
+        "scored": asdict(scored) if scored else {},
+        "metrics": asdict(result.last) if result.last else {},
+        "iterations": plain["iterations"],
+        "audit": plain["audit"] or {},
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +63,7 @@ class Objective:
     def prepare(
         self, params: Mapping[str, Any], number: int, *, seed: int | None = None
     ) -> TrainingRun:
-        """Network, embeddings and generators of a trial; drawn on the CPU.
+        """Draw network, embeddings and generators of a trial, on the CPU.
 
         Args:
             params: of the trial, by Optuna's names; empty where nothing is searched.
@@ -82,7 +96,7 @@ class Objective:
         )
 
     def embeddings(self, number: int, *, seed: int) -> Tensor:
-        """The (vocabulary, E) layer-normalised table of a trial: the text's, or drawn for it."""
+        """Give a trial's (vocabulary, E) layer-normalised table: the text's, or drawn for it."""
         if self.tokens.table is not None:
             return self.tokens.table
         return random_embeddings(

@@ -1,4 +1,4 @@
-"""Who is told what a search does."""
+"""The interface through which a search is shown."""
 
 from typing import Any, Protocol
 
@@ -8,19 +8,19 @@ from cvfp_opt.training.events import Event
 
 
 class SearchObserver(Protocol):
-    """Told what the search does."""
+    """Is notified of what a search does."""
 
     def notice(self, text: str) -> None:
-        """One line for the user."""
+        """Show the user a line."""
 
     def trial_started(self, number: int, params: dict[str, Any]) -> None:
-        """A trial begins."""
+        """Show that a trial begins."""
 
     def trial_event(self, number: int, event: Event) -> None:
-        """Progress within a trial; several may run at once."""
+        """Show progress within a trial; several may run at once."""
 
     def trial_finished(self, record: TrialRecord, progress: StudyProgress) -> None:
-        """A trial ended; so the study stands now."""
+        """Show that a trial ended, and the study's progress."""
 
     def trial_dropped(self, number: int) -> None:
-        """A trial is run by somebody else now."""
+        """Show that another worker has taken a trial over."""

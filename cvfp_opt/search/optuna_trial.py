@@ -1,4 +1,4 @@
-"""Optuna's Trial for a trial that this worker holds."""
+"""Optuna's Trial for a trial that this worker has claimed."""
 
 import copy
 from typing import Any
@@ -15,8 +15,8 @@ from cvfp_opt.store.queue.trial_writer import TrialWriter
 from cvfp_opt.store.record.identity import IDENTITY_KEY
 
 
-class _Reporting:
-    """What a trial takes for its storage: it reads there, and writes to what ``writer`` reports.
+class _PendingStorage:
+    """A storage for one trial, which keeps what the trial writes until ``writer.flush``.
 
     Written as Optuna does it, each parameter, value and attribute would be a transaction of its
     own, and none of them would ask whether the trial is still ours.
@@ -24,16 +24,16 @@ class _Reporting:
 
     def __init__(self, storage: BaseStorage, writer: TrialWriter) -> None:
         self._storage = storage
-        self._held = writer.claimed
-        self._reported = writer.pending
+        self._claimed = writer.claimed
+        self._pending = writer.pending
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._storage, name)
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        """A trial; one that was made a moment ago has said nothing yet, and is not read."""
-        claimed = self._held
-        if trial_id != claimed.trial_id or claimed.made is None or self._reported:
+        """Read a trial; one that was made a moment ago is empty, and known without reading."""
+        claimed = self._claimed
+        if trial_id != claimed.trial_id or claimed.made is None or self._pending:
             return self._storage.get_trial(trial_id)
         return FrozenTrial(
             number=claimed.number,
@@ -52,26 +52,26 @@ class _Reporting:
     def set_trial_param(
         self, trial_id: int, name: str, value: float, distribution: BaseDistribution
     ) -> None:
-        self._reported.params[name] = (value, distribution)
+        self._pending.params[name] = (value, distribution)
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, value: float) -> None:
-        self._reported.intermediate[step] = value
+        self._pending.intermediate[step] = value
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        self._reported.user_attrs[key] = value
+        self._pending.user_attrs[key] = value
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        self._reported.system_attrs[key] = value
+        self._pending.system_attrs[key] = value
 
 
 def open_trial(study: optuna.Study, writer: TrialWriter) -> optuna.Trial:
-    """The Trial of what is held; what is set on it is written by ``writer.flush``.
+    """Open the Trial of a claimed trial; what is set on it is written by ``writer.flush``.
 
     Samplers too leave notes with a trial, and do so by way of its study: so it is given one of
     its own.
     """
     own = copy.copy(study)  # without the trials that samplers remember: they see the latest
-    set_storage(own, _Reporting(storage_of(study), writer))
+    set_storage(own, _PendingStorage(storage_of(study), writer))
     return optuna.Trial(own, writer.claimed.trial_id)
 
 

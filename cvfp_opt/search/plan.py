@@ -1,4 +1,4 @@
-"""What `run` was asked for, made definite and checked before anything is written."""
+"""What `run` was asked for: resolved, and checked before anything is written."""
 
 import time
 import uuid
@@ -25,7 +25,6 @@ from cvfp_opt.search.drift import (
     facts_of_record,
     refuse_drift,
     refuse_unmixable,
-    refused,
 )
 from cvfp_opt.search.pruner import PRUNERS
 from cvfp_opt.search.sampler import SAMPLERS, PerTrialSampler
@@ -37,7 +36,7 @@ from cvfp_opt.store.database.retry import AT_ONCE, LOOKING, Patience
 from cvfp_opt.store.database.storage import Store, open_for_reading
 from cvfp_opt.store.record.attribute_shapes import is_ours
 from cvfp_opt.store.record.definition_sections import completed, missing_keys
-from cvfp_opt.store.record.differences import Difference, differences, record_drift
+from cvfp_opt.store.record.differences import Difference, differences, record_drift, refused
 from cvfp_opt.store.record.records import StudyRecord
 from cvfp_opt.store.record.studies import (
     check_new_name,
@@ -79,13 +78,13 @@ class Request:
 
     @property
     def name(self) -> str:
-        """The name of the study meant."""
+        """Give the name of the study meant."""
         return self.study_name or Path(self.definition or DEFAULT_DEFINITION).stem
 
     def resolve(self, record: StudyRecord | None) -> StudyDefinition:
-        """The definition asked for, on top of the study's own if none is named.
+        """Resolve the definition asked for, on top of the study's own if none is named.
 
-        A study does not have to be asked for keys that it is older than.
+        Keys that the study is older than need not be asked for.
         """
         former = missing_keys(record.definition) if record is not None else {}
         settings = [
@@ -94,7 +93,7 @@ class Request:
             for key, value in keys.items()
         ]
         settings += self.settings
-        settings += data_settings(self.data) if self.data is not None else []
+        settings += data_settings(self.data)
         settings += [f"search.seed={self.seed}"] if self.seed is not None else []
         sections: Sections
         if self.definition is None and record is not None:
@@ -123,7 +122,7 @@ class Plan:
     request: Request = field(repr=False)
 
     def promise(self, trial: FrozenTrial, iteration: int) -> float | None:
-        """What a trial of the study promised after an iteration; None if it did not come there."""
+        """Rate what a trial promised after an iteration; None if it did not come so far."""
         iterations = user_attribute(trial, "iterations") or []
         if not is_ours("iterations", iterations) or iteration >= len(iterations):
             return None
@@ -138,32 +137,35 @@ class Plan:
         return self.definition.objective.promise(residual, rank, threshold)
 
     def enter(self, store: Store, environment: dict[str, Any]) -> tuple[optuna.Study, bool]:
-        """Open the study, creating it if need be; whether it was created."""
+        """Open the study, creating it if need be; return it, and whether it was created."""
         created = store.patiently(lambda: self._create(store, environment))
         return store.patiently(lambda: self.load(store)), created
+
+    def new_record(self, environment: dict[str, Any]) -> StudyRecord:
+        """Make the record of a study that is created now, in this environment."""
+        return StudyRecord(
+            definition=self.definition.to_dict(),
+            definition_digest=self.definition.digest(),
+            data_digest=self.tokens.digest,
+            sources=self.tokens.sources,
+            created=time.time(),
+            environment=environment,
+            code=self.code,
+            uuid=uuid.uuid4().hex,
+        )
 
     def _create(self, store: Store, environment: dict[str, Any]) -> bool:
         with store.lock():
             record = _record(store, self.name)
             if record is None:
-                record = StudyRecord(
-                    definition=self.definition.to_dict(),
-                    definition_digest=self.definition.digest(),
-                    data_digest=self.tokens.digest,
-                    sources=self.tokens.sources,
-                    created=time.time(),
-                    environment=environment,
-                    code=self.code,
-                    uuid=uuid.uuid4().hex,
-                )
-                create_study(store, self.name, record)
+                create_study(store, self.name, self.new_record(environment))
                 return True
             # since the plan was made, another process may have created it differently
             self._check_drift(store, record)
         return False
 
     def drift(self, study: optuna.Study, environment: dict[str, Any]) -> list[Difference]:
-        """In what this worker differs from what the study was created with and on."""
+        """Compare this worker with what the study was created with and on."""
         record = StudyRecord.of(study)
         if record is None:
             return []
@@ -243,7 +245,7 @@ def make_plan(location: Location, request: Request, patiently: Patience = LOOKIN
 
 
 def _record_at(location: Location, name: str) -> StudyRecord | None:
-    """The record of a study in a database that can be written to, if both are there."""
+    """Read the record of a study in a database that can be written to, if both are there."""
     kind_of(location).check_writable(location)
     if not kind_of(location).has_database(location):
         check_new_name(name)
@@ -253,7 +255,7 @@ def _record_at(location: Location, name: str) -> StudyRecord | None:
 
 
 def _record(store: Store, name: str) -> StudyRecord | None:
-    """The record of a study; None if there is no such study (or one cut off at birth).
+    """Read the record of a study; None if there is none (or its creation was cut off).
 
     Raises:
         StudyError: another program's, a newer version's, or a mirror; or no study can have the

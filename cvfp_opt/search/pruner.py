@@ -1,4 +1,4 @@
-"""Giving up trials that fall behind."""
+"""Pruning trials that fall behind."""
 
 import math
 import threading
@@ -12,14 +12,14 @@ from optuna.pruners import BasePruner, MedianPruner, NopPruner
 from optuna.trial import FrozenTrial
 
 Promise = Callable[[FrozenTrial, int], float | None]
-"""What a trial promises after an iteration, larger for better; None if it is not there yet."""
+"""(trial, iteration) -> what it promises after it, larger for better; None if not there yet."""
 
 PrunerFactory = Callable[[int, int, Promise], BasePruner]
 """(trials before anything is pruned, iterations before a trial may be, promise) -> pruner."""
 
 
 def median(num_startup_trials: int, num_warmup_steps: int, promise: Promise) -> BasePruner:
-    """Below the median of the scores that the complete trials had after the same iteration.
+    """Prune below the median of the scores that complete trials had after the same iteration.
 
     Of use only once some trials converge: before, scores are ranks, and say nothing of the end.
     """
@@ -27,21 +27,21 @@ def median(num_startup_trials: int, num_warmup_steps: int, promise: Promise) -> 
 
 
 def none(num_startup_trials: int, num_warmup_steps: int, promise: Promise) -> BasePruner:
-    """Never."""
+    """Prune nothing."""
     return NopPruner()
 
 
-# Of the trials that reach a rung, one in REDUCTION_FACTOR may go on. Gentle: a network that keeps
-# its rank settles slowly, and the best ones are not the first to look it.
+# One in so many of the trials that reach a rung may go on. Gently: a network that keeps its rank
+# settles slowly, and the best ones do not look so at first.
 REDUCTION_FACTOR = 1.5
-# Seconds between two looks at a study; trials report no more often (search.trial_reports). Each
-# trial looks for itself: it has to know what ended before it began, or a study that is gone on
-# with would prune others.
+# A trial reads the study again after so many seconds; trials report no more often
+# (search.trial_reports). Each reads for itself: it has to know what ended before it began, or a
+# resumed study would prune other trials.
 LOOK_SECONDS = 1.0
 
 
 class _Rung:
-    """What trials promised at a rung; of a finished one it is asked once."""
+    """What trials promised at a rung; each finished one is asked once."""
 
     def __init__(self) -> None:
         self._finished: dict[int, float | None] = {}  # by number
@@ -50,7 +50,7 @@ class _Rung:
     def promises(
         self, trials: Sequence[FrozenTrial], promise: Callable[[FrozenTrial], float | None]
     ) -> list[float]:
-        """Of those that came there."""
+        """Collect the promises of those trials that reached the rung."""
         with self._lock:
             unknown = [trial for trial in trials if trial.number not in self._finished]
             found = {trial.number: promise(trial) for trial in unknown}
@@ -93,7 +93,7 @@ class PromisePruner(BasePruner):
         return ours < float(np.quantile(known, 1.0 - 1.0 / REDUCTION_FACTOR))
 
     def _others(self, study: "optuna.Study", trial: FrozenTrial) -> list[FrozenTrial]:
-        """The other trials, as this one has seen them at most LOOK_SECONDS ago."""
+        """Give the other trials, as this one has read them at most LOOK_SECONDS ago."""
         now, asking = time.monotonic(), (study.study_name, trial.number)
         seen, others = self._looks.get(asking, (-math.inf, []))
         if now - seen < LOOK_SECONDS:

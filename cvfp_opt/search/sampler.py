@@ -1,6 +1,7 @@
 """Proposing points, so that a stopped and resumed study proposes the same ones."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import optuna
@@ -8,30 +9,43 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from cvfp_opt.search.limited_history import LimitedSampler
+from cvfp_opt.search.limited_history import LimitedHistory
 from cvfp_opt.training.seeds import Purpose, derive_seed
 
-SamplerFactory = Callable[[int, int, int], BaseSampler]
-"""(seed, number of start-up trials, trials to look at; 0 for all) -> a fresh sampler."""
+
+def tpe(seed: int, num_startup_trials: int) -> BaseSampler:
+    """Make Optuna's tree-structured Parzen estimator; multivariate, as Optuna's default."""
+    return TPESampler(seed=seed, n_startup_trials=num_startup_trials)
 
 
-def tpe(seed: int, num_startup_trials: int, max_trials: int) -> BaseSampler:
-    """Optuna's tree-structured Parzen estimator; multivariate, as Optuna's default."""
-    sampler = TPESampler(seed=seed, n_startup_trials=num_startup_trials)
-    return LimitedSampler(sampler, max_trials)
-
-
-def random(seed: int, num_startup_trials: int, max_trials: int) -> BaseSampler:
-    """Independent uniform points."""
-    return RandomSampler(seed=seed)
-
-
-def nsga2(seed: int, num_startup_trials: int, max_trials: int) -> BaseSampler:
-    """NSGA-II, for two objectives; a generation is as many trials as start at random."""
+def nsga2(seed: int, num_startup_trials: int) -> BaseSampler:
+    """Make an NSGA-II, for two objectives; a generation is as many trials as start at random."""
     return NSGAIISampler(seed=seed, population_size=max(2, num_startup_trials))
 
 
-SAMPLERS: Mapping[str, SamplerFactory] = {"tpe": tpe, "nsga2": nsga2, "random": random}
+def random(seed: int, num_startup_trials: int) -> BaseSampler:
+    """Make a sampler of independent uniform points."""
+    return RandomSampler(seed=seed)
+
+
+@dataclass(frozen=True)
+class SamplerKind:
+    """A kind of sampler.
+
+    Attributes:
+        make: (seed, number of start-up trials) -> a fresh sampler.
+        limited: whether the trials that it looks at can be limited, see LimitedHistory.
+    """
+
+    make: Callable[[int, int], BaseSampler]
+    limited: bool = False
+
+
+SAMPLERS: Mapping[str, SamplerKind] = {
+    "tpe": SamplerKind(tpe, limited=True),
+    "nsga2": SamplerKind(nsga2),
+    "random": SamplerKind(random),
+}
 
 
 class PerTrialSampler(BaseSampler):
@@ -40,29 +54,36 @@ class PerTrialSampler(BaseSampler):
     Optuna does not store a sampler's state: with one seed for the study, a resumed search
     repeats its start-up points and two workers propose the same. This way the proposal for
     trial n depends on the study's record alone.
+
+    Args:
+        kind: one of SAMPLERS.
+        study_seed: of the study.
+        num_startup_trials: of the inner sampler.
+        max_trials: finished trials that a limited kind looks at; 0 for all.
     """
 
     def __init__(
-        self, factory: SamplerFactory, study_seed: int, num_startup_trials: int, max_trials: int
+        self, kind: SamplerKind, study_seed: int, num_startup_trials: int, max_trials: int
     ) -> None:
-        self._factory = factory
+        self._kind = kind
         self._study_seed = study_seed
         self._num_startup_trials = num_startup_trials
-        self._max_trials = max_trials
-        self._running: dict[int, BaseSampler] = {}  # by trial: several may run in one process
+        self._max_trials = max_trials if kind.limited else None
+        # by trial: several may run in one process
+        self._proposals: dict[int, tuple[BaseSampler, LimitedHistory]] = {}
 
-    def _inner(self, trial: FrozenTrial) -> BaseSampler:
-        if trial.number not in self._running:
+    def _proposal(self, trial: FrozenTrial) -> tuple[BaseSampler, LimitedHistory]:
+        if trial.number not in self._proposals:
             seed = derive_seed(self._study_seed, trial.number, Purpose.PROPOSAL) % 2**32
-            self._running[trial.number] = self._factory(
-                seed, self._num_startup_trials, self._max_trials
-            )
-        return self._running[trial.number]
+            sampler = self._kind.make(seed, self._num_startup_trials)
+            self._proposals[trial.number] = sampler, LimitedHistory(self._max_trials)
+        return self._proposals[trial.number]
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        return self._inner(trial).infer_relative_search_space(study, trial)
+        sampler, history = self._proposal(trial)
+        return sampler.infer_relative_search_space(history.kinds(study), trial)
 
     def sample_relative(
         self,
@@ -70,7 +91,8 @@ class PerTrialSampler(BaseSampler):
         trial: FrozenTrial,
         search_space: dict[str, BaseDistribution],
     ) -> dict[str, Any]:
-        return self._inner(trial).sample_relative(study, trial, search_space)
+        sampler, history = self._proposal(trial)
+        return sampler.sample_relative(history.view(study), trial, search_space)
 
     def sample_independent(
         self,
@@ -79,11 +101,14 @@ class PerTrialSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        return self._inner(trial).sample_independent(study, trial, param_name, param_distribution)
+        sampler, history = self._proposal(trial)
+        seen = history.view(study)
+        return sampler.sample_independent(seen, trial, param_name, param_distribution)
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        self._running.pop(trial.number, None)  # the same number may run again in this process
-        self._inner(trial).before_trial(study, trial)
+        self._proposals.pop(trial.number, None)  # the same number may run again in this process
+        sampler, _ = self._proposal(trial)
+        sampler.before_trial(study, trial)
 
     def after_trial(
         self,
@@ -92,5 +117,6 @@ class PerTrialSampler(BaseSampler):
         state: TrialState,
         values: Sequence[float] | None,
     ) -> None:
-        self._inner(trial).after_trial(study, trial, state, values)
-        self._running.pop(trial.number, None)
+        sampler, _ = self._proposal(trial)
+        sampler.after_trial(study, trial, state, values)
+        self._proposals.pop(trial.number, None)

@@ -25,7 +25,7 @@ from cvfp_opt.model.schedules import ScheduleConfig
 from cvfp_opt.search.typed_values import hint
 from cvfp_opt.training.config import TrainingConfig
 
-# Where each parameter may lie at all: (least, most, whether least itself is excluded).
+# Each parameter may lie in these limits: (least, most, whether least itself is excluded).
 LIMITS: dict[str, tuple[float, float, bool]] = {
     "dist_reg_weight": (0.0, 1.0, False),
     "phase1_learning_rate": (0.0, math.inf, True),
@@ -33,8 +33,8 @@ LIMITS: dict[str, tuple[float, float, bool]] = {
     "layernorm_mix": (0.0, 1.0, False),
 }
 
-# Settings that may be searched. What decides how long or on what a trial is measured may not:
-# its trials could not be compared.
+# These settings may be searched. Those that decide how long or on what a trial is measured may
+# not: trials could not be compared.
 _SEARCHABLE: Mapping[type, tuple[str, ...]] = {
     DiversityConfig: ("diversity", "loss", "mean_momentum"),
     ScheduleConfig: (
@@ -118,12 +118,12 @@ class SearchSpace:
 
     @property
     def dimensions(self) -> dict[str, Dimension]:
-        """Parameters and settings by name, searched or not."""
+        """Give parameters and settings by name, searched or not."""
         return {name: getattr(self, name) for name in LIMITS} | dict(self.settings)
 
     @property
     def searched(self) -> dict[str, Range | Choices]:
-        """The parameters of Optuna's trials."""
+        """Give what is searched: the parameters of Optuna's trials."""
         return {
             n: d
             for n, d in self.dimensions.items()
@@ -131,7 +131,7 @@ class SearchSpace:
         }
 
     def corners(self) -> Iterator[dict[str, Constant]]:
-        """Points whose being valid makes the whole space valid: every choice, lows and highs."""
+        """Yield points that, if valid, make the space valid: all choices, with lows and highs."""
         choices = {n: d for n, d in self.searched.items() if isinstance(d, tuple)}
         ranges = {n: d for n, d in self.searched.items() if isinstance(d, Range)}
         for chosen in itertools.product(*choices.values()):
@@ -140,7 +140,7 @@ class SearchSpace:
                 yield point | {name: getattr(one, side) for name, one in ranges.items()}
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
-        """The trial's parameters; fixed ones are no parameters of the trial."""
+        """Draw a trial's parameters; fixed ones are no parameters of a trial."""
         for name, dimension in self.searched.items():
             if isinstance(dimension, FloatRange):
                 trial.suggest_float(name, dimension.low, dimension.high, log=dimension.log)
@@ -151,12 +151,12 @@ class SearchSpace:
         return trial.params
 
     def distributions(self) -> dict[str, BaseDistribution]:
-        """What ``suggest`` draws from, by name."""
+        """Give the distributions that ``suggest`` draws from, by name."""
         return {name: _distribution(one) for name, one in self.searched.items()}
 
     @classmethod
     def from_dict(cls, section: Mapping[str, Any]) -> Self:
-        """From ``[space]`` as TOML or JSON give it, settings as ``section.key`` or nested.
+        """Read ``[space]`` as TOML or JSON give it, settings as ``section.key`` or nested.
 
         Raises:
             DefinitionError: an unknown name; a value that is no dimension.
@@ -191,12 +191,12 @@ class SearchSpace:
         return cls(**values, settings=settings)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values; ``from_dict`` reads them back."""
+        """Give it as plain values; ``from_dict`` reads them back."""
         return {name: _plain(dimension) for name, dimension in self.dimensions.items()}
 
 
 def _flat(section: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """TOML reads ``schedule.kind = ...`` below ``[space]`` as a table ``schedule``: undo it."""
+    """Flatten tables: TOML reads ``schedule.kind = ...`` below ``[space]`` as one of them."""
     sections = {name.partition(".")[0] for name in SETTINGS}
     for name, value in section.items():
         if name in sections and isinstance(value, dict):
@@ -212,7 +212,7 @@ def _plain(dimension: Dimension) -> Any:
 
 
 def _read_setting(name: str, kind: type, value: Any) -> Dimension:
-    """One searched setting: a range of numbers, a list of words, or a constant."""
+    """Read a searched setting: a range of numbers, a list of words, or a constant."""
     if kind is not str:
         return _read_number(name, kind, value)
     if isinstance(value, str):
@@ -228,7 +228,7 @@ def _read_setting(name: str, kind: type, value: Any) -> Dimension:
 
 
 def _read_number(name: str, kind: type, value: Any) -> Range | float:
-    """A range of numbers of that kind, or one number.
+    """Read a range of numbers of that kind, or one number.
 
     Raises:
         DefinitionError: neither a number nor a table of low, high and log.

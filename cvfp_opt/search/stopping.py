@@ -10,8 +10,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class SearchStopped(BaseException):
-    """The user, or the system, asked the search to stop. No error: a BaseException, as
-    KeyboardInterrupt is, so that nothing takes it for a failed trial."""
+    """The user, or the system, asked the search to stop.
+
+    No error but a BaseException, as KeyboardInterrupt is, so that nothing takes it for a failed
+    trial.
+    """
 
     def __init__(self, signum: int) -> None:
         super().__init__(signal.Signals(signum).name)
@@ -19,14 +22,14 @@ class SearchStopped(BaseException):
 
 
 class Stop(Protocol):
-    """Whether to stop."""
+    """The wish to stop."""
 
     def check(self) -> None:
-        """Raise SearchStopped if so. Called from the thread of any trial."""
+        """Raise SearchStopped if there is one. Called from the thread of any trial."""
 
 
 def pause(stop: Stop, seconds: float) -> None:
-    """Wait, but not for longer than the user. Raises SearchStopped."""
+    """Wait, at most until the search is to stop. Raises SearchStopped."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         stop.check()
@@ -37,7 +40,7 @@ class StopRequest:
     """While entered, a first signal is remembered, and a second one stops at once.
 
     Args:
-        notify: told once, when the first signal comes.
+        notify: called once, when the first signal comes.
     """
 
     def __init__(self, notify: Callable[[], None]) -> None:

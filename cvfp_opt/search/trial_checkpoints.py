@@ -1,7 +1,8 @@
-"""Checkpoints of a trial: it goes on, wherever it is taken over, from the last one."""
+"""Checkpoints of a trial: whoever takes it over goes on from the last one."""
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from cvfp_opt.errors import StorageError
@@ -10,81 +11,95 @@ from cvfp_opt.search.snapshot_arrays import BITS_DEPEND_ON, arrays_of, snapshot_
 from cvfp_opt.store.files.artifact_names import artifact_key
 from cvfp_opt.store.files.artifact_stores import ArtifactStore
 from cvfp_opt.store.files.trial_checkpoints import TrialCheckpoints
+from cvfp_opt.store.record.differences import differences
 from cvfp_opt.training.data import Tokens
 from cvfp_opt.training.snapshot import Snapshot
 
-# Seconds of work that a death may cost, besides the iteration that it breaks off.
+# A death may cost so many seconds of work, and the iteration that it breaks off.
 CHECKPOINT_SECONDS = 60.0
-# A store may be slow: of a trial's time, at most this share goes to checkpoints.
+# Checkpoints may cost at most this share of a trial's time, however slow the store is.
 MAX_SHARE = 0.05
 
-# Other code is another objective; on another build the trial goes on.
-_MUST_AGREE = "code"
-_MAY_DIFFER = (*(key for key in BITS_DEPEND_ON if key != _MUST_AGREE), "lanes")
+# A trial goes on where these differ; other code is another objective.
+_MAY_DIFFER = (*(key for key in BITS_DEPEND_ON if key != "code"), "lanes")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpointing:
+    """Where running trials keep checkpoints, and how often.
+
+    Attributes:
+        artifacts: where.
+        code: digests of the user's own functions: with other code it is another trial.
+        every: seconds between two of a trial; 0 for one after each iteration.
+    """
+
+    artifacts: ArtifactStore
+    code: dict[str, str]
+    every: float = CHECKPOINT_SECONDS
 
 
 class TrialKeeper:
     """A Keeper of one trial that this worker has claimed; one for each time it is claimed.
 
     Args:
-        store: where checkpoints lie.
-        trial: its uuid, see store.births.
+        checkpoints: where, and how often.
+        trial: its uuid, see store.record.identity.
         definition: of the study.
         tokens: of its text.
         environment: of this worker, as it is written to its trials.
         register: (key, value) to write a system attribute of the trial; what it raises ends the
             run.
-        notify: told, in a line each, what was found and what could not be kept.
-        every: seconds between two checkpoints; 0 for one after each iteration.
+        notify: given a line each on what was found and what could not be kept.
 
     Attributes:
-        restored: iterations that are not repeated. The observer is told of them again, as of all
-            others, before the trial goes on.
+        restored: iterations that are not repeated. The observer is notified of them again, as of
+            all others, before the trial goes on.
     """
 
     def __init__(
         self,
         *,
-        store: ArtifactStore,
+        checkpoints: Checkpointing,
         trial: str,
         definition: StudyDefinition,
         tokens: Tokens,
         environment: Mapping[str, Any],
         register: Callable[[str, str], None],
         notify: Callable[[str], None],
-        every: float = CHECKPOINT_SECONDS,
     ) -> None:
         self.restored = 0
-        self._checkpoints = TrialCheckpoints(store, trial)
+        self._checkpoints = TrialCheckpoints(checkpoints.artifacts, trial)
         self._belongs = {
             "trial": trial,
             "definition": definition.digest(),
             "data": tokens.digest,
             "embedding": tokens.sources["embedding"].get("digest", ""),
-            "code": environment.get(_MUST_AGREE, {}),
+            "code": checkpoints.code,
         }
         self._environment = {key: environment.get(key) for key in _MAY_DIFFER}
         self._register = register
         self._notify = notify
-        self._every = every
+        self._every = checkpoints.every
         self._failing = False
-        self._due = time.monotonic() + every
+        self._due = time.monotonic() + checkpoints.every
 
     @property
     def attributes(self) -> list[str]:
-        """Keys of system attributes that name checkpoints, to be deleted as the trial ends."""
+        """List the system attributes that name checkpoints, to be deleted as the trial ends."""
         return [artifact_key(artifact_id) for artifact_id in sorted(self._checkpoints.seen)]
 
     def load(self) -> Snapshot | None:
-        """The last checkpoint of this trial, whoever made it; None to begin."""
+        """Read the last checkpoint of this trial, whoever made it; None to begin."""
         found = self._checkpoints.load(self._refusal, self._notify)
         self._due = time.monotonic() + self._every
         if found is None:
             return None
         arrays, values = found
         self.restored = values["iteration"]
-        other = _differences(values["environment"], self._environment)
-        made = f" made with {other}: last bits may differ" if other else ""
+        other = differences(values["environment"], self._environment)
+        names = ", ".join(f"{one.name} {one.theirs}" for one in other)
+        made = f" made with {names}: last bits may differ" if other else ""
         self._notify(f"goes on from iteration {self.restored} of a checkpoint{made}")
         return snapshot_of(arrays, values)
 
@@ -96,7 +111,7 @@ class TrialKeeper:
         values = snapshot.values | {"belongs": self._belongs, "environment": self._environment}
         attribute = None
         try:
-            attribute = self._checkpoints.save(arrays_of(snapshot), values)
+            attribute = self._checkpoints.save(arrays_of(snapshot.tensors), values)
         except StorageError as error:
             if not self._failing:
                 self._notify(f"no checkpoint can be kept, training goes on: {error}")
@@ -108,7 +123,7 @@ class TrialKeeper:
             self._register(*attribute)
 
     def remove(self) -> None:
-        """The trial has ended, and that is written: nobody will go on from here."""
+        """Remove all checkpoints; call it once the end of the trial is written."""
         if not self._checkpoints.seen:
             return
         try:
@@ -117,22 +132,9 @@ class TrialKeeper:
             self._notify(f"checkpoints are left behind: {error}")
 
     def _refusal(self, values: dict[str, Any]) -> str:
-        """What speaks against a checkpoint with these values; "" for nothing."""
+        """Say why a checkpoint with these values is refused; "" if it is not."""
         belongs = values.get("belongs")
         if not isinstance(belongs, dict) or "iteration" not in values:
             return "no checkpoint of a trial"
         other = [key for key, value in self._belongs.items() if belongs.get(key) != value]
         return f"of another {' and another '.join(other)}" if other else ""
-
-
-def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
-    """What a checkpoint was made with, and is another thing here; "" if all is the same."""
-    found = []
-    for key in _MAY_DIFFER:
-        if key == "versions":
-            there, here = theirs.get(key) or {}, ours.get(key) or {}
-            names = [name for name in there | here if there.get(name) != here.get(name)]
-            found += [f"{name} {there.get(name)}" for name in names]
-        elif theirs.get(key) != ours.get(key):
-            found.append(f"{key} {theirs.get(key)}")
-    return ", ".join(found)

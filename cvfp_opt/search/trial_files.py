@@ -1,4 +1,4 @@
-"""What a trial leaves beside its record when it ends: its curves, and one of the best networks."""
+"""Files that a trial keeps beside its record when it ends: its curves, and a good network."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -6,89 +6,82 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cvfp_opt.model.network import ContextNetwork
+from cvfp_opt.search.snapshot_arrays import arrays_of
 from cvfp_opt.store.database.file_watch import FileGone
-from cvfp_opt.store.files.artifact_stores import ArtifactStore
 from cvfp_opt.store.files.trial_files import File, Networks, leave_curves
 from cvfp_opt.store.record.records import TrialRecord
 
-# Curves may take a hundredth of a worker's time: the next ones are written so many times later as
-# the last ones took. Trials in between get theirs by ``dashboard --refresh``.
+# Curves may cost 1 % of a worker's time: after t seconds of writing, the next ones are written
+# 100 t later. Trials in between get theirs by ``dashboard --refresh``.
 TIMES_COST = 100.0
 
 
 @dataclass(kw_only=True)
-class Leaving:
+class TrialFiles:
     """Writes files of trials that are about to end; no trial fails for it. For threads too.
 
     Attributes:
-        artifacts: where to.
+        networks: the best ones of the study, and the store of artifacts that curves go to as well.
         draw: makes the files that show a trial's curves.
-        notify: told, in a line, when it fails for the first time.
+        notify: given a line when it fails for the first time.
     """
 
-    artifacts: ArtifactStore
+    networks: Networks
     draw: Callable[[TrialRecord], Sequence[File]]
     notify: Callable[[str], None]
     _due: float = field(default=float("-inf"), init=False)
-    _told: bool = field(default=False, init=False)
+    _notified: bool = field(default=False, init=False)
 
-    def curves(self, trial: str, record: TrialRecord) -> dict[str, str]:
-        """The system attributes that name a trial's curves; none where it is not due.
+    def keep_curves(self, trial: str, record: TrialRecord) -> dict[str, str]:
+        """Write a trial's curves if that is due; return the system attributes that name them.
 
         Args:
-            trial: its uuid, see store.births.
-            record: at least its number and what its passes left.
+            trial: its uuid, see store.record.identity.
+            record: at least its number and its iterations.
         """
         started = time.monotonic()
         if started < self._due:
             return {}
-        named = self._tried(lambda: leave_curves(self.artifacts, trial, self.draw(record)))
+        store = self.networks.artifacts
+        named = self._tried(lambda: leave_curves(store, trial, self.draw(record)))
         self._due = time.monotonic() + TIMES_COST * (time.monotonic() - started)
         return named
 
-    def network(
-        self,
-        networks: Networks,
-        trial: str,
-        score: float,
-        network: ContextNetwork,
-        values: dict[str, Any],
+    def keep_network(
+        self, trial: str, score: float, network: ContextNetwork, values: dict[str, Any]
     ) -> dict[str, str]:
-        """The system attribute that names a trial's network, if it is among the best.
+        """Write a trial's network if it is among the best; return the attribute that names it.
 
         Args:
-            networks: of the study.
             trial: its uuid.
             score: of the trial.
             network: as training left it.
             values: what it belongs to, plain JSON.
         """
 
-        def leave() -> dict[str, str]:
-            if not networks.deserves(score):
+        def keep() -> dict[str, str]:
+            if not self.networks.deserves(score):
                 return {}
-            state = network.state_dict().items()
-            arrays = {n: t.detach().cpu().contiguous().numpy() for n, t in state}
-            return networks.leave(trial, arrays, values)
+            return self.networks.leave(trial, arrays_of(network.state_dict()), values)
 
-        return self._tried(leave)
+        return self._tried(keep)
 
-    def thin(self, networks: Networks) -> None:
+    def thin(self) -> None:
         """Remove networks that are not among the best any more."""
 
         def thin() -> dict[str, str]:
-            networks.thin()
+            self.networks.thin()
             return {}
 
         self._tried(thin)
 
-    def _tried(self, leave: Callable[[], dict[str, str]]) -> dict[str, str]:
+    def _tried(self, write: Callable[[], dict[str, str]]) -> dict[str, str]:
         try:
-            return leave()
+            return write()
         except FileGone:  # the trial says so itself
             return {}
         except Exception as error:  # whatever it is, the trial's result is worth more
-            if not self._told:
+            if not self._notified:
                 self.notify(f"a trial's curves or network can't be kept: {error}")
-            self._told = True
+            self._notified = True
             return {}

@@ -1,22 +1,18 @@
-"""What a trial says while it runs: to the study, to its pruner, and to who goes on with it."""
+"""What a running trial reports: to the study, to its pruner, and to who takes it over."""
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import optuna
 
 from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.observer import SearchObserver
 from cvfp_opt.search.stopping import Stop
-from cvfp_opt.search.trial_checkpoints import TrialKeeper
 from cvfp_opt.store.database.file_watch import FileGone
 from cvfp_opt.store.database.retry import DATABASE_ERRORS, passes
-from cvfp_opt.store.files.artifact_stores import ArtifactStore
 from cvfp_opt.store.queue.trial_writer import TrialWriter
 from cvfp_opt.store.record.records import write_attributes
 from cvfp_opt.training.events import Event, IterationFinished
@@ -26,42 +22,6 @@ from cvfp_opt.training.result import IterationMetrics
 # quick iterations are written together. Nothing is lost with them, for whoever takes over a trial
 # forgets what it reported; and a write between two iterations takes 0.8 ms of processor time.
 REPORT_SECONDS = 1.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Checkpointing:
-    """Where running trials leave checkpoints, and how often.
-
-    Attributes:
-        artifacts: where.
-        code: digests of the user's own functions: with other code it is another trial.
-        environment: what the trials run on.
-        every: seconds between two of a trial.
-    """
-
-    artifacts: ArtifactStore
-    code: dict[str, str]
-    environment: dict[str, Any]
-    every: float
-
-    def keeper(
-        self,
-        writer: TrialWriter,
-        objective: Objective,
-        register: Callable[[str, str], None],
-        observer: SearchObserver,
-    ) -> TrialKeeper:
-        """For a trial that was just claimed."""
-        return TrialKeeper(
-            store=self.artifacts,
-            trial=writer.claimed.identity.uuid,
-            definition=objective.definition,
-            tokens=objective.tokens,
-            environment=self.environment | {"code": self.code},
-            register=register,
-            notify=lambda text: observer.notice(f"trial {writer.claimed.number}: {text}"),
-            every=self.every,
-        )
 
 
 class Reporter:
@@ -95,7 +55,7 @@ class Reporter:
         self._observer.trial_event(self._trial.number, event)
 
     def _report(self, metrics: IterationMetrics) -> None:
-        """Tell the study how far the trial is, for its pruner and for whoever looks."""
+        """Report an iteration to the study, for its pruner and for whoever looks."""
         self._iterations.append(dict(vars(metrics)))
         write_attributes(self._trial, iterations=self._iterations)
         if self._objective.known_while_training:
@@ -104,7 +64,7 @@ class Reporter:
             self._flush()
 
     def register(self, key: str, value: str) -> None:
-        """Tell the study of a checkpoint, at once."""
+        """Write at once which attribute names a checkpoint."""
         self._writer.pending.system_attrs[key] = value
         self._flush()
 
@@ -124,7 +84,7 @@ class Reporter:
 
     @contextmanager
     def _outage_tolerated(self) -> Iterator[None]:
-        """Training goes on while the database is away; what was reported is written later."""
+        """Go on training while the database is away; what was reported is written later."""
         try:
             yield
         except DATABASE_ERRORS as error:

@@ -11,7 +11,7 @@ from tomlkit.items import Item
 
 from cvfp_opt.errors import DefinitionError
 
-# Enough for every key; what is nested deeper is an accident, or made to do harm.
+# Every key has enough with this; what is nested deeper is an accident, or made to do harm.
 _MAX_DEPTH = 8
 _MOST = 2**63
 _SHOWN = 80
@@ -19,7 +19,7 @@ _NESTED = "this one is nested too deeply"
 
 
 def read_value(name: str, text: str) -> Any:
-    """Give what stands behind ``=`` in a setting: one value of TOML, else the bare text.
+    """Read what stands behind ``=`` in a setting: one value of TOML, else the bare text.
 
     Args:
         name: what it is to be the value of.
@@ -45,7 +45,7 @@ def read_value(name: str, text: str) -> Any:
 
 
 def read_toml(text: str, where: str) -> dict[str, Any]:
-    """The tables of a TOML document.
+    """Read the tables of a TOML document.
 
     Raises:
         DefinitionError: it is none; ``where`` names it.
@@ -59,13 +59,13 @@ def read_toml(text: str, where: str) -> dict[str, Any]:
 
 
 def written(value: Any) -> str:
-    """A value as TOML writes it; JSON's strings are others where a character is beyond U+FFFF."""
+    """Write a value as TOML does; JSON's strings are others with a character beyond U+FFFF."""
     item: Item = tomlkit.item(value)
     return item.as_string()
 
 
 def check_value(name: str, value: Any, depth: int = 0) -> None:
-    """Refuse what TOML and JSON have, and no key takes.
+    """Refuse values that TOML and JSON have and no key takes.
 
     Raises:
         DefinitionError: a date, a number of over 64 bits, or lists in lists in lists.
@@ -85,12 +85,12 @@ def check_value(name: str, value: Any, depth: int = 0) -> None:
 
 
 def _too_much(error: Exception) -> str:
-    """Give what Python cannot read, whatever it says itself: a nesting, or a number."""
+    """Say what Python cannot read, whatever it says itself: a nesting, or a number."""
     return _NESTED if isinstance(error, RecursionError) else "this has thousands of digits"
 
 
 def brief(value: Any) -> str:
-    """A value for a message: as JSON, and no longer than a line."""
+    """Write a value for a message: as JSON, and no longer than a line."""
     try:
         text = json.dumps(value, default=str)
     except (ValueError, RecursionError):
@@ -99,7 +99,7 @@ def brief(value: Any) -> str:
 
 
 def hint(value: Any, kinds: Collection[type]) -> str:
-    """How a value would be typed that was typed as another kind: ``; type 0.5`` for ``,5``."""
+    """Suggest how to type a value that was typed as another kind: ``; type 0.5`` for ``,5``."""
     if str in kinds:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return f'; type it in quotes: "{value}"' if is_number else ""

@@ -1,4 +1,4 @@
-"""What contexts are worth downstream: the next-token probe on a trained network's contexts."""
+"""The use of contexts downstream: the next-token probe on a trained network's contexts."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -30,12 +30,12 @@ class ProbedFeatures:
     probes: tuple[ProbeResult, ...]
 
     def to_dict(self) -> dict[str, object]:
-        """As plain JSON values."""
+        """Give it as plain JSON values."""
         return asdict(self)
 
 
 def probe_network(
-    network: ContextNetwork, definition: StudyDefinition, tell: Callable[[str], None]
+    network: ContextNetwork, definition: StudyDefinition, notify: Callable[[str], None]
 ) -> list[ProbedFeatures]:
     """Probe unigrams, token embeddings, the untrained network's contexts and the network's own.
 
@@ -44,7 +44,7 @@ def probe_network(
     Args:
         network: trained by ``definition``.
         definition: searches nothing.
-        tell: told what is being done, a line each.
+        notify: given a line on each step.
 
     Raises:
         CvfpOptError: the text does not do; contexts explode.
@@ -73,7 +73,7 @@ def probe_network(
     }
     rows = [ProbedFeatures(features="unigram", probes=(unigram_result(targets),))]
     for name, read in kinds.items():
-        tell(f"probing: {name}")
+        notify(f"probing: {name}")
         try:
             train, held_out = read()
         except ContextOverflow as error:

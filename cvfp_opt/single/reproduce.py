@@ -14,7 +14,7 @@ from cvfp_opt.training.events import Observer
 
 STANDARD_TOKENS = 6400
 
-# The report's setting throughout; the variants add to it.
+# The report's runs all have these settings; the variants add to them.
 COMMON = (
     "space.phase1_learning_rate=0.002",
     "space.phase1_convergence_threshold=0.1",
@@ -183,9 +183,9 @@ def reproduce(
     Args:
         definition: see ``define``.
         variant: its words.
-        observe: told of progress.
+        observe: notified of progress.
         environment: see search.environment; names the device.
-        notify: told of an earlier stop, a line.
+        notify: given a line on an earlier stop.
     """
     tokens = definition.load_tokens()
     objective = Objective(

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from cvfp_opt.errors import CheckpointError, DefinitionError, StorageError
 from cvfp_opt.escaping import excerpt, listed
@@ -36,7 +34,7 @@ from cvfp_opt.training.tokenizer import is_shipped, shipped_digest
 from cvfp_opt.training.trainers import TRAINERS
 from cvfp_opt.version import __version__
 
-# A run that is over sooner is not worth a file of hundreds of megabytes.
+# A run that is over sooner is not worth a snapshot of hundreds of megabytes.
 MIN_SECONDS_KEPT = 30.0
 
 
@@ -47,7 +45,7 @@ class FileKeeper:
         definition: searches nothing.
         tokens: of its text.
         environment: what the run's bits depend on besides, see search.environment.
-        notify: told, in a line each, what was found and what could not be kept.
+        notify: given a line each on what was found and what could not be kept.
 
     Attributes:
         kept: iterations that a resumed run would not repeat.
@@ -74,7 +72,7 @@ class FileKeeper:
         self._min_seconds = MIN_SECONDS_KEPT
 
     def load(self) -> Snapshot | None:
-        """The snapshot of this very run, if it was stopped before; a damaged one is put aside."""
+        """Read the snapshot of this very run, if it was stopped; remove a damaged one."""
         try:
             found = self._file.read()
         except StorageError as error:
@@ -93,7 +91,7 @@ class FileKeeper:
         if time.monotonic() - self._since < self._min_seconds:
             return
         try:
-            self._file.write(arrays_of(snapshot), snapshot.values)
+            self._file.write(arrays_of(snapshot.tensors), snapshot.values)
         except StorageError as error:
             self._notify(f"a stop would lose this run: {error}")
         else:
@@ -108,7 +106,7 @@ class FileKeeper:
             self._notify("stopped; nothing was kept: no iteration was over, or all was too short")
 
     def finished(self) -> None:
-        """The run came to its end, and what it gave is safe."""
+        """Remove the snapshot: the run came to its end, and its result is safe."""
         self._file.remove()
 
 
@@ -118,7 +116,7 @@ def run_resumable(run: TrainingRun, observe: Observer, keeper: FileKeeper) -> Tr
     The snapshot stays until ``keeper.finished``: call it when the result is safe.
 
     Raises:
-        SearchStopped: from ``observe``; what is kept was told.
+        SearchStopped: from ``observe``; the user was notified of what is kept.
     """
     try:
         return TRAINERS[run.training.trainer](run, observe, never, keeper)
@@ -136,7 +134,7 @@ class Trained:
         network: trained.
         result: of the run.
         environment: it ran on.
-        seed, number: what all that is random came from, see store.births.
+        seed, number: what all that is random came from, see store.record.identity.
     """
 
     objective: Objective
@@ -181,11 +179,10 @@ def save_network(
             **(origin or {}),
         },
     )
-    state = trained.network.state_dict()
     checkpoint = Checkpoint(
         account=account,
-        weights={name: _array(value) for name, value in state.items()},
-        embeddings=_array(table),
+        weights=arrays_of(trained.network.state_dict()),
+        embeddings=arrays_of({"table": table})["table"],
         tokenizer=tokenizer,
         card=card,
     )
@@ -193,7 +190,7 @@ def save_network(
 
 
 def load_network(folder: Path) -> tuple[ContextNetwork, StudyDefinition, Checkpoint]:
-    """A network back from a checkpoint, of any format.
+    """Read a network back from a checkpoint, of any format.
 
     Raises:
         CheckpointError: unreadable; its definition is none; or the weights do not fit it.
@@ -231,8 +228,3 @@ def load_network(folder: Path) -> tuple[ContextNetwork, StudyDefinition, Checkpo
         {name: torch.from_numpy(array) for name, array in checkpoint.weights.items()}
     )
     return network, definition, checkpoint
-
-
-def _array(tensor: Tensor) -> NDArray[Any]:
-    array: NDArray[Any] = tensor.detach().cpu().contiguous().numpy()
-    return array

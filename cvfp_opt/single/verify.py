@@ -12,9 +12,10 @@ from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.objective import Objective, never
 from cvfp_opt.training.events import Observer, ignore
 from cvfp_opt.training.result import TrainingResult
+from cvfp_opt.training.run import TrainingRun
 from cvfp_opt.training.trainers import TRAINERS
 
-# Of the highest rank that so many tokens can have; the report's own limit in its Option 2.
+# A rank has to be this share of the highest that so many tokens can have, as in the report.
 MIN_RANK = 0.8
 MIN_CONVERGENCE = 0.5
 
@@ -62,7 +63,7 @@ class Check:
 
 
 def reduced(definition: StudyDefinition, protocol: Protocol) -> StudyDefinition:
-    """The definition with the protocol's amount of text and iterations."""
+    """Reduce a definition to the protocol's amount of text and iterations."""
     return replace(
         definition,
         data=replace(definition.data, train_tokens=protocol.train_tokens),
@@ -86,12 +87,8 @@ def verify_definition(
     Raises:
         CvfpOptError: a parameter is searched, or the text does not do.
     """
-    definition = reduced(definition, protocol)
-    objective = Objective(
-        definition=definition, tokens=definition.load_tokens(), device=torch.device("cpu")
-    )
-    run = objective.prepare({}, 0)
-    result = TRAINERS[definition.training.trainer](run, observe, never)
+    run = _prepare(definition, protocol)
+    result = TRAINERS[run.training.trainer](run, observe, never)
     if result.audit is None or result.last is None:
         meaning = f"{result.status.value}: {result.reason}"
         return [_impossible("training", "train", meaning)], result
@@ -115,20 +112,24 @@ def verify_network(
     Raises:
         CvfpOptError: the text does not do.
     """
-    definition = reduced(definition, protocol)
-    objective = Objective(
-        definition=definition, tokens=definition.load_tokens(), device=torch.device("cpu")
-    )
-    run = objective.prepare({}, 0)  # for its text and embeddings
+    run = _prepare(definition, protocol)  # for its text and embeddings
     texts = {"train": run.train, "validation": run.held_out}
     question = f"agree between two frozen reads, scale-free at {REFERENCE_THRESHOLD:g}"
     return check_network(network, texts, {}, question)
 
 
+def _prepare(definition: StudyDefinition, protocol: Protocol) -> TrainingRun:
+    definition = reduced(definition, protocol)
+    objective = Objective(
+        definition=definition, tokens=definition.load_tokens(), device=torch.device("cpu")
+    )
+    return objective.prepare({}, 0)
+
+
 def check_network(
     network: ContextNetwork, texts: dict[str, Tensor], rates: dict[str, float], question: str
 ) -> list[Check]:
-    """The three checks on each text (T, E), each read twice from the zero context on.
+    """Make the three checks on each text (T, E), read twice from the zero context on.
 
     Args:
         rates: convergence rates per split, where they were measured otherwise.
@@ -179,7 +180,7 @@ def check_network(
 
 
 def _impossible(name: str, split: str, meaning: str) -> Check:
-    """What was to be measured ended before it could be."""
+    """Give the failed check of something that ended before it could be measured."""
     return Check(
         name=name,
         split=split,

@@ -1,4 +1,4 @@
-"""What an engine is: it starts and restarts the workers of a search, and decides nothing."""
+"""The interface of an engine: it starts and restarts the workers of a search."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -7,33 +7,15 @@ import optuna
 
 from cvfp_opt.search.observer import SearchObserver
 from cvfp_opt.search.stopping import Stop
-from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.workers.task import Task
 
 
 class EngineObserver(SearchObserver, Protocol):
-    """Told what a search and its workers do."""
+    """Is notified of what a search and its workers do."""
 
     def workers_changed(self, count: int) -> None:
-        """So many workers search from here on."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Crew:
-    """The workers that the user asked for.
-
-    Attributes:
-        location: of the database, which all of them have to reach.
-        device: as typed.
-        threads: of torch, for each; None where that is for the engine to see.
-        scheduler: address of a Dask scheduler; None for workers on this machine.
-    """
-
-    location: Location
-    device: str
-    threads: int | None
-    scheduler: str | None = None
+        """Show how many workers search from here on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +26,7 @@ class Job:
         task: of each worker.
         count: workers at once; None for as many as there is room for.
         store, study: opened by this process.
-        observer: told what all workers do.
+        observer: notified of what all workers do.
     """
 
     task: Task
@@ -64,14 +46,14 @@ class Engine(Protocol):
     place: str
 
     def environment(self) -> dict[str, Any] | None:
-        """What trials will run on, if that is another than this process and known."""
+        """Describe what trials will run on, if that is not this machine, and known."""
 
     def run(self, job: Job, stop: Stop) -> None:
         """Search until the total is reached.
 
         Args:
             job: the search.
-            stop: whoever learns first that the user wants to stop must call our ``stop``.
+            stop: whoever notices first that the user wants to stop must call ``self.stop``.
 
         Raises:
             SearchStopped: the running trials were given back.

@@ -6,12 +6,14 @@ from typing import Any
 
 from cvfp_opt.errors import ClusterError, nearest
 from cvfp_opt.search.stopping import SearchStopped, Stop
+from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.retry import DATABASE_ERRORS
 from cvfp_opt.store.record.records import count_finished
 from cvfp_opt.workers.dask.cluster import Cluster, check_installed, connect, start_local
 from cvfp_opt.workers.dask.engine import DaskWorkers
-from cvfp_opt.workers.engine import Crew, Engine, Job
+from cvfp_opt.workers.engine import Engine, Job
 from cvfp_opt.workers.local import LocalWorkers
+from cvfp_opt.workers.shares import WorkerOptions
 
 
 class Processes:
@@ -19,8 +21,8 @@ class Processes:
 
     place = ""
 
-    def __init__(self, crew: Crew) -> None:
-        if crew.scheduler is not None:
+    def __init__(self, options: WorkerOptions, location: Location) -> None:
+        if options.scheduler is not None:
             raise ClusterError("--scheduler: --engine dask is required with it")
         self._workers: LocalWorkers | None = None
 
@@ -50,20 +52,21 @@ class Dask:
         ClusterError: the extra is missing; the user's cannot be reached, or is not fit.
     """
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, options: WorkerOptions, location: Location) -> None:
         check_installed()
-        self._crew = crew
+        self._options = options
+        self._location = location
         self._cluster: Cluster | None = None
         self._workers: DaskWorkers | None = None
         self.place = "on Dask workers of this machine"
-        if crew.scheduler is not None:
-            self._cluster = connect(crew.scheduler, crew.location)
+        if options.scheduler is not None:
+            self._cluster = connect(options.scheduler, location)
             self.place = f"on Dask workers of {self._cluster.address}"
 
     def environment(self) -> dict[str, Any] | None:
         if self._cluster is None:
             return None
-        return self._cluster.environment(self._crew.device, self._crew.threads)
+        return self._cluster.environment(self._options.device, self._options.threads)
 
     def run(self, job: Job, stop: Stop) -> None:
         finished = job.store.patiently(lambda: count_finished(job.study))
@@ -76,8 +79,8 @@ class Dask:
 
     def _run_here(self, job: Job, stop: Stop) -> DaskWorkers:
         assert job.count is not None, "of processes there is always a number"
-        assert self._crew.threads is not None, "and they divide the threads"
-        self._cluster = start_local(job.count, self._crew.threads, self._crew.location)
+        assert self._options.threads is not None, "and they divide the threads"
+        self._cluster = start_local(job.count, self._options.threads, self._location)
         try:
             return self._run(self._cluster, job, stop)
         except SearchStopped:  # nothing runs any more, or was to end at once
@@ -89,7 +92,7 @@ class Dask:
                 job.task.claims(job.store, job.study).release_dead()
 
     def _run(self, cluster: Cluster, job: Job, stop: Stop) -> DaskWorkers:
-        self._workers = DaskWorkers(cluster, job, self._crew.device, self._crew.threads)
+        self._workers = DaskWorkers(cluster, job, self._options.device, self._options.threads)
         self._workers.run(stop)
         return self._workers
 
@@ -102,15 +105,23 @@ class Dask:
             self._cluster.close()
 
 
-ENGINES: Mapping[str, Callable[[Crew], Engine]] = {"processes": Processes, "dask": Dask}
+ENGINES: Mapping[str, Callable[[WorkerOptions, Location], Engine]] = {
+    "processes": Processes,
+    "dask": Dask,
+}
 
 
-def make_engine(name: str, crew: Crew) -> Engine:
-    """The engine of that name.
+def make_engine(options: WorkerOptions, location: Location) -> Engine:
+    """Make the engine that the user named.
+
+    Args:
+        options: what it is to start.
+        location: of the database, which all of them have to reach.
 
     Raises:
-        ClusterError: there is none, or it cannot do what was asked.
+        ClusterError: there is none of that name, or it cannot do what was asked.
     """
+    name = options.engine
     if name not in ENGINES:
         raise ClusterError(f"--engine: {nearest(name, ENGINES)}, got {name!r}")
-    return ENGINES[name](crew)
+    return ENGINES[name](options, location)

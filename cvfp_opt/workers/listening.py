@@ -1,13 +1,15 @@
-"""What the one who starts workers does with what they tell, whatever way it comes."""
+"""Handling of what workers report, the same for all engines."""
 
 from collections.abc import Hashable
+from dataclasses import dataclass
 
 import optuna
 
 from cvfp_opt.errors import SearchError
 from cvfp_opt.search.observer import SearchObserver
-from cvfp_opt.store.database.retry import Patience
+from cvfp_opt.search.stopping import Stop
 from cvfp_opt.store.record.progress import ProgressTracker
+from cvfp_opt.store.record.records import count_finished, count_taken
 from cvfp_opt.workers.messages import (
     Broken,
     Message,
@@ -18,6 +20,7 @@ from cvfp_opt.workers.messages import (
     TrialFinished,
     TrialStarted,
 )
+from cvfp_opt.workers.task import Task
 
 MAX_RESTARTS = 3
 
@@ -26,24 +29,73 @@ class WorkerError(Exception):
     """A bug that a worker met; its traceback is a note. No user can mend it: no CvfpOptError."""
 
 
-class Listener:
-    """Tells one observer what many workers say, and remembers who runs which trial.
+@dataclass
+class Deaths:
+    """Deaths of workers since a trial last finished: after some, none would live.
 
-    Args:
-        study: being searched.
-        observer: told what all of them do.
-        patiently: how to read a database that may be away for a while.
+    Attributes:
+        allowed: so many are replaced.
+        count: so many there were.
     """
 
-    def __init__(self, study: optuna.Study, observer: SearchObserver, patiently: Patience) -> None:
+    allowed: int = MAX_RESTARTS
+    count: int = 0
+
+    @property
+    def too_many(self) -> bool:
+        """Check if the last dead worker is not to be replaced."""
+        return self.count > self.allowed
+
+
+class Listener:
+    """Passes messages of many workers to one observer, and remembers who runs which trial.
+
+    It is a Stop too, for whoever waits: it passes on the one of the search.
+
+    Args:
+        task: of each worker.
+        study: being searched.
+        observer: notified of what all of them do.
+
+    Attributes:
+        patiently: how to read a database that may be away for a while.
+        deaths: of the workers.
+        stop: of the search, once it runs.
+    """
+
+    def __init__(self, task: Task, study: optuna.Study, observer: SearchObserver) -> None:
+        self.patiently = task.patience(observer, self)
+        self.deaths = Deaths()
+        self.stop: Stop | None = None
+        self._total = task.total
+        self._study = study
         self._tracker = ProgressTracker(study)
         self._observer = observer
-        self.patiently = patiently
         self._running: dict[Hashable, set[int]] = {}
-        self._told: set[str] = set()
+        self._notices: set[str] = set()
 
-    def hear(self, worker: Hashable, message: Message) -> None:
-        """Pass on what a worker says.
+    def check(self) -> None:
+        """Raise SearchStopped if the search is to stop."""
+        if self.stop is not None:
+            self.stop.check()
+
+    def check_undone(self) -> None:
+        """Raise SearchError if workers died too often, and trials are left undone."""
+        # what others run is not undone
+        left = self._total - self.patiently(lambda: count_taken(self._study))
+        if self.deaths.too_many and left > 0:
+            raise SearchError(
+                f"{left} of {self._total} trials are left undone: {self.deaths.count} workers "
+                "died one after another; find out why (too little memory?), then type the same "
+                "command again, perhaps with a smaller --n-jobs"
+            )
+
+    def count_unfinished(self) -> int:
+        """Count the trials that are left to finish, whoever runs them."""
+        return self._total - self.patiently(lambda: count_finished(self._study))
+
+    def handle(self, worker: Hashable, message: Message) -> None:
+        """Pass on a worker's message.
 
         Raises:
             CvfpOptError: the worker met it.
@@ -51,9 +103,9 @@ class Listener:
         """
         match message:
             case Notice(text):
-                if text not in self._told:  # workers often meet the same thing
+                if text not in self._notices:  # workers often meet the same thing
                     self._observer.notice(text)
-                self._told.add(text)
+                self._notices.add(text)
             case TrialStarted(number, params):
                 self._end(number)  # whoever ran it has lost it
                 self._running.setdefault(worker, set()).add(number)
@@ -62,10 +114,11 @@ class Listener:
                 if number in self._running.get(worker, ()):  # or it is late, and about the past
                     self._observer.trial_event(number, event)
             case TrialFinished(record):
+                self.deaths.count = 0
                 self._end(record.number)
                 # what another worker finished is counted when its own message comes
-                untold = set().union(*self._running.values())
-                progress = self.patiently(lambda: self._tracker.progress(untold))
+                unreported = set().union(*self._running.values())
+                progress = self.patiently(lambda: self._tracker.progress(unreported))
                 self._observer.trial_finished(record, progress)
             case TrialDropped(number):
                 if number in self._running.get(worker, ()):  # or it is shown as another's already
@@ -79,7 +132,7 @@ class Listener:
                 raise bug
 
     def forget(self, worker: Hashable) -> str:
-        """It has ended: `` which ran trial 3,`` or `` which ran trials 3 and 4,``, or nothing."""
+        """Forget a worker that ended; return ``, which ran trial 3,`` or "" for a message."""
         numbers = sorted(self._running.pop(worker, ()))
         if not numbers:
             return ""
@@ -89,37 +142,3 @@ class Listener:
     def _end(self, number: int) -> None:
         for numbers in self._running.values():
             numbers.discard(number)
-
-
-class Deaths:
-    """Of workers, since a trial last finished: with more than some, none would live.
-
-    Attributes:
-        allowed: so many are replaced.
-    """
-
-    def __init__(self, allowed: int = MAX_RESTARTS) -> None:
-        self.allowed = allowed
-        self._count = 0
-
-    def note(self) -> None:
-        """A worker died."""
-        self._count += 1
-
-    def forget(self) -> None:
-        """A trial finished."""
-        self._count = 0
-
-    @property
-    def too_many(self) -> bool:
-        """Whether the last one is not to be replaced."""
-        return self._count > self.allowed
-
-    def check(self, left: int, total: int) -> None:
-        """Say so if trials are left because of them. Raises SearchError."""
-        if self.too_many and left > 0:
-            raise SearchError(
-                f"{left} of {total} trials are left undone: {self._count} workers died "
-                "one after another; find out why (too little memory?), then type the same command "
-                "again, perhaps with a smaller --n-jobs"
-            )

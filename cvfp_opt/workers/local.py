@@ -16,9 +16,9 @@ from cvfp_opt.search.stopping import Stop
 from cvfp_opt.store.database.file_watch import FileGone
 from cvfp_opt.store.database.retry import DATABASE_ERRORS
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.record.records import count_finished, count_taken
-from cvfp_opt.workers.listening import Deaths, Listener
-from cvfp_opt.workers.messages import Message, Refused, TrialFinished
+from cvfp_opt.store.record.records import count_finished
+from cvfp_opt.workers.listening import Listener
+from cvfp_opt.workers.messages import Message, Refused
 from cvfp_opt.workers.process import work
 from cvfp_opt.workers.signals import sigint_blocked
 from cvfp_opt.workers.task import Task
@@ -52,9 +52,7 @@ class LocalWorkers:
         self._observer = observer
         self._workers: list[_Worker] = []
         self._stopping = False
-        self._listener = Listener(study, observer, task.patience(observer, self))
-        self._deaths = Deaths()
-        self._stop: Stop | None = None
+        self._listener = Listener(task, study, observer)
         self._refusal: StorageError | None = None
         # Plain pickle: multiprocessing's own would move tensors to shared memory, of which a
         # container may have too little for a table of embeddings.
@@ -80,7 +78,7 @@ class LocalWorkers:
             SearchError: workers died too often, and trials are left undone.
             WorkerError: a worker met a bug.
         """
-        self._stop = stop
+        self._listener.stop = stop
         stop.check()  # it may have come before there was anybody to call
         try:
             self._start(self._count)
@@ -96,14 +94,7 @@ class LocalWorkers:
             with suppress(*DATABASE_ERRORS):  # one that is away learns it from the leases
                 self._task.claims(self._store, self._study).release_dead()
         self._check_refusal()
-        # what others run is not undone
-        left = self._task.total - self._listener.patiently(lambda: count_taken(self._study))
-        self._deaths.check(left, self._task.total)
-
-    def check(self) -> None:
-        """As a Stop's, for who waits in our stead. Raises SearchStopped."""
-        if self._stop is not None:
-            self._stop.check()
+        self._listener.check_undone()
 
     def _check_refusal(self) -> None:
         """Raise what the database refused to a worker, if trials are left undone."""
@@ -141,13 +132,11 @@ class LocalWorkers:
         except (EOFError, OSError):  # ended; a killed one may have left half a message
             self._ended(worker)
             return
-        if isinstance(message, TrialFinished):
-            self._deaths.forget()
         if isinstance(message, Refused) and isinstance(message.error, StorageError):
             self._refused(worker, message.error)
             return
         try:
-            self._listener.hear(worker, message)
+            self._listener.handle(worker, message)
         except FileGone as error:  # the workers learn it by themselves, and keep what they have
             self._refusal = self._refusal or error
 
@@ -165,10 +154,9 @@ class LocalWorkers:
         trial = self._listener.forget(worker)
         if status == 0 or self._stopping:
             return
-        self._deaths.note()
+        self._listener.deaths.count += 1
         self._observer.notice(f"worker process {worker.process.pid}{trial} {_how(status)}")
-        finished = self._listener.patiently(lambda: count_finished(self._study))
-        if not self._deaths.too_many and finished < self._task.total:
+        if not self._listener.deaths.too_many and self._listener.count_unfinished() > 0:
             self._start(1)
 
 

@@ -33,7 +33,7 @@ from cvfp_opt.training.data import Tokens
 from cvfp_opt.training.events import Event, IterationFinished, Observer
 from cvfp_opt.training.result import IterationMetrics, TrainingResult
 from cvfp_opt.training.snapshot import NOTHING, Keeper
-from cvfp_opt.workers.task import Endurance, Task
+from cvfp_opt.workers.task import Limits, Task
 
 SETTINGS = [
     *TINY,
@@ -232,7 +232,7 @@ class Workshop:
             plan=self.plan,
             environment=self.environment,
             total=self.total,
-            endurance=Endurance(
+            limits=Limits(
                 lease_seconds=lease, patience_seconds=60, max_retries=100, checkpoint_seconds=0
             ),
         )

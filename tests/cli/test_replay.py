@@ -192,7 +192,7 @@ def test_what_cannot_be_repeated_is_refused(run_tiny: Invoke, invoke: Invoke) ->
         optuna.trial.create_trial(value=1.0)
     )
     for words, message in (
-        (["0", "--data", "two.txt"], "was trained on another text"),
+        (["0", "--data", "two.txt"], "was trained with another text"),
         (["0"], "one.txt"),
         (["1"], "is waiting: a finished one is required"),
         (["2"], "has reported no iteration (failed by hand: ended by hand)"),

@@ -7,19 +7,24 @@ from typing import Any
 import pytest
 import torch
 from doctoring import RECORD
+from searching import make_search
 from support import TINY
 
 from cvfp_opt.errors import StudyError
-from cvfp_opt.search.confirm import choose_arms, default_point
+from cvfp_opt.search.confirm import choose_points, default_point, enter_runs
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.definition_file import (
     builtin_definitions,
     read_sections,
     resolve_definition,
 )
-from cvfp_opt.search.drift import changed
+from cvfp_opt.search.drift import with_point_changes
 from cvfp_opt.search.environment import describe_environment
 from cvfp_opt.search.objective import Objective
+from cvfp_opt.search.plan import Request, make_plan
+from cvfp_opt.store.database.location import resolve_location
+from cvfp_opt.store.database.storage import open_for_search
+from cvfp_opt.store.queue.claims import Claims
 from cvfp_opt.store.record.confirmation import DEFAULT, FRESH, UNTRAINED
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
@@ -67,7 +72,7 @@ def test_every_definition_has_a_default_point_and_an_untrained_net(name: str) ->
     """Both are run; the untrained net takes no step, whatever the trainer."""
     definition = tiny(name)
     definition = replace(definition, search=replace(definition.search, pruner="none"))
-    confirmed, notes = choose_arms(searched(definition, trial(0, 0.5)), definition, 1)
+    confirmed, notes = choose_points(searched(definition, trial(0, 0.5)), definition, 1)
     assert notes == []
     points = {point.key: point for point in confirmed[1:]}
     tokens = definition.load_tokens()
@@ -75,7 +80,7 @@ def test_every_definition_has_a_default_point_and_an_untrained_net(name: str) ->
     steps = {}
     for key in (DEFAULT, UNTRAINED):
         changes = points[key].changes
-        other, _, environment = changed(
+        other, _, environment = with_point_changes(
             definition, tokens, describe_environment(device, 1), changes
         )
         assert environment["drift"]["definition_digest"] == other.digest()
@@ -87,9 +92,9 @@ def test_every_definition_has_a_default_point_and_an_untrained_net(name: str) ->
 
 def test_an_untrained_net_where_epochs_are_searched() -> None:
     definition = tiny("quick", "space.training.num_epochs={low=1, high=3}")
-    confirmed, _ = choose_arms(searched(definition, trial(0, 0.5)), definition, 1)
+    confirmed, _ = choose_points(searched(definition, trial(0, 0.5)), definition, 1)
     tokens = definition.load_tokens()
-    other, _, _ = changed(definition, tokens, {}, confirmed[-1].changes)
+    other, _, _ = with_point_changes(definition, tokens, {}, confirmed[-1].changes)
     assert confirmed[-1].params.keys() == other.space.searched.keys()
     objective = Objective(definition=other, tokens=tokens, device=resolve_device("cpu"))
     assert objective(confirmed[-1].params, FRESH, seed=3).optimizer_steps == 0
@@ -99,7 +104,7 @@ def test_all_are_measured_by_the_winner_s_threshold() -> None:
     own = {"phase1_convergence_threshold": 0.45}
     trials = trial(0, 0.5), trial(1, 0.9, params=own)
     definition = tiny("quick")
-    confirmed, _ = choose_arms(searched(definition, *trials), definition, 2)
+    confirmed, _ = choose_points(searched(definition, *trials), definition, 2)
     assert [point.label for point in confirmed] == [
         "trial 1",
         "trial 0",
@@ -109,7 +114,7 @@ def test_all_are_measured_by_the_winner_s_threshold() -> None:
     for point in confirmed[2:]:
         assert point.params["phase1_convergence_threshold"] == 0.45
     fixed = tiny("quick", "objective.threshold=0.5")
-    confirmed, _ = choose_arms(searched(fixed, *trials), fixed, 1)
+    confirmed, _ = choose_points(searched(fixed, *trials), fixed, 1)
     assert confirmed[1].params["phase1_convergence_threshold"] == pytest.approx(0.275)
 
 
@@ -118,10 +123,10 @@ def test_the_winner_s_threshold_comes_with_the_range_that_it_was_searched_in() -
     drift = {"keys": {f"definition.{key}": {"low": 0.6, "high": 0.9, "log": False}}}
     own = {"phase1_convergence_threshold": 0.8}
     best = trial(0, 0.9, params=own, environment={"drift": drift})
-    confirmed, _ = choose_arms(searched(definition, best), definition, 1)
+    confirmed, _ = choose_points(searched(definition, best), definition, 1)
     for point in confirmed:
         assert point.params["phase1_convergence_threshold"] == 0.8
-        other, _, _ = changed(definition, definition.load_tokens(), {}, point.changes)
+        other, _, _ = with_point_changes(definition, definition.load_tokens(), {}, point.changes)
         assert other.at(point.params).space.phase1_convergence_threshold == 0.8
 
 
@@ -136,7 +141,7 @@ def test_a_drifted_trial_is_run_by_its_own_definition_or_left_out() -> None:
         drifted(1, definition__objective__split="validation"),
         drifted(2, data="f" * 64),
     )
-    confirmed, notes = choose_arms(searched(definition, *trials), definition, 3)
+    confirmed, notes = choose_points(searched(definition, *trials), definition, 3)
     assert confirmed[0].changes == {"training.num_epochs": 7}
     assert [point.label for point in confirmed] == ["trial 0", "default point", "untrained net"]
     assert notes == [
@@ -148,14 +153,40 @@ def test_a_drifted_trial_is_run_by_its_own_definition_or_left_out() -> None:
 def test_changes_bring_no_code_that_nobody_allowed() -> None:
     definition = tiny("quick")
     with pytest.raises(StudyError, match="names code that its study does not: os:system"):
-        changed(definition, definition.load_tokens(), {}, {"diversity.loss": "os:system"})
+        with_point_changes(
+            definition, definition.load_tokens(), {}, {"diversity.loss": "os:system"}
+        )
 
 
 def test_a_change_of_the_text_brings_its_tokens_and_their_digest() -> None:
     definition = tiny("quick")
     tokens = definition.load_tokens()
-    other, moved, environment = changed(definition, tokens, {}, {"data.first_token": 80})
+    other, moved, environment = with_point_changes(
+        definition, tokens, {}, {"data.first_token": 80}
+    )
     assert other.data.first_token == 80
     assert not torch.equal(moved.train, tokens.train)
     drift = environment["drift"]
     assert drift["data_digest"] == drift["keys"]["data"] == moved.digest != tokens.digest
+
+
+def test_the_files_of_all_points_have_one_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cvfp_opt.search.trial_files.TIMES_COST", 1e9)
+    with open_for_search(resolve_location("x.db")) as store:
+        searched = make_search(store)
+        searched.run(1)
+        request = Request(study_name="quick", confirms=True)
+        summary = Summary.of(searched.study, "here")
+        plan = make_plan(store.location, request)
+        entered = enter_runs(store, plan, summary, {}, top=1, num_seeds=2)
+        confirmed = replace(
+            make_search(store),
+            study=entered.study,
+            claims=Claims(store=store, study=entered.study, seed=0),
+        )
+        confirmed.run(entered.total)
+        trials = entered.study.trials
+    assert len(trials) == 6
+    assert len({str(trial.system_attrs["cvfp_opt:arm"]["changes"]) for trial in trials}) > 1
+    names = [key for trial in trials for key in trial.system_attrs if key.startswith("artifacts:")]
+    assert len(names) == 2  # picture and table of the first trial

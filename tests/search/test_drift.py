@@ -11,7 +11,7 @@ from optuna.trial import create_trial
 from support import TINY, TINY_ARGUMENTS, Outcome
 
 from cvfp_opt.errors import StudyError
-from cvfp_opt.search.drift import drift_lines, marked
+from cvfp_opt.search.drift import drift_lines, with_drift
 from cvfp_opt.search.plan import Plan, Request, make_plan
 from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.storage import Store, open_for_search
@@ -162,7 +162,7 @@ def test_another_text_is_refused_or_allowed_and_told() -> None:
         plan_for(data="b.txt")
     plan = plan_for(data="b.txt", allow_drift=True)
     with entered(plan, HERE) as (_, study):
-        environment = marked(HERE, plan.drift(study, HERE), plan.definition, plan.tokens)
+        environment = with_drift(HERE, plan.drift(study, HERE), plan.definition, plan.tokens)
     drift = environment["drift"]
     assert drift["data_digest"] == drift["keys"]["data"] == plan.tokens.digest
     assert drift["located"]["data.path"].endswith("b.txt")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from optuna.trial import FrozenTrial, TrialState
-from search.test_lanes import Recorder as LanesRecorder
-from search.test_lanes import make_search as make_lanes
-from search.test_outages import Recorder, iteration, make_search
+from search.test_lanes import Lanes, lanes
+from search.test_outages import iteration, outlasting
+from searching import Recorder
 
 from cvfp_opt.search import trial_reports as reporting
 from cvfp_opt.search.lanes import search_in_lanes
@@ -71,7 +71,7 @@ def test_the_trial_that_runs_ends_and_its_result_goes_where_the_rest_is(
 
     with ExitStack() as stack:
         store = stack.enter_context(open_for_search(resolve_location("x.db")))
-        search = make_search(store, during)
+        search = outlasting(store, during)
         with pytest.raises(FileGone) as refused:
             search.run(3)
         with pytest.raises(FileGone):
@@ -87,7 +87,7 @@ def test_the_trial_that_runs_ends_and_its_result_goes_where_the_rest_is(
     location = where_it_is_now()
     assert location.option.removeprefix(" --storage ") in said or act is remove_log
     with open_for_search(location) as store:
-        again = make_search(store, lambda number, event: None)
+        again = outlasting(store, lambda number, event: None)
         again.run(3)
         assert isinstance(again.observer, Recorder)
         assert again.observer.notices == ["trial 1: kept result written to the database"]
@@ -103,16 +103,16 @@ def test_lanes_keep_the_results_of_all_trials_that_run() -> None:
 
     with ExitStack() as stack:
         store = stack.enter_context(open_for_search(resolve_location("x.db")))
-        search = make_lanes(store, num_first=2, act=during)
+        search = lanes(store, num_first=2, act=during)
         with pytest.raises(FileGone):
             search_in_lanes(search, 2, 4)
         with pytest.raises(FileGone):
             stack.close()
     assert len(list(UNSENT.glob("*.json"))) == 2
     with open_for_search(resolve_location("y.db")) as store:
-        again = make_lanes(store)
+        again = lanes(store)
         search_in_lanes(again, 2, 4)
-        assert isinstance(again.observer, LanesRecorder)
+        assert isinstance(again.observer, Lanes)
         assert [trial.state for trial in again.study.trials] == [TrialState.COMPLETE] * 4
     assert list(UNSENT.glob("*.json")) == []
 
@@ -120,10 +120,10 @@ def test_lanes_keep_the_results_of_all_trials_that_run() -> None:
 def test_a_claim_and_the_end_look_too() -> None:
     with ExitStack() as stack:
         store = stack.enter_context(open_for_search(resolve_location("x.db")))
-        make_search(store, lambda number, event: None).run(1)
+        outlasting(store, lambda number, event: None).run(1)
         move()
         with pytest.raises(FileGone):
-            make_search(store, lambda number, event: None)
+            outlasting(store, lambda number, event: None)
         with pytest.raises(FileGone):
             stack.close()
     assert not Path("x.db").exists()

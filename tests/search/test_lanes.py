@@ -8,54 +8,41 @@ from typing import Any
 import pytest
 import torch
 from optuna.trial import TrialState
-from support import TINY, TINY_ARGUMENTS, Outcome
+from searching import Act, Recorder, make_search
+from support import TINY_ARGUMENTS, Outcome
 
 from cvfp_opt.errors import SearchError
 from cvfp_opt.search.lanes import search_in_lanes
-from cvfp_opt.search.objective import Objective
-from cvfp_opt.search.plan import Request, make_plan
-from cvfp_opt.search.runner import Search
-from cvfp_opt.search.start import MAX_FIRST_FAILURES
+from cvfp_opt.search.runner import MAX_FIRST_FAILURES, Search
 from cvfp_opt.search.stopping import SearchStopped
-from cvfp_opt.search.trial_reports import Checkpointing
 from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.storage import Store, open_for_search
-from cvfp_opt.store.files.artifact_stores import open_artifacts
-from cvfp_opt.store.queue.claims import Claims
-from cvfp_opt.store.queue.trial_writer import Renewer
 from cvfp_opt.store.record.progress import StudyProgress
 from cvfp_opt.store.record.records import TrialRecord, trial_records
 from cvfp_opt.training.events import Event, IterationFinished
 
 PATIENCE = 30.0  # seconds: a lane that waits for ever fails the test instead of stopping all
 # proposals that depend on the trial's number alone, not on which trials ended before it
-SETTINGS = [*TINY, "search.sampler=random", "training.min_converged_ratio=1.0"]
-Act = Callable[[int, Event], None]
+SETTINGS = ["search.sampler=random", "training.min_converged_ratio=1.0"]
 
 
-class Recorder:
-    """A SearchObserver for several threads; may act at an event of a trial.
+class Lanes(Recorder):
+    """A Recorder for several threads.
 
     The first trials wait, before they compute, until so many have started.
     """
 
     def __init__(self, act: Act, num_first: int) -> None:
-        self._act = act
+        super().__init__(act)
         self._first = threading.Barrier(num_first)
         self.running: set[int] = set()
         self.most_at_once = 0
-
-    def notice(self, text: str) -> None:
-        pass
 
     def trial_started(self, number: int, params: dict[str, Any]) -> None:
         self.running.add(number)
         self.most_at_once = max(self.most_at_once, len(self.running))
         if number < self._first.parties:
             self._first.wait(PATIENCE)
-
-    def trial_event(self, number: int, event: Event) -> None:
-        self._act(number, event)
 
     def trial_finished(self, record: TrialRecord, progress: StudyProgress) -> None:
         self.running.discard(record.number)
@@ -81,28 +68,11 @@ def nothing(number: int, event: Event) -> None:
     pass
 
 
-def make_search(
+def lanes(
     store: Store, *settings: str, num_first: int = 1, act: Act = nothing, stop: Any = None
 ) -> Search:
-    request = Request(definition="quick", settings=[*SETTINGS, *settings])
-    plan = make_plan(store.location, request)
-    study, _ = plan.enter(store, {})
-    return Search(
-        store=store,
-        study=study,
-        objective=Objective(
-            definition=plan.definition, tokens=plan.tokens, device=torch.device("cpu")
-        ),
-        environment={},
-        observer=Recorder(act, num_first),
-        stop=stop or Flag(),
-        claims=Claims(store=store, study=study, seed=0),
-        renewer=Renewer(60),
-        patience=1.0,
-        checkpoints=Checkpointing(
-            artifacts=open_artifacts(store.location, None), code={}, environment={}, every=60.0
-        ),
-    )
+    observer = Lanes(act, num_first)
+    return make_search(store, *SETTINGS, *settings, observer=observer, stop=stop or Flag())
 
 
 def run(search: Search, num_lanes: int, num_trials: int) -> BaseException | None:
@@ -127,13 +97,13 @@ def states(search: Search) -> list[TrialState]:
 
 
 def test_five_trials_over_two_lanes_run_once_each_as_they_would_alone(store: Store) -> None:
-    search = make_search(store, num_first=2)
+    search = lanes(store, num_first=2)
     assert run(search, 2, 5) is None
     assert states(search) == [TrialState.COMPLETE] * 5
-    assert isinstance(search.observer, Recorder)
+    assert isinstance(search.observer, Lanes)
     assert search.observer.most_at_once == 2
     with open_for_search(resolve_location("alone.db")) as other:
-        alone = make_search(other)
+        alone = lanes(other)
         alone.run(5)
         pairs = list(zip(trial_records(search.study), trial_records(alone.study), strict=True))
     for lane, expected in pairs:
@@ -148,7 +118,7 @@ def test_five_trials_over_two_lanes_run_once_each_as_they_would_alone(store: Sto
 def test_one_lane_is_a_search_without_threads(store: Store) -> None:
     here = threading.get_ident()
     seen = set()
-    search = make_search(store, act=lambda number, event: seen.add(threading.get_ident()))
+    search = lanes(store, act=lambda number, event: seen.add(threading.get_ident()))
     search_in_lanes(search, 1, 2)
     assert seen == {here}
     assert "lanes" not in trial_records(search.study)[0].environment
@@ -165,7 +135,7 @@ def test_linear_algebra_is_loaded_before_threads_ask_for_it(
         return eigvalsh(matrix)
 
     monkeypatch.setattr(torch.linalg, "eigvalsh", watched)
-    assert run(make_search(store, num_first=2), 2, 2) is None
+    assert run(lanes(store, num_first=2), 2, 2) is None
     (first, shape), *others = asked
     assert shape == (1, 1)
     assert not first.startswith("lane")
@@ -177,7 +147,7 @@ def test_a_trial_that_raises_leaves_the_others_alone(store: Store) -> None:
         if number == 1 and isinstance(event, IterationFinished):
             raise MemoryError("no room")
 
-    search = make_search(store, num_first=3, act=act)
+    search = lanes(store, num_first=3, act=act)
     assert run(search, 3, 6) is None
     failed = [r for r in trial_records(search.study) if r.state != "complete"]
     assert [(r.number, r.reason) for r in failed] == [(1, "MemoryError: no room")]
@@ -185,7 +155,7 @@ def test_a_trial_that_raises_leaves_the_others_alone(store: Store) -> None:
 
 
 def test_a_diverged_trial_makes_room_for_the_next_one(store: Store) -> None:
-    search = make_search(store, "space.phase1_learning_rate={low=0.001,high=1e38,log=true}")
+    search = lanes(store, "space.phase1_learning_rate={low=0.001,high=1e38,log=true}")
     assert run(search, 2, 6) is None
     found = states(search)
     assert len(found) == 6
@@ -201,11 +171,11 @@ def test_a_stop_gives_all_running_trials_back_and_the_next_run_repeats_them(
         if number == 1 and isinstance(event, IterationFinished):
             stop.up = True
 
-    search = make_search(store, num_first=3, act=act, stop=stop)
+    search = lanes(store, num_first=3, act=act, stop=stop)
     assert isinstance(run(search, 3, 5), SearchStopped)
     assert states(search) == [TrialState.WAITING] * 3
     params = [t.params for t in search.study.trials]
-    resumed = make_search(store)
+    resumed = lanes(store)
     assert run(resumed, 2, 5) is None
     assert states(resumed) == [TrialState.COMPLETE] * 5
     assert [t.params for t in resumed.study.trials[:3]] == params
@@ -218,7 +188,7 @@ def test_first_failures_stop_all_lanes_and_give_the_rest_back(store: Store) -> N
         else:
             raise RuntimeError("broken device")
 
-    search = make_search(store, "training.num_iterations=100", num_first=3, act=act)
+    search = lanes(store, "training.num_iterations=100", num_first=3, act=act)
     error = run(search, 3, 50)
     assert isinstance(error, SearchError)
     assert "broken device" in str(error)

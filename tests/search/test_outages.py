@@ -7,24 +7,17 @@ from typing import Any
 
 import pytest
 import sqlalchemy
-import torch
 from optuna.trial import TrialState
-from search.test_runner import Recorder
-from support import TINY
+from searching import Recorder, make_search
 
 from cvfp_opt.errors import StorageError
 from cvfp_opt.search import trial_reports as reporting
-from cvfp_opt.search.objective import Objective
-from cvfp_opt.search.plan import Request, make_plan
 from cvfp_opt.search.runner import Search
 from cvfp_opt.search.stopping import SearchStopped
-from cvfp_opt.search.trial_reports import Checkpointing
 from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.retry import Patience, passes
 from cvfp_opt.store.database.storage import Store, open_for_search
-from cvfp_opt.store.files.artifact_stores import open_artifacts
-from cvfp_opt.store.queue.claims import Claims, fail_trial
-from cvfp_opt.store.queue.trial_writer import Renewer
+from cvfp_opt.store.queue.claims import fail_trial
 from cvfp_opt.training.events import Event, IterationFinished, Phase, Progress
 
 ITERATIONS = 4
@@ -61,26 +54,16 @@ class NeverStop:
         pass
 
 
-def make_search(store: Store, act: Any, patience: float = 0.3) -> Search:
-    settings = [*TINY, f"training.num_iterations={ITERATIONS}", "training.min_converged_ratio=1.0"]
-    request = Request(definition="quick", settings=settings)
-    plan = make_plan(store.location, request)
-    study, _ = plan.enter(store, {})
-    return Search(
-        store=store,
-        study=study,
-        objective=Objective(
-            definition=plan.definition, tokens=plan.tokens, device=torch.device("cpu")
-        ),
-        environment={},
-        observer=Recorder(act),
+def outlasting(store: Store, act: Any, patience: float = 0.3) -> Search:
+    settings = (f"training.num_iterations={ITERATIONS}", "training.min_converged_ratio=1.0")
+    observer = Recorder(act)
+    return make_search(
+        store,
+        *settings,
+        observer=observer,
         stop=NeverStop(),
-        claims=Claims(store=store, study=study, seed=0, identity="this one"),
-        renewer=Renewer(60),
         patience=patience,
-        checkpoints=Checkpointing(
-            artifacts=open_artifacts(store.location, None), code={}, environment={}, every=60.0
-        ),
+        identity="this one",
     )
 
 
@@ -97,7 +80,7 @@ def test_a_trial_is_trained_on_and_reported_when_the_database_is_back(
         if iteration(event) is not None:
             outage.away = iteration(event) in (0, 1)
 
-    search = make_search(store, act)
+    search = outlasting(store, act)
     search.run(1)
     [trial] = search.study.trials
     assert trial.state is TrialState.COMPLETE
@@ -118,7 +101,7 @@ def go_away_for_good(outage: Outage) -> Any:
 def test_a_result_that_cannot_be_told_is_kept_and_told_by_the_next_run(
     store: Store, outage: Outage
 ) -> None:
-    search = make_search(store, go_away_for_good(outage))
+    search = outlasting(store, go_away_for_good(outage))
     with pytest.raises(StorageError, match=r"The result of trial 0 is in .*unsent") as refused:
         search.run(2)
     [path] = Path("storage/unsent").iterdir()
@@ -126,7 +109,7 @@ def test_a_result_that_cannot_be_told_is_kept_and_told_by_the_next_run(
     outage.away = False
     assert search.study.trials[0].state is TrialState.RUNNING
 
-    again = make_search(store, lambda number, event: None)
+    again = outlasting(store, lambda number, event: None)
     again.run(2)
     assert isinstance(again.observer, Recorder)
     assert again.observer.notices == ["trial 0: kept result written to the database"]
@@ -148,11 +131,11 @@ def test_a_result_is_kept_whatever_the_database_refuses_it_for(
     def act(number: int, event: Event) -> None:  # the audit is what comes last
         outage.away = outage.away or (isinstance(event, Progress) and event.phase is Phase.AUDIT)
 
-    search = make_search(store, act)
+    search = outlasting(store, act)
     with pytest.raises(StorageError, match=r"no such table.*The result of trial 0 is in .*unsent"):
         search.run(1)
     outage.away = False
-    again = make_search(store, lambda number, event: None)
+    again = outlasting(store, lambda number, event: None)
     again.run(1)
     assert isinstance(again.observer, Recorder)
     assert again.observer.notices == ["trial 0: kept result written to the database"]
@@ -161,12 +144,12 @@ def test_a_result_is_kept_whatever_the_database_refuses_it_for(
 def test_a_kept_result_of_a_trial_that_another_has_taken_is_left_alone_and_named(
     store: Store, outage: Outage
 ) -> None:
-    search = make_search(store, go_away_for_good(outage))
+    search = outlasting(store, go_away_for_good(outage))
     with pytest.raises(StorageError):
         search.run(1)
     outage.away = False
     assert fail_trial(store, search.study, 0, "looked lost")
-    again = make_search(store, lambda number, event: None)
+    again = outlasting(store, lambda number, event: None)
     again.run(2)
     assert isinstance(again.observer, Recorder)
     [path] = Path("storage/unsent").iterdir()
@@ -181,7 +164,7 @@ def test_a_file_that_is_no_result_is_named_and_left_alone(store: Store) -> None:
     folder = Path("storage/unsent")
     folder.mkdir(parents=True)
     (folder / "x.json").write_text('{"format": 1}')
-    search = make_search(store, lambda number, event: None)
+    search = outlasting(store, lambda number, event: None)
     search.run(1)
     assert isinstance(search.observer, Recorder)
     assert "x.json: not an unsent result, left alone" in search.observer.notices[0]

@@ -1,8 +1,7 @@
 """The loop: budgets, failures, pruning, divergence, mirrors."""
 
 import json
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import optuna
 import pytest
@@ -10,82 +9,28 @@ import sqlalchemy
 import torch
 from optuna.trial import TrialState
 from safetensors.numpy import load
+from searching import Recorder, make_search
 from support import TINY
 
 from cvfp_opt.errors import SearchError
 from cvfp_opt.search import trial_reports as reporting
 from cvfp_opt.search.definition_file import read_sections, resolve_definition
 from cvfp_opt.search.objective import Objective
-from cvfp_opt.search.plan import Request, make_plan
 from cvfp_opt.search.runner import Search
-from cvfp_opt.search.stopping import SearchStopped, StopRequest
-from cvfp_opt.search.trial_reports import Checkpointing
+from cvfp_opt.search.stopping import SearchStopped
 from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.storage import Store, open_for_search
-from cvfp_opt.store.files.artifact_stores import open_artifacts
-from cvfp_opt.store.queue.claims import Claims
-from cvfp_opt.store.queue.trial_writer import Renewer
 from cvfp_opt.store.record.mirrors import MIRRORS, SOURCE_TRIAL, sync_mirrors
-from cvfp_opt.store.record.progress import StudyProgress
 from cvfp_opt.store.record.records import TrialRecord, trial_records
 from cvfp_opt.store.record.studies import study_names
 from cvfp_opt.training.events import Event, IterationFinished
 from cvfp_opt.training.run import weights_digest
 
 
-class Recorder:
-    """A SearchObserver that remembers, and may act at an event."""
-
-    def __init__(self, act: Callable[[int, Event], None] = lambda number, event: None) -> None:
-        self.notices: list[str] = []
-        self.started: list[int] = []
-        self.finished: list[TrialRecord] = []
-        self.dropped: list[int] = []
-        self._act = act
-
-    def notice(self, text: str) -> None:
-        self.notices.append(text)
-
-    def trial_started(self, number: int, params: dict[str, Any]) -> None:
-        self.started.append(number)
-
-    def trial_event(self, number: int, event: Event) -> None:
-        self._act(number, event)
-
-    def trial_finished(self, record: TrialRecord, progress: StudyProgress) -> None:
-        self.finished.append(record)
-
-    def trial_dropped(self, number: int) -> None:
-        self.dropped.append(number)
-
-
 @pytest.fixture
 def store() -> Iterator[Store]:
     with open_for_search(resolve_location("x.db")) as opened:
         yield opened
-
-
-def make_search(store: Store, *settings: str, act: Any = None) -> Search:
-    request = Request(definition="quick", settings=[*TINY, *settings])
-    plan = make_plan(store.location, request)
-    study, _ = plan.enter(store, {})
-    objective = Objective(
-        definition=plan.definition, tokens=plan.tokens, device=torch.device("cpu")
-    )
-    return Search(
-        store=store,
-        study=study,
-        objective=objective,
-        environment={},
-        observer=Recorder(act) if act else Recorder(),
-        stop=StopRequest(lambda: None),
-        claims=Claims(store=store, study=study, seed=0),
-        renewer=Renewer(60),
-        patience=1.0,
-        checkpoints=Checkpointing(
-            artifacts=open_artifacts(store.location, None), code={}, environment={}, every=60.0
-        ),
-    )
 
 
 def states(search: Search) -> list[TrialState]:
@@ -135,7 +80,7 @@ def test_a_trial_that_raises_fails_with_its_reason_and_the_search_goes_on(store:
         if number == 1:
             raise MemoryError("no room")
 
-    search = make_search(store, act=act)
+    search = make_search(store, observer=Recorder(act))
     search.run(3)
     assert states(search) == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE]
     record = trial_records(search.study)[1]
@@ -146,7 +91,7 @@ def test_five_first_failures_stop_the_search_with_their_reason(store: Store) -> 
     def act(number: int, event: Event) -> None:
         raise RuntimeError("broken device")
 
-    search = make_search(store, act=act)
+    search = make_search(store, observer=Recorder(act))
     with pytest.raises(SearchError, match=r"first 5 trials all failed.*broken device.*\+5"):
         search.run(20)
     assert states(search) == [TrialState.FAIL] * 5
@@ -157,7 +102,7 @@ def test_later_failures_do_not_stop_the_search(store: Store) -> None:
         if number > 0:
             raise RuntimeError("broken device")
 
-    search = make_search(store, act=act)
+    search = make_search(store, observer=Recorder(act))
     search.run(8)
     assert states(search) == [TrialState.COMPLETE] + [TrialState.FAIL] * 7
 
@@ -167,7 +112,7 @@ def test_a_stop_gives_the_trial_back_and_the_next_run_repeats_it(store: Store) -
         if number == 1 and isinstance(event, IterationFinished) and event.metrics.iteration == 2:
             raise SearchStopped(2)
 
-    stopped = make_search(store, act=act)
+    stopped = make_search(store, observer=Recorder(act))
     with pytest.raises(SearchStopped):
         stopped.run(3)
     assert states(stopped) == [TrialState.COMPLETE, TrialState.WAITING]
@@ -238,7 +183,7 @@ def test_a_running_trial_shows_how_far_it_is(
             [trial] = search.study.trials
             seen.append((len(trial.user_attrs["iterations"]), len(trial.intermediate_values)))
 
-    search = make_search(store, act=look)
+    search = make_search(store, observer=Recorder(look))
     search.run(1)
     count = len(seen)
     assert count >= 2

@@ -6,11 +6,10 @@ from typing import Any
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution
-from optuna.samplers import RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from cvfp_opt.search.limited_history import LimitedSampler
-from cvfp_opt.search.sampler import SAMPLERS, PerTrialSampler
+from cvfp_opt.search.sampler import SAMPLERS, PerTrialSampler, SamplerKind
 
 
 def objective(trial: optuna.Trial) -> float:
@@ -77,10 +76,14 @@ class Looking(RandomSampler):
         return super().sample_independent(study, trial, *more)
 
 
+def limited(inner: BaseSampler, max_trials: int) -> PerTrialSampler:
+    return PerTrialSampler(SamplerKind(lambda *_: inner, limited=True), 0, 1, max_trials)
+
+
 def shown(study: optuna.Study, max_trials: int) -> Looking:
     """What a sampler sees when the next trial asks it."""
     inner = Looking()
-    study.sampler = LimitedSampler(inner, max_trials)
+    study.sampler = limited(inner, max_trials)
     study.ask().suggest_float("x", 0, 1)
     return inner
 
@@ -113,9 +116,9 @@ def test_what_all_trials_have_in_common_is_searched() -> None:
             params = dict.fromkeys(distributions, 0.5)
             study.add_trial(create_trial(value=0.5, params=params, distributions=distributions))
     trial = study.trials[0]
-    for sampler in (TPESampler(seed=0), LimitedSampler(TPESampler(seed=0), 0)):
+    for sampler in (TPESampler(seed=0), limited(TPESampler(seed=0), 0)):
         assert sampler.infer_relative_search_space(study, trial) == {"x": x}
-    latest = LimitedSampler(TPESampler(seed=0), 8)
+    latest = limited(TPESampler(seed=0), 8)
     assert latest.infer_relative_search_space(study, trial) == {"x": x, "y": y}
 
 

@@ -16,7 +16,7 @@ from cvfp_opt.search import trial_checkpoints as trial_keeper
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.definition_file import resolve_definition
 from cvfp_opt.search.objective import Objective, never
-from cvfp_opt.search.trial_checkpoints import MAX_SHARE, TrialKeeper
+from cvfp_opt.search.trial_checkpoints import MAX_SHARE, Checkpointing, TrialKeeper
 from cvfp_opt.store.files.folder import FolderStore
 from cvfp_opt.training.events import Event, IterationTrained
 from cvfp_opt.training.result import TrainingResult
@@ -27,8 +27,8 @@ HERE = {
     "versions": {"torch": "2.13", "numpy": "2"},
     "threads": 1,
     "host": "somewhere",
-    "code": {"my.loss:f": "digest"},
 }
+CODE = {"my.loss:f": "digest"}
 POINT = [
     "space.dist_reg_weight=0.7",
     "space.phase1_learning_rate=0.005",
@@ -62,7 +62,7 @@ class Case:
     """One trial, trained by one worker after the other.
 
     Attributes:
-        told: what the last worker's keeper said.
+        notices: what the last worker's keeper said.
         registered: the trial's system attributes.
     """
 
@@ -70,20 +70,26 @@ class Case:
         self.definition = define(*settings)
         self.tokens = self.definition.load_tokens()
         self.store = FolderStore(Path.cwd() / "artifacts")
-        self.told: list[str] = []
+        self.notices: list[str] = []
         self.registered: dict[str, str] = {}
 
-    def keeper(self, **changed: Any) -> TrialKeeper:
-        self.told = []
+    def keeper(
+        self,
+        *,
+        store: Any = None,
+        code: dict[str, str] = CODE,
+        every: float = 0.0,
+        **changed: Any,
+    ) -> TrialKeeper:
+        self.notices = []
         words: dict[str, Any] = {
-            "store": self.store,
+            "checkpoints": Checkpointing(artifacts=store or self.store, code=code, every=every),
             "trial": TRIAL,
             "definition": self.definition,
             "tokens": self.tokens,
             "environment": HERE,
             "register": self.registered.__setitem__,
-            "notify": self.told.append,
-            "every": 0.0,
+            "notify": self.notices.append,
         }
         return TrialKeeper(**(words | changed))
 
@@ -124,7 +130,7 @@ def test_a_trial_goes_on_from_every_iteration_to_the_same_bits(settings: list[st
         keeper = case.keeper()
         assert outcome(case.train(keeper)) == outcome(undisturbed)
         assert keeper.restored == iteration
-        assert case.told == [f"goes on from iteration {iteration} of a checkpoint"]
+        assert case.notices == [f"goes on from iteration {iteration} of a checkpoint"]
         for path in case.store.folder.iterdir():
             path.unlink()
         for path, old in content.items():
@@ -144,7 +150,7 @@ def test_what_is_kept_is_registered_and_goes_with_the_trial() -> None:
     assert names == {"checkpoint-2.safetensors", "checkpoint-3.safetensors"}
     keeper.remove()
     assert os.listdir(case.store.folder) == []
-    assert case.told == []
+    assert case.notices == []
 
 
 def test_a_worker_that_lost_the_trial_ends_with_its_claims_error() -> None:
@@ -175,7 +181,7 @@ def test_another_build_is_told_and_goes_on() -> None:
     undisturbed = case.train()
     case.die_in(2, environment=HERE | {"versions": {"torch": "2.12", "numpy": "2"}, "threads": 4})
     result = case.train(case.keeper(environment=HERE | {"host": "elsewhere"}))
-    assert case.told == [
+    assert case.notices == [
         "goes on from iteration 2 of a checkpoint made with torch 2.12, threads 4: "
         "last bits may differ"
     ]
@@ -187,14 +193,14 @@ def test_what_belongs_to_another_definition_or_code_is_passed_over() -> None:
     case.die_in(1)
     for changed, reason in (
         ({"definition": define("training.num_epochs=1")}, "another definition"),
-        ({"environment": HERE | {"code": {"my.loss:f": "changed"}}}, "another code"),
+        ({"code": {"my.loss:f": "changed"}}, "another code"),
         ({"tokens": replace(case.tokens, digest="other")}, "another data"),
     ):
         keeper = case.keeper(**changed)
         assert keeper.load() is None
         assert keeper.restored == 0
         beginning = f"a checkpoint is passed over: checkpoint {TRIAL}-1: of "
-        assert case.told == [beginning + reason]
+        assert case.notices == [beginning + reason]
 
 
 def test_what_belongs_to_another_trial_is_passed_over() -> None:
@@ -205,7 +211,7 @@ def test_what_belongs_to_another_trial_is_passed_over() -> None:
     other = TRIAL[::-1]
     case.store.write(f"{other}-1", io.BytesIO(content))
     assert case.keeper(trial=other).load() is None
-    assert [line.endswith("of another trial") for line in case.told] == [True]
+    assert [line.endswith("of another trial") for line in case.notices] == [True]
 
 
 def test_a_torn_one_is_passed_over_and_the_trial_still_ends_the_same() -> None:
@@ -215,8 +221,8 @@ def test_a_torn_one_is_passed_over_and_the_trial_still_ends_the_same() -> None:
     newest = case.store.path(f"{TRIAL}-1")
     newest.write_bytes(newest.read_bytes()[:-1])
     assert outcome(case.train(case.keeper())) == outcome(undisturbed)
-    assert "damaged, or no snapshot: it ends too early" in case.told[0]
-    assert case.told[1:] == ["goes on from iteration 2 of a checkpoint"]
+    assert "damaged, or no snapshot: it ends too early" in case.notices[0]
+    assert case.notices[1:] == ["goes on from iteration 2 of a checkpoint"]
 
 
 class Slow:
@@ -289,14 +295,14 @@ def test_a_store_that_refuses_is_told_once_and_training_goes_on(slow: Slow) -> N
     slow.broken = True
     keeper = case.keeper(store=slow)
     assert outcome(case.train(keeper)) == outcome(undisturbed)
-    assert case.told == ["no checkpoint can be kept, training goes on: the disk is full"]
+    assert case.notices == ["no checkpoint can be kept, training goes on: the disk is full"]
     assert case.registered == {}
     slow.broken = False
     save_each_second(keeper, slow, 1)
     slow.broken = True
     save_each_second(keeper, slow, 2)
     keeper.remove()
-    assert case.told[1:] == [
+    assert case.notices[1:] == [
         "no checkpoint can be kept, training goes on: the disk is full",
         "checkpoints are left behind: the disk is gone",
     ]

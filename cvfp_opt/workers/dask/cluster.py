@@ -22,24 +22,30 @@ from cvfp_opt.workers.dask.members import (
     neighbours_of,
     own_versions,
 )
-from cvfp_opt.workers.dask.start import search_here
-from cvfp_opt.workers.dask.task import Assignment, Place, code_version, describe, environment_here
+from cvfp_opt.workers.dask.task import (
+    Assignment,
+    Place,
+    code_version,
+    describe,
+    environment_here,
+    search_here,
+)
 from cvfp_opt.workers.signals import sigint_blocked
 
 if TYPE_CHECKING:
     from distributed import Client, Future, LocalCluster
 
-# For a call of a function that takes no time.
+# A call of a function that takes no time may take so long.
 ANSWER_SECONDS = 10.0
-# For one that imports torch first.
+# One that imports torch first may take longer.
 IMPORT_SECONDS = 60.0
 
-# Times that a worker is asked who it is, before it is left out.
+# A worker is left out if it was asked so many times who it is.
 MAX_ASKED = 3
 
 
 def check_installed() -> None:
-    """Raises ClusterError where the extra is missing."""
+    """Raise ClusterError where the extra is missing."""
     if find_spec("distributed") is None:
         raise ClusterError(
             "--engine dask: the package distributed is required, which is not installed; "
@@ -74,7 +80,7 @@ class Cluster:
         self.address = str(client.scheduler.address)
 
     def members(self) -> list[Member]:
-        """The workers that may search and are ready to.
+        """List the workers that may search and are ready to.
 
         Raises:
             ClusterError: the scheduler is gone.
@@ -86,16 +92,16 @@ class Cluster:
         return [m for m, worker in found if m is not None and worker["status"] == "running"]
 
     def present(self) -> set[str]:
-        """Addresses of all members at the last look, whether ready or not."""
+        """Give the addresses of all members at the last look, whether ready or not."""
         return {address for address, member in self._members.items() if member is not None}
 
     def take_refusals(self) -> list[str]:
-        """Why workers may not search that were found so since the last call."""
+        """Give, and forget, the reasons why workers were left out since the last call."""
         refusals, self._refusals = self._refusals, []
         return refusals
 
     def _workers(self) -> dict[str, Any]:
-        """What the scheduler says of its workers; the last it said if it is busy."""
+        """Ask the scheduler for its workers; give its last answer if it is busy."""
 
         async def ask() -> Any:
             return await self._client.scheduler.identity(n_workers=-1)  # type: ignore[union-attr]
@@ -124,11 +130,13 @@ class Cluster:
             if str(worker["name"]) != address:
                 name += f" ({address})"
             found, place = versions.get(address), places.get(address)
-            if _silent(found) or _silent(place):  # busy, or gone again: asked at the next look
+            if _is_missing(found) or _is_missing(
+                place
+            ):  # busy, or gone again: asked at the next look
                 self._asked[address] += 1
                 if self._asked[address] < MAX_ASKED:
                     continue
-            why = self._unfit(place, found, ours)
+            why = self._refusal(place, found, ours)
             self._members[address] = None
             if why is not None:
                 self._refusals.append(f"{name}: {why}")
@@ -137,13 +145,13 @@ class Cluster:
                     address=address, name=name, num_threads=worker["nthreads"], place=place
                 )
 
-    def _unfit(
+    def _refusal(
         self,
         place: "Place | Exception | None",
         versions: "dict[str, Any] | Exception | None",
         ours: dict[str, str | None],
     ) -> str | None:
-        """Why a worker may not search; None if it may."""
+        """Say why a worker may not search; None if it may."""
         if not isinstance(place, Place):
             found = place or "no answer"
             return f"cvfp_opt cannot be imported there: {found}; install it on every worker"
@@ -175,7 +183,7 @@ class Cluster:
             raise ClusterError(refusal)
 
     def environment(self, device: str, threads: int | None) -> dict[str, Any] | None:
-        """What trials will run on; None while there is no worker.
+        """Describe what trials will run on; None while there is no worker.
 
         Args:
             device, threads: as typed.
@@ -212,7 +220,7 @@ class Cluster:
         *args: Any,
         seconds: float = ANSWER_SECONDS,
     ) -> dict[str, Any]:
-        """Call a function on workers, beside their tasks: what each returned or raised."""
+        """Call a function on workers, beside their tasks; give what each returned or raised."""
 
         async def ask() -> dict[str, Any]:
             workers = list(addresses)
@@ -227,18 +235,18 @@ class Cluster:
         except (OSError, TimeoutError, RuntimeError):  # the scheduler is gone, or busy
             return {}
 
-    def tell(self, address: str, function: Callable[..., Any], *args: Any) -> None:
-        """Call a function on a worker, whenever that may be."""
+    def call_later(self, address: str, function: Callable[..., Any], *args: Any) -> None:
+        """Call a function on a worker some time later, and wait for no answer."""
         loop = self._client.loop
         assert loop is not None, "connected"
-        with suppress(RuntimeError):  # closed: nobody is left to be told
+        with suppress(RuntimeError):  # closed: nobody is left to call
             loop.add_callback(
                 self._client.run, function, *args, workers=[address], on_error="ignore"
             )
 
-    def listen(self, topic: str, hear: Callable[[Any], None]) -> None:
-        """Have all that is told on a topic, from another thread."""
-        self._client.subscribe_topic(topic, lambda event: hear(event[1]))
+    def listen(self, topic: str, receive: Callable[[Any], None]) -> None:
+        """Receive all events of a topic, in another thread."""
+        self._client.subscribe_topic(topic, lambda event: receive(event[1]))
 
     def submit(self, member: Member, assignment: Assignment) -> "Future[Any]":
         """Start a task there and nowhere else."""
@@ -313,7 +321,7 @@ def connect(address: str, location: Location) -> Cluster:
 
 
 async def _identity(address: str) -> Any:
-    """Who is there."""
+    """Ask who answers at an address."""
     from distributed.core import rpc
     from distributed.security import Security
 
@@ -348,12 +356,12 @@ def start_local(count: int, threads: int, location: Location) -> Cluster:
     return Cluster(client, location, local)
 
 
-def _silent(answer: object) -> bool:
+def _is_missing(answer: object) -> bool:
     return answer is None or isinstance(answer, OSError | TimeoutError)
 
 
 def _quieten() -> None:
-    """Dask tells of every worker that comes and goes; here the engine does."""
+    """Silence Dask's lines on workers that come and go: the engine shows them itself."""
     import distributed
     from distributed.versions import VersionMismatchWarning
 

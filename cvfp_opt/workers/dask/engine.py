@@ -1,6 +1,6 @@
-"""Search tasks on the workers of a Dask cluster: started, restarted, told apart, stopped.
+"""Search tasks on the workers of a Dask cluster: started, restarted, stopped.
 
-The database is the queue. Dask is told nothing of trials: each of its workers is given one task,
+The database is the queue. Dask knows nothing of trials: each of its workers is given one task,
 which takes trials until none is left, and another one when it comes back after it died.
 """
 
@@ -14,25 +14,25 @@ from typing import TYPE_CHECKING, Any
 
 from cvfp_opt.errors import CvfpOptError, SearchError
 from cvfp_opt.search.stopping import Stop
-from cvfp_opt.store.record.records import count_finished, count_taken
 from cvfp_opt.workers.dask.cluster import Cluster
 from cvfp_opt.workers.dask.members import Member, fair_share, neighbours_of
-from cvfp_opt.workers.dask.task import TOPIC, Assignment, forget, leave, receive
+from cvfp_opt.workers.dask.task import TOPIC, Assignment, end_after_trial, forget, receive
 from cvfp_opt.workers.engine import Job
-from cvfp_opt.workers.listening import MAX_RESTARTS, Deaths, Listener, WorkerError
-from cvfp_opt.workers.messages import Began, Ended, Ending, Message, Refused, TrialFinished
+from cvfp_opt.workers.listening import MAX_RESTARTS, Listener, WorkerError
+from cvfp_opt.workers.messages import Began, Ended, Ending, Message, Refused
 
 if TYPE_CHECKING:
     from distributed import Future
 
-# How long a Dask worker that joins may wait to be seen.
+# A Dask worker that joins is seen after so long at most.
 LOOK_SECONDS = 0.5
-# A worker that a nanny starts again takes a second or two.
+# The user is notified after so long without a worker: one that a nanny starts again takes a
+# second or two.
 ALONE_SECONDS = 5.0
-# A table of embeddings is 150 MB; to four workers of one machine that took 5 s.
+# Sending a task may take so long: a table of embeddings of 150 MB took 5 s to four workers here.
 SEND_SECONDS = 600.0
 
-# What Dask says of a task whose worker it has lost, with some settings.
+# Dask raises these, with some settings, for a task whose worker it has lost.
 _ENDED_BY_DEATH = ("KilledWorker", "NoValidWorkerError")
 
 
@@ -42,7 +42,7 @@ class _Running:
 
     Attributes:
         began: whether it is known to run.
-        leaving: whether it was told to end between two trials.
+        ending: whether it was asked to end between two trials.
         gone: ``time.monotonic()`` at which its worker was first missed.
     """
 
@@ -50,7 +50,7 @@ class _Running:
     future: "Future[Any]"
     threads: int
     began: bool = False
-    leaving: bool = False
+    ending: bool = False
     gone: float | None = None
 
 
@@ -66,17 +66,15 @@ class DaskWorkers:
 
     def __init__(self, cluster: Cluster, job: Job, device: str, threads: int | None) -> None:
         self._cluster = cluster
-        self._task, self._limit, self._study = job.task, job.count, job.study
+        self._task, self._limit = job.task, job.count
         self._device, self._threads = device, threads
         self._observer = job.observer
-        self._stop: Stop | None = None
-        self._listener = Listener(job.study, job.observer, job.task.patience(job.observer, self))
-        self._deaths = Deaths()
+        self._listener = Listener(job.task, job.study, job.observer)
         self._run = uuid.uuid4().hex
         self._payload = pickle.dumps(replace(job.task, deadline=None))
         self._inbox: SimpleQueue[tuple[str, bytes | BaseException] | None] = SimpleQueue()
         self._running: dict[str, _Running] = {}  # by key
-        self._left_out: set[str] = set()  # addresses of members that cannot search
+        self._excluded: set[str] = set()  # addresses of members that cannot search
         self._done = False  # a task found no trial left to take
         self._situation: object = None  # in which tasks were started last
         self._num_started = 0
@@ -103,7 +101,7 @@ class DaskWorkers:
             CvfpOptError: a worker met it, and none is left that did not.
             WorkerError: a worker met a bug.
         """
-        self._stop = stop
+        self._listener.stop = stop
         stop.check()  # it may have come before there was anybody to call
         self._cluster.listen(TOPIC, self._receive)
         try:
@@ -114,49 +112,47 @@ class DaskWorkers:
             for running in self._running.values():
                 self._cancel(running)
 
-    def check(self) -> None:
-        """As a Stop's, for who waits in our stead. Raises SearchStopped."""
-        if self._stop is not None:
-            self._stop.check()
-
     def check_undone(self) -> None:
-        """Raises SearchError if workers died too often, and trials are left undone."""
-        # what others run is not undone
-        taken = self._listener.patiently(lambda: count_taken(self._study))
-        self._deaths.check(self._task.total - taken, self._task.total)
+        """Raise SearchError if workers died too often, and trials are left undone."""
+        self._listener.check_undone()
 
     def _look(self) -> bool:
-        """See who is there, and start what is due; whether there is anything to wait for."""
+        """See who is there and start what is due; return whether to go on."""
         members = self._cluster.members()
         for refusal in self._cluster.take_refusals():
             self._observer.notice(f"left out: {refusal}")
-        self._bury()
+        self._note_deaths()
         if self._stopping:
             self._give_back()
         else:
             self._start(members)
-            self._divide()
-            self._show(len(members))
-        return bool(self._running) or self._expects()
+            self._rebalance_threads()
+            self._show_workers(len(members))
+        return bool(self._running) or self._may_start()
 
-    def _bury(self) -> None:
-        """Note the tasks whose workers are gone."""
+    def _note_deaths(self) -> None:
+        """Note the deaths of tasks whose workers are gone."""
         present, now = self._cluster.present(), time.monotonic()
         for key, running in list(self._running.items()):
             if running.member.address in present:
                 running.gone = None
             elif running.gone is None:
-                running.gone = now  # its last words may still be on their way
+                running.gone = now  # its last messages may still be on their way
             elif now - running.gone >= LOOK_SECONDS:
                 self._died(key)
 
-    def _expects(self) -> bool:
-        """Whether a task may yet be started, while none runs."""
-        if self._stopping or self._late() or self._deaths.too_many or self._done:
+    def _may_start(self) -> bool:
+        """Check if a task may yet be started, while none runs."""
+        if (
+            self._stopping
+            or self._is_past_deadline()
+            or self._listener.deaths.too_many
+            or self._done
+        ):
             return False
-        return self._left() > 0
+        return self._listener.count_unfinished() > 0
 
-    def _late(self) -> bool:
+    def _is_past_deadline(self) -> bool:
         deadline = self._task.deadline
         return deadline is not None and time.monotonic() >= deadline
 
@@ -165,23 +161,25 @@ class DaskWorkers:
     def _start(self, members: list[Member]) -> None:
         """Give a task to each member that has none, as far as there is something to do."""
         busy = {running.member.address for running in self._running.values()}
-        free = [m for m in members if m.address not in busy | self._left_out]
+        free = [m for m in members if m.address not in busy | self._excluded]
         situation = (frozenset(m.address for m in free), frozenset(self._running))
         if not free or situation == self._situation:
             return
-        if self._done or self._late() or self._deaths.too_many:
+        if self._done or self._is_past_deadline() or self._listener.deaths.too_many:
             return
         self._situation = situation  # in the same one there is nothing new to be found
-        room = self._left()
+        room = self._listener.count_unfinished()
         room = min(room, self._limit or room) - len(self._running)
         ready = self._send(free[: max(0, room)])
         neighbours = neighbours_of([r.member for r in self._running.values()] + ready)
         for member in ready:
             self._submit(member, fair_share(member, neighbours, self._threads))
-        self._deaths.allowed = max(self._deaths.allowed, MAX_RESTARTS + len(self._running) - 1)
+        self._listener.deaths.allowed = max(
+            self._listener.deaths.allowed, MAX_RESTARTS + len(self._running) - 1
+        )
 
     def _send(self, members: list[Member]) -> list[Member]:
-        """Send them what a task needs; those that have it now."""
+        """Send members what a task needs; return those that have it now."""
         if not members:
             return []
         addresses = [member.address for member in members]
@@ -190,10 +188,6 @@ class DaskWorkers:
         if len(ready) < len(members):
             self._situation = None  # try again
         return ready
-
-    def _left(self) -> int:
-        """Trials that are not finished."""
-        return self._task.total - self._listener.patiently(lambda: count_finished(self._study))
 
     def _submit(self, member: Member, threads: int) -> None:
         self._num_started += 1
@@ -208,32 +202,32 @@ class DaskWorkers:
         future.add_done_callback(self._note_error)
         self._running[key] = _Running(member=member, future=future, threads=threads)
 
-    def _divide(self) -> None:
+    def _rebalance_threads(self) -> None:
         """Start tasks anew, between two trials, that have more threads than is fair by now."""
         if self._task.lanes > 1:
-            return  # between two trials of one lane others are amid theirs
+            return  # between two trials of one lane the others are amid theirs
         neighbours = neighbours_of(running.member for running in self._running.values())
         for key, running in self._running.items():
             fair = fair_share(running.member, neighbours, self._threads)
-            if not running.leaving and running.threads > fair:
-                running.leaving = True
-                self._cluster.tell(running.member.address, leave, key)
+            if not running.ending and running.threads > fair:
+                running.ending = True
+                self._cluster.call_later(running.member.address, end_after_trial, key)
 
     # listening
 
-    def _receive(self, told: Any) -> None:
-        """In Dask's thread."""
-        run, key, message = told
+    def _receive(self, event: Any) -> None:
+        """Take an event of a task, in Dask's thread."""
+        run, key, message = event
         if run == self._run:
             self._inbox.put((key, message))
 
     def _note_error(self, future: "Future[Any]") -> None:
-        """In a thread of Dask's: a task that never came to tell us anything."""
+        """Note the error of a task that sent nothing itself, in a thread of Dask's."""
         if future.status == "error":
             self._inbox.put((str(future.key), future.exception()))
 
     def _listen(self, seconds: float) -> None:
-        """Hear what comes until something is to be done about it, at most so long."""
+        """Handle messages until one is to be acted on, at most for so long."""
         end = time.monotonic() + seconds
         before = len(self._running)
         while len(self._running) == before:
@@ -243,18 +237,18 @@ class DaskWorkers:
                 return
             if item is None:
                 return
-            self._hear(*item)
+            self._handle(*item)
 
-    def _hear(self, key: str, told: bytes | BaseException) -> None:
+    def _handle(self, key: str, sent: bytes | BaseException) -> None:
         running = self._running.get(key)
         if running is None:
             return  # it ended, or is gone: what comes late is about the past
-        if isinstance(told, BaseException):
-            if type(told).__name__ not in _ENDED_BY_DEATH:
-                raise WorkerError(f"{type(told).__name__}: {told} (in Dask)") from told
+        if isinstance(sent, BaseException):
+            if type(sent).__name__ not in _ENDED_BY_DEATH:
+                raise WorkerError(f"{type(sent).__name__}: {sent} (in Dask)") from sent
             self._died(key)
             return
-        message: Message = pickle.loads(told)
+        message: Message = pickle.loads(sent)
         match message:
             case Began():
                 running.began = self._news = True
@@ -263,9 +257,7 @@ class DaskWorkers:
             case Refused(error):
                 self._refused(key, error)
             case _:
-                if isinstance(message, TrialFinished):
-                    self._deaths.forget()
-                self._listener.hear(key, message)
+                self._listener.handle(key, message)
 
     # ending
 
@@ -282,7 +274,7 @@ class DaskWorkers:
         member, trial = self._remove(key)
         if self._stopping:
             return
-        self._deaths.note()
+        self._listener.deaths.count += 1
         self._observer.notice(f"{member.name}{trial} died")
         self._done, self._news = False, True
 
@@ -292,16 +284,16 @@ class DaskWorkers:
         if isinstance(error, SearchError) or not any(r.began for r in self._running.values()):
             raise error
         self._observer.notice(f"left out: {member.name}: {error}")
-        self._left_out.add(member.address)
+        self._excluded.add(member.address)
 
     def _remove(self, key: str) -> tuple[Member, str]:
-        """Forget a task: its member, and what it ran in words."""
+        """Forget a task; return its member, and in words the trial that it ran."""
         running = self._running.pop(key)
         running.future.release()
         return running.member, self._listener.forget(key)
 
     def _give_back(self) -> None:
-        """Once: take back what did not begin, and wait for the end of what did."""
+        """Take back tasks that did not begin, once; the others are waited for."""
         if self._released:
             return
         self._released = True
@@ -311,13 +303,13 @@ class DaskWorkers:
                 del self._running[key]
 
     def _cancel(self, running: _Running) -> None:
-        """Dask forgets the task, and so does its worker: where it runs, it stops."""
+        """Let Dask and the worker forget a task: where it runs, it stops."""
         running.future.release()
         if not running.began:
-            self._cluster.tell(running.member.address, forget, self._run)
+            self._cluster.call_later(running.member.address, forget, self._run)
 
-    def _show(self, num_members: int) -> None:
-        """Say who searches, if that has changed."""
+    def _show_workers(self, num_members: int) -> None:
+        """Show how many workers search, if that has changed."""
         if num_members:
             self._alone_since = None
         elif self._alone_since is None:

@@ -8,8 +8,8 @@ from typing import Any
 from cvfp_opt.version import __version__
 from cvfp_opt.workers.dask.task import Place
 
-# Compared between this process, the scheduler and every worker; torch and optuna are of no
-# matter to a scheduler.
+# These versions have to agree between this process, the scheduler and every worker; torch and
+# optuna do not matter to a scheduler.
 PACKAGES = ("distributed", "torch", "optuna")
 COMPARED = ("python", "cvfp-opt", *PACKAGES)
 SCHEDULER_COMPARED = ("python", "cvfp-opt", "distributed")
@@ -33,7 +33,7 @@ class Member:
 
     @property
     def neighbourhood(self) -> "Neighbourhood":
-        """The same for all members that share processors."""
+        """Give what is the same for all members that share processors."""
         place = self.place
         # a container that may use less than it sees has that for itself
         own = place.threads < len(place.processors)
@@ -44,12 +44,12 @@ Neighbourhood = tuple[str, tuple[int, ...], str]
 
 
 def neighbours_of(members: Iterable[Member]) -> Counter[Neighbourhood]:
-    """How many of them share the processors of each neighbourhood."""
+    """Count the members that share the processors of each neighbourhood."""
     return Counter(member.neighbourhood for member in members)
 
 
 def fair_share(member: Member, neighbours: Counter[Neighbourhood], typed: int | None) -> int:
-    """Threads of torch for a member: what Dask was given there, never more than there is.
+    """Choose torch's threads for a member: as many as Dask has there, at most those there are.
 
     Args:
         member: one of those counted.
@@ -61,7 +61,7 @@ def fair_share(member: Member, neighbours: Counter[Neighbourhood], typed: int | 
 
 
 def own_versions() -> dict[str, str | None]:
-    """Versions of what this process runs."""
+    """Look up the versions of what this process runs."""
     from distributed.versions import get_versions
 
     return get_versions(PACKAGES)["packages"] | {"cvfp-opt": __version__}
@@ -73,7 +73,7 @@ def mismatch(
     ours: dict[str, str | None],
     packages: Iterable[str] = COMPARED,
 ) -> str | None:
-    """What differs too much to work together; None if nothing does.
+    """Say which versions differ too much to work together; None if none does.
 
     Args:
         answer: what ``distributed.versions.get_versions`` gave there.
@@ -95,7 +95,7 @@ def mismatch(
 
 
 def _release(package: str, version: str | None) -> str | None:
-    """As far as it matters: ``2.13.0`` of ``2.13.0+cu126``, ``3.11`` of ``3.11.7.final.0``."""
+    """Shorten a version: ``2.13.0+cu126`` to ``2.13.0``, of Python to ``3.11``."""
     if version is None:
         return None
     return ".".join(version.split(".")[:2]) if package == "python" else version.split("+")[0]

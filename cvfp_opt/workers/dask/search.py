@@ -14,7 +14,7 @@ from distributed import Worker, WorkerPlugin, get_worker
 from cvfp_opt.search.environment import describe_environment
 from cvfp_opt.search.stopping import SearchStopped
 from cvfp_opt.training.device import resolve_device, set_threads
-from cvfp_opt.workers.dask.task import TOPIC, Assignment, is_leaving
+from cvfp_opt.workers.dask.task import TOPIC, Assignment, ends_after_trial
 from cvfp_opt.workers.messages import (
     Began,
     Ended,
@@ -28,17 +28,18 @@ from cvfp_opt.workers.messages import (
 )
 from cvfp_opt.workers.task import Task
 
-# Every message goes through the one scheduler, which has others to serve.
+# Progress is sent no more often: every message goes through the one scheduler, which has others
+# to serve.
 PROGRESS_SECONDS = 0.5
 # Nannies kill a worker that does not close within 4 s (one of ours) or 8 s (`dask worker`).
 CLOSING_SECONDS = 10.0
 
 
-class _Line:
-    """The task's line to the engine.
+class _Connection:
+    """The task's connection to the engine.
 
     Attributes:
-        busy: whether a trial runs, by what was told.
+        busy: whether a trial runs, by the messages sent.
     """
 
     def __init__(self, worker: Worker, assignment: Assignment) -> None:
@@ -46,7 +47,7 @@ class _Line:
         self._from = (assignment.run, assignment.key)
         self.busy = False
 
-    def tell(self, message: Message) -> None:
+    def send(self, message: Message) -> None:
         match message:
             case TrialStarted():
                 self.busy = True
@@ -68,10 +69,10 @@ class _TaskStop:
         ending: what it stopped for.
     """
 
-    def __init__(self, worker: Worker, key: str, line: _Line) -> None:
+    def __init__(self, worker: Worker, key: str, connection: _Connection) -> None:
         self._worker = worker
         self._key = key
-        self._line = line
+        self._connection = connection
         self.ending = Ending.UNWANTED
 
     def check(self) -> None:
@@ -86,13 +87,13 @@ class _TaskStop:
         task = self._worker.state.tasks.get(self._key)
         if task is None or task.state != "executing":
             return Ending.UNWANTED
-        if is_leaving(self._key) and not self._line.busy:
+        if ends_after_trial(self._key) and not self._connection.busy:
             return Ending.LEFT
         return None
 
 
 class _Farewell(WorkerPlugin):
-    """Keeps a closing Dask worker's line open until its task has said that it ended."""
+    """Keeps a closing Dask worker's connection open until its task has reported its end."""
 
     def __init__(self) -> None:
         self.ended = threading.Event()
@@ -104,19 +105,21 @@ class _Farewell(WorkerPlugin):
 
 
 def search(payload: bytes, assignment: Assignment) -> Message:
-    """Search until nothing is left, or the task is to stop; how it ended."""
+    """Search until nothing is left, or the task is to stop; return how it ended."""
     worker = get_worker()
-    line = _Line(worker, assignment)
-    line.tell(Began(assignment.threads))
-    stop = _TaskStop(worker, assignment.key, line)
+    connection = _Connection(worker, assignment)
+    connection.send(Began(assignment.threads))
+    stop = _TaskStop(worker, assignment.key, connection)
     with _farewell(worker, assignment.key):
-        message = _search(payload, assignment, line, stop)
+        message = _search(payload, assignment, connection, stop)
         with suppress(ConnectionError):
-            line.tell(message)
+            connection.send(message)
     return message
 
 
-def _search(payload: bytes, assignment: Assignment, line: _Line, stop: _TaskStop) -> Message:
+def _search(
+    payload: bytes, assignment: Assignment, connection: _Connection, stop: _TaskStop
+) -> Message:
     try:
         task: Task = pickle.loads(payload)
         device = resolve_device(assignment.device)
@@ -126,7 +129,7 @@ def _search(payload: bytes, assignment: Assignment, line: _Line, stop: _TaskStop
             deadline = time.monotonic() + assignment.seconds
         environment = describe_environment(device, threads)
         task = replace(task, environment=environment, deadline=deadline)
-        task.join(Sender(line.tell, PROGRESS_SECONDS), stop, elsewhere=True)
+        task.join(Sender(connection.send, PROGRESS_SECONDS), stop, remote=True)
     except SearchStopped:
         return Ended(stop.ending)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What the engine asks of a Dask worker: where it is, to search, and to leave off.
+"""What the engine calls on a Dask worker: to describe it, to search, and to end a search.
 
 Light at the top, because a Dask scheduler imports it too, to look at a task before it hands it
 on: whatever needs torch or optuna is imported when the task runs.
@@ -7,11 +7,14 @@ on: whatever needs torch or optuna is imported when the task runs.
 import os
 import socket
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cvfp_opt.version import __version__
 
-# All runs of the engine tell on one topic: a scheduler keeps each topic's last messages for ever.
+if TYPE_CHECKING:
+    from cvfp_opt.workers.messages import Message
+
+# All runs of the engine send on one topic: a scheduler keeps each topic's last messages for ever.
 TOPIC = "cvfp-opt"
 
 
@@ -53,19 +56,19 @@ class Assignment:
     seconds: float | None
 
 
-# What was sent to this process: a pickled Task by the run that it is of, and keys of tasks that
-# are to end between two trials.
+# This process has received these: pickled Tasks by the runs that they are of, and keys of tasks
+# that are to end between two trials.
 _payloads: dict[str, bytes] = {}
-_leaving: set[str] = set()
+_ending_tasks: set[str] = set()
 
 
 def code_version() -> str:
-    """Of cvfp-opt here. Whoever can call it can import us."""
+    """Give the version of cvfp-opt here, which can be imported if this can be called."""
     return __version__
 
 
 def describe() -> Place:
-    """Where this process runs."""
+    """Describe where this process runs."""
     from dask.system import cpu_count
 
     from cvfp_opt.store.queue.leases import this_boot
@@ -81,7 +84,7 @@ def describe() -> Place:
 
 
 def environment_here(device: str, threads: int) -> dict[str, Any]:
-    """What a task would run on. Raises DeviceError if there is no such device."""
+    """Describe what a task would run on. Raises DeviceError if there is no such device."""
     from cvfp_opt.search.environment import describe_environment
     from cvfp_opt.training.device import resolve_device
 
@@ -89,30 +92,30 @@ def environment_here(device: str, threads: int) -> dict[str, Any]:
 
 
 def receive(run: str, payload: bytes) -> None:
-    """Keep what a task of ``run`` will need."""
+    """Keep what a task of ``run`` needs."""
     _payloads[run] = payload
 
 
 def forget(run: str) -> None:
-    """No task of ``run`` will come."""
+    """Forget what was kept for tasks of ``run``: none will come."""
     _payloads.pop(run, None)
 
 
-def leave(key: str) -> None:
-    """Let a task end when its trial is over."""
-    _leaving.add(key)
+def end_after_trial(key: str) -> None:
+    """Let a task end as soon as its trial is over."""
+    _ending_tasks.add(key)
 
 
-def is_leaving(key: str) -> bool:
-    """Whether it was told so."""
-    return key in _leaving
+def ends_after_trial(key: str) -> bool:
+    """Check if a task is to end between two trials."""
+    return key in _ending_tasks
 
 
-def take_payload(run: str) -> bytes:
-    """Hand over what was received for a run; it is kept no longer."""
-    return _payloads.pop(run)
+def search_here(assignment: Assignment) -> "Message":
+    """Search with what was received, as a Dask task; return the last of its messages."""
+    from cvfp_opt.workers.dask.search import search  # torch takes seconds
 
-
-def has_left(key: str) -> None:
-    """Note that a task is over."""
-    _leaving.discard(key)
+    try:
+        return search(_payloads.pop(assignment.run), assignment)
+    finally:
+        _ending_tasks.discard(assignment.key)

@@ -10,8 +10,8 @@ from hostile import no_longer_than, odd_archive
 from support import REPOSITORY
 
 from cvfp_opt.errors import CvfpOptError
-from cvfp_opt.rerun.repeat import prepare_repetition
-from cvfp_opt.rerun.replay import find_repeatable
+from cvfp_opt.rerun.repeat import Conditions, prepare_repetition
+from cvfp_opt.rerun.replay import prepare_replay
 from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.record.summary import Summary
@@ -47,7 +47,7 @@ def try_case(folder: Path, store: Store, members: dict[str, bytes], seed: int) -
     summary = Summary.of(study, "here")
     for trial in summary.trials:
         for ask in (
-            lambda: find_repeatable(summary, trial.number),  # noqa: B023
+            lambda: prepare_replay(summary, trial.number, Conditions()),  # noqa: B023
             lambda: prepare_repetition(summary, trial),  # noqa: B023
         ):
             try:
