@@ -39,7 +39,7 @@ class FileWatch:
 
     Attributes:
         began: when a trial last began.
-        number: of that trial.
+        number: number of that trial.
         ended: when each trial ended.
         processor: seconds that this thread had computed by then.
     """

@@ -16,13 +16,13 @@ class Size:
     """The sizes of all checks and measurements.
 
     Attributes:
-        model: of the network.
+        model: sizes of the network.
         minibatch: rows of a training step.
         plain_tokens, tokens: read by the plain pass, and by all others.
         pass_lanes, trial_lanes: how many side by side.
-        num_trials: of the whole search; 0 to leave it out.
-        search_lanes: of the whole search.
-        settings: on top of `recommended`.
+        num_trials: trials of the whole search; 0 to leave it out.
+        search_lanes: lanes of the whole search.
+        settings: changes to `recommended`.
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)

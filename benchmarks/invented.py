@@ -99,9 +99,9 @@ class InventedObjective:
     """An objective that trains nothing; its score depends on the parameters.
 
     Attributes:
-        definition: of the study.
-        tokens: of its text; looked at by checkpoints alone.
-        seconds: that a trial takes.
+        definition: the study's definition.
+        tokens: tokens of its text, which checkpoints alone look at.
+        seconds: time that a trial takes.
     """
 
     definition: StudyDefinition

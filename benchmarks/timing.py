@@ -13,7 +13,7 @@ class Variant:
     """The times of one way of doing the work.
 
     Attributes:
-        name: of the variant.
+        name: name of the variant.
         seconds: one entry a repeat, divided by ``per``.
         ratios: first variant's seconds / this one's, repeat by repeat.
     """

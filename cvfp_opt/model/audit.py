@@ -87,10 +87,10 @@ class Baseline:
     """Figures of the untrained net: same initial weights, text and threshold, no training.
 
     Attributes:
-        convergence_rate: of its second pass against its first, at the trial's threshold.
+        convergence_rate: its second pass against its first, at the trial's threshold.
         effective_rank: ER / D of its first pass over the training text.
         validation_convergence_rate, validation_effective_rank: the same on the validation text.
-        score: of the split that is scored, combined as for the trial.
+        score: rate and rank on the split that is scored, combined as for the trial.
     """
 
     convergence_rate: float
@@ -109,8 +109,8 @@ class Audit:
         scale_free_convergence: the same, scale-free.
         training_validation, training_held_out: both, on the validation split and on text that
             was never trained on, read with the weights of the same two passes.
-        residual_quantiles: of the last pass's residuals, at levels 0 ... 1 evenly spaced.
-        mean_square: of the last pass's contexts; 1 at unit power.
+        residual_quantiles: quantiles of the last pass's residuals, at even levels from 0 to 1.
+        mean_square: mean square of the last pass's contexts; 1 at unit power.
         context_norm: mean over tokens of ||c||_2.
         global_attractor: all contexts are the same.
         near_zero: all contexts vanish.
@@ -118,7 +118,7 @@ class Audit:
         baseline: the untrained net.
         frozen_train, frozen_validation, frozen_held_out: the final net on text that it saw, on
             the validation split and on text that it never saw.
-        lyapunov_exponent: of the pass with the final weights, nats per token; None if -inf.
+        lyapunov_exponent: growth with the final weights, in nats per token; None if -inf.
         seconds: wall time of the audit, which the caller measures.
     """
 
@@ -217,16 +217,16 @@ def audit_network(
     """Audit a trained net; costs one pass over the training and two over the held-out text.
 
     Args:
-        network: with its final weights.
-        texts: what to read; the held-out text twice in one lane, beside the training text.
+        network: the network, with its final weights.
+        texts: the texts to read; the held-out text twice in one lane, beside the training text.
         contexts: (T, D) of the last pass over the training text, read with these weights.
         moved, moved_validation: training text and validation split, in the last iteration.
         previous_held_out: (V, D) of the held-out text, read with the weights of the pass before.
-        baseline: of the same set-up.
+        baseline: the untrained net's figures.
         generator: source of the Lyapunov probe's offsets.
         repair: whether passes within model.segments.TOLERANCE will do.
         on_tokens: progress, in tokens read so far by the audit.
-        chains: what to read with; None for the default of the device.
+        chains: the reader of chains; None for the default of the device.
 
     Raises:
         ContextOverflow: from a pass.

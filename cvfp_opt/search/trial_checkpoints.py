@@ -28,7 +28,7 @@ class TrialKeeper:
 
     Args:
         store: where checkpoints lie.
-        trial: its uuid, see store.births.
+        trial: its uuid, see store.record.identity.
         definition: of the study.
         tokens: of its text.
         environment: of this worker, as it is written to its trials.

@@ -36,7 +36,7 @@ class Leaving:
         """The system attributes that name a trial's curves; none where it is not due.
 
         Args:
-            trial: its uuid, see store.births.
+            trial: its uuid, see store.record.identity.
             record: at least its number and what its passes left.
         """
         started = time.monotonic()

@@ -136,7 +136,7 @@ class Trained:
         network: trained.
         result: of the run.
         environment: it ran on.
-        seed, number: what all that is random came from, see store.births.
+        seed, number: what all that is random came from, see store.record.identity.
     """
 
     objective: Objective

@@ -46,10 +46,10 @@ def reaching_the_hub(section: str, hub: str, revision: str, instead: str) -> Ite
     """Turn what the hub refuses, or that it is out of reach, into a DataError of one line.
 
     Args:
-        section: of the definition: "data" or "embedding".
-        hub: name on the hub.
+        section: section of the definition, "data" or "embedding".
+        hub: name of the data set or model on the hub.
         revision: commit or branch there.
-        instead: what to bring without a network.
+        instead: words for what the user can bring without a network.
     """
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 

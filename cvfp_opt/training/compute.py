@@ -26,9 +26,9 @@ class Compute(Protocol):
         """Leave the gradients of ``total`` in the network's parameters.
 
         Args:
-            network: of the last ``forward``.
+            network: the network of the last ``forward``.
             total: a scalar that was computed from ``contexts``.
-            contexts: what ``forward`` gave.
+            contexts: the result of ``forward``.
         """
 
 

@@ -46,7 +46,7 @@ class TrainingConfig:
         cvfp_loss: "raw" MSE, or "normalized": of directions only, the original's first bug.
         detach_context: whether gradients end at the incoming context; false is the original's
             second bug, and possible with the trainer "online" only.
-        precision: of the matrix products of training, a key of PRODUCTS; of the trainer "batch".
+        precision: a key of PRODUCTS, for the matrix products of the trainer "batch".
         training_pass: what contexts come from that are only trained on: "exact", the same pass as
             those that are reported; or "segments", see model.segments: several times faster, and
             possible with the trainer "batch" only. The last two passes are always exact.
@@ -127,8 +127,8 @@ class ObjectiveConfig:
         convergence: "training": between the last two passes of training; or "frozen": between
             two reads with the final weights, scale-free, with the rank of the second: what
             neither the threshold nor the scale of the contexts can raise.
-        convergence_weight: in [0, 1].
-        effective_rank_weight: in [0, 1]; the two sum to 1.
+        convergence_weight: weight of the convergence rate, in [0, 1].
+        effective_rank_weight: weight of ER / D, in [0, 1]; the two sum to 1.
         threshold: "trial" (the trial's own `phase1_convergence_threshold`), or one fixed
             positive number for all trials; with "frozen", REFERENCE_THRESHOLD or
             STRICT_THRESHOLD.

@@ -28,8 +28,8 @@ class DataConfig:
         path: file or folder of the source "text"; a local copy for "ultrachat", or empty for the
             hub; empty for "embedded". A relative one is relative to the current folder, ``~`` is
             the home. Where the text lies is not part of what a study is: only the tokens are.
-        hub: of "ultrachat": name of the data set on the hub.
-        revision: of "ultrachat": commit or branch there; empty for the newest.
+        hub: for "ultrachat": name of the data set on the hub.
+        revision: for "ultrachat": commit or branch there; empty for the newest.
         first_token: where in the text to begin: tokens before it are left out.
         train_tokens: T, the tokens from there on; at least 64.
         validation: "train_tail" (the last tokens of the training text, the original's rule) or

@@ -82,11 +82,11 @@ class EmbeddingConfig:
 
     Attributes:
         source: a key of EMBEDDING_SOURCES.
-        path: of "safetensors": the file; of "gpt2": a folder, or empty for the hub.
-        tensor: of "safetensors": name of the (V, E) tensor; empty if there is but one matrix.
-        tokenizer: of "safetensors": a tokenizer.json; empty for the shipped tokenizer.
-        hub: of "gpt2": name of the model on the hub.
-        revision: of "gpt2": commit or branch there; empty for the newest.
+        path: for "safetensors": the file; for "gpt2": a folder, or empty for the hub.
+        tensor: for "safetensors": name of the (V, E) tensor; empty if there is but one matrix.
+        tokenizer: for "safetensors": a tokenizer.json; empty for the shipped tokenizer.
+        hub: for "gpt2": name of the model on the hub.
+        revision: for "gpt2": commit or branch there; empty for the newest.
     """
 
     source: str = "random"

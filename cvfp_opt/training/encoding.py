@@ -22,8 +22,8 @@ def first_ids(tokenizer: Tokenizer, text: JoinedText, count: int, where: str) ->
 
     Args:
         tokenizer: settled, see ``tokenizer.settled``.
-        text: to read as far as needed.
-        count: of ids.
+        text: the text, of which no more is read than needed.
+        count: number of ids that are needed.
         where: the text, in the user's words.
 
     Returns:

@@ -58,7 +58,7 @@ def refuse_other_kinds(head: bytes, path: Path, *, but: Collection[bytes] = ()) 
 
     Args:
         head: how it begins.
-        path: of the file.
+        path: path of the file, for the message.
         but: beginnings that are in order here.
 
     Raises:

@@ -75,7 +75,7 @@ def untrained_baseline(
     """Measure the untrained network; return the figures and its second pass.
 
     Args:
-        iteration: in which this is asked.
+        iteration: the iteration that is going on.
     """
     at = Progress(iteration=iteration, phase=Phase.BASELINE, done=0, total=0)
     second = read(run, first, observe, at, network=network, repair=False)

@@ -47,7 +47,7 @@ def read(
         at: where in the run this is; its ``done`` and ``total`` are filled in.
         exact: False for contexts that are only trained on.
         repair: False for a network that is not expected to contract: do not ask.
-        network: to read with; None for the run's.
+        network: the network that reads; None for the run's.
         starts: (D,) contexts to start training and validation text from, if not from there.
 
     Raises:

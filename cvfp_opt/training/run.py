@@ -30,7 +30,7 @@ class TrainingRun:
         threshold: MSE below which a token counts as converged.
         minibatch_generator, audit_generator: sources of the order of minibatches and of the
             Lyapunov probe's offsets (CPU).
-        compute: what the heavy work is done with: this run alone, or beside others.
+        compute: does the heavy work: for this run alone, or for several at once.
     """
 
     network: ContextNetwork

@@ -24,7 +24,7 @@ def read_table(path: str, tensor: str) -> Tensor:
     """Read one matrix (V, E) of a safetensors file, as float32.
 
     Args:
-        path: of the file.
+        path: path of the file.
         tensor: name of the matrix; empty if there is but one.
 
     Raises:
@@ -57,8 +57,8 @@ def check_table(table: Tensor, num_tokens: int, embedding_size: int, where: str)
 
     Args:
         table: (V, E).
-        num_tokens: of the tokenizer: one more than its largest id.
-        embedding_size: of the network.
+        num_tokens: one more than the tokenizer's largest id.
+        embedding_size: E, as the network has it.
         where: it came from, in the user's words.
 
     Raises:

@@ -17,8 +17,8 @@ class Trainer(Protocol):
     Numbers that break are an outcome; they raise nothing.
 
     Args:
-        run: what to train.
-        observe: told of progress; may raise to stop the run.
+        run: network, text and settings of the run.
+        observe: called with each event; may raise to stop the run.
         should_prune: asked after each pass but the last; True ends the run as PRUNED.
         keeper: where snapshots are kept between iterations, and one is found to go on from.
     """
