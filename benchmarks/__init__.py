@@ -1,1 +1,1 @@
-"""How fast, compared with what: old and new in turn in one process. ``python -m benchmarks``."""
+"""Benchmarks: old and new ways of the same work, in turn in one process (python -m benchmarks)."""

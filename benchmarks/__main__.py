@@ -1,4 +1,4 @@
-"""``python -m benchmarks [ROW ...]``: each row's variants in turn, and how they compare."""
+"""Run rows of the benchmark: ``python -m benchmarks [ROW ...]``."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -88,7 +88,7 @@ def main(
 
 
 def show_gpu(console: Console, *, small: bool) -> dict[str, Any]:
-    """Check and measure a device, a line each as they come; all of it as plain JSON values."""
+    """Check and measure a device, a line each as they come; return plain JSON values."""
     if not torch.cuda.is_available() and not small:
         raise click.UsageError("gpu: a CUDA device is required, torch finds none; type --small")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -110,7 +110,7 @@ def show_gpu(console: Console, *, small: bool) -> dict[str, Any]:
 
 
 def show(console: Console, result: Result) -> None:
-    """A row as a table."""
+    """Print a row as a table."""
     unit = f" a {result.unit}" if result.unit else ""
     table = Table(title=result.title, title_justify="left")
     for header in (
@@ -137,7 +137,7 @@ def show(console: Console, result: Result) -> None:
 
 
 def seconds(value: float) -> str:
-    """A duration at three digits."""
+    """Format a duration at three digits."""
     for factor, unit in ((1, "s"), (1e3, "ms"), (1e6, "us")):
         if value * factor >= 1 or unit == "us":
             return f"{value * factor:.3g} {unit}"

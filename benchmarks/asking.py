@@ -1,4 +1,4 @@
-"""What it takes a large study to propose a point, and to be gone on with."""
+"""How long a large study takes to propose a point, and to be resumed."""
 
 import gc
 import subprocess
@@ -36,7 +36,7 @@ TINY = (
 
 
 def asking(store: Store, plan: Plan, sampler: str, max_trials: int) -> Callable[[], float]:
-    """Takes a trial and asks for its parameters; seconds."""
+    """Make a function that claims a trial, proposes its parameters, and returns the seconds."""
     search, space = plan.definition.search, plan.definition.space
     study = optuna.load_study(
         study_name=plan.name,
@@ -86,7 +86,7 @@ def ask(repeats: int, sizes: tuple[int, ...] = SIZES) -> list[Result]:
 
 
 def resume(repeats: int, size: int = SIZES[-1]) -> Result:
-    """From opening the database to the first trial of a search that is gone on with."""
+    """Measure from opening the database to the first trial of a resumed search."""
     with filled(size, *TINY) as (store, plan):
         sync_mirrors(store, plan.load(store))
 
@@ -135,7 +135,7 @@ def resume(repeats: int, size: int = SIZES[-1]) -> Result:
 
 
 def command(store: Store, name: str, count: str) -> float:
-    """Seconds of ``cvfp-opt run --n-trials COUNT``."""
+    """Time ``cvfp-opt run --n-trials COUNT`` in seconds."""
     words = ["run", "--study-name", name, "--n-trials", count, "--n-jobs", "1"]
     started = time.perf_counter()
     subprocess.run(

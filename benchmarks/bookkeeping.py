@@ -1,4 +1,4 @@
-"""What it costs to keep books: trials that train nothing, but are claimed, reported and ended."""
+"""The cost of bookkeeping: trials that train nothing, but are claimed, reported and ended."""
 
 import statistics
 import tempfile
@@ -39,7 +39,7 @@ class FileWatch:
 
     Attributes:
         began: when a trial last began.
-        number: of that trial.
+        number: number of that trial.
         ended: when each trial ended.
         processor: seconds that this thread had computed by then.
     """
@@ -78,7 +78,7 @@ def search(
     total: int,
     objective: InventedObjective | None = None,
 ) -> None:
-    """Our own loop, until the study has so many trials."""
+    """Run our own loop until the study has so many trials."""
     task = Task(location=store.location, plan=plan, environment=dict(ENVIRONMENT), total=total)
     invented: Any = objective or InventedObjective(plan.definition, plan.tokens)
     task.search(store, study, watch, StopRequest(lambda: None), invented)
@@ -86,7 +86,7 @@ def search(
 
 @contextmanager
 def filled(count: int, *settings: str) -> Iterator[tuple[Store, Plan]]:
-    """A database with the recommended search, changed, and so many finished trials of it."""
+    """Make a database with the recommended search, changed, and so many finished trials of it."""
     with tempfile.TemporaryDirectory() as folder:
         location = Location.of_file(Path(folder) / "study.db")
         plan = make_plan(location, Request(definition="recommended", settings=settings))
@@ -97,7 +97,7 @@ def filled(count: int, *settings: str) -> Iterator[tuple[Store, Plan]]:
 
 
 def num_trials(study: optuna.Study) -> int:
-    """That a study has."""
+    """Count the trials of a study."""
     return len(study.get_trials(deepcopy=False))
 
 
@@ -113,7 +113,7 @@ def synchronize(engine: sqlalchemy.Engine, level: str) -> None:
 
 
 def optimize(study: optuna.Study, plan: Plan, count: int) -> list[float]:
-    """Stock Optuna, told what our own loop writes; when each trial ended."""
+    """Let stock Optuna write what our own loop writes; return when each trial ended."""
     invented, ended = InventedObjective(plan.definition), []
 
     def objective(trial: optuna.Trial) -> float:
@@ -145,7 +145,7 @@ SAMPLERS: Mapping[str, Callable[[], BaseSampler]] = {
 
 
 def stock(store: Store, plan: Plan, level: str) -> optuna.Study:
-    """The study as stock Optuna opens it."""
+    """Open a study as stock Optuna does."""
     storage = RDBStorage(store.location.url)
     synchronize(storage.engine, level)
     return optuna.load_study(
@@ -157,7 +157,7 @@ def stock(store: Store, plan: Plan, level: str) -> optuna.Study:
 
 
 def bookkeeping(repeats: int, level: str = "NORMAL", count: int = 100) -> list[Result]:
-    """Trials with ten reports and 7 kB of attributes, by stock Optuna and by our own loop.
+    """Compare stock Optuna with our own loop, on trials with ten reports and 7 kB of attributes.
 
     With random points, which is the books alone, and with TPE's, which cost both the same.
     """
@@ -165,12 +165,12 @@ def bookkeeping(repeats: int, level: str = "NORMAL", count: int = 100) -> list[R
 
 
 def durable(repeats: int, count: int = 100) -> list[Result]:
-    """The same, but nothing is lost when the power fails."""
+    """Compare as ``bookkeeping`` does, but so that nothing is lost when the power fails."""
     return bookkeeping(repeats, "FULL", count)
 
 
 def _compare(repeats: int, level: str, count: int, sampler: str) -> Result:
-    """Each in a file of its own on one disk, so that neither has to look past the other's rows."""
+    """Compare, each in a file of its own on one disk, so that neither reads the other's rows."""
     processor: dict[str, list[float]] = {"Optuna": [], "cvfp-opt": [], TOGETHER: []}
     settings = ("search.pruner=none", f"search.sampler={sampler}")
 
@@ -217,7 +217,7 @@ def _compare(repeats: int, level: str, count: int, sampler: str) -> Result:
 
 @contextmanager
 def reporting_every(seconds: float) -> Iterator[None]:
-    """Write reports no more often than that."""
+    """Write reports no more often than every so many seconds."""
     before, reporting.REPORT_SECONDS = reporting.REPORT_SECONDS, seconds
     try:
         yield
@@ -226,7 +226,7 @@ def reporting_every(seconds: float) -> Iterator[None]:
 
 
 def overhead(repeats: int, seconds: float = 1.0, workers: int = 16, count: int = 100) -> Result:
-    """Trials of a second: alone, in a search by one worker, and by many of one SQLite file.
+    """Measure trials of a second: alone, by one worker, and by many workers of one SQLite file.
 
     The many are threads of one process, each with connections of its own.
     """
@@ -273,7 +273,7 @@ def overhead(repeats: int, seconds: float = 1.0, workers: int = 16, count: int =
 def _run_workers(
     store: Store, plan: Plan, total: int, count: int, objective: InventedObjective
 ) -> list[FileWatch]:
-    """Workers side by side until the study has so many trials."""
+    """Run workers side by side until the study has so many trials."""
     watches = [FileWatch() for _ in range(count)]
 
     def work(watch: FileWatch) -> None:

@@ -1,4 +1,4 @@
-"""Four workers, with and without somebody who looks on."""
+"""Four workers, with and without a dashboard that is being looked at."""
 
 import re
 import subprocess
@@ -20,7 +20,7 @@ COMMAND = [sys.executable, "-m", "cvfp_opt"]
 
 
 def dashboard(repeats: int) -> Result:
-    """The quick search by four workers; the start of the dashboard is not counted."""
+    """Time the quick search by four workers; the start of the dashboard is not counted."""
     answers: list[float] = []
     seconds: dict[str, list[float]] = {"nobody looks": [], "the dashboard is open": []}
     with tempfile.TemporaryDirectory() as folder:
@@ -60,7 +60,7 @@ def _run(path: Path, count: int) -> None:
 
 @contextmanager
 def _watching(path: Path, answers: list[float]) -> Iterator[None]:
-    """A dashboard, and one who has its page open."""
+    """Run a dashboard, and a client that has its page open."""
     words = ["dashboard", "--storage", str(path), "--port", "0"]
     process = subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""What a GPU is worth: is it right there, how fast is it, and how many lanes pay.
+"""GPUs: whether figures are right there, how fast it is, and how many lanes pay.
 
 ``python -m benchmarks gpu`` needs six minutes at most: what would begin after its time is left out
 by name. With ``--small`` it does all the same on a tiny network, on a CPU too: its figures then
@@ -34,7 +34,7 @@ SECONDS = 350.0  # after which nothing is begun
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One thing that was measured.
+    """One measurement.
 
     Attributes:
         name: what.
@@ -51,7 +51,7 @@ class Figure:
 
 
 def gpu(device: torch.device, size: Size = STANDARD) -> Iterator[Check | Figure | str]:
-    """Check and measure, most needed first; a string names what was left out for lack of time."""
+    """Check and measure, most needed first; a string names what is left out for lack of time."""
     started = time.perf_counter()
     parts: Mapping[str, Callable[[], Iterator[Check | Figure]]] = {
         "checks": lambda: checks(device, size),
@@ -68,7 +68,7 @@ def gpu(device: torch.device, size: Size = STANDARD) -> Iterator[Check | Figure 
 
 
 def passes(device: torch.device, size: Size) -> Iterator[Figure]:
-    """Tokens a second: token by token, and replayed as a graph for more and more networks."""
+    """Measure tokens a second: token by token, and as a graph for more and more networks."""
     network = make_network(size.model).to(device)
     zero = zero_context(network)
     plain = make_text(size.plain_tokens, size.model).to(device)
@@ -95,7 +95,7 @@ def passes(device: torch.device, size: Size) -> Iterator[Figure]:
 
 
 def steps(device: torch.device, size: Size) -> Iterator[Figure]:
-    """Positions a second of training: forward, losses, backward; clip and Adam for each."""
+    """Measure positions a second of training: forward, losses, backward, clip and Adam."""
     for precision in ("float32", "bfloat16"):
         for count in size.trial_lanes:
             networks = [make_network(size.model).to(device) for _ in range(count)]
@@ -118,7 +118,7 @@ def train_once(
     size: Size,
     precision: str,
 ) -> None:
-    """One optimizer step of each network."""
+    """Take one optimizer step of each network."""
     if len(networks) == 1:
         found = [gradients(networks[0], size, precision)]
     else:
@@ -133,12 +133,12 @@ def train_once(
 
 
 def unused(name: str, network: ContextNetwork) -> bool:
-    """Whether a parameter has no gradient: the last layer's token norm."""
+    """Check whether a parameter has no gradient ever: the last layer's token norm."""
     return name.startswith(f"layers.{network.config.num_layers - 1}.token_norm")
 
 
 def search(device: torch.device, size: Size) -> Iterator[Figure]:
-    """A whole search as a user types it."""
+    """Run a whole search as a user types it."""
     with tempfile.TemporaryDirectory() as folder:
         words = ["run", "--n-trials", str(size.num_trials), "--device", device.type]
         words += ["--lanes", str(size.search_lanes), "--storage", str(Path(folder) / "study.db")]
@@ -151,7 +151,7 @@ def search(device: torch.device, size: Size) -> Iterator[Figure]:
 
 
 def trials(device: torch.device, size: Size, started: float) -> Iterator[Figure]:
-    """Whole trials at one point, alone and as lanes, begun while there is time."""
+    """Run whole trials at one point, alone and as lanes, begun while there is time."""
     objective = make_objective(device, (*size.settings, *WHOLE))
     longest = 0.0
     for count in size.trial_lanes:
@@ -170,7 +170,7 @@ def trials(device: torch.device, size: Size, started: float) -> Iterator[Figure]
 
 
 def run_trials(objective: Objective, count: int) -> None:
-    """So many trials side by side; one runs alone, without lanes."""
+    """Run so many trials side by side; one runs alone, without lanes."""
     load_linear_algebra(objective.device)
     place = Lanes().lane if count > 1 else None
     objective = replace(objective, place=place) if place else objective
@@ -180,7 +180,7 @@ def run_trials(objective: Objective, count: int) -> None:
 
 
 def timed(work: Callable[[], object], device: torch.device) -> tuple[float, int | None]:
-    """Median seconds of five runs after a first one, and bytes of the device at most."""
+    """Time five runs after a first one; return the median seconds, and the device's peak bytes."""
     work()
     reset_memory(device)
     found = []
@@ -194,29 +194,29 @@ def timed(work: Callable[[], object], device: torch.device) -> tuple[float, int 
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait for what the device was given to do."""
+    """Wait for the work that the device was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def reset_memory(device: torch.device) -> None:
-    """Begin to look for the most memory in use."""
+    """Begin to record the peak of memory in use."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 
 
 def used_memory(device: torch.device) -> int | None:
-    """The most memory in use since ``reset_memory``; None on a CPU."""
+    """Return the peak of memory in use since ``reset_memory``; None on a CPU."""
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
 
 
 def lanes_words(count: int) -> str:
-    """Words for a count."""
+    """Word a number of lanes."""
     return "1 lane" if count == 1 else f"{count} lanes"
 
 
 def accelerator(device: torch.device) -> dict[str, Any]:
-    """What the device is, as plain JSON values."""
+    """Describe the device as plain JSON values."""
     if device.type != "cuda":
         return {"device": device.type}
     about = torch.cuda.get_device_properties(device)

@@ -1,4 +1,4 @@
-"""Whether a device computes what a CPU does, and lanes and graphs what a run alone does."""
+"""Checks of a device: it computes what a CPU does, and lanes and graphs what a run alone does."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from cvfp_opt.training.snapshot import Snapshot
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """Whether something is right: a figure and the limit that it must not exceed."""
+    """One check: a figure, and the limit that it must not exceed."""
 
     name: str
     figure: float
@@ -32,7 +32,7 @@ class Check:
 
 
 def checks(device: torch.device, size: Size) -> Iterator[Check]:
-    """Compare with plain passes, with the CPU, with runs alone and with runs undisturbed."""
+    """Compare with plain passes, with the CPU, with runs alone and with undisturbed runs."""
     network = make_network(size.model, context_scale=0.3).to(device)
     text = make_text(size.plain_tokens, size.model).to(device)
     zero = zero_context(network)
@@ -73,14 +73,14 @@ def checks(device: torch.device, size: Size) -> Iterator[Check]:
 
 
 def product_error(device: torch.device) -> float:
-    """|a - b| / |b| for a matrix product with a sum over 1024, b in float64."""
+    """Return |a - b| / |b| for a matrix product with a sum over 1024, b in float64."""
     source = torch.Generator().manual_seed(4)
     left, right = (torch.randn(1024, 1024, generator=source).to(device) for _ in range(2))
     return distance([left @ right], [left.double() @ right.double()])
 
 
 def gradients(network: ContextNetwork, size: Size, precision: str) -> list[Tensor]:
-    """Gradients of one step's loss, on the network's device."""
+    """Compute the gradients of one step's loss, on the network's device."""
     contexts, tokens, target = rows(network, size)
     network.zero_grad(set_to_none=True)
     loss(network(contexts, tokens, PRODUCTS[precision]), target).backward()
@@ -90,7 +90,7 @@ def gradients(network: ContextNetwork, size: Size, precision: str) -> list[Tenso
 def stacked_gradients(
     networks: Sequence[ContextNetwork], size: Size, precision: str
 ) -> list[list[Tensor]]:
-    """The same of several networks at once."""
+    """Compute the gradients of several networks at once."""
     contexts, tokens, target = rows(networks[0], size)
     count = len(networks)
     forward = StackedForward(
@@ -104,7 +104,7 @@ def stacked_gradients(
 
 
 def rows(network: ContextNetwork, size: Size) -> tuple[Tensor, Tensor, Tensor]:
-    """Contexts, tokens and targets of a minibatch: (B, D), (B, E), (B, D)."""
+    """Draw contexts, tokens and targets of a minibatch: (B, D), (B, E), (B, D)."""
     source = torch.Generator().manual_seed(3)
     widths = (size.model.context_size, size.model.embedding_size, size.model.context_size)
     device = next(network.parameters()).device
@@ -115,19 +115,19 @@ def rows(network: ContextNetwork, size: Size) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def loss(contexts: Tensor, target: Tensor) -> Tensor:
-    """Half convergence, half diversity."""
+    """Compute a total loss: half convergence, half diversity."""
     return F.mse_loss(contexts, target) + orthogonality(contexts, None)
 
 
 def distance(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> float:
-    """|a - b| / |b| over all of them."""
+    """Return |a - b| / |b| over all tensors."""
     pairs = [(a.double().cpu(), b.double().cpu()) for a, b in zip(found, wanted, strict=True)]
     above = sum((a - b).square().sum().item() for a, b in pairs)
     return float((above / sum(b.square().sum().item() for _, b in pairs)) ** 0.5)
 
 
 class _Keeper:
-    """Keeps the first snapshot, as a checkpoint would; gives one to go on from."""
+    """Keeps the first snapshot, as a checkpoint would, or gives one to go on from."""
 
     def __init__(self, begin: Snapshot | None = None) -> None:
         self.begin, self.kept = begin, None
@@ -142,7 +142,7 @@ class _Keeper:
 
 
 def resumed(device: torch.device, size: Size) -> bool:
-    """Whether a trial that goes on from its first snapshot ends with other weights."""
+    """Check whether a trial resumed from its first snapshot ends with other weights."""
     short = ("training.num_iterations=3", "data.train_tokens=640", *size.settings, *WHOLE)
     objective = make_objective(device, short)
     first = _Keeper()

@@ -1,4 +1,4 @@
-"""How large the checks and figures of a device are, and what they are of."""
+"""The sizes and the setting of the checks and measurements of a device."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,16 +13,16 @@ from cvfp_opt.search.objective import Objective
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How large all is.
+    """The sizes of all checks and measurements.
 
     Attributes:
-        model: of the network.
+        model: sizes of the network.
         minibatch: rows of a training step.
         plain_tokens, tokens: read by the plain pass, and by all others.
         pass_lanes, trial_lanes: how many side by side.
-        num_trials: of the whole search; 0 to leave it out.
-        search_lanes: of the whole search.
-        settings: on top of `recommended`.
+        num_trials: trials of the whole search; 0 to leave it out.
+        search_lanes: lanes of the whole search.
+        settings: changes to `recommended`.
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -67,11 +67,11 @@ WHOLE = ("training.min_converged_ratio=1.0", "search.pruner=none")
 
 
 def make_objective(device: torch.device, settings: Sequence[str]) -> Objective:
-    """The recommended study's."""
+    """Make the recommended study's objective."""
     definition = recommended(settings)
     return Objective(definition=definition, tokens=definition.load_tokens(), device=device)
 
 
 def recommended(settings: Sequence[str]) -> StudyDefinition:
-    """The recommended study, changed."""
+    """Take the recommended definition, changed."""
     return resolve_definition(read_sections("recommended"), settings, where="recommended")

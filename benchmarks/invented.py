@@ -1,4 +1,4 @@
-"""Trials that cost nothing: as many writes, and as many bytes, as those of the standard size."""
+"""Invented trials: they cost nothing and write as much as trials of the standard size."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -38,7 +38,7 @@ ENVIRONMENT = {
 def invent_iteration(
     source: np.random.Generator, iteration: int, score: float
 ) -> IterationMetrics:
-    """What a pass is measured by, with as many digits as the real thing has."""
+    """Invent a pass's metrics, with as many digits as real ones have."""
     value = source.random
     return IterationMetrics(
         iteration=iteration,
@@ -57,7 +57,7 @@ def invent_iteration(
 
 
 def invent_audit(source: np.random.Generator) -> Audit:
-    """An audit with 65 quantiles."""
+    """Invent an audit with 65 quantiles."""
     value = source.random
 
     def text() -> FrozenText:
@@ -96,12 +96,12 @@ def invent_audit(source: np.random.Generator) -> Audit:
 
 @dataclass(frozen=True)
 class InventedObjective:
-    """An objective that trains nothing, and finds a score that depends on the parameters.
+    """An objective that trains nothing; its score depends on the parameters.
 
     Attributes:
-        definition: of the study.
-        tokens: of its text; looked at by checkpoints alone.
-        seconds: that a trial takes.
+        definition: the study's definition.
+        tokens: tokens of its text, which checkpoints alone look at.
+        seconds: time that a trial takes.
     """
 
     definition: StudyDefinition
@@ -119,7 +119,7 @@ class InventedObjective:
         seed: int | None = None,
         trained: Callable[[ContextNetwork], None] = forget,
     ) -> TrainingResult:
-        """A trial, reported iteration by iteration; whatever should be pruned goes on.
+        """Report a trial iteration by iteration; one that should be pruned goes on.
 
         There is no network to be given to ``trained``.
         """
@@ -148,7 +148,7 @@ class InventedObjective:
 
 
 def attributes(result: TrainingResult) -> dict[str, Any]:
-    """The user attributes of a trial that ended so."""
+    """Invent the user attributes of a trial that ended so."""
     plain = result.to_dict()
     last = plain["iterations"][-1]
     values = plain | {

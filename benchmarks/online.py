@@ -1,4 +1,4 @@
-"""The online trainer, a step after each token."""
+"""The online trainer, which takes a step after each token."""
 
 import torch
 
@@ -16,7 +16,7 @@ TOKENS = {"plain": 128, "compiled": 384}
 
 
 def online(repeats: int) -> Result:
-    """Autograd with Adam, and the kernel."""
+    """Compare autograd with Adam, and the kernel."""
     names = {"plain": "autograd, fused Adam", "compiled": "compiled"}
     variants = in_turn(
         {name: (_passes(kind), TOKENS[kind]) for kind, name in names.items()}, repeats=repeats
@@ -31,7 +31,7 @@ def online(repeats: int) -> Result:
 
 
 def _passes(kind: str):
-    """Pass after pass over a short text, trained by the deviation loss and towards the first."""
+    """Train pass after pass on a short text, by the deviation loss, towards the first pass."""
     text = make_text(TOKENS[kind])
     run = TrainingRun(
         network=make_network(),

@@ -11,7 +11,7 @@ PLAIN_TOKENS = 384  # enough to time the plain pass by
 
 
 def sequential(repeats: int) -> Result:
-    """Plain torch, the kernel, and the kernel with a second text beside."""
+    """Compare plain torch, the kernel, and the kernel with a second text."""
     network, text = make_network(), make_text(4 * PLAIN_TOKENS)
     short, zero = text[:PLAIN_TOKENS], zero_context(network)
     lanes = [Lane(text, zero), Lane(text.flip(0), zero)]
@@ -39,7 +39,7 @@ def sequential(repeats: int) -> Result:
 
 
 def segments(repeats: int) -> Result:
-    """The kernel against segments, on a network that contracts."""
+    """Compare the kernel with segments, on a network that contracts."""
     network, text = make_network(context_scale=0.3), make_text(NUM_TOKENS)
     first = sequential_pass(network, text, zero_context(network))
     # what the pass before gave: near, as between two iterations of training

@@ -30,7 +30,7 @@ def _total(values):
 
 
 def bandwidth(num_bytes: int) -> float:
-    """Bytes a second that one thread reads of an array that it sweeps over and over."""
+    """Measure the bytes a second that one thread reads of an array, over and over."""
     values = np.ones(num_bytes // 4, np.float32)
     rounds = max(3, 2**31 // num_bytes)
     for count in (2, rounds):
@@ -41,14 +41,17 @@ def bandwidth(num_bytes: int) -> float:
 
 
 def weight_bytes(config: ModelConfig) -> int:
-    """Of the weights that a token needs: without layer 1's token half and the last token rows."""
+    """Count the bytes of weights that a token needs.
+
+    Layer 1's token half and the last layer's token rows are not among them.
+    """
     width = config.context_size + config.embedding_size
     edges = width * config.context_size + config.context_size * width
     return 4 * (edges + (config.num_layers - 2) * width * width)
 
 
 def seconds_of(run: Any) -> float:
-    """The faster of two runs."""
+    """Time two runs; return the faster one."""
     found = []
     for _ in range(2):
         started = time.perf_counter()
@@ -58,7 +61,7 @@ def seconds_of(run: Any) -> float:
 
 
 def pass_seconds(network: ContextNetwork, num_tokens: int) -> dict[str, float]:
-    """Of a compiled pass and of segments, over so many tokens."""
+    """Time a compiled pass and one of segments, over so many tokens."""
     text, zero = make_text(num_tokens, network.config), zero_context(network)
     near = torch.randn(num_tokens, network.config.context_size)
     return {
@@ -71,7 +74,7 @@ def pass_seconds(network: ContextNetwork, num_tokens: int) -> dict[str, float]:
 
 
 def scaling() -> dict[str, Any]:
-    """All curves; times in seconds a token, bandwidths in bytes a second."""
+    """Measure all curves; times in seconds a token, bandwidths in bytes a second."""
     network = make_network()
     found: dict[str, Any] = {"tokens": [], "width": [], "threads": [], "processes": []}
     for count in TOKENS:
@@ -113,7 +116,7 @@ print(1600 / seconds_of(lambda: sequential_pass(network, text, zero_context(netw
 
 
 def _together(count: int) -> float:
-    """Tokens a second of that many processes, each with a pass of its own."""
+    """Measure tokens a second of that many processes, each with a pass of its own."""
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", ALONE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -1,4 +1,4 @@
-"""What the benchmarks run on: the machine, said in words, and the standard network and text."""
+"""The setting of the benchmarks: the machine, and the standard network and text."""
 
 import os
 import platform
@@ -19,7 +19,7 @@ NUM_TOKENS = 6400
 
 
 def machine(threads: int) -> dict[str, Any]:
-    """Processor, versions and threads, as plain JSON values."""
+    """Describe processor, versions and threads as plain JSON values."""
     return {
         "processor": _processor(),
         "processors": os.cpu_count(),
@@ -44,7 +44,7 @@ def _processor() -> str:
 
 
 def make_network(config: ModelConfig = STANDARD, context_scale: float = 1.0) -> ContextNetwork:
-    """An untrained network.
+    """Make an untrained network.
 
     Args:
         context_scale: factor on the half of each matrix that reads contexts. 1 is chaotic at the
@@ -58,7 +58,7 @@ def make_network(config: ModelConfig = STANDARD, context_scale: float = 1.0) -> 
 
 
 def make_text(num_tokens: int, config: ModelConfig = STANDARD) -> Tensor:
-    """(T, E) layer-normalised embeddings of words drawn from 2000."""
+    """Draw a text of 2000 words: (T, E) layer-normalised embeddings."""
     generator = torch.Generator().manual_seed(1)
     table = torch.randn(2000, config.embedding_size, generator=generator)
     words = torch.randint(0, 2000, (num_tokens,), generator=generator)

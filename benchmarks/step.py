@@ -20,19 +20,19 @@ Forward = Callable[[ContextNetwork, Tensor, Tensor], Tensor]
 
 
 def all_rows(network: ContextNetwork, context: Tensor, token: Tensor) -> Tensor:
-    """The step, with the last layer's token rows that nothing uses."""
+    """Take the step with the last layer's token rows, which nothing uses."""
     for layer in network.context_layers:
         context, token = layer(context, token)
     return context
 
 
 def bfloat16(network: ContextNetwork, context: Tensor, token: Tensor) -> Tensor:
-    """The step with products in bfloat16."""
+    """Take the step with products in bfloat16."""
     return network(context, token, PRODUCTS["bfloat16"])
 
 
 def training_step(forward: Forward) -> Callable[[], None]:
-    """Forward, losses, backward, clip and Adam on a minibatch; the network goes on training."""
+    """Train on a minibatch: forward, losses, backward, clip and Adam."""
     generator = torch.Generator().manual_seed(3)
     context, token, target = (
         torch.randn(MINIBATCH, STANDARD.context_size, generator=generator) for _ in range(3)
@@ -52,7 +52,7 @@ def training_step(forward: Forward) -> Callable[[], None]:
 
 
 def step(repeats: int) -> Result:
-    """With all rows in float32, without the dead rows, and in bfloat16."""
+    """Compare steps with all rows in float32, without the dead rows, and in bfloat16."""
     ways: dict[str, Forward] = {
         "float32, all rows": all_rows,
         "float32": ContextNetwork.__call__,
@@ -65,7 +65,7 @@ def step(repeats: int) -> Result:
 
 
 def rank(repeats: int) -> Result:
-    """SVD against Gram matrix."""
+    """Compare the effective rank by SVD and by Gram matrix."""
     generator = torch.Generator().manual_seed(4)
     contexts = torch.randn(NUM_TOKENS, STANDARD.context_size, generator=generator)
     contexts *= torch.logspace(0, -2, STANDARD.context_size)

@@ -1,4 +1,4 @@
-"""Timing variants of the same work in turn, so that a busy machine slows them all alike."""
+"""Time variants of the same work in turn, so that a busy machine slows them all alike."""
 
 import statistics
 import time
@@ -10,10 +10,10 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """What one way of doing the work took.
+    """The times of one way of doing the work.
 
     Attributes:
-        name: of the variant.
+        name: name of the variant.
         seconds: one entry a repeat, divided by ``per``.
         ratios: first variant's seconds / this one's, repeat by repeat.
     """
@@ -23,7 +23,7 @@ class Variant:
     ratios: list[float]
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values, with median and spread."""
+        """Return plain JSON values, with median and spread."""
         return {
             "name": self.name,
             "median_seconds": statistics.median(self.seconds),
@@ -55,7 +55,7 @@ class Result:
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """Return plain JSON values."""
         return {
             "row": self.row,
             "title": self.title,
@@ -87,7 +87,7 @@ def in_turn(
 def taken_in_turn(
     variants: Mapping[str, Callable[[], float]], *, repeats: int, warm: bool = True
 ) -> list[Variant]:
-    """The same, of variants that look at the clock themselves.
+    """Run variants that measure their own time in turn, ``repeats`` times round.
 
     Args:
         variants: by name: what to run; it gives the seconds of a unit.

@@ -29,12 +29,12 @@ WHOLE = ("training.min_converged_ratio=1.0", "space.phase1_convergence_threshold
 
 
 def definition(*settings: str) -> StudyDefinition:
-    """The standard point, changed."""
+    """Take the standard definition, changed."""
     return resolve_definition(read_sections("standard"), settings, where="standard")
 
 
 def trial(repeats: int) -> Result:
-    """The standard point in ten iterations, as exact as can be and as fast as can be."""
+    """Compare ten iterations at the standard point, as exact as can be and as fast as can be."""
     settings = {
         "exact passes, float32": EXACT,
         "exact passes, bfloat16": (FAST[0], *EXACT[1:]),
@@ -63,7 +63,7 @@ NUM_TRIALS, NUM_OLD_TRIALS = 50, 6
 
 
 def search(repeats: int) -> Result:
-    """The recommended search of 50 trials; the old way is estimated from six of them."""
+    """Time the recommended search of 50 trials; the old way is estimated from six of them."""
 
     def run(count: int, settings: tuple[str, ...]) -> float:
         with tempfile.TemporaryDirectory() as folder:

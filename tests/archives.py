@@ -1,4 +1,4 @@
-"""Exported files taken apart and put together again, as somebody else might."""
+"""Export files taken apart and put together again, as an attacker or a bad disk might."""
 
 import hashlib
 import io

@@ -1,4 +1,4 @@
-"""What somebody may put into JSON and zip files to do harm: drawn by seed, the same every time."""
+"""Malicious JSON and zip files: drawn by seed, so the same every time."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""Studies whose story is known, for reports: in memory, with records as a search writes them."""
+"""Studies whose figures are known, for reports: in memory, recorded as a search records them."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence

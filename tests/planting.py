@@ -1,4 +1,4 @@
-"""Makes a healthy study database ill, in one way at a time."""
+"""Damages a healthy study database in one way at a time."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""A dashboard that serves a study whose names and words are hostile, and requests to it."""
+"""A dashboard for a study with hostile names and texts, and requests to it."""
 
 import http.client
 import json

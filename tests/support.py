@@ -1,11 +1,13 @@
 """Names that tests import: small settings, outcomes, processes."""
 
+import importlib.util
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -28,6 +30,16 @@ class Outcome:
     code: int
     out: str
     err: str
+
+
+def load_script(path: str) -> ModuleType:
+    """Import a script of the repository that belongs to no package."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, REPOSITORY / path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def start_cvfp_opt(*words: str, cwd: Path) -> subprocess.Popen[str]:

@@ -1,6 +1,5 @@
 """The record of experiments: tables and picture from its figures; rejected losses compute."""
 
-import importlib.util
 import math
 import re
 import shlex
@@ -8,7 +7,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from support import REPOSITORY
+from support import REPOSITORY, load_script
 from torch import Tensor
 
 from cvfp_opt.model.metrics import effective_rank
@@ -17,17 +16,8 @@ from cvfp_opt.search.plan import Request
 FOLDER = REPOSITORY / "docs" / "record"
 
 
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"record_{name}", FOLDER / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def losses() -> ModuleType:
-    return load("losses")
+    return load_script("docs/record/losses.py")
 
 
 def random(count: int, width: int) -> Tensor:
@@ -36,7 +26,7 @@ def random(count: int, width: int) -> Tensor:
 
 
 def test_the_tables_are_those_of_the_figures() -> None:
-    record = load("record")
+    record = load_script("docs/record/record.py")
     page = (REPOSITORY / "docs" / "experiments.md").read_text()
     assert record.with_tables(page, record.read_rows()) == page
 
@@ -45,7 +35,7 @@ def test_every_command_of_the_record_is_a_definition_that_searches_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(FOLDER)
-    for row in load("record").read_rows():
+    for row in load_script("docs/record/record.py").read_rows():
         words = shlex.split(row["command"].removeprefix("cd docs/record && "))
         assert words[:2] == ["cvfp-opt", "train"]
         settings = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
@@ -55,7 +45,7 @@ def test_every_command_of_the_record_is_a_definition_that_searches_nothing(
 
 def test_the_picture_has_every_row() -> None:
     picture = (FOLDER / "trade-off.svg").read_text()
-    for row in load("record").read_rows():
+    for row in load_script("docs/record/record.py").read_rows():
         assert row["name"].split(",")[0] in re.sub(r"&[a-z]+;", "", picture)
 
 

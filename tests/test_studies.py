@@ -1,4 +1,4 @@
-"""Every definition that ships with the package runs three trials at reduced size, and is read."""
+"""Every definition that ships with the package runs three trials at reduced size."""
 
 import json
 from collections.abc import Callable

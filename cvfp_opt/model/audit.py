@@ -87,10 +87,10 @@ class Baseline:
     """Figures of the untrained net: same initial weights, text and threshold, no training.
 
     Attributes:
-        convergence_rate: of its second pass against its first, at the trial's threshold.
+        convergence_rate: its second pass against its first, at the trial's threshold.
         effective_rank: ER / D of its first pass over the training text.
         validation_convergence_rate, validation_effective_rank: the same on the validation text.
-        score: of the split that is scored, combined as for the trial.
+        score: rate and rank on the split that is scored, combined as for the trial.
     """
 
     convergence_rate: float
@@ -109,8 +109,8 @@ class Audit:
         scale_free_convergence: the same, scale-free.
         training_validation, training_held_out: both, on the validation split and on text that
             was never trained on, read with the weights of the same two passes.
-        residual_quantiles: of the last pass's residuals, at levels 0 ... 1 evenly spaced.
-        mean_square: of the last pass's contexts; 1 at unit power.
+        residual_quantiles: quantiles of the last pass's residuals, at even levels from 0 to 1.
+        mean_square: mean square of the last pass's contexts; 1 at unit power.
         context_norm: mean over tokens of ||c||_2.
         global_attractor: all contexts are the same.
         near_zero: all contexts vanish.
@@ -118,8 +118,8 @@ class Audit:
         baseline: the untrained net.
         frozen_train, frozen_validation, frozen_held_out: the final net on text that it saw, on
             the validation split and on text that it never saw.
-        lyapunov_exponent: of the pass with the final weights, nats per token; None if -inf.
-        seconds: wall time of the audit.
+        lyapunov_exponent: growth with the final weights, in nats per token; None if -inf.
+        seconds: wall time of the audit, which the caller measures.
     """
 
     absolute_convergence: float
@@ -137,7 +137,7 @@ class Audit:
     frozen_validation: FrozenText
     frozen_held_out: FrozenText
     lyapunov_exponent: float | None
-    seconds: float
+    seconds: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as plain JSON values."""
@@ -210,7 +210,6 @@ def audit_network(
     previous_held_out: Tensor,
     baseline: Baseline,
     generator: torch.Generator,
-    clock: Callable[[], float],
     repair: bool = False,
     on_tokens: Callable[[int], None] | None = None,
     chains: Chains | None = None,
@@ -218,47 +217,38 @@ def audit_network(
     """Audit a trained net; costs one pass over the training and two over the held-out text.
 
     Args:
-        network: with its final weights.
-        texts: what to read.
+        network: the network, with its final weights.
+        texts: the texts to read; the held-out text twice in one lane, beside the training text.
         contexts: (T, D) of the last pass over the training text, read with these weights.
-        moved: the training text, in the last iteration of training.
-        moved_validation: the validation split, likewise.
+        moved, moved_validation: training text and validation split, in the last iteration.
         previous_held_out: (V, D) of the held-out text, read with the weights of the pass before.
-        baseline: of the same set-up.
+        baseline: the untrained net's figures.
         generator: source of the Lyapunov probe's offsets.
-        clock: seconds.
         repair: whether passes within model.segments.TOLERANCE will do.
         on_tokens: progress, in tokens read so far by the audit.
-        chains: what to read with; None for the default of the device.
+        chains: the reader of chains; None for the default of the device.
 
     Raises:
         ContextOverflow: from a pass.
     """
-    started = clock()
-    # the held-out text twice in one lane, beside the training text
     again, twice = exact_passes(
         network,
-        [
-            Lane(texts.train, contexts[-1]),
-            Lane(torch.cat([texts.held_out, texts.held_out]), contexts[-1]),
-        ],
-        [contexts, torch.cat([previous_held_out, previous_held_out])],
+        [Lane(texts.train, contexts[-1]), Lane(texts.held_out.repeat(2, 1), contexts[-1])],
+        [contexts, previous_held_out.repeat(2, 1)],
         repair=repair,
         on_tokens=on_tokens,
         chains=chains,
     )
     held_out, held_out_again = twice.chunk(2)
     exponent = lyapunov_exponent(network, texts.train, again, generator)
-
-    during, quantiles = moved.convergence, residual_quantiles(moved.residuals)
     frozen_held_out = frozen_text(held_out, held_out_again)
     tail = slice(-texts.num_validation, None)
     return Audit(
-        absolute_convergence=during.absolute,
-        scale_free_convergence=during.scale_free,
+        absolute_convergence=moved.convergence.absolute,
+        scale_free_convergence=moved.convergence.scale_free,
         training_validation=moved_validation.convergence,
         training_held_out=Movement.between(held_out, previous_held_out).convergence,
-        residual_quantiles=quantiles,
+        residual_quantiles=residual_quantiles(moved.residuals),
         mean_square=moved.power,
         context_norm=torch.linalg.vector_norm(contexts, dim=-1).mean().item(),
         **degeneracy(contexts, texts.train),
@@ -269,5 +259,4 @@ def audit_network(
         ),
         frozen_held_out=frozen_held_out,
         lyapunov_exponent=exponent if math.isfinite(exponent) else None,
-        seconds=clock() - started,
     )

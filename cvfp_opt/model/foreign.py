@@ -32,7 +32,7 @@ def load_function(
     Args:
         key: the definition's key that names it, for messages.
         name: ``package.module:function``; the current folder is looked in first.
-        signature: what is expected, for messages.
+        signature: the signature that is expected, for messages.
         try_it: calls the function as training will; raises or returns a message if it does not
             fit, None if it does.
 

@@ -110,10 +110,10 @@ def sequential_passes(
 
     Args:
         network: the step f.
-        lanes: what to read; the second shares the sweeps over the weights with the first.
+        lanes: one text or two; the second shares the sweeps over the weights with the first.
         on_tokens: called with the number of tokens read, every BLOCK tokens and at the end.
         reader: a key of READERS; None for the default of the device.
-        chains: what to read with instead.
+        chains: a reader of chains, to be used instead.
 
     Returns:
         The (T, D) contexts of each lane, without gradient.

@@ -14,7 +14,7 @@ class WeightSchedule(Protocol):
     Args:
         config: the schedule's settings.
         dist_reg_weight: the trial's weight, in [0, 1].
-        iteration: from 0.
+        iteration: number of the iteration, from 0.
         num_iterations: passes in the whole run.
         convergence_rate: measured last, in [0, 1]; None before the first measurement.
         effective_rank: measured last, ER / D in (0, 1]; None before the first measurement.
@@ -105,10 +105,10 @@ class ScheduleConfig:
 
     Attributes:
         kind: a key of WEIGHT_SCHEDULES, or "package.module:function" for the user's own.
-        stage_weights: of "staged": one weight in [0, 1] a stage; at least one stage.
-        rank_limit: of "adaptive": ER / D, in [0, 1].
-        convergence_limit: of "adaptive": a rate, in [0, 1].
-        low_rank_weight, low_convergence_weight, balanced_weight: of "adaptive", in [0, 1].
+        stage_weights: for "staged": one weight in [0, 1] a stage; at least one stage.
+        rank_limit: for "adaptive": ER / D, in [0, 1].
+        convergence_limit: for "adaptive": a rate, in [0, 1].
+        low_rank_weight, low_convergence_weight, balanced_weight: for "adaptive", in [0, 1].
     """
 
     kind: str = "constant"

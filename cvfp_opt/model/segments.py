@@ -122,7 +122,7 @@ def segment_pass(
         start: (D,) context before the first token.
         previous: (T, D) contexts of the pass before.
         precision: a key of PRODUCTS.
-        chains: what to read with.
+        chains: the reader of chains.
 
     Returns:
         (T, D) contexts, without gradient.
@@ -221,11 +221,11 @@ def exact_passes(
     """Read one text or two: token by token, or repaired where that may be trusted.
 
     Args:
-        lanes: what to read.
+        lanes: one text or two.
         guesses: for each lane (T, D) contexts that those to come may be near; used for repairs.
         repair: whether TOLERANCE will do; the network is asked whether it contracts.
         on_tokens: called now and then with the number of tokens read.
-        chains: what to read with; None for the default of each kind of pass.
+        chains: the reader of chains; None for the default of each kind of pass.
 
     Returns:
         The (T, D) contexts of each lane, without gradient.

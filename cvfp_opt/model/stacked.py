@@ -26,7 +26,7 @@ class Stack:
     """The weights of N networks.
 
     Attributes:
-        weights: by ContextNetwork's names, (N, ...) each.
+        weights: the weights by ContextNetwork's names, (N, ...) each.
         mix: (N, 1, 1) each network's layernorm_mix.
         num_layers: L.
     """
@@ -73,7 +73,7 @@ class StackedForward:
     """One forward pass of N networks, and the gradients of their weights.
 
     Args:
-        networks: of one size.
+        networks: N networks of one size.
         contexts, tokens: (N, B, D) and (N, B, E), without gradient.
         precision: a key of PRODUCTS.
 

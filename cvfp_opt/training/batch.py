@@ -1,4 +1,4 @@
-"""The batch trainer: read everything, then train on shuffled minibatches of positions.
+"""The batch trainer: it reads everything, then trains on shuffled minibatches of positions.
 
 Iteration k: a gradient-free pass gives ``C_k``, which is compared with ``C_{k-1}``; then, for
 E epochs, minibatches of positions t with the inputs ``x_t`` and ``C_k[t-1]`` (detached) are
@@ -34,7 +34,7 @@ def train_batch(
 
 
 class BatchMethod:
-    """A ``Method``: reads with frozen weights, then trains on minibatches of positions."""
+    """A ``Method`` that reads with frozen weights, then trains on minibatches of positions."""
 
     trains_while_reading = False
 

@@ -1,6 +1,6 @@
 """The characters of a user's file, piece by piece: the head of a large file costs its head.
 
-What is no text is told by its content and refused, whatever the file is called.
+A file that holds no text is recognised by its content and refused, whatever its name.
 """
 
 import gzip
@@ -25,17 +25,17 @@ from cvfp_opt.training.kinds import (
     refuse_unmarked,
 )
 
-# Bytes that are read at a time.
+# Bytes to read at a time.
 CHUNK = 1 << 16
 _HEAD = 1 << 10
-# No line of a file of rows is longer, in characters: a row is held in memory, several times.
+# Longest line of a file of rows, in characters: a row is held in memory, several times.
 MOST_OF_A_LINE = 1 << 25
 
 _GZIP = b"\x1f\x8b"
 
 
 def is_hidden(path: Path) -> bool:
-    """Check whether a file of a folder is none of its data: ``.x`` of Unix, ``._x`` of macOS."""
+    """Check whether a file is none of its folder's data: ``.x`` of Unix, ``._x`` of macOS."""
     return path.name.startswith(".")
 
 
@@ -48,11 +48,11 @@ def looked_in(path: Path) -> str:
 
 
 def pieces(path: Path) -> Iterator[str]:
-    """The text of a file, in order, in pieces; without byte order mark, lines end in ``\\n``.
+    """Read the text of a file in pieces, in order.
 
-    UTF-8, or UTF-16 or UTF-32 with a byte order mark; packed with gzip or not. What is wrong is
-    refused when the text before it has been taken, wherever a piece ends: what nobody reads is
-    not looked at.
+    Without byte order mark; lines end in ``\\n``. The file is UTF-8, or UTF-16 or UTF-32 with a
+    byte order mark; packed with gzip or not. What is wrong is refused when the text before it has
+    been taken, wherever a piece ends: what nobody reads is not looked at.
 
     Raises:
         DataError: missing, no regular file, no text, not of these encodings, or damaged.
@@ -66,7 +66,7 @@ def pieces(path: Path) -> Iterator[str]:
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a file, and their numbers from 1 on; see ``pieces``.
+    """Read the lines of a file, numbered from 1; see ``pieces``.
 
     Raises:
         DataError: see ``pieces``; a line that is too long to be a row.
@@ -91,7 +91,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _decoded(path: Path) -> Iterator[tuple[str, bool]]:
-    """The text of a file in pieces, and whether each is the last."""
+    """Yield the text of a file in pieces, and whether each is the last."""
     with _opened(path) as file:
         pending = file.read(_HEAD)
         refuse_other_kinds(pending, path)
@@ -118,7 +118,7 @@ def _decoded(path: Path) -> Iterator[tuple[str, bool]]:
 
 
 def _decode(encoding: Encoding, raw: bytes, final: bool) -> tuple[str, int, bool]:
-    """Give what can be decoded, how many bytes that took, and whether what follows is wrong."""
+    """Decode what can be; return also how many bytes that took, and whether the rest is wrong."""
     try:
         text, used = encoding.decode(raw, "strict", final)
     except UnicodeDecodeError as error:
@@ -129,7 +129,7 @@ def _decode(encoding: Encoding, raw: bytes, final: bool) -> tuple[str, int, bool
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
-    """The bytes of a file, unpacked if it is packed with gzip."""
+    """Open a file, and unpack it if it is packed with gzip."""
     with open_file(path, error=DataError) as file:
         try:
             # os.fdopen gives a BufferedReader, which can look ahead

@@ -1,4 +1,4 @@
-"""The packages of the extra ``hub``, imported when they are used, and what they raise."""
+"""Packages of the extra ``hub``: imported when they are used, their exceptions in one line."""
 
 import importlib
 from collections.abc import Iterator
@@ -36,20 +36,20 @@ def in_one_line(problem: str) -> Iterator[None]:
 
 
 def first_line(error: Exception) -> str:
-    """The class of an exception, and the first line of its message."""
+    """Return the class of an exception and the first line of its message."""
     words = str(error).strip().splitlines()
     return f"{type(error).__name__}: {printable(words[0])}" if words else type(error).__name__
 
 
 @contextmanager
 def reaching_the_hub(section: str, hub: str, revision: str, instead: str) -> Iterator[None]:
-    """Tell what the hub does not have, and that it cannot be reached, as a DataError of one line.
+    """Turn what the hub refuses, or that it is out of reach, into a DataError of one line.
 
     Args:
-        section: of the definition: "data" or "embedding".
-        hub: name on the hub.
+        section: section of the definition, "data" or "embedding".
+        hub: name of the data set or model on the hub.
         revision: commit or branch there.
-        instead: what to bring without a network.
+        instead: words for what the user can bring without a network.
     """
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 

@@ -1,4 +1,4 @@
-"""The heavy work of a training run, as few functions: what others may do for several runs."""
+"""The heavy work of a training run behind one interface: alone, or together with other runs."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
@@ -11,29 +11,29 @@ from cvfp_opt.model.products import PRODUCTS
 
 
 class Compute(Protocol):
-    """Who reads texts, and who computes a minibatch and its gradients, for one run."""
+    """How a run reads texts and computes minibatches and their gradients."""
 
     @property
     def chains(self) -> Chains | None:
-        """Reads with frozen weights; None for the default of each kind of pass."""
+        """The reader for passes with frozen weights; None for the default of each kind of pass."""
 
     def forward(
         self, network: ContextNetwork, contexts: Tensor, tokens: Tensor, precision: str
     ) -> Tensor:
-        """The network's step for a minibatch, to train on: (B, D), (B, E) -> (B, D)."""
+        """Compute the network's step for a minibatch, to train on: (B, D), (B, E) -> (B, D)."""
 
     def backward(self, network: ContextNetwork, total: Tensor, contexts: Tensor) -> None:
         """Leave the gradients of ``total`` in the network's parameters.
 
         Args:
-            network: of the last ``forward``.
+            network: the network of the last ``forward``.
             total: a scalar that was computed from ``contexts``.
-            contexts: what ``forward`` gave.
+            contexts: the result of ``forward``.
         """
 
 
 class Alone:
-    """A run by itself: torch's own forward and backward."""
+    """The ``Compute`` of a run by itself: torch's own forward and backward."""
 
     chains = None
 
@@ -51,5 +51,5 @@ ALONE = Alone()
 
 
 def alone() -> AbstractContextManager[Compute]:
-    """A place to compute, for as long as a run goes on: here, one of its own."""
+    """Return a context manager for a run that computes by itself."""
     return nullcontext(ALONE)

@@ -1,4 +1,4 @@
-"""How one run trains and what its score is made of."""
+"""The settings of a training run, and of the score that it is given."""
 
 import math
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from cvfp_opt.model.products import PRODUCTS
 from cvfp_opt.training.result import IterationMetrics, TrainingResult
 
 OWN_THRESHOLD = "trial"
-# What a residual nearer to the threshold by a factor of e is worth in the end, in convergence
-# rate: 0.28 to 0.41, fitted to 36 trials after 1, 2 and 4 iterations.
+# Final convergence rate that a residual is worth for being a factor of e nearer to the threshold:
+# 0.28 to 0.41, fitted to 36 trials after 1, 2 and 4 iterations.
 LOG_SHARE = 0.3
 KINDS = ("score", "pareto")
 CONVERGENCES = ("training", "frozen")
@@ -23,7 +23,8 @@ FROZEN_THRESHOLDS = (REFERENCE_THRESHOLD, STRICT_THRESHOLD)
 LEARNING_RATE_SCHEDULES = ("constant", "linear")
 TRAINING_PASSES = ("exact", "segments")
 MEASURING_PASSES = ("sequential", "repaired")
-ONLINE = ("float32", "exact")  # its products are of vectors, its contexts are trained on once
+# Precision and pass of the online trainer, which multiplies vectors, and trains inside its pass.
+ONLINE = ("float32", "exact")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +42,11 @@ class TrainingConfig:
         gradient_clip: limit on the norm of all gradients together; positive.
         min_converged_ratio: convergence rate at which a run stops early; in (0, 1].
         step_rule: "always", or "positive_loss": step only where the total loss is positive,
-            which is the seed's hidden rule.
-        cvfp_loss: "raw" MSE, or "normalized": of directions only, the seed's first bug.
-        detach_context: whether gradients end at the incoming context; false is the seed's second
-            bug, and possible with the trainer "online" only.
-        precision: of the matrix products of training, a key of PRODUCTS; of the trainer "batch".
+            which is the original program's hidden rule.
+        cvfp_loss: "raw" MSE, or "normalized": of directions only, the original's first bug.
+        detach_context: whether gradients end at the incoming context; false is the original's
+            second bug, and possible with the trainer "online" only.
+        precision: a key of PRODUCTS, for the matrix products of the trainer "batch".
         training_pass: what contexts come from that are only trained on: "exact", the same pass as
             those that are reported; or "segments", see model.segments: several times faster, and
             possible with the trainer "batch" only. The last two passes are always exact.
@@ -110,7 +111,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """What a run was worth: a convergence rate, ER / D, and the two combined."""
+    """The worth of a run: a convergence rate, ER / D, and the two combined."""
 
     convergence_rate: float
     effective_rank: float
@@ -126,8 +127,8 @@ class ObjectiveConfig:
         convergence: "training": between the last two passes of training; or "frozen": between
             two reads with the final weights, scale-free, with the rank of the second: what
             neither the threshold nor the scale of the contexts can raise.
-        convergence_weight: in [0, 1].
-        effective_rank_weight: in [0, 1]; the two sum to 1.
+        convergence_weight: weight of the convergence rate, in [0, 1].
+        effective_rank_weight: weight of ER / D, in [0, 1]; the two sum to 1.
         threshold: "trial" (the trial's own `phase1_convergence_threshold`), or one fixed
             positive number for all trials; with "frozen", REFERENCE_THRESHOLD or
             STRICT_THRESHOLD.
@@ -182,19 +183,19 @@ class ObjectiveConfig:
 
     @property
     def known_while_training(self) -> bool:
-        """Whether there is one score after each iteration, to report and to prune by."""
+        """Whether each iteration has one score, to report to Optuna and to prune by."""
         return self.kind == "score" and self.convergence == "training"
 
     def score(self, convergence: float, rank: float) -> float:
-        """The score of a convergence rate and a normalised effective rank."""
+        """Combine a convergence rate and a normalised effective rank."""
         return combined_score(convergence, rank, convergence_weight=self.convergence_weight)
 
     def value(self, metrics: IterationMetrics) -> float:
-        """The score after an iteration, on the split that is scored."""
+        """Return the score after an iteration, on the split that is scored."""
         return metrics.validation_score if self.split == "validation" else metrics.score
 
     def promise(self, residual: float, rank: float, threshold: float) -> float:
-        """What to expect of a run that is not over: larger for better.
+        """Estimate what a run that is not over will be worth; larger is better.
 
         The score, with LOG_SHARE of ``log(threshold / residual)`` for the convergence rate, which
         is 0 for all runs in the first iterations. How well it ranks them: docs/experiments.md.
@@ -206,7 +207,7 @@ class ObjectiveConfig:
         return promise
 
     def scored(self, result: TrainingResult) -> Scored | None:
-        """What a run was worth; None if it did not come to its end."""
+        """Return what a run was worth; None if it did not come to its end."""
         if result.audit is None or result.last is None:
             return None
         if self.convergence == "frozen":
@@ -217,7 +218,7 @@ class ObjectiveConfig:
         return Scored(convergence_rate=rate, effective_rank=rank, score=self.score(rate, rank))
 
     def scored_frozen(self, text: FrozenText) -> Scored:
-        """What two reads with frozen weights are worth."""
+        """Return what two reads with frozen weights are worth."""
         strict = self.threshold == STRICT_THRESHOLD
         rate = text.convergence_strict if strict else text.convergence
         rank = text.effective_rank
@@ -226,7 +227,7 @@ class ObjectiveConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Hyperparameters:
-    """What a trial chooses, by the seed's names.
+    """The four main parameters of a trial, by the original program's names.
 
     Attributes:
         dist_reg_weight: w in [0, 1]: total loss = (1 - w) * cvfp + w * diversity.

@@ -10,29 +10,29 @@ from torch import Tensor
 from cvfp_opt.errors import DataError, DefinitionError, nearest
 from cvfp_opt.training.embedding import EmbeddingConfig, load_vocabulary
 from cvfp_opt.training.encoding import first_ids
-from cvfp_opt.training.text import TEXT_SOURCES, Reading
+from cvfp_opt.training.text import TEXT_SOURCES, JoinedText
 
 VALIDATION_SPLITS = ("train_tail", "held_out")
 MIN_TRAIN_TOKENS = 64
-# From here on a text is hardly one that the tokenizer was made for.
+# Share of unknown tokens from which on the tokenizer is hardly one for this text.
 UNKNOWN_SHARE = 0.1
 SHIPPED = EmbeddingConfig()
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Which text, and how much of it.
+    """Settings of the text: which one, and how much of it.
 
     Attributes:
         source: a key of TEXT_SOURCES.
         path: file or folder of the source "text"; a local copy for "ultrachat", or empty for the
             hub; empty for "embedded". A relative one is relative to the current folder, ``~`` is
             the home. Where the text lies is not part of what a study is: only the tokens are.
-        hub: of "ultrachat": name of the data set on the hub.
-        revision: of "ultrachat": commit or branch there; empty for the newest.
+        hub: for "ultrachat": name of the data set on the hub.
+        revision: for "ultrachat": commit or branch there; empty for the newest.
         first_token: where in the text to begin: tokens before it are left out.
         train_tokens: T, the tokens from there on; at least 64.
-        validation: "train_tail" (the last tokens of the training text, the seed's rule) or
+        validation: "train_tail" (the last tokens of the training text, the original's rule) or
             "held_out" (the tokens that follow the training text).
         validation_fraction: tokens of the validation split and of the held-out text, each, as a
             share of T; in (0, 1).
@@ -87,14 +87,14 @@ class DataConfig:
 
     @property
     def place(self) -> str:
-        """Where the text is, in the user's words."""
+        """The place of the text, in the user's words."""
         if self.source == "embedded":
             return "the embedded corpus"
         return self.path or f"{self.hub} on the hub"
 
     @property
     def hub_copy(self) -> bool:
-        """Check whether the text is a data set of the hub, or a local copy of it."""
+        """Whether the text is a data set of the hub, or a local copy of it."""
         return self.source == "ultrachat"
 
     @property
@@ -117,11 +117,11 @@ class Tokens:
         held_out: (V,) int64 ids of the text that follows.
         num_validation: V if the validation split is the tail of ``train``; 0 if it is
             ``held_out``.
-        tokenizer: that made them.
+        tokenizer: the tokenizer that made them.
         vocabulary_size: ids lie below it.
         table: (vocabulary, E) layer-normalised embeddings; None if each trial draws its own.
         digest: SHA-256 over all ids, hexadecimal.
-        sources: what the text ("data") and the embeddings ("embedding") came from.
+        sources: where the text ("data") and the embeddings ("embedding") came from.
         notice: what the user should know of the text; empty if nothing.
     """
 
@@ -154,7 +154,7 @@ def load_tokens(
     vocabulary = load_vocabulary(embedding, embedding_size)
     end = config.first_token + config.window
     documents, origin = TEXT_SOURCES[config.source](config.path, config.hub, config.revision)
-    text, where = Reading(documents), config.place
+    text, where = JoinedText(documents), config.place
     if not text.first(1)[0]:
         raise DataError(f"{where}: text is required, but there is none in it")
     ids = first_ids(vocabulary.tokenizer, text, end, where)
@@ -177,7 +177,7 @@ def load_tokens(
 
 
 def _unknown(tokenizer: Tokenizer, ids: Tensor) -> str:
-    """How many tokens stand for words that the tokenizer does not know; empty if few do."""
+    """Count the tokens for unknown words, in a sentence; "" where they are few."""
     token = getattr(tokenizer.model, "unk_token", None)
     unknown = None if token is None else tokenizer.token_to_id(token)
     count = 0 if unknown is None else int((ids == unknown).sum())
@@ -203,7 +203,7 @@ def _too_short(config: DataConfig, found: int, skipped: str) -> str:
 
 
 def _refuse_empty_rows(table: Tensor, tokenizer: Tokenizer, ids: Tensor, where: str) -> None:
-    """Refuse a text of whose tokens one has no embedding: all numbers of its row are the same."""
+    """Refuse a text with a token whose embedding is empty: a row that holds one number."""
     used = torch.unique(ids)
     empty = used[(table[used] == 0).all(dim=1)]
     if len(empty):

@@ -10,7 +10,7 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device named ``auto`` (CUDA if there is one, else CPU), ``cpu`` or ``cuda``.
+    """Resolve ``auto`` (CUDA if there is one, else CPU), ``cpu`` or ``cuda`` to a device.
 
     Raises:
         DeviceError: an unknown name, or CUDA asked for where there is none.

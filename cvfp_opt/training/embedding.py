@@ -26,7 +26,7 @@ class Vocabulary:
         tokenizer: ids lie below ``size``.
         size: V.
         table: (V, E) layer-normalised; None if it is drawn anew for each trial.
-        identity: what it came from; with the ``digest`` of the table before normalisation.
+        identity: its source, with the ``digest`` of the table before normalisation.
     """
 
     tokenizer: Tokenizer
@@ -36,13 +36,16 @@ class Vocabulary:
 
 
 class EmbeddingSource(Protocol):
-    """Loads a vocabulary, of that width. Raises DataError for what is missing or unfit."""
+    """The interface of a source of embeddings: load a vocabulary of that width.
+
+    Raises DataError for what is missing or unfit.
+    """
 
     def __call__(self, config: "EmbeddingConfig", embedding_size: int) -> Vocabulary: ...
 
 
 def shipped(config: "EmbeddingConfig", embedding_size: int) -> Vocabulary:
-    """The shipped tokenizer; embeddings are drawn for each trial, as the seed does."""
+    """Load the shipped tokenizer; each trial draws its embeddings, as in the original program."""
     tokenizer = load_tokenizer()
     return Vocabulary(
         tokenizer=tokenizer, size=tokenizer.get_vocab_size(), identity={"source": "random"}
@@ -50,14 +53,14 @@ def shipped(config: "EmbeddingConfig", embedding_size: int) -> Vocabulary:
 
 
 def gpt2(config: "EmbeddingConfig", embedding_size: int) -> Vocabulary:
-    """GPT-2's tokenizer and its 768-wide token embeddings, as the original used them."""
+    """Load GPT-2's tokenizer and its 768-wide token embeddings, as the original program used."""
     tokenizer, table, identity = gpt2_vocabulary(config.path, config.hub, config.revision)
     where = config.path or config.hub
     return _vocabulary(tokenizer, table, {"source": "gpt2"} | identity, where, embedding_size)
 
 
 def safetensors(config: "EmbeddingConfig", embedding_size: int) -> Vocabulary:
-    """A table from a safetensors file, for a tokenizer.json or the shipped tokenizer."""
+    """Load a table from a safetensors file, for a tokenizer.json or the shipped tokenizer."""
     table = read_table(config.path, config.tensor)
     identity = {"source": "safetensors", "path": config.path}
     tokenizer = load_tokenizer()
@@ -75,15 +78,15 @@ EMBEDDING_SOURCES: Mapping[str, EmbeddingSource] = {
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingConfig:
-    """Where token embeddings come from. Where files lie is not part of what a study is.
+    """Settings of the token embeddings. Where files lie is not part of what a study is.
 
     Attributes:
         source: a key of EMBEDDING_SOURCES.
-        path: of "safetensors": the file; of "gpt2": a folder, or empty for the hub.
-        tensor: of "safetensors": name of the (V, E) tensor; empty if there is but one matrix.
-        tokenizer: of "safetensors": a tokenizer.json; empty for the shipped tokenizer.
-        hub: of "gpt2": name of the model on the hub.
-        revision: of "gpt2": commit or branch there; empty for the newest.
+        path: for "safetensors": the file; for "gpt2": a folder, or empty for the hub.
+        tensor: for "safetensors": name of the (V, E) tensor; empty if there is but one matrix.
+        tokenizer: for "safetensors": a tokenizer.json; empty for the shipped tokenizer.
+        hub: for "gpt2": name of the model on the hub.
+        revision: for "gpt2": commit or branch there; empty for the newest.
     """
 
     source: str = "random"
@@ -118,7 +121,7 @@ class EmbeddingConfig:
 
 
 def load_vocabulary(config: EmbeddingConfig, embedding_size: int) -> Vocabulary:
-    """The tokenizer and embeddings that a definition asks for.
+    """Load the tokenizer and embeddings that a definition asks for.
 
     Raises:
         DataError: missing, unreadable, or of another width than ``embedding_size``.
@@ -129,7 +132,7 @@ def load_vocabulary(config: EmbeddingConfig, embedding_size: int) -> Vocabulary:
 def random_embeddings(
     vocabulary_size: int, embedding_size: int, generator: torch.Generator
 ) -> Tensor:
-    """A (vocabulary, E) table drawn from N(0, 0.02^2), each row then layer-normalised."""
+    """Draw a (vocabulary, E) table from N(0, 0.02^2), and layer-normalise each row."""
     table = torch.empty(vocabulary_size, embedding_size)
     table.normal_(0.0, EMBEDDING_STD, generator=generator)
     return F.layer_norm(table, (embedding_size,))
@@ -138,6 +141,7 @@ def random_embeddings(
 def _vocabulary(
     tokenizer: Tokenizer, table: Tensor, identity: dict[str, str], where: str, embedding_size: int
 ) -> Vocabulary:
+    """Check, digest and layer-normalise a table of embeddings for its tokenizer."""
     words = tokenizer.get_vocab(with_added_tokens=True)
     check_table(table, max(words.values()) + 1, embedding_size, where)
     digest = hashlib.sha256(table.contiguous().numpy().tobytes()).hexdigest()

@@ -3,27 +3,27 @@
 from tokenizers import Encoding, Tokenizer
 
 from cvfp_opt.errors import DataError
-from cvfp_opt.training.text import Reading
+from cvfp_opt.training.text import JoinedText
 
-# Characters to begin with, for each token: prose has 3 to 5.
+# Characters to read first for each token that is needed: prose has 3 to 5.
 _A_TOKEN = 8
-# Less is not worth asking for, and no tokenizer treats a word of this length as it does a longer
-# one (WordPiece calls words of more than 100 characters unknown).
+# Characters to read at least. Fewer save nothing, and no tokenizer treats a word of this length
+# otherwise than a longer one (WordPiece calls words of more than 100 characters unknown).
 _LEAST_CHARACTERS = 1 << 14
-# A tokenizer cuts a text into words first, and where it cuts may depend on what follows, by a
-# word or two (spaces before a word, the signs of a contraction). No tokenizer looks so far.
+# Words at the end of what was read whose tokens may still change: where a tokenizer cuts may
+# depend on the next word or two (spaces before a word, signs of a contraction), not on so many.
 _UNSETTLED_WORDS = 32
-# Text that is held at most, in characters, if it gives hardly any tokens: takes 20 s and 0.8 GB.
+# Characters to hold at most of a text that gives hardly any tokens: takes 20 s and 0.8 GB.
 _MOST_CHARACTERS = 1 << 23
 
 
-def first_ids(tokenizer: Tokenizer, text: Reading, count: int, where: str) -> list[int]:
-    """Tokenise until ``count`` ids are there that more text cannot change, or all text is read.
+def first_ids(tokenizer: Tokenizer, text: JoinedText, count: int, where: str) -> list[int]:
+    """Tokenize until there are ``count`` ids that more text cannot change, or no more text.
 
     Args:
         tokenizer: settled, see ``tokenizer.settled``.
-        text: to read as far as needed.
-        count: of ids.
+        text: the text, of which no more is read than needed.
+        count: number of ids that are needed.
         where: the text, in the user's words.
 
     Returns:
@@ -61,7 +61,7 @@ def _encode(tokenizer: Tokenizer, text: str, where: str) -> Encoding:
 
 
 def _num_settled(encoding: Encoding, before: list[int]) -> int:
-    """How many ids at the front stay as they are, whatever text follows.
+    """Count the ids at the front that stay as they are, whatever text follows.
 
     Those of all but the last words; and, for tokenizers that do not cut (a text is one word),
     those that a text of half the length already had.

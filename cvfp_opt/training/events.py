@@ -1,4 +1,4 @@
-"""What a trainer tells while it works. It knows nothing of who listens.
+"""The events that a trainer reports while it works; it does not know who observes them.
 
 An observer is any function of one event. It may raise to stop the run (a stop by ^C does);
 the trainer lets that through and keeps nothing half done.
@@ -12,7 +12,7 @@ from cvfp_opt.training.result import IterationMetrics
 
 
 class Phase(StrEnum):
-    """What the trainer is busy with; the values are the user's words."""
+    """Phases of an iteration; the values are the user's words."""
 
     BASELINE = "untrained baseline"
     PASS = "reading"
@@ -49,4 +49,4 @@ Observer = Callable[[Event], None]
 
 
 def ignore(event: Event) -> None:
-    """The observer that does nothing."""
+    """Observe nothing."""

@@ -1,4 +1,4 @@
-"""GPT-2's tokenizer and token embeddings, of the hub or a folder; needs the extra ``hub``."""
+"""GPT-2's tokenizer and token embeddings, from the hub or a folder; needs the extra ``hub``."""
 
 import os
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from cvfp_opt.training.kinds import refuse_other_kinds
 from cvfp_opt.training.tokenizer import settled
 
 _WTE = "wte.weight"
-# What transformers reads of a folder. A pipe among them would hang it.
+# Files that transformers reads from a folder. A pipe among them would hang it.
 _READ = (
     "config.json",
     "tokenizer*.json",
@@ -82,7 +82,7 @@ def gpt2_vocabulary(
 
 
 def _embeddings(transformers: Any, found: str, options: dict[str, Any], shown: str) -> Tensor:
-    """The token embeddings as the files have them: transformers draws what is missing anew."""
+    """Return the token embeddings of the files; transformers would draw missing ones anew."""
     model, told = transformers.GPT2Model.from_pretrained(
         found, output_loading_info=True, ignore_mismatched_sizes=True, **options
     )
@@ -106,7 +106,7 @@ def _embeddings(transformers: Any, found: str, options: dict[str, Any], shown: s
 
 
 def _folder(path: str) -> Path:
-    """A local copy that has what it needs, none of it a pipe or an empty pointer."""
+    """Check a local copy: it has what it needs, and none of it is a pipe or an empty pointer."""
     folder = Path(os.path.expanduser(path))
     needed = "GPT-2's config.json, model.safetensors and tokenizer.json"
     try:
@@ -131,7 +131,7 @@ def _folder(path: str) -> Path:
 
 @contextmanager
 def _silence(transformers: Any) -> Iterator[None]:
-    """Keep its warnings off the terminal: what matters in them becomes an error here."""
+    """Keep transformers' warnings off the terminal: what matters in them becomes an error here."""
     log = transformers.utils.logging
     level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
     log.set_verbosity_error()

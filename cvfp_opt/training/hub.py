@@ -13,20 +13,19 @@ from cvfp_opt.training.characters import is_hidden, looked_in
 from cvfp_opt.training.clients import in_one_line, reaching_the_hub, require
 from cvfp_opt.training.rows import first_message, format_of, rows
 
-# Words in the names of files that hold another split than the one to train on, and that split's,
-# as `datasets` knows them.
+# Words that `datasets` knows in the names of files: of other splits, and of the split to train on.
 _OTHER_SPLITS = {"test", "testing", "eval", "evaluation", "validation", "valid", "dev", "val"}
 _TRAINING = {"train", "training"}
 # The split of UltraChat 200k that the hub gives first.
 _FIRST = "train_sft"
-# What `datasets` writes beside its data.
+# Files that `datasets` writes beside its data.
 _NO_DATA = {"dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json"}
 
 
 def ultrachat_dialogues(
     path: str, hub: str, revision: str
 ) -> tuple[Iterator[Iterable[str]], dict[str, str]]:
-    """Find the first message of each UltraChat dialogue, in order; and say what they come from.
+    """Find the first message of each UltraChat dialogue, in order, and say where from.
 
     Args:
         path: a .parquet, .jsonl or .json file, or a folder of one of these; empty for the hub.
@@ -62,7 +61,7 @@ def _first_messages(found: Iterable[Any], where: str) -> Iterator[Iterable[str]]
 
 
 def _local_files(path: str) -> list[Path]:
-    """The files of a local copy, in the order of their names: those of the split to train on."""
+    """List the files of a local copy, by name: those of the split to train on."""
     source = Path(os.path.expanduser(path))
     required = (
         f"data.path {path}: a .parquet, .jsonl or .json file, or a folder of files of one of "
@@ -104,7 +103,7 @@ def _data_files(folder: Path) -> list[Path]:
 
 
 def _to_train_on(files: list[Path]) -> list[Path]:
-    """Those whose name says so; where none does, those whose name names no other split."""
+    """Choose the files named after training; if none is, those named after no other split."""
     first = [file for file in files if re.match(rf"{_FIRST}(?![a-z])", file.name.lower())]
     words = {file: set(re.split(r"[-._ 0-9]+", file.name.lower())) for file in files}
     named = [file for file in files if words[file] & _TRAINING]

@@ -1,4 +1,4 @@
-"""What a file is by its first bytes: text of some encoding, or something that has a name."""
+"""Kinds of files by their first bytes: text of some encoding, or something that has a name."""
 
 import codecs
 from collections.abc import Callable, Collection
@@ -12,8 +12,8 @@ TO_TEXT = "write its text to a .txt file and name that"
 NO_TEXT = "null bytes or control characters"
 _NOT_CONTROLS = bytes([*b"\b\t\n\v\f\r\x1b", *range(0x20, 0x100)])
 _UNPACK = "unpack it, and name what was in it"
-# How files of other kinds begin, what they are, and what to do instead. PDF and RTF may be ASCII
-# for long, all others would be refused anyway: here they are called by their name.
+# How files of other kinds begin, what they are, and what to do instead. PDF and RTF may begin with
+# much ASCII; all others would be refused anyway, and are here to be called by their names.
 _OTHER_KINDS = (
     (b"PK\x03\x04", "a zip archive (.docx, .odt and .epub are such)", TO_TEXT),
     (b"%PDF-", "a PDF", f"{TO_TEXT}, for instance: pdftotext {{file}} text.txt"),
@@ -42,7 +42,7 @@ class Encoding:
     decode: _Decode
 
 
-# Told by their byte order marks; UTF-32 first: its mark begins as UTF-16's.
+# Encodings with a byte order mark; UTF-32 first, for its mark begins as UTF-16's.
 MARKED = (
     Encoding("UTF-8", codecs.BOM_UTF8, codecs.utf_8_decode),
     Encoding("UTF-32LE", codecs.BOM_UTF32_LE, codecs.utf_32_le_decode),
@@ -58,7 +58,7 @@ def refuse_other_kinds(head: bytes, path: Path, *, but: Collection[bytes] = ()) 
 
     Args:
         head: how it begins.
-        path: of the file.
+        path: path of the file, for the message.
         but: beginnings that are in order here.
 
     Raises:
@@ -84,13 +84,13 @@ def refuse_unmarked(head: bytes, path: Path) -> None:
 
 
 def _is_binary(raw: bytes) -> bool:
-    """Check whether bytes hold what UTF-8 text does not, or hardly: nulls, control characters."""
+    """Check for bytes that UTF-8 text hardly holds: nulls, many control characters."""
     controls = len(raw.translate(None, delete=_NOT_CONTROLS))
     return b"\0" in raw or controls > len(raw) / 50
 
 
 def _looks_like(head: bytes) -> str | None:
-    """The encoding in which bytes would be text, if there is one."""
+    """Guess the encoding in which bytes would be text; None if there is none."""
     found: dict[str, int] = {}
     for encoding in MARKED[1:]:
         try:
@@ -105,7 +105,7 @@ def _looks_like(head: bytes) -> str | None:
 
 
 def not_decoded(path: Path, encoding: Encoding, raw: bytes, offset: int) -> str:
-    """Give what is wrong from an offset on, and what to do: by what the bytes there look like."""
+    """Say what is wrong from an offset on, and what to do about it."""
     where = f"{path}: {encoding.name} text is required, but the byte at offset {offset} is not"
     if encoding.name != UTF8.name:
         return f"{where}: the file is damaged or cut off; bring a whole one"

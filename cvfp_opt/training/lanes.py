@@ -1,12 +1,12 @@
-"""Several training runs as lanes of one device: what they ask for at the same time is one product.
+"""Several training runs as lanes of one device: their requests of one moment are one product.
 
 Each run keeps its own code, in a thread of its own: loop, losses, clip and optimizer, with its own
 learning rate, weight and mix. For reading and for minibatches it hands in a request and waits.
 When every lane waits, the last one to come computes for all: requests of one kind and shape as one
 (model.stacked), the others after them.
 
-Who is in a pass goes on until nobody is, and then who trains: a lane that begins later waits for
-the others at the next such change, and is in step with them from there on.
+Lanes in a pass are served until none is left, then all that train. A lane that begins later waits
+for the next such change, and is in step with the others from there on.
 """
 
 import threading
@@ -26,7 +26,7 @@ from cvfp_opt.training.events import Phase
 
 @dataclass(frozen=True, kw_only=True)
 class _Inputs:
-    """What a network is to be applied to: contexts (B, D), tokens (B, E) or (B, T, E)."""
+    """The input of a network in a request: contexts (B, D), tokens (B, E) or (B, T, E)."""
 
     network: ContextNetwork
     contexts: Tensor
@@ -35,7 +35,7 @@ class _Inputs:
 
     @property
     def shape(self) -> Hashable:
-        """Equal for what can be computed together."""
+        """A key that is equal for what can be computed together."""
         contexts, tokens = self.contexts, self.tokens
         kind = (contexts.dtype, contexts.device, self.precision)
         return (self.network.config, contexts.shape, tokens.shape, *kind)
@@ -43,7 +43,7 @@ class _Inputs:
 
 @dataclass(frozen=True, kw_only=True)
 class _Outer:
-    """The gradient (B, D) of a lane's loss by what its network, ``index`` of a forward, gave."""
+    """The gradient (B, D) of a lane's loss with respect to what its network gave."""
 
     forward: StackedForward
     index: int
@@ -52,7 +52,7 @@ class _Outer:
 
 @dataclass(eq=False)
 class _Request:
-    """What a lane waits for.
+    """A piece of work that a lane waits for.
 
     Attributes:
         phase: PASS or TRAINING.
@@ -70,7 +70,7 @@ class _Request:
 
 
 class Lanes:
-    """The runs that compute together; ``with lanes.lane() as compute`` is to be one of them.
+    """The runs that compute together; ``with lanes.lane() as compute`` takes part.
 
     Whatever happens to a lane, its ``with`` ends and the others go on without it.
     """
@@ -84,7 +84,7 @@ class Lanes:
 
     @contextmanager
     def lane(self) -> Iterator["LaneCompute"]:
-        """Take part, from a thread of one's own."""
+        """Take part, from a thread of your own."""
         with self._changed:
             self._num_lanes += 1
         try:
@@ -92,7 +92,7 @@ class Lanes:
         finally:
             with self._changed:
                 self._num_lanes -= 1
-                self._serve()  # it may have been the one that all others waited for
+                self._serve()  # all others may have waited for this lane
 
     def ask(
         self,
@@ -101,7 +101,7 @@ class Lanes:
         together: Callable[[Sequence[Any]], Sequence[Any]],
         argument: Any,
     ) -> Any:
-        """Wait until all lanes ask for something, and be given one's own; see ``_Request``."""
+        """Hand in a ``_Request``, wait until all lanes have, and return its result."""
         request = _Request(phase, key, together, argument)
         with self._changed:
             self._waiting.append(request)
@@ -113,7 +113,7 @@ class Lanes:
         return request.result
 
     def read(self, inputs: Sequence[_Inputs]) -> list[Tensor]:
-        """The contexts (B, T, D) of each."""
+        """Read the chains of several networks at once: (B, T, D) for each."""
         stacked = self._reader.read(*_stacked(inputs))
         return list(stacked)
 
@@ -136,7 +136,7 @@ class Lanes:
                 results = group[0].together([request.argument for request in group])
                 for request, result in zip(group, results, strict=True):
                     request.result = result
-            except BaseException as error:  # each of them raises it; none may be left waiting
+            except BaseException as error:  # each lane raises it; none may be left waiting
                 for request in group:
                     request.error = error
             for request in group:
@@ -145,7 +145,7 @@ class Lanes:
 
 
 class LaneCompute:
-    """A ``Compute`` of one run that is a lane."""
+    """The ``Compute`` of one run that is a lane."""
 
     def __init__(self, lanes: Lanes) -> None:
         self._lanes = lanes
@@ -198,6 +198,9 @@ def _forward(inputs: Sequence[_Inputs]) -> list[tuple[StackedForward, int]]:
 
 
 def _backward(outers: Sequence[_Outer]) -> list[dict[str, Tensor]]:
-    """Lanes of one forward come here together, or not at all: what it gave is all that they do."""
+    """Return the gradients of each lane that one forward served.
+
+    Those lanes come here together or not at all: what the forward gave is all that they do.
+    """
     gradients = outers[0].forward.gradients({o.index: o.gradient for o in outers})
     return [gradients[o.index] for o in outers]

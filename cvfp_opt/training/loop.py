@@ -1,4 +1,4 @@
-"""What all trainers share: iterate, measure, stop, audit. A method says how to read and train."""
+"""The loop that all trainers share: iterate, measure, stop, audit."""
 
 import dataclasses
 import math
@@ -30,7 +30,7 @@ UNTRAINED = "0 optimizer steps: this is the untrained network"
 
 
 class NonFiniteLoss(ArithmeticError):
-    """A loss or gradient stopped being a finite number; the text says where."""
+    """A loss or gradient is no longer a finite number; the text says where."""
 
 
 def check_finite(cvfp: float, diversity: float, norm: float, *, where: str) -> None:
@@ -43,7 +43,7 @@ def check_finite(cvfp: float, diversity: float, norm: float, *, where: str) -> N
 
 @dataclass(frozen=True, kw_only=True)
 class Losses:
-    """What an iteration was trained with: weight, learning rate, and means over its steps."""
+    """The weight and learning rate of an iteration, and its losses: means over its steps."""
 
     weight: float
     learning_rate: float
@@ -52,7 +52,7 @@ class Losses:
 
 
 class Method(Protocol):
-    """How one kind of trainer reads and trains; keeps its optimizer and running mean.
+    """How one kind of trainer reads and trains; it keeps its optimizer and running mean.
 
     Attributes:
         stepper: takes the optimizer steps.
@@ -65,7 +65,7 @@ class Method(Protocol):
     def read(
         self, iteration: int, previous: Reading | None, weight: float
     ) -> tuple[Reading, Losses | None]:
-        """Read the text once; the losses if that trained.
+        """Read the text once; return the losses too if that trained.
 
         Raises:
             ContextOverflow, NonFiniteLoss: the run diverged.
@@ -74,7 +74,7 @@ class Method(Protocol):
     def train(
         self, iteration: int, reading: Reading, previous: Reading | None, weight: float
     ) -> Losses | None:
-        """Train between two passes; the losses if that trained.
+        """Train between two passes; return the losses if that trained.
 
         Raises:
             NonFiniteLoss: the run diverged.
@@ -95,14 +95,14 @@ Weights = dict[str, Tensor]
 
 @dataclass(kw_only=True)
 class State:
-    """What an iteration leaves to the next one; all of it is in a Snapshot.
+    """The state between two iterations; all of it is in a Snapshot.
 
     Attributes:
         iteration: the next one to read.
         previous: the pass before; None at iteration 0.
-        previous_weights: that it was read with, by name.
+        previous_weights: the weights that it was read with, by name.
         untrained: the first pass, kept until the baseline is known.
-        untrained_weights: that it was read with, by name.
+        untrained_weights: the weights that it was read with, by name.
         baseline: the untrained net's figures, once known.
         history: metrics of the iterations so far.
     """
@@ -118,7 +118,7 @@ class State:
 
 @dataclass(frozen=True, kw_only=True)
 class Loop:
-    """One run of a method: ``Loop(...).run_to_end()``. See ``Trainer`` for the arguments."""
+    """One run of a method; call ``Loop(...).run_to_end()``. See ``Trainer`` for the arguments."""
 
     run: TrainingRun
     method: Method
@@ -129,7 +129,7 @@ class Loop:
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
     def run_to_end(self) -> TrainingResult:
-        """Train, audit, and say how it went; numbers that break are an outcome."""
+        """Train and audit, and return how it went; numbers that break are an outcome."""
         self._restore(self.keeper.load())
         try:
             outcome = self._iterate()
@@ -152,7 +152,7 @@ class Loop:
         if method.trains_while_reading and state.untrained is None and state.baseline is None:
             at = Progress(iteration=0, phase=Phase.BASELINE, done=0, total=0)
             with self._at(0), self.stopwatch("audit"):
-                self._meet(read(self.run, None, self.observe, at), self._weights())
+                self._keep_untrained(read(self.run, None, self.observe, at), self._weights())
         for k in range(state.iteration, self.run.training.num_iterations):
             with (
                 self._at(k),
@@ -175,7 +175,7 @@ class Loop:
                 return Outcome(status=Status.PRUNED, reason=reason)
             weights = self._weights()
             if k == 0 and not method.trains_while_reading:
-                self._meet(reading, weights)
+                self._keep_untrained(reading, weights)
             with self._at(k), self.stopwatch("training"):
                 self._note(method.train(k, reading, state.previous, self._weight(k)))
             self.observe(IterationTrained(metrics=state.history[-1]))
@@ -185,14 +185,14 @@ class Loop:
 
     @contextmanager
     def _at(self, iteration: int) -> Iterator[None]:
-        """Add the iteration to what diverged."""
+        """Name the iteration in an error of a run that diverges."""
         try:
             yield
         except (ContextOverflow, NonFiniteLoss) as error:
             raise NonFiniteLoss(f"{error} in iteration {iteration}") from None
 
     def _weight(self, iteration: int) -> float:
-        """The diversity weight to train with now, after what was measured last."""
+        """Return the diversity weight to train with now, after what was measured last."""
         last = self.state.history[-1] if self.state.history else None
         return weight_schedule(self.run.schedule.kind)(
             self.run.schedule,
@@ -208,22 +208,22 @@ class Loop:
             self.state.history.append(measure(self.run, iteration, reading, self.state.previous))
 
     def _note(self, losses: Losses | None) -> None:
-        """Keep what the last measured iteration was trained with."""
+        """Record what the last measured iteration was trained with."""
         if losses is not None:
             last = self.state.history[-1]
             self.state.history[-1] = dataclasses.replace(last, **dataclasses.asdict(losses))
 
     def _weights(self) -> Weights:
-        """A copy of the network's, by name."""
+        """Copy the network's weights, by name."""
         return {n: v.detach().clone() for n, v in self.run.network.state_dict().items()}
 
-    def _meet(self, first: Reading, weights: Weights) -> None:
-        """Keep the untrained net's first pass; its second one is needed only in the end."""
+    def _keep_untrained(self, first: Reading, weights: Weights) -> None:
+        """Keep the untrained net's first pass; its second one is needed only at the end."""
         self.state.untrained, self.state.untrained_weights = first, weights
         if self.run.diversity.scale == "untrained":
-            self._know_untrained(0)
+            self._measure_untrained(0)
 
-    def _know_untrained(self, iteration: int) -> Baseline:
+    def _measure_untrained(self, iteration: int) -> Baseline:
         """Measure the untrained net, and what depends on it."""
         state, stepper = self.state, self.method.stepper
         if state.baseline is not None:
@@ -244,7 +244,7 @@ class Loop:
         return state.baseline
 
     def _stop(self) -> Outcome | None:
-        """Why to stop after this pass; None to train on."""
+        """Return why to stop after this pass; None to train on."""
         config, metrics = self.run.training, self.state.history[-1]
         k = metrics.iteration
         if k >= 1 and metrics.convergence_rate >= config.min_converged_ratio:
@@ -256,7 +256,7 @@ class Loop:
         return None
 
     def _read_exactly(self, iteration: int, reading: Reading) -> Reading:
-        """This iteration's pass and the one before, in earnest, and their metrics."""
+        """Read this pass and the one before exactly, and measure them again."""
         run, state = self.run, self.state
         assert state.previous is not None, "the first pass is exact"
         before = state.previous
@@ -274,15 +274,15 @@ class Loop:
         return reading
 
     def _finish(self, outcome: Outcome, reading: Reading) -> Outcome:
-        """Audit what came to its end."""
+        """Audit a run that came to its end."""
         state, k = self.state, self.state.history[-1].iteration
         assert state.previous is not None, "no run ends before the second pass"
-        baseline = self._know_untrained(k)
+        baseline = self._measure_untrained(k)
         last_pass = LastPass(
             reading=reading, previous=state.previous, previous_weights=state.previous_weights
         )
         with self._at(k), self.stopwatch("audit"):
-            if self.method.trains_while_reading:  # those contexts are of weights now gone
+            if self.method.trains_while_reading:  # weights have moved since those contexts
                 at = Progress(iteration=k, phase=Phase.PASS, done=0, total=0)
                 reading = read(self.run, reading, self.observe, at)
             report = audit(self.run, k, reading.train, last_pass, baseline, self.observe)
@@ -290,9 +290,9 @@ class Loop:
         return dataclasses.replace(outcome, reason=reason, audit=report)
 
     def _snapshot(self) -> Snapshot:
-        """This run between two iterations."""
-        # old ones lie on disks: what changes here, or in _restore, changes the number of their
-        # format, store.snapshot_format.FORMAT
+        """Take a snapshot of this run between two iterations."""
+        # checkpoints of running trials hold these: a change here, or in _restore, raises the
+        # number of their format (store/files/snapshot_format.py)
         state, run = self.state, self.run
         tensors = self.method.stepper.tensors() | {
             "generator.minibatch": run.minibatch_generator.get_state(),
@@ -322,7 +322,7 @@ class Loop:
         return Snapshot(tensors=tensors, values=values)
 
     def _restore(self, snapshot: Snapshot | None) -> None:
-        """Go on from a snapshot of the same run, if there is one; tell what happened before."""
+        """Go on from a snapshot of the same run, if there is one; report what happened before."""
         if snapshot is None:
             return
         state, run, values = self.state, self.run, snapshot.values

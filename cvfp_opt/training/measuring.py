@@ -1,4 +1,4 @@
-"""What is measured on the readings of a run: each iteration's metrics, the baseline, the audit."""
+"""Measurements on the passes of a run: each iteration's metrics, the baseline, the audit."""
 
 import copy
 import time
@@ -39,7 +39,7 @@ class LastPass:
 def measure(
     run: TrainingRun, iteration: int, reading: Reading, previous: Reading | None
 ) -> IterationMetrics:
-    """Metrics of a pass, against the previous one if there was one."""
+    """Compute the metrics of a pass, against the previous one if there was one."""
     rank = effective_rank(reading.train)
     validation_rank = effective_rank(reading.validation)
     moved = None
@@ -63,7 +63,7 @@ def measure(
 
 
 def network_with(run: TrainingRun, weights: Mapping[str, Tensor]) -> ContextNetwork:
-    """A copy of the run's network with other weights."""
+    """Copy the run's network, with other weights."""
     network = copy.deepcopy(run.network)
     network.load_state_dict(weights)
     return network
@@ -72,10 +72,10 @@ def network_with(run: TrainingRun, weights: Mapping[str, Tensor]) -> ContextNetw
 def untrained_baseline(
     run: TrainingRun, network: ContextNetwork, first: Reading, iteration: int, observe: Observer
 ) -> tuple[Baseline, Reading]:
-    """The untrained network's figures, and its second pass; ``first`` is its pass from zero.
+    """Measure the untrained network; return the figures and its second pass.
 
     Args:
-        iteration: in which this is asked.
+        iteration: the iteration that is going on.
     """
     at = Progress(iteration=iteration, phase=Phase.BASELINE, done=0, total=0)
     second = read(run, first, observe, at, network=network, repair=False)
@@ -114,18 +114,18 @@ def _frozen_untrained(
     at: Progress,
     observe: Observer,
 ) -> FrozenText:
-    """Two reads of the text that is scored, with the untrained weights."""
+    """Read the text that is scored twice with the untrained weights, and compare."""
     split = run.objective.split
     if split != "held_out" or run.num_validation == 0:
         split = "train" if split == "train" else "validation"
         return frozen_text(getattr(first, split), getattr(second, split))
     twice = torch.cat([run.held_out, run.held_out])
 
-    def tell(done: int) -> None:
+    def progress(done: int) -> None:
         observe(replace(at, done=done, total=twice.shape[0]))
 
     start, chains = second.train[-1], run.compute.chains
-    return frozen_text(*sequential_pass(network, twice, start, tell, chains=chains).chunk(2))
+    return frozen_text(*sequential_pass(network, twice, start, progress, chains=chains).chunk(2))
 
 
 def audit(
@@ -141,7 +141,7 @@ def audit(
     num_held_out = texts.held_out.shape[0]
     total = texts.train.shape[0] + 3 * num_held_out
 
-    def tell(done: int) -> None:
+    def progress(done: int) -> None:
         observe(Progress(iteration=iteration, phase=Phase.AUDIT, done=done, total=total))
 
     earlier = network_with(run, last_pass.previous_weights)
@@ -153,7 +153,7 @@ def audit(
         [Lane(texts.held_out, last_pass.previous.train[-1])],
         [last_pass.previous.train[somewhere]],
         repair=repair,
-        on_tokens=tell,
+        on_tokens=progress,
         chains=run.compute.chains,
     )
     report = audit_network(
@@ -167,9 +167,8 @@ def audit(
         previous_held_out=previous_held_out,
         baseline=baseline,
         generator=run.audit_generator,
-        clock=time.perf_counter,
         repair=repair,
-        on_tokens=lambda done: tell(num_held_out + done),
+        on_tokens=lambda done: progress(num_held_out + done),
         chains=run.compute.chains,
     )
     return replace(report, seconds=time.perf_counter() - started)

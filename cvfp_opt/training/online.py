@@ -1,4 +1,4 @@
-"""The online trainer: the seed's own algorithm, one optimizer step per token inside the pass.
+"""The online trainer, the original program's: one optimizer step per token inside the pass.
 
 The contexts of an iteration come from weights that move while they are read; only the validation
 text and the audit are read with frozen weights. Batch losses have nothing to compare here.
@@ -32,8 +32,8 @@ cvfp loss, diversity loss and gradient norm of each, up to one where they are no
 
 
 def plain_block_trainer(run: TrainingRun, stepper: Stepper) -> BlockTrainer:
-    """Torch's own gradients and Adam: the reference, for every run."""
-    lane: Tensor | None = None  # (1, D), with its graph: bug 2 goes on over the end of a block
+    """Train by torch's own gradients and Adam: the reference, for every run."""
+    lane: Tensor | None = None  # (1, D), with its graph, as bug 2 crosses the end of a block
 
     def train(
         tokens: Tensor, start: Tensor, target: Tensor | None, weight: float, out: Tensor
@@ -41,7 +41,7 @@ def plain_block_trainer(run: TrainingRun, stepper: Stepper) -> BlockTrainer:
         nonlocal lane
         lane = start.unsqueeze(0) if lane is None else lane
         for t in range(tokens.shape[0]):
-            # without the detach the second backward meets a graph that is gone: the seed's bug 2
+            # without the detach the second backward meets a freed graph: the original's bug 2
             incoming = lane.detach() if run.training.detach_context else lane
             lane = run.network(incoming, tokens[t : t + 1])  # (1, D)
             out[t] = lane.detach()[0]
@@ -51,7 +51,7 @@ def plain_block_trainer(run: TrainingRun, stepper: Stepper) -> BlockTrainer:
 
 
 def compiled_block_trainer(run: TrainingRun, stepper: Stepper) -> BlockTrainer:
-    """The compiled kernel; see cvfp_opt.model.compiled_online for where it applies."""
+    """Train by the compiled kernel; ``default_block_trainer`` knows where it applies."""
     return stepper.step_compiled
 
 
@@ -62,7 +62,7 @@ BLOCK_TRAINERS: Mapping[str, Callable[[TrainingRun, Stepper], BlockTrainer]] = {
 
 
 def default_block_trainer(run: TrainingRun) -> str:
-    """``compiled`` where the kernel is, and does the same; a key of BLOCK_TRAINERS."""
+    """Return ``compiled`` where the kernel computes the same, else ``plain``."""
     applies = run.training.detach_context and run.diversity.loss == "deviation"
     return default_reader(run.train.device) if applies else "plain"
 
@@ -101,19 +101,19 @@ class OnlineMethod:
         run = self._run
         total = run.train.shape[0] + self._validation_tokens().shape[0]
 
-        def tell(done: int) -> None:
+        def progress(done: int) -> None:
             self._observe(
                 Progress(iteration=iteration, phase=Phase.TRAINING, done=done, total=total)
             )
 
-        train, losses = self._train_pass(iteration, previous, weight, tell)
+        train, losses = self._train_pass(iteration, previous, weight, progress)
         zero = zero_context(run.network)
         start = zero if previous is None else previous.validation[-1]
         validation = sequential_pass(
             run.network,
             self._validation_tokens(),
             start,
-            lambda done: tell(run.train.shape[0] + done),
+            lambda done: progress(run.train.shape[0] + done),
         )
         reading = Reading(
             train=train,
@@ -126,10 +126,10 @@ class OnlineMethod:
     def train(
         self, iteration: int, reading: Reading, previous: Reading | None, weight: float
     ) -> None:
-        """Nothing is left to train between two passes."""
+        """Do nothing: all training happens while reading."""
 
     def _validation_tokens(self) -> Tensor:
-        """(V, E): read as a text of its own, from its own last context."""
+        """Return the tokens (V, E) of the validation text, which is read on its own."""
         run = self._run
         return run.train[-run.num_validation :] if run.num_validation else run.held_out
 
@@ -138,7 +138,7 @@ class OnlineMethod:
         iteration: int,
         previous: Reading | None,
         weight: float,
-        tell: Callable[[int], None],
+        progress: Callable[[int], None],
     ) -> tuple[Tensor, Losses]:
         run = self._run
         num_tokens = run.train.shape[0]
@@ -160,7 +160,7 @@ class OnlineMethod:
             if not largest <= CONTEXT_LIMIT:
                 raise ContextOverflow(last, largest)
             context = block[-1]
-            tell(last)
+            progress(last)
         return contexts, Losses(
             weight=weight,
             learning_rate=learning_rate,

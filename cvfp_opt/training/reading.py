@@ -47,7 +47,7 @@ def read(
         at: where in the run this is; its ``done`` and ``total`` are filled in.
         exact: False for contexts that are only trained on.
         repair: False for a network that is not expected to contract: do not ask.
-        network: to read with; None for the run's.
+        network: the network that reads; None for the run's.
         starts: (D,) contexts to start training and validation text from, if not from there.
 
     Raises:
@@ -65,21 +65,23 @@ def read(
     near = [] if previous is None else [previous.train, previous.validation][: len(lanes)]
     total = sum(len(lane.embeddings) for lane in lanes)
 
-    def tell(done: int) -> None:
+    def progress(done: int) -> None:
         observe(Progress(iteration=at.iteration, phase=at.phase, done=done, total=total))
 
     if exact:
         repaired = run.training.measuring_pass == "repaired"
         repair = repair and repaired and previous is not None
         chains = run.compute.chains
-        found = exact_passes(network, lanes, near, repair=repair, on_tokens=tell, chains=chains)
+        found = exact_passes(
+            network, lanes, near, repair=repair, on_tokens=progress, chains=chains
+        )
     else:
         chains, precision = run.compute.chains or own_chains, run.training.precision
         found = [
             segment_pass(network, lane.embeddings, lane.start, contexts, precision, chains)
             for lane, contexts in zip(lanes, near, strict=True)
         ]
-        tell(total)
+        progress(total)
     return Reading(
         train=found[0],
         validation=found[1] if run.num_validation == 0 else found[0][-run.num_validation :],

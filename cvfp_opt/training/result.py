@@ -18,7 +18,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class IterationMetrics:
-    """One iteration: a pass with frozen weights and what it was compared with.
+    """The metrics of one iteration: of a pass, and of what it was compared with.
 
     Attributes:
         iteration: k, from 0.
@@ -80,5 +80,5 @@ class TrainingResult:
         return self.iterations[-1] if self.iterations else None
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """Return the result as plain JSON values."""
         return asdict(self) | {"status": self.status.value}

@@ -1,4 +1,4 @@
-"""Rows of files that hold one document a row (JSON lines, JSON, parquet, CSV), and their text."""
+"""Files that hold one document a row (JSON lines, JSON, parquet, CSV), and the text of a row."""
 
 import csv
 import json
@@ -15,9 +15,9 @@ from cvfp_opt.training.clients import in_one_line, require
 from cvfp_opt.training.kinds import refuse_other_kinds
 
 Rows = Iterator[tuple[str, Any]]
-"""Rows, each with where it stands: ``FILE:LINE`` or ``FILE, row N``."""
+"""Rows, each with its place: ``FILE:LINE`` or ``FILE, row N``."""
 
-# The loaders of rows, by suffix; small letters. `.gz` may follow, but for parquet.
+# Formats of files of rows by suffix, in small letters. `.gz` may follow all but parquet.
 FORMATS = {
     ".jsonl": "json",
     ".ndjson": "json",
@@ -26,9 +26,9 @@ FORMATS = {
     ".csv": "csv",
     ".tsv": "csv",
 }
-# The columns that hold text: the others of a parquet file are not read.
+# Columns that hold text; others of a parquet file are not read.
 COLUMNS = ("text", "messages", "data")
-# A JSON file that is one value is read whole, in characters.
+# Longest JSON file that is one value, in characters: it is read whole.
 _MOST_OF_A_VALUE = 1 << 26
 _ROWS_AT_A_TIME = 64
 # How a list of objects begins.
@@ -36,7 +36,7 @@ _LIST = re.compile(r"\s*\[\s*[{\]]")
 
 
 def format_of(path: Path) -> str | None:
-    """The format of a file of rows by its name, whatever the case; None: it is plain text."""
+    """Return the format of a file of rows by its name; None for plain text."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes[-1:] == [".gz"]:
         suffixes.pop()
@@ -44,7 +44,7 @@ def format_of(path: Path) -> str | None:
 
 
 def rows(path: Path) -> Rows:
-    """The rows of a file, in order, by the format that its name says.
+    """Read the rows of a file, in order, by the format that its name says.
 
     Raises:
         DataError: missing, no regular file, damaged, or of another format.
@@ -55,9 +55,9 @@ def rows(path: Path) -> Rows:
 
 
 def text_of(row: Any, where: str) -> str:
-    """The text of a row: its ``text``, or the contents of its ``messages``, a line each.
+    """Return the text of a row: its ``text``, or the contents of its ``messages``, one a line.
 
-    Empty if it has none: a null, no messages, or messages with calls of tools alone.
+    Empty if it has no text: a null, no messages, or messages with calls of tools alone.
 
     Raises:
         DataError: it is no such row.
@@ -79,7 +79,7 @@ def text_of(row: Any, where: str) -> str:
 
 
 def first_message(row: Any, where: str) -> str:
-    """The first message of a row of UltraChat, after the instructions of a system if any.
+    """Return the first message of a row of UltraChat, after a system's instructions if any.
 
     Of ``messages`` (UltraChat 200k) or ``data`` (the original UltraChat); empty if it has none.
 
@@ -102,7 +102,7 @@ def first_message(row: Any, where: str) -> str:
 
 
 def found_in(row: Any) -> str:
-    """Give what a row is or has, in a few words."""
+    """Describe what a row is or has, in a few words."""
     if not isinstance(row, dict):
         return type(row).__name__
     claimed = [k for k in COLUMNS if row.get(k) is not None]
@@ -119,7 +119,7 @@ def _whole(text: str, where: str) -> str:
 
 
 def _contents(messages: Any) -> list[str | None] | None:
-    """The text of each message, None where it has none; None if they are no messages."""
+    """Return the text of each message, None where it has none; None if they are no messages."""
     if isinstance(messages, dict):  # a column of structs, as `datasets` writes a Sequence
         messages = messages.get("content")
     if not isinstance(messages, list):
@@ -131,7 +131,7 @@ def _contents(messages: Any) -> list[str | None] | None:
 
 
 def _content(message: Any) -> str | None:
-    """The text of a message, as templates of chats write it: the parts of text, joined.
+    """Return the text of a message: its parts of text, joined, as templates of chats do.
 
     Raises:
         TypeError: no message.
@@ -154,7 +154,7 @@ def _role(message: Any) -> Any:
 
 
 def _json(path: Path) -> Rows:
-    """An object a line; or one list of objects, which is read whole."""
+    """Read an object a line, or one list of objects, which is read whole."""
     head = next((piece for piece in pieces(path) if piece.strip()), "")
     if _LIST.match(head):
         yield from _value(path)
@@ -178,7 +178,7 @@ def _is_json(line: str) -> bool:
 
 
 def _value(path: Path) -> Rows:
-    """The rows of a JSON file that is one list, or one object."""
+    """Read the rows of a JSON file that is one list, or one object."""
     content: list[str] = []
     length = 0
     for piece in pieces(path):
@@ -222,7 +222,7 @@ def _parquet(path: Path) -> Rows:
 
 
 def _table(path: Path) -> Rows:
-    """Rows of CSV, or of tab-separated values; the first line names the columns."""
+    """Read rows of CSV, or of tab-separated values; the first line names the columns."""
     tabs = ".tsv" in [suffix.lower() for suffix in path.suffixes]
     text = (f"{line}\n" for _, line in lines(path))
     reader = csv.DictReader(text, delimiter="\t" if tabs else ",")

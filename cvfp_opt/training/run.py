@@ -1,11 +1,10 @@
-"""What a trainer is given, and what all trainers share: reading, measuring, timing."""
+"""The input of a trainer, its stopwatch, and the digest of its weights."""
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,9 +14,6 @@ from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.schedules import ScheduleConfig
 from cvfp_opt.training.compute import ALONE, Compute
 from cvfp_opt.training.config import Hyperparameters, ObjectiveConfig, TrainingConfig
-from cvfp_opt.training.events import Observer
-from cvfp_opt.training.result import IterationMetrics, TrainingResult
-from cvfp_opt.training.snapshot import NOTHING, Keeper
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +30,7 @@ class TrainingRun:
         threshold: MSE below which a token counts as converged.
         minibatch_generator, audit_generator: sources of the order of minibatches and of the
             Lyapunov probe's offsets (CPU).
-        compute: what the heavy work is done with: this run alone, or beside others.
+        compute: does the heavy work: for this run alone, or for several at once.
     """
 
     network: ContextNetwork
@@ -50,25 +46,6 @@ class TrainingRun:
     minibatch_generator: torch.Generator
     audit_generator: torch.Generator
     compute: Compute = ALONE
-
-
-class Trainer(Protocol):
-    """Trains ``run.network`` in place and says how it went; never raises for numbers.
-
-    Args:
-        run: what to train.
-        observe: told of progress; may raise to stop the run.
-        should_prune: asked after each pass but the last; True ends the run as PRUNED.
-        keeper: where snapshots are kept between iterations, and one is found to go on from.
-    """
-
-    def __call__(
-        self,
-        run: TrainingRun,
-        observe: Observer,
-        should_prune: Callable[[IterationMetrics], bool],
-        keeper: Keeper = NOTHING,
-    ) -> TrainingResult: ...
 
 
 @dataclass
@@ -88,7 +65,7 @@ class Stopwatch:
 
 
 def weights_digest(network: ContextNetwork) -> str:
-    """SHA-256 over all parameters in order, hexadecimal: equal digests are equal weights."""
+    """Return the SHA-256, hexadecimal, over all parameters in order."""
     digest = hashlib.sha256()
     for name, parameter in network.named_parameters():
         digest.update(name.encode())

@@ -1,4 +1,4 @@
-"""Everything random in a trial, from two numbers."""
+"""Everything random in a trial follows from the study's seed and the trial's number."""
 
 from enum import IntEnum
 
@@ -7,7 +7,7 @@ import torch
 
 
 class Purpose(IntEnum):
-    """What a stream of random numbers is for. The numbers are part of the record: never change."""
+    """Purposes of random numbers. They are part of the record: never change one."""
 
     PROPOSAL = 0
     WEIGHTS = 1
@@ -18,12 +18,12 @@ class Purpose(IntEnum):
 
 
 def derive_seed(study_seed: int, trial: int, purpose: Purpose) -> int:
-    """The 64-bit seed of one purpose in one trial: ``SeedSequence([study, trial, purpose])``."""
+    """Derive a 64-bit seed from ``SeedSequence([study seed, trial, purpose])``."""
     sequence = np.random.SeedSequence([study_seed, trial, int(purpose)])
     return int(sequence.generate_state(1, np.uint64)[0])
 
 
 def torch_generator(study_seed: int, trial: int, purpose: Purpose) -> torch.Generator:
-    """A CPU generator for one purpose in one trial."""
+    """Make a CPU generator for one purpose in one trial."""
     generator = torch.Generator()
     return generator.manual_seed(derive_seed(study_seed, trial, purpose) >> 1)  # fits int64

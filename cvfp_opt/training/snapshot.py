@@ -1,4 +1,4 @@
-"""A run between two iterations, so that it can go on elsewhere to the same bits."""
+"""A run between two iterations, as data, so that it can go on elsewhere to the same bits."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -8,7 +8,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """Everything that the rest of a run depends on, but for what the definition gives.
+    """Everything that the rest of a run depends on, besides its definition.
 
     Attributes:
         tensors: weights, optimizer, contexts and generator states, by dotted names.
@@ -19,7 +19,7 @@ class Snapshot:
     values: dict[str, Any]
 
     def below(self, prefix: str) -> dict[str, Tensor]:
-        """The tensors named ``prefix.NAME``, by NAME."""
+        """Return the tensors named ``prefix.NAME``, by NAME."""
         start = f"{prefix}."
         return {
             name.removeprefix(start): tensor
@@ -29,20 +29,20 @@ class Snapshot:
 
 
 class Keeper(Protocol):
-    """Where a trainer leaves snapshots, and finds the one to go on from."""
+    """Keeps snapshots for a trainer, and gives the one to go on from."""
 
     def load(self) -> Snapshot | None:
-        """The snapshot to go on from; None to begin. Its tensors become the trainer's own."""
+        """Return the snapshot to go on from, or None; its tensors become the trainer's own."""
 
     def save(self, snapshot: Snapshot) -> None:
-        """Keep this one instead; called after each iteration that is not the last.
+        """Keep this snapshot instead of the last; called after each iteration but the last.
 
         Its tensors are the trainer's own, and change once this returns.
         """
 
 
 class NoKeeper:
-    """Keeps nothing."""
+    """A ``Keeper`` that keeps nothing."""
 
     def load(self) -> None:
         return None

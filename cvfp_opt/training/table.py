@@ -14,10 +14,9 @@ from cvfp_opt.errors import DataError, nearest
 from cvfp_opt.escaping import listed
 from cvfp_opt.training.clients import in_one_line
 
-# Types of numbers that float32 holds; 8-bit floats are the same but for a factor, which the
-# layer norm takes out.
+# Types of numbers that float32 holds; 8-bit floats but for a factor, which the layer norm removes.
 _FLOATS = ("F32", "F16", "BF16", "F64", "F8_E4M3", "F8_E5M2")
-# Squares of larger numbers, summed over a row, leave float32.
+# Largest number whose squares, summed over a row, stay within float32.
 _LARGE = 1e15
 
 
@@ -25,7 +24,7 @@ def read_table(path: str, tensor: str) -> Tensor:
     """Read one matrix (V, E) of a safetensors file, as float32.
 
     Args:
-        path: of the file.
+        path: path of the file.
         tensor: name of the matrix; empty if there is but one.
 
     Raises:
@@ -54,12 +53,12 @@ def read_table(path: str, tensor: str) -> Tensor:
 
 
 def check_table(table: Tensor, num_tokens: int, embedding_size: int, where: str) -> None:
-    """Refuse a table that does not fit the tokenizer or the network, or says nothing.
+    """Refuse a table that does not fit the tokenizer or the network, or holds no information.
 
     Args:
         table: (V, E).
-        num_tokens: of the tokenizer: one more than its largest id.
-        embedding_size: of the network.
+        num_tokens: one more than the tokenizer's largest id.
+        embedding_size: E, as the network has it.
         where: it came from, in the user's words.
 
     Raises:

@@ -18,32 +18,34 @@ from cvfp_opt.training.rows import format_of, rows, text_of
 
 CORPUS = Path(__file__).parent / "corpus" / "dialogues.jsonl"
 
-# Between two documents, so that no token spans both.
+# Text between two documents, so that no token spans both.
 SEPARATOR = "\n\n"
 
 Documents = tuple[Iterator[Iterable[str]], dict[str, str]]
-"""Documents, each a text or its pieces, to be taken any number of times; and what they come from.
-"""
+"""Documents, each a text or pieces that can be read again; and where they come from."""
 
 
 class TextSource(Protocol):
-    """Finds documents: at ``data.path``, or on the hub. Raises DataError."""
+    """The interface of a text source: find documents at ``data.path``, or on the hub.
+
+    Raises DataError.
+    """
 
     def __call__(self, path: str, hub: str, revision: str) -> Documents: ...
 
 
 def embedded(path: str, hub: str, revision: str) -> Documents:
-    """The dialogues written for this project, shipped with it."""
+    """Open the dialogues that were written for this project and are shipped with it."""
     return _row_texts(CORPUS), {}
 
 
 def text(path: str, hub: str, revision: str) -> Documents:
-    """The user's files, see ``read_files``."""
+    """Open the user's files, see ``read_files``."""
     return read_files(path), {"path": path}
 
 
 def ultrachat(path: str, hub: str, revision: str) -> Documents:
-    """The first messages of UltraChat's dialogues, as the original used them."""
+    """Open the first messages of UltraChat's dialogues, which the original program read."""
     return ultrachat_dialogues(path, hub, revision)
 
 
@@ -91,8 +93,8 @@ def read_files(path: str) -> Iterator[Iterable[str]]:
     return iter([_File(source)])
 
 
-class Reading:
-    """Documents joined into one text, of which no more is read and held than was asked for."""
+class JoinedText:
+    """Documents joined into one text, read and held no further than asked for."""
 
     def __init__(self, documents: Iterator[Iterable[str]]) -> None:
         self._pieces = self._joined(documents)
@@ -104,13 +106,13 @@ class Reading:
 
     @property
     def skipped(self) -> str:
-        """How many of the documents read so far were left out, as they have no text."""
+        """How many of the documents read so far were left out, for lack of text; "" if none."""
         if not self._num_without_text:
             return ""
         return f"{self._num_without_text} of {self._num_documents} documents read had no text"
 
     def first(self, num_characters: int) -> tuple[str, bool]:
-        """The first characters of the text, and whether they are all of it."""
+        """Return the first characters of the text, and whether they are all of it."""
         while self._length <= num_characters and not self._ended:
             piece = next(self._pieces, None)
             self._ended = piece is None

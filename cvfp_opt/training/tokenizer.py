@@ -10,31 +10,29 @@ from tokenizers import Tokenizer
 from cvfp_opt.disk import read_file
 from cvfp_opt.errors import DataError
 
+# The shipped tokenizer, which docs/corpus/build_tokenizer.py makes.
 TOKENIZER = Path(__file__).parent / "corpus" / "tokenizer.json"
-
-# No token of the shipped vocabulary is longer.
-MAX_TOKEN_LENGTH = 24
 _MOST_BYTES = 1 << 28
 
 
 @cache
 def load_tokenizer() -> Tokenizer:
-    """The shipped tokenizer."""
+    """Load the shipped tokenizer."""
     return Tokenizer.from_file(str(TOKENIZER))
 
 
 def shipped_digest() -> str:
-    """SHA-256 of the shipped tokenizer's file, hexadecimal."""
+    """Return the SHA-256, hexadecimal, of the shipped tokenizer's file."""
     return hashlib.sha256(TOKENIZER.read_bytes()).hexdigest()
 
 
 def is_shipped(tokenizer: Tokenizer) -> bool:
-    """Whether a tokenizer is the shipped one, wherever it came from."""
+    """Check whether a tokenizer is the shipped one, wherever it came from."""
     return tokenizer.to_str() == load_tokenizer().to_str()
 
 
 def read_tokenizer(path: str) -> tuple[Tokenizer, str]:
-    """Read the user's tokenizer.json, settled; and the SHA-256 of the file, hexadecimal.
+    """Read the user's tokenizer.json; return it settled, with the file's SHA-256, hexadecimal.
 
     Raises:
         DataError: missing, no regular file, or no tokenizer.json.

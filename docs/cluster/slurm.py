@@ -1,12 +1,12 @@
-"""A Dask cluster of SLURM jobs: python slurm.py N, or with --script to see what a job runs."""
+"""Start a Dask cluster of SLURM jobs: python slurm.py N, or --script to see what a job runs."""
 
 import signal
 import sys
 
 from dask_jobqueue import SLURMCluster
 
-# What differs from site to site. A job's walltime ends its workers in the midst of a trial;
-# --lifetime ends them some minutes before, so that their trials are given back in peace.
+# Settings of a site. A job's walltime ends its workers in the midst of a trial; --lifetime ends
+# them some minutes before, so that their trials are given back in peace.
 cluster = SLURMCluster(
     cores=32,
     processes=8,

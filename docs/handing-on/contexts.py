@@ -1,4 +1,4 @@
-"""How many tokens of a text stay where they are when it is read once more."""
+"""Print how many tokens of a text stay where they are when it is read once more."""
 
 import cvfp_opt
 

@@ -1,4 +1,4 @@
-"""The picture and tables of ``docs/performance.md``, from what the benchmark measured.
+"""Draw the picture and tables of ``docs/performance.md`` from what the benchmark measured.
 
     pip install matplotlib
     python -m benchmarks --threads 1 --json > docs/performance/rows.json
@@ -74,7 +74,7 @@ def draw() -> None:
 
 
 def seconds(value: float) -> str:
-    """A duration at three digits."""
+    """Format a duration at three digits."""
     for factor, unit in ((1, "s"), (1e3, "ms")):
         if value * factor >= 1:
             return f"{value * factor:.3g} {unit}"
@@ -82,7 +82,7 @@ def seconds(value: float) -> str:
 
 
 def table() -> str:
-    """All rows of the benchmark, as Markdown."""
+    """Format all rows of the benchmark as Markdown."""
     found = json.loads((HERE / "rows.json").read_text())
     lines = [
         "| work | variant | median | times as fast | lowest … highest |",
@@ -103,7 +103,7 @@ def table() -> str:
 
 
 def threads_table() -> str:
-    """A training step against threads, and passes against processes, as Markdown."""
+    """Format training steps by threads, and passes by processes, as Markdown."""
     curves = json.loads((HERE / "scaling.json").read_text())["scaling"]
     lines = ["| | 1 | 2 |", "|---|---|---|"]
     steps = [seconds(row["step"]) for row in curves["threads"][:2]]
@@ -114,7 +114,7 @@ def threads_table() -> str:
 
 
 def fill(text: str, marker: str, content: str) -> str:
-    """The page with a table in its place."""
+    """Put a table into its place in the page."""
     pattern = rf"(<!-- {marker} -->\n).*?(<!-- end -->)"
     return re.sub(pattern, lambda m: f"{m[1]}{content}\n{m[2]}", text, flags=re.S)
 

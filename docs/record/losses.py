@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 
 def variance_covariance(contexts: Tensor, running_mean: Tensor | None) -> Tensor:
-    """``mean_d max(0, 1 - std_d) + sum_{d != e} Cov_de^2 / (25 D)``, over the minibatch.
+    """Return ``mean_d max(0, 1 - std_d) + sum_{d != e} Cov_de^2 / (25 D)``, over the minibatch.
 
     VICReg's variance and covariance terms in its ratio of 25 to 1. Source: Bardes, Ponce & LeCun,
     "VICReg", ICLR 2022. Zero for a single context.
@@ -29,10 +29,10 @@ def variance_covariance(contexts: Tensor, running_mean: Tensor | None) -> Tensor
 
 
 def spectral_entropy(contexts: Tensor, running_mean: Tensor | None) -> Tensor:
-    """``-H(s / sum s) / log min(B, D)``, s the singular values of the minibatch, not centred.
+    """Return ``-H(s / sum s) / log min(B, D)``, s the singular values of the minibatch.
 
-    Minus the logarithm of its effective rank (Roy & Vetterli, EUSIPCO 2007), -1 at the most that
-    a minibatch can have. Zero for a single context.
+    Minus the logarithm of the effective rank (Roy & Vetterli, EUSIPCO 2007) of the minibatch, not
+    centred; -1 at the most that a minibatch can have. Zero for a single context.
     """
     if contexts.shape[0] < 2:
         return contexts.new_zeros(()) * contexts.sum()

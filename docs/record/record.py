@@ -1,4 +1,4 @@
-"""The record of CVFP experiments: from ``rows.json`` and ``probe.json`` to the docs.
+"""Make the tables and the picture of docs/experiments.md from ``rows.json`` and ``probe.json``.
 
     pip install matplotlib
     python docs/record/record.py
@@ -22,18 +22,18 @@ Row = dict[str, Any]
 
 
 def read_rows() -> list[Row]:
-    """The rows, each with ``name``, ``command``, ``report`` and ``runs``, one per seed."""
+    """Read the rows, each with ``name``, ``command``, ``report`` and ``runs``, one per seed."""
     rows: list[Row] = json.loads((HERE / "rows.json").read_text())
     return rows
 
 
 def mean(row: Row, key: str) -> float:
-    """Mean of a figure over the seeds of a row."""
+    """Average a figure over the seeds of a row."""
     return statistics.fmean(run[key] for run in row["runs"])
 
 
 def percent(row: Row, key: str) -> str:
-    """Mean in percent, and its standard deviation where there is more than one seed."""
+    """Format a mean in percent, and its standard deviation where there are several seeds."""
     values = [100 * run[key] for run in row["runs"]]
     shown = f"{statistics.fmean(values):.1f}"
     if len(values) > 1 and (spread := statistics.stdev(values)) >= 0.05:
@@ -42,18 +42,18 @@ def percent(row: Row, key: str) -> str:
 
 
 def joined(row: Row, keys: Iterable[str]) -> str:
-    """Means in percent, with slashes."""
+    """Format means in percent, with slashes between."""
     return " / ".join(f"{100 * mean(row, key):.1f}" for key in keys)
 
 
 def markdown(header: str, rows: Iterable[list[str]]) -> str:
-    """A table from its header line and the cells of each row."""
+    """Make a Markdown table from its header line and the cells of each row."""
     rule = f"|{'---|' * (header.count('|') - 1)}"
     return "\n".join([header, rule, *(f"| {' | '.join(cells)} |" for cells in rows)])
 
 
 def report_table(rows: list[Row]) -> str:
-    """The report's terms: convergence at 0.1 and rank, on training and validation text."""
+    """Make the table in the report's terms: convergence at 0.1 and rank, on two texts."""
     header = (
         "| experiment | seeds | convergence at 0.1: train | validation | rank: train | validation "
         "| steps | the report |"
@@ -76,7 +76,7 @@ def report_table(rows: list[Row]) -> str:
 
 
 def questions_table(rows: list[Row]) -> str:
-    """Both questions, absolute and scale-free, on three texts: train / validation / held-out."""
+    """Make the table of both questions, absolute and scale-free, on three texts."""
     header = (
         "| experiment | in training: absolute | in training: scale-free | frozen: absolute "
         "| frozen: scale-free | frozen rank | λ | norm |"
@@ -93,7 +93,7 @@ def questions_table(rows: list[Row]) -> str:
 
 
 def thresholds_table(rows: list[Row]) -> str:
-    """Option 3: convergence in training against the threshold, absolute / scale-free."""
+    """Make the table of convergence in training against the threshold (Option 3)."""
     levels = ("0.1", "0.2", "0.5", "1.0")
     header = f"| experiment | {' | '.join(f'at {level}' for level in levels)} |"
     table = []
@@ -111,7 +111,7 @@ def thresholds_table(rows: list[Row]) -> str:
 
 
 def probe_table() -> str:
-    """The next-token probe, from ``probe.json``."""
+    """Make the table of the next-token probe, from ``probe.json``."""
     header = "| features | perplexity: train | held-out | accuracy: train | held-out |"
     table = []
     for row in json.loads((HERE / "probe.json").read_text()):
@@ -126,12 +126,12 @@ def probe_table() -> str:
 
 
 def commands(rows: list[Row]) -> str:
-    """What to type for each row."""
+    """List the command of each row."""
     return "\n".join(f"- {row['name']}: `{row['command']}`" for row in rows)
 
 
 def with_tables(page: str, rows: list[Row]) -> str:
-    """The page with its tables made anew."""
+    """Return the page with its tables made anew."""
     for marker, text in (
         ("report", report_table(rows)),
         ("questions", questions_table(rows)),
@@ -148,7 +148,7 @@ def with_tables(page: str, rows: list[Row]) -> str:
 
 
 def draw(rows: list[Row], path: Path) -> None:
-    """Convergence against rank: in training (left), and in frozen reads of unseen text (right)."""
+    """Draw convergence against rank, in training (left) and frozen on unseen text (right)."""
     from matplotlib import pyplot
 
     pyplot.rcParams.update({"svg.hashsalt": "cvfp-opt", "svg.fonttype": "none", "font.size": 9})

@@ -1,4 +1,4 @@
-"""docs/extending.md to the letter; and code that only a study names does not run unasked."""
+"""The examples of docs/extending.md; code that only a study names does not run unasked."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Damaged databases and words of other programs: told in a line, and never a bug of ours."""
+"""Damaged databases and attributes of other programs: one line each, and never a bug of ours."""
 
 import random
 import shutil

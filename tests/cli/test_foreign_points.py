@@ -1,4 +1,4 @@
-"""Points that another program enqueued: what cannot be run fails, and workers go on."""
+"""Points that another program enqueued: those that cannot be run fail, and workers go on."""
 
 import json
 import sqlite3

@@ -1,4 +1,4 @@
-"""Attributes of other programs under the names that we read: left out, and nothing stops."""
+"""Attributes of other programs under the names that we read are left out, and stop nothing."""
 
 import json
 import shutil

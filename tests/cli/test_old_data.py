@@ -1,4 +1,4 @@
-"""What earlier versions wrote is read, shown and gone on with."""
+"""Files and databases of earlier versions are read, shown and resumed."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What `run` draws when several trials run at once."""
+"""The progress that `run` draws when several trials run at once."""
 
 import io
 import time

@@ -1,4 +1,4 @@
-"""``study``: shown, deleted, renamed."""
+"""``study``: show, delete, rename."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""``trial``: shown, asked for, repeated and ended by hand."""
+"""``trial``: show, enqueue, retry and fail."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A run whose database is away, at any moment: it waits, and ends as if nothing had been."""
+"""A run whose database is away, at any moment, waits and then ends as it would have."""
 
 import gc
 import subprocess

@@ -1,8 +1,7 @@
-"""The audit on nets and contexts whose story is known."""
+"""The audit on networks and contexts whose figures are known."""
 
 import json
 import math
-import time
 
 import pytest
 import torch
@@ -118,7 +117,6 @@ def test_the_audit_tells_a_net_that_forgets_from_a_chaotic_one(
         previous_held_out=sequential_pass(network, held_out, zero_context(network)),
         baseline=BASELINE,
         generator=generator,
-        clock=time.perf_counter,
         on_tokens=counted.append,
     )
     assert counted[-1] == 300 + 2 * 60

@@ -1,4 +1,4 @@
-"""Weight schedules: pure functions, in range, and the seed's options by their own numbers."""
+"""Weight schedules: pure functions, in range, and the original report's options."""
 
 import itertools
 

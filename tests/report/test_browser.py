@@ -1,4 +1,4 @@
-"""Pictures by Chromium, and what is said where there is none."""
+"""Pictures by Chromium, and the message where there is none."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The model card: what it says in which case, and that it shows a user's text as text."""
+"""The model card: its sentences in each case; a user's text stays text."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Two studies side by side: what is said of which winner is better."""
+"""Two studies side by side: which winner is better, or why that cannot be said."""
 
 from collections.abc import Mapping
 from typing import Any

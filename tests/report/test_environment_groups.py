@@ -1,4 +1,4 @@
-"""Trials are told apart by what changes numbers, and by nothing else."""
+"""Trials are grouped by what changes numbers, and by nothing else."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The sentence of judgement against trials whose story is known."""
+"""The sentence of judgement on trials whose figures are known."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is said after a study has moved."""
+"""The lines that are printed after an export, import, copy or merge."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What `cvfp_opt.load` gives: contexts as the definition of a pass has them, or a refusal."""
+"""`cvfp_opt.load`: contexts as the definition of a pass has them, or a refusal."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What a confirmation runs."""
+"""The points and the runs of a confirmation."""
 
 import math
 from dataclasses import replace

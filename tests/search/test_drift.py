@@ -1,4 +1,4 @@
-"""Joining a study on something else, or with something else: silent, said, refused, allowed."""
+"""Workers that differ from their study: ignored, reported, refused or allowed."""
 
 import json
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Where the package lies in a git checkout, its commit is known; elsewhere nothing is."""
+"""The environment of a trial: a commit is known in a git checkout, and only there."""
 
 import subprocess
 from pathlib import Path

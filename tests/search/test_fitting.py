@@ -1,4 +1,4 @@
-"""The rule by which a point becomes one of a study: in range, equal, or refused."""
+"""Points of another study: in range and equal, or refused."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Several trials at once: each runs once, none waits for ever, a stop loses nothing."""
+"""Several trials at once: each runs once, none waits forever, a stop loses nothing."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Pruners: who is given up, when, and by what."""
+"""Pruners: which trials are given up, and when."""
 
 import math
 import time

@@ -1,4 +1,4 @@
-"""Values from TOML files and from --set: what no key takes is refused in one line."""
+"""Values of TOML files and of --set: those that no key takes are refused in one line."""
 
 import tomllib
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The report's bugs and tests tell the same story on a tiny net."""
+"""The original report's bugs and tests, on a tiny network."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The report's three checks, on networks whose verdict is known."""
+"""The original report's three checks, on networks whose verdict is known."""
 
 import pytest
 import torch

@@ -13,14 +13,14 @@ from cvfp_opt.errors import DataError
 from cvfp_opt.training import encoding
 from cvfp_opt.training.data import DataConfig, load_tokens
 from cvfp_opt.training.encoding import first_ids
-from cvfp_opt.training.text import TEXT_SOURCES, Reading
+from cvfp_opt.training.text import TEXT_SOURCES, JoinedText
 from cvfp_opt.training.tokenizer import load_tokenizer, read_tokenizer, settled
 
 
 @cache
 def prose() -> str:
     """All of the shipped corpus."""
-    return Reading(TEXT_SOURCES["embedded"]("", "", "")[0]).first(10**9)[0]
+    return JoinedText(TEXT_SOURCES["embedded"]("", "", "")[0]).first(10**9)[0]
 
 
 def word_piece() -> Tokenizer:
@@ -104,7 +104,7 @@ def test_the_first_tokens_are_those_of_the_whole(
         monkeypatch.setattr(encoding, "_A_TOKEN", chance.choice([1, 2, 8]))
         monkeypatch.setattr(encoding, "_LEAST_CHARACTERS", chance.choice([100, 200, 1 << 14]))
         pieces = [text[k : k + 11] for k in range(0, len(text), 11)]
-        assert first_ids(tokenizer, Reading(iter([pieces])), count, "") == whole[:count]
+        assert first_ids(tokenizer, JoinedText(iter([pieces])), count, "") == whole[:count]
 
 
 def test_what_a_tokenizer_file_says_of_one_run_is_switched_off(tmp_path: Path) -> None:
@@ -147,13 +147,13 @@ def test_a_text_that_gives_hardly_any_tokens_is_not_read_for_ever(
 
     monkeypatch.setattr(encoding, "_MOST_CHARACTERS", 30_000)
     with pytest.raises(DataError, match="makes only 6 of the first 30,000 characters"):
-        first_ids(word_piece(), Reading(iter([["a text"], endless()])), 100, "a.txt")
+        first_ids(word_piece(), JoinedText(iter([["a text"], endless()])), 100, "a.txt")
 
 
 def test_a_tokenizer_that_does_not_know_the_text_says_so() -> None:
     unknown = Tokenizer(models.WordLevel({"the": 0}, unk_token="[UNK]"))
     with pytest.raises(DataError, match="cannot encode this text: WordLevel error: Missing"):
-        first_ids(unknown, Reading(iter(["the end"])), 5, "a.txt")
+        first_ids(unknown, JoinedText(iter(["the end"])), 5, "a.txt")
     with pytest.raises(DataError, match="a tokenizer with tokens is required, this has none"):
         settled(Tokenizer(models.BPE()), "t.json")
 

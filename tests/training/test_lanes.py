@@ -1,4 +1,4 @@
-"""Runs as lanes of one device: each is what it would have been alone, and none waits for ever."""
+"""Runs as lanes of one device: each is what it would have been alone; none waits forever."""
 
 import threading
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""The online trainer against the seed's algorithm in plain autograd, step by step."""
+"""The online trainer against the original program's algorithm in plain autograd, step by step."""
 
 import math
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def train(run: TrainingRun, observe: Callable[[Event], None] = ignore) -> Traini
 
 
 def reference(run: TrainingRun) -> tuple[list[float], list[float], int]:
-    """The seed's algorithm with its own Adam, clip, loss and average, in float64.
+    """The original program's algorithm with its own Adam, clip, loss and average, in float64.
 
     Returns the mean residual and the convergence rate of each iteration, and the steps taken.
     """

@@ -1,4 +1,4 @@
-"""What a run reports is exact, whatever it trained on."""
+"""The reported figures of a run are exact, whatever it trained on."""
 
 from collections.abc import Callable
 from typing import Any

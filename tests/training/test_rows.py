@@ -1,4 +1,4 @@
-"""Rows of files: read as the format that their name or content says, and what is their text."""
+"""Rows of files: read by the format that name or content says, and their text."""
 
 import csv
 import gzip

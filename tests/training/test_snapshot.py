@@ -151,7 +151,7 @@ def test_an_early_stop_reads_again_from_where_the_pass_before_had_started(
 ONLINE = {
     "falling, adaptive": {"schedule": "adaptive", "learning_rate_schedule": "linear"},
     "untrained scale": {"scale": "untrained", "schedule": "staged", "validated": True},
-    "the seed's rule": {"step_rule": "positive_loss", "parameters": {"dist_reg_weight": 0.01}},
+    "the original's rule": {"step_rule": "positive_loss", "parameters": {"dist_reg_weight": 0.01}},
     "float32": {"learning_rate_schedule": "linear", **F32},
 }
 

@@ -1,4 +1,4 @@
-"""Tables of embeddings: what no float32 can hold, what says nothing, hostile files; never NaN."""
+"""Tables of embeddings: too large for float32, without information, hostile; never NaN."""
 
 import json
 import os

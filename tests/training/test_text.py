@@ -10,14 +10,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import TINY_ARGUMENTS, Outcome
+from support import TINY_ARGUMENTS, Outcome, load_script
 
 from cvfp_opt.errors import DataError, DefinitionError
 from cvfp_opt.search.definition_file import data_settings
-from cvfp_opt.training.build_tokenizer import write_tokenizer
 from cvfp_opt.training.data import DataConfig, load_tokens
-from cvfp_opt.training.text import CORPUS, SEPARATOR, TEXT_SOURCES, Reading, read_files
-from cvfp_opt.training.tokenizer import MAX_TOKEN_LENGTH, TOKENIZER, load_tokenizer
+from cvfp_opt.training.text import CORPUS, SEPARATOR, TEXT_SOURCES, JoinedText, read_files
+from cvfp_opt.training.tokenizer import TOKENIZER, load_tokenizer
 
 WORDS = " ".join(f"some words, number {i}." for i in range(100))
 
@@ -37,13 +36,13 @@ def test_the_corpus_is_as_large_and_as_shaped_as_promised() -> None:
     assert len({d["subject"] for d in dialogues}) >= 60
     for dialogue in dialogues:
         assert [m["role"] for m in dialogue["messages"]] == ["user", "assistant"]
-    everything, _ = Reading(TEXT_SOURCES["embedded"]("", "", "")[0]).first(10**9)
+    everything, _ = JoinedText(TEXT_SOURCES["embedded"]("", "", "")[0]).first(10**9)
     assert len(everything.encode()) >= 60_000
     assert len(load_tokenizer().encode(everything).ids) >= 12_000
 
 
 def test_the_shipped_tokenizer_is_the_one_its_script_makes(tmp_path: Path) -> None:
-    write_tokenizer(tmp_path / "tokenizer.json")
+    load_script("docs/corpus/build_tokenizer.py").write_tokenizer(tmp_path / "tokenizer.json")
     assert (tmp_path / "tokenizer.json").read_bytes() == TOKENIZER.read_bytes()
     assert [p.name for p in tmp_path.iterdir()] == ["tokenizer.json"]
 
@@ -56,7 +55,8 @@ def test_any_text_survives_the_tokenizer(original: str) -> None:
 
 
 def test_no_token_is_longer_than_the_budget_of_text_assumes() -> None:
-    assert max(map(len, load_tokenizer().get_vocab())) <= MAX_TOKEN_LENGTH
+    longest = load_script("docs/corpus/build_tokenizer.py").MAX_TOKEN_LENGTH
+    assert max(map(len, load_tokenizer().get_vocab())) <= longest
 
 
 def test_a_file_a_folder_and_both_kinds_of_jsonl_give_documents() -> None:
@@ -175,7 +175,7 @@ def test_documents_are_joined_until_there_is_enough() -> None:
         while True:
             yield "word " * 10
 
-    joined, is_all = Reading(endless()).first(120)
+    joined, is_all = JoinedText(endless()).first(120)
     assert (len(joined), is_all) == (120, False)
     assert SEPARATOR in joined
 

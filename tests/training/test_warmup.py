@@ -1,4 +1,4 @@
-"""What is compiled before the first trial is what the trials run."""
+"""The kernels that are compiled before the first trial are those that the trials run."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What of the artifact store the dashboard reaches."""
+"""The artifacts that the dashboard can reach."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""Requests that are not what they should be, to a real server."""
+"""Malformed requests to a real server."""
 
 import http.client
 import re

@@ -1,4 +1,4 @@
-"""What does not exist, does not fit, or was chosen by somebody else, to a real server."""
+"""Requests for what does not exist, does not fit, or was chosen by somebody else."""
 
 import csv
 import io

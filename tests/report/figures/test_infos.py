@@ -1,4 +1,4 @@
-"""What each figure says of studies whose story is known."""
+"""The contents of each figure, for studies whose figures are known."""
 
 import optuna
 import pytest

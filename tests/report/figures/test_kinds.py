@@ -1,4 +1,4 @@
-"""What every figure must do, of every study: hold together, be drawn, be a table too."""
+"""The contract of every figure, for every study: consistent, drawable, a table too."""
 
 import json
 import math

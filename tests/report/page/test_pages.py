@@ -1,4 +1,4 @@
-"""Reports of studies whose story is known: whole, honest, and with nothing in them that acts."""
+"""Reports of studies whose figures are known: whole, honest, and without anything that runs."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What comes of a database's values is told from what is wrong in our own code."""
+"""Faults in what a database holds are told from faults in our own code."""
 
 import json
 import sqlite3

@@ -1,4 +1,4 @@
-"""Which database is meant."""
+"""Locations of databases: which one a path or URL means."""
 
 import os
 import shlex

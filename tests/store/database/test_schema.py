@@ -1,4 +1,4 @@
-"""Databases whose tables are another program's, or not all there yet."""
+"""Databases whose tables belong to another program, or are not all there yet."""
 
 import pytest
 import sqlalchemy

@@ -1,4 +1,4 @@
-"""What is refused before an SQLite file is touched."""
+"""Files that are refused before they are opened as an SQLite database."""
 
 import hashlib
 import sqlite3

@@ -1,4 +1,4 @@
-"""Every check finds what it is for, and nothing else does; what can be mended is."""
+"""Every check finds its own fault and no other; what can be repaired is."""
 
 import pytest
 from doctoring import Site

@@ -1,4 +1,4 @@
-"""What surrounds the checks: all databases, no trace, other programs, repairs in rounds."""
+"""Examinations: all databases, without a trace, other programs, repairs in rounds."""
 
 import hashlib
 import math

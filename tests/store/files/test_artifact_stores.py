@@ -1,4 +1,4 @@
-"""Stores of artifacts: what all of them do, and which one ``--artifacts`` means."""
+"""Stores of artifacts: their common contract, and which one ``--artifacts`` means."""
 
 import errno
 import io

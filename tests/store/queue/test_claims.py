@@ -1,4 +1,4 @@
-"""Claims: each trial to one worker, dead ones' trials taken over, totals exact; each database."""
+"""Claims: each trial to one worker, those of dead workers taken over, totals exact."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Points that wait: once each, with an identity, and run as they were asked for; each database."""
+"""Enqueued points: once each, with an identity, run as they were asked for."""
 
 import optuna
 import pytest

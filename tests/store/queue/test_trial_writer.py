@@ -1,4 +1,4 @@
-"""Writing to a held trial: in one piece, only by its holder, and safe to repeat."""
+"""Writing to a claimed trial: in one transaction, by its worker only, and safe to repeat."""
 
 import math
 import threading

@@ -1,4 +1,4 @@
-"""A kept result is written to the trial that it is of, and to no other one."""
+"""An unsent result is written to its own trial, and to no other one."""
 
 import json
 import os

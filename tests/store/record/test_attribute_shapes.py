@@ -1,4 +1,4 @@
-"""What this program writes is told from what others write under the same names."""
+"""Attributes of this program are told from those that others write under the same names."""
 
 import shutil
 from typing import Any

@@ -1,4 +1,4 @@
-"""Each difference has a level; what is not known is none."""
+"""Each difference has a level; what is not known is no difference."""
 
 from typing import Any
 

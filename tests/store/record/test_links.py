@@ -1,4 +1,4 @@
-"""Whose a study is: what is recorded in it says so, never its name."""
+"""Which study another one belongs to: its record says so, never its name."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What is a point of a space."""
+"""Points of a space: values and names that belong to it."""
 
 import math
 

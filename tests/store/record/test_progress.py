@@ -1,4 +1,4 @@
-"""How a study stands, as it is told after each trial."""
+"""The progress of a study, as it is reported after each trial."""
 
 import optuna
 from optuna.trial import TrialState, create_trial

@@ -1,4 +1,4 @@
-"""Who repeats whom, over any number of steps."""
+"""Retries: which trial repeats which, over any number of steps."""
 
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.retries import retry_chain, uuid_of

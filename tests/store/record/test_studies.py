@@ -1,4 +1,4 @@
-"""Creating a study where another program's lies, or one that was cut off at birth."""
+"""Creating a study where another program's lies, or one whose creation was cut off."""
 
 from dataclasses import replace
 from pathlib import Path

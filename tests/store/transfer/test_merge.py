@@ -1,4 +1,4 @@
-"""Several studies as one: who is who, which number, what is kept of two, and what comes next."""
+"""Merging: which trials are the same, their numbers, conflicts, and what comes next."""
 
 import json
 from typing import Any

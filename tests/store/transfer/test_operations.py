@@ -1,4 +1,4 @@
-"""From place to place: consistent while others write, all or nothing, whatever is killed."""
+"""Transfer: consistent while others write, all or nothing, whatever is killed."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Which Dask clusters are refused, in one line, before anything is written."""
+"""Dask clusters that are refused, in one line, before anything is written."""
 
 import socket
 from collections.abc import Callable, Iterator

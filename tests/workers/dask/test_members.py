@@ -1,4 +1,4 @@
-"""Which workers of a Dask cluster fit together, and how they share processors."""
+"""Workers of a Dask cluster: which ones fit together, and how they share processors."""
 
 import pytest
 

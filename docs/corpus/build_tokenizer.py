@@ -1,7 +1,8 @@
-"""Train the shipped tokenizer on the embedded corpus.
+"""Train the shipped tokenizer on the shipped corpus.
 
-Run ``python -m cvfp_opt.training.build_tokenizer`` after the corpus was changed, and commit the
-file that it writes. The same corpus gives the same file.
+    python docs/corpus/build_tokenizer.py
+
+after the corpus was changed; commit the file that it writes. The same corpus gives the same file.
 """
 
 from pathlib import Path
@@ -11,13 +12,14 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from cvfp_opt.disk import write_file
 from cvfp_opt.errors import DataError
 from cvfp_opt.training.text import embedded
-from cvfp_opt.training.tokenizer import MAX_TOKEN_LENGTH, TOKENIZER
+from cvfp_opt.training.tokenizer import TOKENIZER
 
 VOCABULARY_SIZE = 4096
+MAX_TOKEN_LENGTH = 24  # bytes
 
 
 def train_tokenizer() -> Tokenizer:
-    """Byte-level BPE over the whole corpus; all 256 bytes are in the vocabulary."""
+    """Train a byte-level BPE on the whole corpus; all 256 bytes are in its vocabulary."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -34,7 +36,7 @@ def train_tokenizer() -> Tokenizer:
 
 
 def write_tokenizer(path: Path) -> None:
-    """Train, and write the JSON file at ``path`` in one move."""
+    """Train the tokenizer and write it to ``path`` as JSON."""
     write_file(path, train_tokenizer().to_str(pretty=True) + "\n", error=DataError)
 
 
