@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cvfp_opt.cli.options import engine_options, json_option, storage_option, study_name_option
+from cvfp_opt.cli.options import (
+    allow_code_option,
+    compute_options,
+    engine_options,
+    json_option,
+    storage_option,
+    study_name_option,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,13 +50,8 @@ if TYPE_CHECKING:
     help="Each seed also on a part of the text of its own, which the search did not read.",
 )
 @click.option("--data", type=click.Path(), help="Where the study's text lies now.")
-@click.option(
-    "--allow-code",
-    is_flag=True,
-    help="Run the losses and schedules that the study itself names as package.module:function.",
-)
-@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
-@click.option("--threads", type=int, help="Threads of torch. [default: all processors]")
+@allow_code_option
+@compute_options
 @click.option(
     "--n-jobs",
     type=int,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cvfp_opt.cli.options import json_option, storage_option, study_name_option
+from cvfp_opt.cli.options import allow_code_option, json_option, storage_option, study_name_option
 
 if TYPE_CHECKING:
     import torch
@@ -24,11 +24,7 @@ if TYPE_CHECKING:
     metavar="auto|cpu|cuda",
     help="Where to compute. [default: where it ran, if that is here]",
 )
-@click.option(
-    "--allow-code",
-    is_flag=True,
-    help="Run the losses and schedules that the study itself names as package.module:function.",
-)
+@allow_code_option
 @json_option
 def replay(
     number: int,

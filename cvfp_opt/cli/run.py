@@ -10,7 +10,9 @@ import click
 
 from cvfp_opt.cli.options import (
     Seconds,
+    allow_code_option,
     artifacts_option,
+    compute_options,
     endurance_options,
     engine_options,
     json_option,
@@ -81,18 +83,13 @@ class TrialCount(click.ParamType):
     metavar="SECTION.KEY=VALUE",
     help="Change the definition (at creation); repeatable.",
 )
-@click.option(
-    "--allow-code",
-    is_flag=True,
-    help="Run the losses and schedules that the study itself names as package.module:function.",
-)
+@allow_code_option
 @click.option(
     "--allow-drift",
     is_flag=True,
     help="Go on by another definition, text or code than the study's; it will tell so for ever.",
 )
-@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
-@click.option("--threads", type=int, help="Threads of torch. [default: all processors]")
+@compute_options
 @click.option(
     "--n-jobs",
     type=int,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cvfp_opt.cli.options import UserPath, json_option
+from cvfp_opt.cli.options import UserPath, compute_options, json_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 @click.option(
     "--save", type=UserPath(path_type=Path), metavar="DIR", help="Write a checkpoint here."
 )
-@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
-@click.option("--threads", type=int, help="Threads of torch. [default: all processors]")
+@compute_options
 @json_option
 def train(
     definition: str,

@@ -44,7 +44,6 @@ class Confirmed:
 
     @property
     def caption(self) -> str:
-        """See Info."""
         if self.missing:
             return ""
         return (
@@ -53,7 +52,6 @@ class Confirmed:
         )
 
     def rows(self) -> Rows:
-        """See Info."""
         return Rows(
             columns=COLUMNS,
             rows=tuple(map(_row, self.results)),

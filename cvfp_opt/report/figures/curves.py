@@ -34,7 +34,6 @@ class Curves:
 
     @property
     def caption(self) -> str:
-        """See Info."""
         if not self.curves:
             return ""
         titles = joined(title for _, title, _ in self.panels)
@@ -49,7 +48,6 @@ class Curves:
         return words
 
     def rows(self) -> Rows:
-        """See Info."""
         rows: list[tuple[Cell, ...]] = []
         for curve in self.curves:
             for place, at in enumerate(curve.passes):

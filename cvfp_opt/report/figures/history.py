@@ -39,7 +39,6 @@ class History:
 
     @property
     def caption(self) -> str:
-        """See Info."""
         complete = [a for a in self.attempts if a.best is not None]
         if not complete:
             count = len(self.attempts)
@@ -59,7 +58,6 @@ class History:
         return words
 
     def rows(self) -> Rows:
-        """See Info."""
         return Rows(
             columns=("trial", "state", self.name, "untrained net", "best so far"),
             rows=tuple((a.number, a.state, a.value, a.untrained, a.best) for a in self.attempts),

@@ -39,7 +39,6 @@ class Importance:
 
     @property
     def caption(self) -> str:
-        """See Info."""
         if not self.shares:
             return ""
         name, first = self.shares[0]
@@ -48,7 +47,6 @@ class Importance:
         return f"{self.caution} {words}".strip()
 
     def rows(self) -> Rows:
-        """See Info."""
         return Rows(columns=("parameter", "share"), rows=self.shares, formats={"share": share})
 
 

@@ -44,7 +44,6 @@ class Parallel:
 
     @property
     def caption(self) -> str:
-        """See Info."""
         if not self.trials:
             return ""
         best = self.groups[-1]
@@ -65,7 +64,6 @@ class Parallel:
         return f"The {part} {', '.join(words)}."
 
     def rows(self) -> Rows:
-        """See Info."""
         names = [dimension.name for dimension in self.dimensions]
         rows = (
             (t.number, t.value, *(_cell(t.params.get(name)) for name in names))

@@ -47,7 +47,6 @@ class Thresholds:
 
     @property
     def caption(self) -> str:
-        """See Info."""
         if not self.curves:
             return ""
         first = self.curves[0]
@@ -64,7 +63,6 @@ class Thresholds:
         return words
 
     def rows(self) -> Rows:
-        """See Info."""
         names = [f"trial {c.number}: {kind}" for c in self.curves for kind in KINDS]
         tables = [threshold_rows(curve.audit) for curve in self.curves]
         return Rows(

@@ -62,7 +62,6 @@ class TradeOff:
 
     @property
     def caption(self) -> str:
-        """See Info."""
         if not self.points:
             return ""
         front = sum(point.front for point in self.points)
@@ -83,7 +82,6 @@ class TradeOff:
         )
 
     def rows(self) -> Rows:
-        """See Info."""
         rows: list[tuple[Cell, ...]] = [
             (f"trial {p.number}", *p.place, p.value, self._role(p)) for p in self.points
         ]
