@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     default=5,
     show_default=True,
     metavar="N",
-    help="How many of the best trials.",
+    help="Number of the best trials to confirm.",
 )
 @click.option(
     "--seeds",
@@ -42,14 +42,14 @@ if TYPE_CHECKING:
     default=5,
     show_default=True,
     metavar="N",
-    help="Fresh seeds for each point; more may be added later.",
+    help="Fresh seeds for each point; a later command may ask for more.",
 )
 @click.option(
     "--windows",
     is_flag=True,
-    help="Each seed also on a part of the text of its own, which the search did not read.",
+    help="Give each seed a part of the text of its own, which the search did not read.",
 )
-@click.option("--data", type=click.Path(), help="Where the study's text lies now.")
+@click.option("--data", type=click.Path(), help="Where the study's text is now.")
 @allow_code_option
 @compute_options
 @click.option(
@@ -77,10 +77,10 @@ def confirm(
 ) -> None:
     """Run the best trials, the default point and the untrained net on fresh seeds.
 
-    Tells the mean of each with its 95 % interval, how it compares with the default point seed by
-    seed, and whether the winner is what it was reported to be. The runs are kept in the database
-    as study NAME/confirm. Stopped, or killed, the same command goes on; typed on several machines,
-    they share the runs.
+    Prints the mean of each with its 95 % interval, how it compares with the default point seed by
+    seed, and whether the winner is as good as reported. The runs are kept in the database as study
+    NAME/confirm. After a stop or a crash the same command goes on; typed on several machines, it
+    shares the runs among them.
     """
     from cvfp_opt.cli.console import make_console, print_json, print_lines
     from cvfp_opt.cli.opening import open_summary
@@ -132,7 +132,7 @@ def _run(
     console: "Console",
     patiently: "Patience",
 ) -> int:
-    """Run what is missing; the exit code."""
+    """Run what is missing; return the exit code."""
     from cvfp_opt.cli.console import compile_once
     from cvfp_opt.cli.progress import RunDisplay
     from cvfp_opt.cli.run import run_trials

@@ -28,26 +28,26 @@ if TYPE_CHECKING:
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="Where to listen. Beyond this machine a token is asked for, which is printed once.",
+    help="Address to listen on. Beyond this machine a token is required, which is printed once.",
 )
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=8080,
     show_default=True,
-    help="0 for any that is free.",
+    help="Port to listen on; 0 for any free one.",
 )
 @click.option(
     "--allow-host",
     "allowed_hosts",
     metavar="NAME",
     multiple=True,
-    help="Another name that browsers ask for it by, a proxy's for instance; then the token is "
-    "asked for. May be repeated.",
+    help="Another host name of this server, a proxy's for instance; then the token is required. "
+    "May be repeated.",
 )
-@click.option("--read-only", is_flag=True, help="Let nobody change anything.")
+@click.option("--read-only", is_flag=True, help="Refuse all changes.")
 @click.option("--refresh", is_flag=True, help="Write notes, figures and curves anew, then serve.")
-@click.option("--new-token", is_flag=True, help="Make another token; the one before is void.")
+@click.option("--new-token", is_flag=True, help="Make a new token; the old one becomes invalid.")
 def dashboard(
     study_name: str | None,
     storage: str | None,

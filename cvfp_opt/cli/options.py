@@ -11,7 +11,7 @@ from cvfp_opt.errors import nearest
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-# 31 years: no clock, timer or date fails on what is so far away.
+# The longest time, 31 years: no clock, timer or date fails on it.
 _LONGEST = 1e9
 
 
@@ -34,7 +34,7 @@ class Name(click.ParamType):
 
 
 class UserPath(click.Path):
-    """A path, ``~`` followed; an empty one, as of a variable that is not set, is no folder."""
+    """A path, in which ``~`` is the home folder; an empty one (an unset variable?) is refused."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not str(value).strip():
@@ -44,7 +44,7 @@ class UserPath(click.Path):
 
 
 class Seconds(click.FloatRange):
-    """A time; what is no number is refused, and where a clock is set by it, what has no end.
+    """A time in seconds: a number is required, and an end where a clock is set by it.
 
     Args:
         least: seconds.
@@ -118,9 +118,9 @@ engine_options = _together(
     click.option(
         "--scheduler",
         metavar="ADDRESS",
-        help="Of the Dask cluster, as tcp://HOST:8786; all of its workers run trials, or "
-        "--n-jobs of them, with the threads that Dask gave each, or --threads. [default: a "
-        "cluster of our own on this machine]",
+        help="Scheduler of the Dask cluster, as tcp://HOST:8786. All its workers run trials, or "
+        "--n-jobs of them; each has the threads that Dask gave it, or --threads. [default: a "
+        "new cluster on this machine]",
     ),
 )
 endurance_options = _together(
@@ -131,7 +131,7 @@ endurance_options = _together(
         show_default=True,
         envvar="CVFP_OPT_LEASE",
         metavar="SECONDS",
-        help="After so long without a sign of life, a worker's trial goes to another one.",
+        help="A worker that gives no sign of life for so long loses its trial to another one.",
     ),
     click.option(
         "--wait-for-database",
@@ -156,6 +156,6 @@ endurance_options = _together(
         default=60,
         show_default=True,
         metavar="SECONDS",
-        help="Between two checkpoints of a running trial; 0 for one after each iteration.",
+        help="Time between two checkpoints of a running trial; 0: one after each iteration.",
     ),
 )

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 @click.argument("number", type=click.IntRange(min=0), metavar="N")
 @storage_option
 @study_name_option
-@click.option("--data", type=click.Path(), help="Where the study's text lies now.")
+@click.option("--data", type=click.Path(), help="Where the study's text is now.")
 @click.option("--threads", type=int, help="Threads of torch. [default: as many as it ran with]")
 @click.option(
     "--device",
     metavar="auto|cpu|cuda",
-    help="Where to compute. [default: where it ran, if that is here]",
+    help="Where to compute. [default: where the trial ran, if that exists here]",
 )
 @allow_code_option
 @json_option

@@ -12,7 +12,7 @@ import signal
 import sys
 from typing import Any
 
-# These two raise where a character is not in the encoding; all others write something else.
+# Error handlers that raise where a character is not in the encoding; all others replace it.
 _RAISING = ("strict", "surrogateescape")
 
 

@@ -26,12 +26,15 @@ if TYPE_CHECKING:
     "settings",
     multiple=True,
     metavar="SECTION.KEY=VALUE",
-    help="Change the definition, or fix a parameter: --set space.layernorm_mix=1; repeatable.",
+    help="Change the definition or fix a parameter: --set space.layernorm_mix=1; repeatable.",
 )
-@click.option("--seed", type=int, help="Of everything random. [default: the definition's]")
+@click.option("--seed", type=int, help="Seed of everything random. [default: the definition's]")
 @click.option("--data", type=click.Path(), help="Text to train on, as for `run`.")
 @click.option(
-    "--save", type=UserPath(path_type=Path), metavar="DIR", help="Write a checkpoint here."
+    "--save",
+    type=UserPath(path_type=Path),
+    metavar="DIR",
+    help="Write a checkpoint to this folder.",
 )
 @compute_options
 @json_option

@@ -25,7 +25,7 @@ HEADER = (
 )
 
 
-# An estimate of what is left is worth a line in a log from here on, in seconds.
+# Seconds from which on an estimate of the time left is worth a line in a log.
 LONG = 120.0
 
 

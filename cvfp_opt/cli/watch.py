@@ -15,7 +15,7 @@ from cvfp_opt.escaping import printable
 if TYPE_CHECKING:
     from cvfp_opt.store.record.summary import Summary
 
-# Looks that find nothing running: between two trials of one worker there is a moment as well.
+# Looks in a row that must find nothing running: between two trials of a worker there is a gap.
 LOOKS_AT_REST = 2
 
 

@@ -9,7 +9,7 @@ from cvfp_opt.store.record.records import TrialRecord
 
 # A trial's environment leaves these out where they are the usual.
 _USUAL = {"lanes": 1}
-# Named of every group; the rest only where groups differ in it.
+# Keys shown of every group; others are shown only where groups differ in them.
 _ALWAYS = ("versions.torch", "device")
 # Ranges of numbers shown of one group: workers side by side make many.
 _RANGES = 6

@@ -7,7 +7,7 @@ from cvfp_opt.store.record.records import best_of
 from cvfp_opt.store.record.summary import Summary
 
 BLOCKS = "▁▂▃▄▅▆▇█"
-# For a terminal or file that can't hold BLOCKS.
+# Blocks for a terminal or file that cannot hold BLOCKS.
 ASCII = "_.-=+*%#"
 WIDTH = 40
 

@@ -12,9 +12,9 @@ from cvfp_opt.store.database.numbers import is_finite
 from cvfp_opt.store.record.records import TrialRecord, definition_of
 from cvfp_opt.store.record.summary import Summary, untrained_score
 
-# The spread of the score over seeds is of this order: see docs/experiments.md.
+# The score varies over seeds by about so much: see docs/experiments.md.
 SCORE_NOISE = 0.01
-# Of a fixed point, practically all tokens agree between two reads.
+# Share of tokens that agree between two reads from which on a net has a fixed point.
 FIXED_POINT = 0.95
 NEAR_BOUND = 0.03
 

@@ -15,7 +15,7 @@ from cvfp_opt.store.database.tables import STUDY_SYSTEM_ATTRIBUTES, SYSTEM_ATTRI
 from cvfp_opt.store.files.artifact_names import artifact_key
 from cvfp_opt.store.files.artifact_stores import ArtifactStore
 
-# Those of the dashboard's own routes.
+# Ids that the dashboard's own routes take.
 _ID = re.compile(r"[0-9a-fA-F-]{1,200}")
 # What the dashboard writes in the place of an artifact that was removed.
 _REMOVED = '"null"'

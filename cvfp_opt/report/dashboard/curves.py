@@ -18,7 +18,7 @@ from cvfp_opt.store.record.records import TrialRecord
 _LINE, _TEXT, _GRID = "#2b7bd6", "#7d838c", "#7d838c"
 _WIDTH, _LEFT, _RIGHT = 640, 72, 12
 _PLOT, _ABOVE, _BELOW = 96, 30, 12
-# More would not be told apart; the table has all of them.
+# Points drawn of a curve: more cannot be distinguished; the table has all of them.
 _MAX_POINTS = 400
 
 

@@ -25,7 +25,7 @@ from cvfp_opt.store.files.dashboard_token import Token
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-# A name or an IPv4 address, or an IPv6 address in brackets; a port may follow.
+# A header ``Host``: a name, an IPv4 address, or an IPv6 address in brackets; a port may follow.
 _HOST = re.compile(r"(?:([0-9A-Za-z._-]+)|\[([0-9A-Fa-f:.]+)\])(?::[0-9]+)?")
 
 READING = ("GET", "HEAD", "OPTIONS")

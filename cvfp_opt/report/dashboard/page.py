@@ -23,13 +23,13 @@ from cvfp_opt.store.record.records import MIRROR_OF, StudyRecord, TrialRecord, c
 from cvfp_opt.store.record.study_page import note_of, noted_trials, put_note, take_turn, write_page
 from cvfp_opt.store.record.summary import Summary
 
-# Every page that is open fetches all figures every few seconds.
+# Characters of a figure: every open page fetches all figures every few seconds.
 MAX_FIGURE = 250_000
-# And all notes on trials, which are searched for each trial in turn: so many, and beyond them one
-# for each trial that comes among the best.
+# Notes on trials: every open page fetches them all, and searches them for each trial in turn.
+# Beyond so many, only trials among the best get one.
 MAX_TRIAL_NOTES = 200
 
-# Of the best trials, how many have a note in any case.
+# How many of the best trials have a note in any case.
 _BEST = 5
 
 

@@ -9,7 +9,7 @@ from cvfp_opt.report.words import duration, parameter, value_words
 from cvfp_opt.store.record.records import TrialRecord, definition_of
 from cvfp_opt.store.record.summary import Summary
 
-# Of an error, say, or of a setting that is a list.
+# Characters shown of an error, say, or of a setting that is a list; and settings shown.
 _MAX_WORDS = 300
 _MAX_SETTINGS = 12
 

@@ -1,7 +1,7 @@
-"""What of a request is asked before one of optuna-dashboard's functions runs.
+"""Checks of a request before one of optuna-dashboard's functions runs.
 
-They look for what does not exist, take any value, and answer all of it with 500 and a trace; what
-does not fit is refused here, with what would, before anything is written.
+Those look for what does not exist, take any value, and answer all of it with 500 and a trace. What
+does not fit is refused here, with what would fit, before anything is written.
 """
 
 import json
@@ -20,7 +20,7 @@ from cvfp_opt.report.dashboard.dashboard_private import PREFERENTIAL
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.tables import DIRECTIONS, STUDIES, TRIALS
 
-# Optuna's columns take no larger ones.
+# The largest id that Optuna's columns take.
 _MAX_ID = 2**31 - 1
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
@@ -28,7 +28,7 @@ View = Callable[..., Any]
 
 
 class Checked:
-    """A plugin of bottle that puts these questions before each function.
+    """A plugin of bottle that makes these checks before each function.
 
     Args:
         store: the database.
@@ -41,7 +41,7 @@ class Checked:
         self._store = store
 
     def apply(self, callback: View, route: Route) -> View:
-        """Put them before one: bottle calls it for each."""
+        """Wrap one function: bottle calls this for each."""
         # optuna-dashboard's wrapper, which would hide every error, has nothing that ours has not
         view = getattr(callback, "__wrapped__", callback)
         is_api = route.rule.startswith("/api/")

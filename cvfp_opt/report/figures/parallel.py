@@ -13,8 +13,8 @@ from cvfp_opt.report.rows import Cell, Rows
 from cvfp_opt.report.words import number, parameter
 from cvfp_opt.store.record.summary import Summary
 
-# Trials are drawn in so many groups of about equal size, best on top: a thousand lines each with
-# a colour of its own could not be told apart, and would take the page seconds.
+# Trials are drawn in groups of about equal size, best on top: a thousand lines, each with a
+# colour of its own, could not be distinguished and would take the page seconds.
 GROUPS = 5
 SCALE = "Viridis"
 
