@@ -76,6 +76,23 @@ def joined(names: Iterable[object]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
+def ranges(numbers: Iterable[int], places: Mapping[int, int] | None = None) -> list[str]:
+    """Write ascending numbers as ranges: ``0-3``, ``7``.
+
+    Args:
+        numbers: of trials.
+        places: of all numbers, where a range goes on over numbers that have no place.
+    """
+    found: list[list[int]] = []
+    for number in numbers:
+        place = places[number] if places else number
+        if found and place == found[-1][2] + 1:
+            found[-1][1:] = number, place
+        else:
+            found.append([number, number, place])
+    return [f"{first}-{last}" if first < last else f"{first}" for first, last, _ in found]
+
+
 def named_values(values: Mapping[str, object]) -> str:
     """Write values after their names: ``torch 2.13.0, numpy 2.3.0``."""
     return ", ".join(f"{name} {value}" for name, value in values.items())

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from cvfp_opt.report.confirmation import Confirmation, Result, confirmation_of
 from cvfp_opt.report.confirmation_words import confirmation_line
-from cvfp_opt.report.figures.figure import BLUE, GREY, ORANGE, empty_figure, new_figure, plain
+from cvfp_opt.report.figures.figure import BLUE, GREY, ORANGE, new_figure, plain
 from cvfp_opt.report.rows import Cell, Rows
 from cvfp_opt.report.statistics import Interval
 from cvfp_opt.report.words import sentence, share
@@ -93,8 +93,6 @@ def confirmed(summary: Summary) -> Confirmed:
 
 def draw(info: Confirmed) -> go.Figure:
     """Draw a line for each point, the best at the top."""
-    if info.missing:
-        return empty_figure(info.missing)
     shown = [result for result in info.results if result.score is not None]
     figure = new_figure(height=150 + 34 * len(shown))
     means = [result.score for result in shown if result.score is not None]

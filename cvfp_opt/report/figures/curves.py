@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from cvfp_opt.report.figures.figure import BEST, DASHES, MARKERS, SERIES, empty_figure, style
+from cvfp_opt.report.figures.figure import BEST, DASHES, MARKERS, SERIES, style
 from cvfp_opt.report.figures.panels import PANELS, steps_of
 from cvfp_opt.report.rows import Cell, Rows, finite
 from cvfp_opt.report.words import joined, share
@@ -85,8 +85,6 @@ def _curve(trial: TrialRecord) -> Curve:
 
 def draw(info: Curves, *, columns: int = 1) -> go.Figure:
     """Draw a panel for each quantity, row by row; a line per trial."""
-    if info.missing:
-        return empty_figure(info.missing)
     count = len(info.panels)
     rows = -(-count // columns)
     figure = make_subplots(

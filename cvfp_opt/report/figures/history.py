@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from cvfp_opt.report.figures.figure import BLUE, GREEN, GREY, ORANGE, empty_figure, new_figure
+from cvfp_opt.report.figures.figure import BLUE, GREEN, GREY, ORANGE, new_figure
 from cvfp_opt.report.rows import Rows, finite
 from cvfp_opt.store.record.records import best_of
 from cvfp_opt.store.record.summary import Summary, untrained_score
@@ -93,8 +93,6 @@ def history(summary: Summary) -> History:
 
 def draw(info: History) -> go.Figure:
     """Draw complete and pruned trials as points, the best so far as steps, the untrained net."""
-    if info.missing:
-        return empty_figure(info.missing)
     figure = new_figure()
     untrained = [a for a in info.attempts if a.untrained is not None]
     if untrained:

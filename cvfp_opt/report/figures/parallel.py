@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
 from cvfp_opt.report.figures.dimensions import Dimension, Tried, dimensions, tried
-from cvfp_opt.report.figures.figure import empty_figure, new_figure, plain
+from cvfp_opt.report.figures.figure import new_figure, plain
 from cvfp_opt.report.rows import Cell, Rows
 from cvfp_opt.report.words import number, parameter
 from cvfp_opt.store.record.summary import Summary
@@ -94,8 +94,6 @@ def parallel(summary: Summary) -> Parallel:
 
 def draw(info: Parallel) -> go.Figure:
     """Draw upright axes side by side, each from its lower to its upper bound, the value last."""
-    if info.missing:
-        return empty_figure(info.missing)
     values = [one.value for one in info.trials]
     value = Dimension(name=info.name, low=min(values), high=max(values))
     axes = [*info.dimensions, value]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from cvfp_opt.report.figures.figure import BLUE, GREY, ORANGE, RED, empty_figure, new_figure
+from cvfp_opt.report.figures.figure import BLUE, GREY, ORANGE, RED, new_figure
 from cvfp_opt.report.rows import Cell, Rows, finite, scored
 from cvfp_opt.report.words import share
 from cvfp_opt.store.record.definition_sections import completed
@@ -173,8 +173,6 @@ def _untrained(summary: Summary, winner: TrialRecord) -> Place | None:
 
 def draw(info: TradeOff) -> go.Figure:
     """Draw all trials as points, the front as a line, and what to compare them with."""
-    if info.missing:
-        return empty_figure(info.missing)
     figure = new_figure(height=460)
     form = ".1%" if info.rates else ".4g"
     hover = (
