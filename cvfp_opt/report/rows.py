@@ -321,3 +321,20 @@ _ITERATION: Mapping[str, tuple[str, Format]] = {
     "weight": ("weight", number),
     "learning rate": ("learning_rate", digits(5)),
 }
+
+
+# Key of an iteration, title of its panel, whether it is a rate.
+PANELS = (
+    ("convergence_rate", "convergence", True),
+    ("effective_rank", "effective rank / D", True),
+    ("weight", "diversity weight", False),
+    ("learning_rate", "learning rate", False),
+    ("value", "reported value", False),
+)
+
+
+def steps_of(trial: TrialRecord) -> list[dict[str, Any]]:
+    """List what each pass of a trial left; of other programs' trials what they reported."""
+    return trial.iterations or [
+        {"iteration": step, "value": value} for step, value in sorted(trial.reported.items())
+    ]

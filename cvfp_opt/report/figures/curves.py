@@ -6,8 +6,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from cvfp_opt.report.figures.figure import BEST, DASHES, MARKERS, SERIES, style
-from cvfp_opt.report.figures.panels import PANELS, steps_of
-from cvfp_opt.report.rows import Cell, Rows, finite
+from cvfp_opt.report.rows import PANELS, Cell, Rows, finite, steps_of
 from cvfp_opt.report.words import joined, share
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
