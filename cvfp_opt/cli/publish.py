@@ -76,7 +76,7 @@ def save_trial(
     from cvfp_opt.cli.training_table import resumable
     from cvfp_opt.report.best import require_best
     from cvfp_opt.report.card import describe
-    from cvfp_opt.report.confirmation import trial_json
+    from cvfp_opt.report.confirmation import confirmed_trial_json
     from cvfp_opt.rerun.publish import plan_publication
 
     console = make_console(stderr=stderr)
@@ -92,7 +92,7 @@ def save_trial(
     )
     with resumable(console, definition, notices=False) as table:
         identical = plan.write(
-            table.observe, partial(describe, summary), trial_json(summary, trial)
+            table.observe, partial(describe, summary), confirmed_trial_json(summary, trial)
         )
     same = "the same weights, to the bit" if identical else "NOT identical, and marked so"
     console.print(printable(f"{same}: {folder}"), soft_wrap=True)

@@ -24,13 +24,13 @@ _MAX_POINTS = 400
 def files_of(trial: TrialRecord) -> list[File]:
     """Write a trial's curves: no file if it left nothing of any pass."""
     files = [
-        File(name=f"curves-{trial.number}.svg", mimetype=SVG, text=picture(trial)),
-        File(name=f"curves-{trial.number}.csv", mimetype=CSV, text=table(trial)),
+        File(name=f"curves-{trial.number}.svg", mimetype=SVG, text=curves_svg(trial)),
+        File(name=f"curves-{trial.number}.csv", mimetype=CSV, text=curves_csv(trial)),
     ]
     return [file for file in files if file.text]
 
 
-def table(trial: TrialRecord) -> str:
+def curves_csv(trial: TrialRecord) -> str:
     """Write all that a trial's passes left as CSV, a line for each; "" if there is nothing."""
     steps = steps_of(trial)
     columns = list(dict.fromkeys(key for step in steps for key in step))
@@ -39,7 +39,7 @@ def table(trial: TrialRecord) -> str:
     return to_csv(columns, (map(step.get, columns) for step in steps))
 
 
-def picture(trial: TrialRecord) -> str:
+def curves_svg(trial: TrialRecord) -> str:
     """Draw the panels of report.figures.curves as SVG, for light and dark pages; "" for none."""
     steps = _thinned(steps_of(trial))
     passes = [finite(step.get("iteration", place)) or 0.0 for place, step in enumerate(steps)]

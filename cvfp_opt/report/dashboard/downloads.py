@@ -21,7 +21,7 @@ from cvfp_opt.report.dashboard.dashboard_private import (
     get_trial_artifact_meta,
 )
 from cvfp_opt.report.dashboard.policy import media_type
-from cvfp_opt.report.dashboard.views import answer, refuse
+from cvfp_opt.report.dashboard.views import json_answer, refuse
 from cvfp_opt.report.rows import to_csv
 from cvfp_opt.store.database.optuna_private import trial_id_of
 from cvfp_opt.store.database.storage import Store
@@ -79,7 +79,7 @@ def give_out(app: Bottle, store: Store, artifacts: ArtifactStore) -> None:
         for trial in store.storage.get_all_trials(study_id, deepcopy=False):
             if trial_id_of(trial) == trial_id:  # Optuna reads one that has ended only once
                 trial.system_attrs.update(removed)
-        return answer(HTTPStatus.NO_CONTENT)
+        return json_answer(HTTPStatus.NO_CONTENT)
 
     @app.get("/csv/<study_id:int>")
     def trials(study_id: int) -> HTTPResponse:

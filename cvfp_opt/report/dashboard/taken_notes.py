@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from bottle import Bottle, HTTPResponse, request
 
-from cvfp_opt.report.dashboard.views import answer, refuse
+from cvfp_opt.report.dashboard.views import json_answer, refuse
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.record.study_page import read_note, save_note
 
@@ -25,9 +25,9 @@ def take_notes(app: Bottle, store: Store) -> None:
         if version is None or body is None:
             refuse(HTTPStatus.BAD_REQUEST, "version and body of a note are required")
         if save_note(store, study_id, body, version, trial_id):
-            return answer(HTTPStatus.NO_CONTENT)
+            return json_answer(HTTPStatus.NO_CONTENT)
         now, text = read_note(store, study_id, trial_id)
-        return answer(
+        return json_answer(
             HTTPStatus.CONFLICT,
             {
                 "reason": "The text you are editing has changed. Please copy your edits and "

@@ -127,7 +127,7 @@ class Checked:
             refuse(HTTPStatus.BAD_REQUEST, f"candidates, clicked: trial numbers up to {last}")
 
 
-def answer(status: HTTPStatus, value: Any = None) -> HTTPResponse:
+def json_answer(status: HTTPStatus, value: Any = None) -> HTTPResponse:
     """Answer in JSON."""
     body = "" if value is None else json.dumps(value)
     return HTTPResponse(body, status=status.value, headers={"Content-Type": "application/json"})
@@ -135,7 +135,7 @@ def answer(status: HTTPStatus, value: Any = None) -> HTTPResponse:
 
 def refuse(status: HTTPStatus, reason: str) -> NoReturn:
     """End a function with an answer that says why."""
-    raise answer(status, {"reason": reason})
+    raise json_answer(status, {"reason": reason})
 
 
 def plain_error(error: HTTPError) -> str:

@@ -21,7 +21,7 @@ from cvfp_opt.store.record.summary import Summary
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kind:
+class FigureKind:
     """A figure.
 
     Attributes:
@@ -39,21 +39,23 @@ class Kind:
         return empty_figure(info.missing) if info.missing else self.drawing(info, **how)
 
 
-KINDS: Mapping[str, Kind] = {
-    "pareto": Kind(title="The trade-off", info=tradeoff.trade_off, drawing=tradeoff.draw),
-    "confirmation": Kind(
+KINDS: Mapping[str, FigureKind] = {
+    "pareto": FigureKind(title="The trade-off", info=tradeoff.trade_off, drawing=tradeoff.draw),
+    "confirmation": FigureKind(
         title="Scores on fresh seeds", info=confirmed.confirmed, drawing=confirmed.draw
     ),
-    "history": Kind(title="Score of each trial", info=history.history, drawing=history.draw),
-    "thresholds": Kind(
+    "history": FigureKind(title="Score of each trial", info=history.history, drawing=history.draw),
+    "thresholds": FigureKind(
         title="Convergence at any threshold", info=thresholds.thresholds, drawing=thresholds.draw
     ),
-    "curves": Kind(title="From pass to pass", info=curves.curves, drawing=curves.draw),
-    "importance": Kind(
+    "curves": FigureKind(title="From pass to pass", info=curves.curves, drawing=curves.draw),
+    "importance": FigureKind(
         title="Which parameters matter", info=importance.importance, drawing=importance.draw
     ),
-    "parallel": Kind(
+    "parallel": FigureKind(
         title="All trials through all parameters", info=parallel.parallel, drawing=parallel.draw
     ),
-    "slices": Kind(title="One parameter at a time", info=parallel.parallel, drawing=slices.draw),
+    "slices": FigureKind(
+        title="One parameter at a time", info=parallel.parallel, drawing=slices.draw
+    ),
 }

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class Reply:
     """An answer that the gate itself gives.
 
     Attributes:
