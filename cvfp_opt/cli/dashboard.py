@@ -92,13 +92,13 @@ def dashboard(
 
 def _refresh(location: "Location", study_name: str | None, artifacts: str | None) -> None:
     """Write the page of a study, or of all of ours, and the curves that their trials lack."""
-    from cvfp_opt.report.dashboard.page import leave_missing_curves, refresh
+    from cvfp_opt.report.dashboard.page import refresh, write_missing_curves
     from cvfp_opt.store.database.storage import open_for_search
     from cvfp_opt.store.files.artifact_stores import open_artifacts
     from cvfp_opt.store.record.studies import load_study, study_names
 
     def leave_curves(store: "Store", study: "Study") -> None:
-        leave_missing_curves(store, study, open_artifacts(location, artifacts))
+        write_missing_curves(store, study, open_artifacts(location, artifacts))
 
     def write_page(store: "Store", study: "Study") -> None:
         refresh(store, study, _notify)

@@ -78,7 +78,7 @@ def refresh(
                 _write_note(store, target, note, ended)
 
 
-def leave_missing_curves(store: Store, study: optuna.Study, artifacts: ArtifactStore) -> int:
+def write_missing_curves(store: Store, study: optuna.Study, artifacts: ArtifactStore) -> int:
     """Write the curves of ended trials that have none; return of how many trials.
 
     Raises:

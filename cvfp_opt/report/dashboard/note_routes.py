@@ -1,6 +1,7 @@
 """Notes that somebody edits on the dashboard's pages: each is written whole or not at all.
 
-Its own way takes a transaction for each piece of two thousand characters, and leaves some behind.
+Its own route takes a transaction for each piece of two thousand characters, and may leave some
+behind.
 """
 
 from http import HTTPStatus
@@ -12,8 +13,8 @@ from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.record.study_page import read_note, save_note
 
 
-def take_notes(app: Bottle, store: Store) -> None:
-    """Let an optuna-dashboard take them so.
+def add_note_routes(app: Bottle, store: Store) -> None:
+    """Make an optuna-dashboard write notes whole.
 
     Args:
         app: the dashboard, which is changed.

@@ -1,7 +1,7 @@
 """Deleting and renaming studies in the dashboard, with what belongs to them.
 
-Its own ways know nothing of mirrors, confirmations, leases and running workers; and it renames by
-a copy, in which figures and checkpoints are missing.
+Its own routes know nothing of mirrors, confirmations, leases and running workers; and they rename
+by a copy, in which figures and checkpoints are missing.
 """
 
 from collections.abc import Callable
@@ -24,10 +24,10 @@ from cvfp_opt.store.record.studies import load_study
 from cvfp_opt.store.transfer.editing import delete_study, rename_study
 
 
-def keep_together(
+def add_study_routes(
     app: Bottle, store: Store, artifacts: ArtifactStore, notify: Callable[[str], None]
 ) -> None:
-    """Let an optuna-dashboard do it as ``study delete`` and ``study rename`` do.
+    """Make an optuna-dashboard delete and rename studies as ``study delete`` and ``rename`` do.
 
     Args:
         app: the dashboard, which is changed.
@@ -59,9 +59,7 @@ def keep_together(
         name = _name(store, study_id)
         new = request.json.get("study_name")
         if new is None:
-            return json_answer(
-                HTTPStatus.BAD_REQUEST, {"reason": "study_name: a text is required"}
-            )
+            refuse(HTTPStatus.BAD_REQUEST, "study_name: a text is required")
         try:
             rename_study(store, name, new)
         except StudyError as error:

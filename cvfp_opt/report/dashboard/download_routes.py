@@ -1,7 +1,7 @@
 """Files that the dashboard gives out: artifacts, and a study's trials as a table.
 
-Its own ways fail over names and types that somebody else chose, a spreadsheet takes cells of its
-table for formulas, and of a trial that has ended it removes a file and then fails to say so.
+Its own routes fail over names and types that somebody else chose, a spreadsheet takes cells of
+their table for formulas, and after removing a file of a trial that has ended they fail to say so.
 """
 
 import json
@@ -34,8 +34,8 @@ _MISSING = "there is no such artifact"
 _METRICS = "study:metric_names"
 
 
-def give_out(app: Bottle, store: Store, artifacts: ArtifactStore) -> None:
-    """Let an optuna-dashboard give them out so.
+def add_download_routes(app: Bottle, store: Store, artifacts: ArtifactStore) -> None:
+    """Make an optuna-dashboard give files out with safe names, types and cells.
 
     Args:
         app: the dashboard, which is changed.
@@ -44,7 +44,7 @@ def give_out(app: Bottle, store: Store, artifacts: ArtifactStore) -> None:
     """
 
     def account(find: Callable[..., Any], *ids: int | str) -> dict[str, Any]:
-        """Give what the database says of one; answers 404 if that is nothing."""
+        """Look up an artifact in the database; answer 404 if there is none."""
         try:
             found = find(store.storage, *ids)
         except (TypeError, ValueError):  # another program's
