@@ -43,32 +43,24 @@ def add_download_routes(app: Bottle, store: Store, artifacts: ArtifactStore) -> 
         artifacts: of its studies.
     """
 
-    def account(find: Callable[..., Any], *ids: int | str) -> dict[str, Any]:
-        """Look up an artifact in the database; answer 404 if there is none."""
-        try:
-            found = find(store.storage, *ids)
-        except (TypeError, ValueError):  # another program's
-            found = None
-        if not isinstance(found, dict):
-            refuse(HTTPStatus.NOT_FOUND, _MISSING)
-        return found
-
     def sent(found: dict[str, Any], artifact_id: str) -> HTTPResponse:
         kind = media_type(found.get("mimetype"))
         return HTTPResponse(artifacts.open_reader(artifact_id), headers={"Content-Type": kind})
 
     @app.get(f"/artifacts/<study_id:int>/{_ARTIFACT}")
     def of_study(study_id: int, artifact_id: str) -> HTTPResponse:
-        return sent(account(get_study_artifact_meta, study_id, artifact_id), artifact_id)
+        return sent(
+            _find_artifact(get_study_artifact_meta, store, study_id, artifact_id), artifact_id
+        )
 
     @app.get(f"/artifacts/<study_id:int>/<trial_id:int>/{_ARTIFACT}")
     def of_trial(study_id: int, trial_id: int, artifact_id: str) -> HTTPResponse:
-        found = account(get_trial_artifact_meta, study_id, trial_id, artifact_id)
+        found = _find_artifact(get_trial_artifact_meta, store, study_id, trial_id, artifact_id)
         return sent(found, artifact_id)
 
     @app.delete(f"/api/artifacts/<study_id:int>/<trial_id:int>/{_ARTIFACT}")
     def remove(study_id: int, trial_id: int, artifact_id: str) -> HTTPResponse:
-        account(get_trial_artifact_meta, study_id, trial_id, artifact_id)
+        _find_artifact(get_trial_artifact_meta, store, study_id, trial_id, artifact_id)
         try:
             artifacts.remove(artifact_id)
         except ArtifactNotFound:
@@ -83,30 +75,45 @@ def add_download_routes(app: Bottle, store: Store, artifacts: ArtifactStore) -> 
 
     @app.get("/csv/<study_id:int>")
     def trials(study_id: int) -> HTTPResponse:
-        asked = request.query.get("trial_ids", "")
-        if asked and not _NUMBERS.fullmatch(asked):
-            refuse(HTTPStatus.BAD_REQUEST, "trial_ids: trial numbers with commas are required")
-        numbers = {int(number) for number in asked.split(",")} if asked else None
-        study = get_study(store.storage, study_id)
-        if study is None:
-            refuse(HTTPStatus.NOT_FOUND, f"study_id={study_id} is not found")
-        chosen = [
-            trial
-            for trial in store.storage.get_all_trials(study_id, deepcopy=False)
-            if numbers is None or trial.number in numbers
-        ]
-        if numbers and not chosen:
-            refuse(HTTPStatus.NOT_FOUND, "trial_ids: the study has none of them")
-        attributes = store.storage.get_study_system_attrs(study_id)
-        names = _names(attributes.get(_METRICS), len(study.directions))
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", study.study_name).strip("-.")[:100] or "study"
-        return HTTPResponse(
-            to_csv(*_columns_and_rows(chosen, names)),
-            headers={
-                "Content-Type": "text/csv; charset=utf-8",
-                "Content-Disposition": f'attachment; filename="{name}.csv"',
-            },
-        )
+        return _trials_table(store, study_id, request.query.get("trial_ids", ""))
+
+
+def _find_artifact(find: Callable[..., Any], store: Store, *ids: int | str) -> dict[str, Any]:
+    """Look up an artifact in the database; answer 404 if there is none."""
+    try:
+        found = find(store.storage, *ids)
+    except (TypeError, ValueError):  # another program's
+        found = None
+    if not isinstance(found, dict):
+        refuse(HTTPStatus.NOT_FOUND, _MISSING)
+    return found
+
+
+def _trials_table(store: Store, study_id: int, asked: str) -> HTTPResponse:
+    """Answer with a study's trials as CSV; of all, or of the numbers asked for."""
+    if asked and not _NUMBERS.fullmatch(asked):
+        refuse(HTTPStatus.BAD_REQUEST, "trial_ids: trial numbers with commas are required")
+    numbers = {int(number) for number in asked.split(",")} if asked else None
+    study = get_study(store.storage, study_id)
+    if study is None:
+        refuse(HTTPStatus.NOT_FOUND, f"study_id={study_id} is not found")
+    chosen = [
+        trial
+        for trial in store.storage.get_all_trials(study_id, deepcopy=False)
+        if numbers is None or trial.number in numbers
+    ]
+    if numbers and not chosen:
+        refuse(HTTPStatus.NOT_FOUND, "trial_ids: the study has none of them")
+    attributes = store.storage.get_study_system_attrs(study_id)
+    names = _names(attributes.get(_METRICS), len(study.directions))
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", study.study_name).strip("-.")[:100] or "study"
+    return HTTPResponse(
+        to_csv(*_columns_and_rows(chosen, names)),
+        headers={
+            "Content-Type": "text/csv; charset=utf-8",
+            "Content-Disposition": f'attachment; filename="{name}.csv"',
+        },
+    )
 
 
 def _names(metrics: Any, count: int) -> list[str]:
