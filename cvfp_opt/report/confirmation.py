@@ -1,4 +1,4 @@
-"""Whether a study's best points hold on fresh seeds: figures and verdicts."""
+"""Figures and verdicts of a confirmation: a study's best points on fresh seeds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""What a confirmation has shown, in words and as a table."""
+"""The results of a confirmation, in words and as a table."""
 
 from rich.table import Table
 

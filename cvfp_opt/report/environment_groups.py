@@ -1,4 +1,4 @@
-"""Which trials of a study ran on what, where that may change numbers."""
+"""Groups of trials that ran on the same, as far as it may change numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How the best score came about, in one line."""
+"""The best score so far over the trials, in one line."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What moved from where to where, in lines for a terminal and as JSON."""
+"""Results of export, import, copy and merge, in lines for a terminal and as JSON."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any

@@ -203,7 +203,7 @@ class WatchfulServer(TcpWSGIServer):
 
 
 def place(address: tuple[Any, ...]) -> str:
-    """Tell where a connection comes from: an IPv4 address, or the network of an IPv6 address."""
+    """Name where a connection comes from: an IPv4 address, or the network of an IPv6 address."""
     found = ipaddress.ip_address(str(address[0]).partition("%")[0])
     if found.version == 4:
         return str(found)

@@ -1,4 +1,4 @@
-"""What stands before optuna-dashboard, which lets anybody do anything.
+"""The gate before optuna-dashboard, which by itself lets anybody do anything.
 
 It refuses requests whose address can be read in two ways, for another host (a page elsewhere can
 make a browser ask this one, by DNS rebinding), without the token where one is required, from other

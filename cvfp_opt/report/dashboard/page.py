@@ -1,4 +1,4 @@
-"""What a study's page in the dashboard shows, and keeping it so."""
+"""The page of a study in the dashboard: writing its note, its figures and its trials' notes."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +36,7 @@ _BEST = 5
 def keep_current(store: Store, study: optuna.Study, *, last: bool = False) -> None:
     """Write a study's page if that is due; see store.record.study_page for how often it is.
 
-    Says nothing of figures that are left out: ``dashboard --refresh`` does.
+    Figures that are left out are not reported here, but by ``dashboard --refresh``.
     """
     if take_turn(store, study, count_finished(study), last=last):
         refresh(store, study, lambda text: None)
@@ -85,7 +85,7 @@ def write_missing_curves(store: Store, study: optuna.Study, artifacts: ArtifactS
         StorageError: the store of artifacts refuses.
     """
     record, _ = StudyRecord.look(study.user_attrs)
-    if record is None:  # nobody knows who its trials are
+    if record is None:  # its trials have no identities
         return 0
     count = 0
     for trial in study.get_trials(deepcopy=False):

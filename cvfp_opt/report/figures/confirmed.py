@@ -31,7 +31,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Confirmed:
-    """The points of a confirmation; ``line`` says what it gave the winner."""
+    """The points of a confirmation; ``line`` has its result for the winner."""
 
     found: Confirmation | None = None
     line: str = ""

@@ -21,7 +21,7 @@ SCALE = "Viridis"
 
 @dataclass(frozen=True, kw_only=True)
 class Parallel:
-    """Complete trials by number; ``maximized`` says which end of the value is the good one."""
+    """Complete trials by number; ``maximized``: a higher value is better."""
 
     dimensions: tuple[Dimension, ...] = ()
     trials: tuple[Tried, ...] = ()

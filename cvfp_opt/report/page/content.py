@@ -1,4 +1,4 @@
-"""What a report holds, before it is a page."""
+"""The content of a report, before it is a page."""
 
 import json
 from collections.abc import Mapping
