@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cvfp_opt.escaping import positional, printable, quoted
-from cvfp_opt.store.record.records import TrialRecord
+from cvfp_opt.store.record.records import TrialRecord, definition_of
 from cvfp_opt.store.record.summary import Summary
 
 # Names of parameters where a column has little room.
@@ -114,6 +114,11 @@ def short_name(name: str) -> str:
 def parameters_line(params: Mapping[str, Any]) -> str:
     """Write parameters in one line, whatever names and values another program gave them."""
     return printable("  ".join(f"{short_name(k)} {parameter(v, 3)}" for k, v in params.items()))
+
+
+def trial_definition(summary: Summary, trial: TrialRecord) -> dict[str, Any]:
+    """Return the definition that a trial was trained by; empty where there is no record."""
+    return definition_of(summary.record, trial) if summary.record else {}
 
 
 def fixed_parameters(definition: Mapping[str, Any], trial: TrialRecord) -> dict[str, Any]:

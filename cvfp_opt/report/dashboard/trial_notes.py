@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from cvfp_opt.escaping import markdown
 from cvfp_opt.report.judgement import judge_trial
 from cvfp_opt.report.rows import SCORED, Rows, markdown_table
-from cvfp_opt.report.words import duration, parameter, value_words
-from cvfp_opt.store.record.records import TrialRecord, definition_of
+from cvfp_opt.report.words import duration, parameter, trial_definition, value_words
+from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
 
 # Characters shown of an error, say, or of a setting that is a list; and settings shown.
@@ -25,7 +25,7 @@ def trial_note(summary: Summary, trial: TrialRecord, picture: str = "") -> str:
     if trial.reason:
         lines += ["", f"Ended: {_short(f'{trial.status}, {trial.reason}')}."]
     if trial.state == "complete" and trial.value is not None:
-        definition = definition_of(summary.record, trial) if summary.record else {}
+        definition = trial_definition(summary, trial)
         words = judge_trial(trial, definition, subject=f"Trial {trial.number}")
         lines += ["", markdown(words[0].upper() + words[1:])]
     rows = list(_rows(trial))

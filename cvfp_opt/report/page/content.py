@@ -30,10 +30,11 @@ from cvfp_opt.report.words import (
     named_values,
     parameter,
     sentence,
+    trial_definition,
     value_words,
 )
 from cvfp_opt.store.record.definition_sections import completed
-from cvfp_opt.store.record.records import TrialRecord, definition_of
+from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
 
 
@@ -169,7 +170,7 @@ def _json(figure: go.Figure) -> str:
 
 
 def _winner(summary: Summary, best: TrialRecord, option: str) -> Winner:
-    definition = definition_of(summary.record, best) if summary.record else {}
+    definition = trial_definition(summary, best)
     figures = SCORED if scored(best) else ()
     return Winner(
         number=best.number,
