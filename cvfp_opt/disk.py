@@ -1,4 +1,4 @@
-"""Whole files that a user names: asked what they are before they are read or replaced.
+"""Whole files that a user names: their kind is checked before they are read or replaced.
 
 Opening a named pipe waits for a writer who may never come, a device may have no end, and a file
 put in the place of a device or of a link is not what ``-o`` asked for.

@@ -31,7 +31,7 @@ class DefinitionError(CvfpOptError):
 
 
 class PointError(DefinitionError):
-    """A trial's parameters are no point of its study's space: it is not trained by them."""
+    """A trial's parameters are no point of its study's space, so that it cannot be trained."""
 
 
 class DataError(CvfpOptError):
@@ -39,7 +39,7 @@ class DataError(CvfpOptError):
 
 
 class DeviceError(CvfpOptError):
-    """The device or thread count asked for is not to be had."""
+    """The device or thread count asked for is not available."""
 
 
 class StorageError(CvfpOptError):
@@ -71,13 +71,13 @@ class ServerError(CvfpOptError):
 
 
 class SearchError(CvfpOptError):
-    """The search stopped itself and says why."""
+    """The search stopped itself, for the reason given."""
 
 
 def foreign_fault(error: BaseException) -> str:
-    """Words for what the system, the disk or the memory did to a command; "" for all else.
+    """Describe what the system, the disk or the memory did to a command; "" for all else.
 
-    The last resort: code that knows what it was about says more, in an error of its own.
+    The last resort: code that knows what it was doing raises a better error of its own.
     """
     if isinstance(error, OSError) and error.errno is not None:
         where = f"{error.filename}: " if error.filename is not None else ""

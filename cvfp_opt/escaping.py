@@ -11,15 +11,15 @@ import unicodedata
 from collections.abc import Iterable
 from html import escape
 
-# Control characters, halves of surrogate pairs, line separators, and what turns the reading
-# direction or takes no place: all that makes a terminal show something else than the text.
+# Categories of characters that make a terminal show something else than the text: controls,
+# surrogates, line separators, and what turns the reading direction or takes no place.
 _UNSHOWN = frozenset({"Cc", "Cs", "Cf", "Zl", "Zp"})
-# These two join letters in several scripts, and emoji.
+# Characters that join letters in several scripts, and emoji: they are shown.
 _JOINERS = "\u200c\u200d"
-# Of Markdown: marks wherever they stand, and with those that depend on their place.
+# Marks of Markdown: those that count anywhere, and all.
 _MARKS = re.compile(r"([\\`*_\[\]|#!~$])")
 _ALL_MARKS = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$:@])")
-# A spreadsheet takes a cell that begins so for a formula.
+# Beginnings of a cell that a spreadsheet takes for a formula.
 _FORMULA = re.compile(r"[=+\-@\t\r\n]")
 _VERSION = re.compile(r"\d{1,5}(\.\d{1,5}){0,3}((a|b|rc|\.post|\.dev)\d{1,5}){0,3}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf|nan", re.ASCII)

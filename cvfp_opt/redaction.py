@@ -7,18 +7,18 @@ HIDDEN = "***"
 # What may stand directly before a URL, and the URL's scheme. It is tried where a run of such
 # characters begins and nowhere else in it, so that a long run takes no quadratic time.
 _SCHEME = r"(?<![\w+.\-])([\d_+.\-]*+)([A-Za-z][\w+.\-]*+)"
-# Of two slashes a path keeps one.
+# A URL; normalised as a path it keeps one of its two slashes.
 _URL = re.compile(_SCHEME + r"(:/(?:/|(?=\S*@)))(\S*)", re.ASCII)
 _URL_WORD = re.compile(_SCHEME + r"(:/(?:/|(?=.*@)))(.*)", re.ASCII | re.DOTALL)
 _ASSIGNED = re.compile(r"(?i)(passw(?:or)?d|passphrase|secret\w*|\bpwd)(\s*=\s*)('[^']*'|[^\s&]+)")
-# Here an "@" is a character of a path.
+# Schemes in which an "@" is a character of a path.
 _PATHS = frozenset({"sqlite", "file"})
-# And here it may be one after the host, and what follows "?" is nobody's password.
+# Schemes in which it may be one after the host, and where "?" is followed by no password.
 _PLACES = frozenset({"http", "https", "ws", "wss", "s3", "tcp", "tls", "ucx"})
-# Who asks: all before the first "@", or with a password, which is no number of a port, before
-# the last one, whatever should have been percent-encoded in it and was not.
+# The user: all before the first "@"; with a password (which is no port) all before the last
+# "@", for what should have been percent-encoded in it may not have been.
 _ASKING = re.compile(r"(?!\[)[^/?#@:]*:(?![0-9]+(?:[/?#]|$)).*@|[^/?#]*@", re.DOTALL)
-# Of a database's query: what is no secret. All else is hidden, what is unknown included.
+# Keys of a database URL's query that are no secret. All others are hidden, unknown ones too.
 HARMLESS = frozenset(
     {"application_name", "charset", "client_encoding", "connect_timeout", "dbname", "database"}
     | {"gssencmode", "host", "hostaddr", "keepalives", "load_balance_hosts", "options", "port"}

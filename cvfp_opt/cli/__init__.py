@@ -70,7 +70,7 @@ for command in (
 
 
 def main() -> NoReturn:
-    """Entry point: runs a command and turns what it raises into text and an exit code."""
+    """Run a command, and turn what it raises into text and an exit code."""
     guard_streams()
     try:
         code = _run()

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cvfp_opt.cli.options import engine_options, json_option, storage_option, study_name_option
+from cvfp_opt.cli.options import (
+    allow_code_option,
+    compute_options,
+    engine_options,
+    json_option,
+    storage_option,
+    study_name_option,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,7 +33,7 @@ if TYPE_CHECKING:
     default=5,
     show_default=True,
     metavar="N",
-    help="How many of the best trials.",
+    help="Number of the best trials to confirm.",
 )
 @click.option(
     "--seeds",
@@ -34,21 +41,16 @@ if TYPE_CHECKING:
     default=5,
     show_default=True,
     metavar="N",
-    help="Fresh seeds for each point; more may be added later.",
+    help="Fresh seeds for each point; a later command may ask for more.",
 )
 @click.option(
     "--windows",
     is_flag=True,
-    help="Each seed also on a part of the text of its own, which the search did not read.",
+    help="Give each seed a part of the text of its own, which the search did not read.",
 )
-@click.option("--data", type=click.Path(), help="Where the study's text lies now.")
-@click.option(
-    "--allow-code",
-    is_flag=True,
-    help="Run the losses and schedules that the study itself names as package.module:function.",
-)
-@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
-@click.option("--threads", type=int, help="Threads of torch. [default: all processors]")
+@click.option("--data", type=click.Path(), help="Where the study's text is now.")
+@allow_code_option
+@compute_options
 @click.option(
     "--n-jobs",
     type=int,
@@ -74,10 +76,10 @@ def confirm(
 ) -> None:
     """Run the best trials, the default point and the untrained net on fresh seeds.
 
-    Tells the mean of each with its 95 % interval, how it compares with the default point seed by
-    seed, and whether the winner is what it was reported to be. The runs are kept in the database
-    as study NAME/confirm. Stopped, or killed, the same command goes on; typed on several machines,
-    they share the runs.
+    Prints the mean of each with its 95 % interval, how it compares with the default point seed by
+    seed, and whether the winner is as good as reported. The runs are kept in the database as study
+    NAME/confirm. After a stop or a crash the same command goes on; typed on several machines, it
+    shares the runs among them.
     """
     from cvfp_opt.cli.console import make_console, print_json, print_lines
     from cvfp_opt.cli.opening import open_summary

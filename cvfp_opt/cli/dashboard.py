@@ -28,26 +28,26 @@ if TYPE_CHECKING:
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="Where to listen. Beyond this machine a token is asked for, which is printed once.",
+    help="Address to listen on. Beyond this machine a token is required, which is printed once.",
 )
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=8080,
     show_default=True,
-    help="0 for any that is free.",
+    help="Port to listen on; 0 for any free one.",
 )
 @click.option(
     "--allow-host",
     "allowed_hosts",
     metavar="NAME",
     multiple=True,
-    help="Another name that browsers ask for it by, a proxy's for instance; then the token is "
-    "asked for. May be repeated.",
+    help="Another host name of this server, a proxy's for instance; then the token is required. "
+    "May be repeated.",
 )
-@click.option("--read-only", is_flag=True, help="Let nobody change anything.")
+@click.option("--read-only", is_flag=True, help="Refuse all changes.")
 @click.option("--refresh", is_flag=True, help="Write notes, figures and curves anew, then serve.")
-@click.option("--new-token", is_flag=True, help="Make another token; the one before is void.")
+@click.option("--new-token", is_flag=True, help="Make a new token; the old one becomes invalid.")
 def dashboard(
     study_name: str | None,
     storage: str | None,
@@ -92,13 +92,13 @@ def dashboard(
 
 def _refresh(location: "Location", study_name: str | None, artifacts: str | None) -> None:
     """Write the page of a study, or of all of ours, and the curves that their trials lack."""
-    from cvfp_opt.report.dashboard.page import leave_missing_curves, refresh
+    from cvfp_opt.report.dashboard.page import refresh, write_missing_curves
     from cvfp_opt.store.database.storage import open_for_search
     from cvfp_opt.store.files.artifact_stores import open_artifacts
     from cvfp_opt.store.record.studies import load_study, study_names
 
     def leave_curves(store: "Store", study: "Study") -> None:
-        leave_missing_curves(store, study, open_artifacts(location, artifacts))
+        write_missing_curves(store, study, open_artifacts(location, artifacts))
 
     def write_page(store: "Store", study: "Study") -> None:
         refresh(store, study, _notify)

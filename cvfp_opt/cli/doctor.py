@@ -12,7 +12,7 @@ from cvfp_opt.cli.options import artifacts_option, json_option, storage_option, 
 @storage_option
 @study_name_option
 @artifacts_option
-@click.option("--repair", is_flag=True, help="Mend what is safe to mend, and say so.")
+@click.option("--repair", is_flag=True, help="Repair what is safe to repair, and print it.")
 @json_option
 def doctor(
     storage: str | None,
@@ -21,7 +21,7 @@ def doctor(
     repair: bool,
     as_json: bool,
 ) -> None:
-    """Look for what is wrong in a study database and beside it; exit 1 if anything is left.
+    """Look for faults in a study database and the files beside it; exit 1 if any are left.
 
     Each line says what was found, its cause, and what --repair does about it or what to type.
     Without --repair nothing is changed. docs/doctor.md explains each check.

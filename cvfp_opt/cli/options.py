@@ -11,7 +11,7 @@ from cvfp_opt.errors import nearest
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-# 31 years: no clock, timer or date fails on what is so far away.
+# The longest time, 31 years: no clock, timer or date fails on it.
 _LONGEST = 1e9
 
 
@@ -34,7 +34,7 @@ class Name(click.ParamType):
 
 
 class UserPath(click.Path):
-    """A path, ``~`` followed; an empty one, as of a variable that is not set, is no folder."""
+    """A path, in which ``~`` is the home folder; an empty one (an unset variable?) is refused."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not str(value).strip():
@@ -44,7 +44,7 @@ class UserPath(click.Path):
 
 
 class Seconds(click.FloatRange):
-    """A time; what is no number is refused, and where a clock is set by it, what has no end.
+    """A time in seconds: a number is required, and an end where a clock is set by it.
 
     Args:
         least: seconds.
@@ -70,99 +70,92 @@ class Seconds(click.FloatRange):
         return seconds
 
 
-def storage_option(command: Command) -> Command:
-    """Add ``--storage``."""
-    return click.option(
-        "--storage",
-        envvar="CVFP_OPT_STORAGE",
-        metavar="URL|PATH",
-        help="Study database: an SQLite file, sqlite:///PATH, postgresql://USER@HOST/DATABASE or "
-        "mysql://USER@HOST/DATABASE. "
-        "[default: storage/cvfp.db in the current folder; environment: CVFP_OPT_STORAGE]",
-    )(command)
+def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Make several options one decorator; the help lists them in this order."""
+
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
-def artifacts_option(command: Command) -> Command:
-    """Add ``--artifacts``."""
-    return click.option(
-        "--artifacts",
-        envvar="CVFP_OPT_ARTIFACTS",
-        metavar="PATH|s3://BUCKET/PREFIX",
-        help="Where checkpoints of running trials lie. [default: artifacts/ beside the SQLite "
-        "file, storage/artifacts for a server; environment: CVFP_OPT_ARTIFACTS]",
-    )(command)
-
-
-def study_name_option(command: Command) -> Command:
-    """Add ``--study-name``."""
-    return click.option("--study-name", metavar="NAME", help="Name of the study.")(command)
-
-
-def json_option(command: Command) -> Command:
-    """Add ``--json``."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
-
-
-def engine_options(command: Command) -> Command:
-    """Add ``--engine`` and ``--scheduler``."""
-    for option in (
-        click.option(
-            "--scheduler",
-            metavar="ADDRESS",
-            help="Of the Dask cluster, as tcp://HOST:8786; all of its workers run trials, or "
-            "--n-jobs of them, with the threads that Dask gave each, or --threads. [default: a "
-            "cluster of our own on this machine]",
-        ),
-        click.option(
-            "--engine",
-            default="processes",
-            show_default=True,
-            metavar="processes|dask",
-            help="Who runs the trials: processes of this machine, or the workers of a Dask "
-            "cluster.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def endurance_options(command: Command) -> Command:
-    """Add ``--lease``, ``--wait-for-database``, ``--max-retries``, ``--checkpoint-every``."""
-    for option in (
-        click.option(
-            "--checkpoint-every",
-            type=Seconds(0, endless=True),
-            default=60,
-            show_default=True,
-            metavar="SECONDS",
-            help="Between two checkpoints of a running trial; 0 for one after each iteration.",
-        ),
-        click.option(
-            "--max-retries",
-            type=click.IntRange(min=0),
-            default=3,
-            show_default=True,
-            metavar="N",
-            help="Workers that may die with one trial before it counts as lost.",
-        ),
-        click.option(
-            "--wait-for-database",
-            type=Seconds(0, endless=True),
-            default=600,
-            show_default=True,
-            envvar="CVFP_OPT_WAIT_FOR_DATABASE",
-            metavar="SECONDS",
-            help="How long to wait for a database that does not answer.",
-        ),
-        click.option(
-            "--lease",
-            type=Seconds(1),
-            default=60,
-            show_default=True,
-            envvar="CVFP_OPT_LEASE",
-            metavar="SECONDS",
-            help="After so long without a sign of life, a worker's trial goes to another one.",
-        ),
-    ):
-        command = option(command)
-    return command
+storage_option = click.option(
+    "--storage",
+    envvar="CVFP_OPT_STORAGE",
+    metavar="URL|PATH",
+    help="Study database: an SQLite file, sqlite:///PATH, postgresql://USER@HOST/DATABASE or "
+    "mysql://USER@HOST/DATABASE. "
+    "[default: storage/cvfp.db in the current folder; environment: CVFP_OPT_STORAGE]",
+)
+artifacts_option = click.option(
+    "--artifacts",
+    envvar="CVFP_OPT_ARTIFACTS",
+    metavar="PATH|s3://BUCKET/PREFIX",
+    help="Where checkpoints of running trials lie. [default: artifacts/ beside the SQLite "
+    "file, storage/artifacts for a server; environment: CVFP_OPT_ARTIFACTS]",
+)
+study_name_option = click.option("--study-name", metavar="NAME", help="Name of the study.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+allow_code_option = click.option(
+    "--allow-code",
+    is_flag=True,
+    help="Run the losses and schedules that the study itself names as package.module:function.",
+)
+compute_options = _together(
+    click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda"),
+    click.option("--threads", type=int, help="Threads of torch. [default: all processors]"),
+)
+engine_options = _together(
+    click.option(
+        "--engine",
+        default="processes",
+        show_default=True,
+        metavar="processes|dask",
+        help="Who runs the trials: processes of this machine, or the workers of a Dask cluster.",
+    ),
+    click.option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Scheduler of the Dask cluster, as tcp://HOST:8786. All its workers run trials, or "
+        "--n-jobs of them; each has the threads that Dask gave it, or --threads. [default: a "
+        "new cluster on this machine]",
+    ),
+)
+endurance_options = _together(
+    click.option(
+        "--lease",
+        type=Seconds(1),
+        default=60,
+        show_default=True,
+        envvar="CVFP_OPT_LEASE",
+        metavar="SECONDS",
+        help="A worker that gives no sign of life for so long loses its trial to another one.",
+    ),
+    click.option(
+        "--wait-for-database",
+        type=Seconds(0, endless=True),
+        default=600,
+        show_default=True,
+        envvar="CVFP_OPT_WAIT_FOR_DATABASE",
+        metavar="SECONDS",
+        help="How long to wait for a database that does not answer.",
+    ),
+    click.option(
+        "--max-retries",
+        type=click.IntRange(min=0),
+        default=3,
+        show_default=True,
+        metavar="N",
+        help="Workers that may die with one trial before it counts as lost.",
+    ),
+    click.option(
+        "--checkpoint-every",
+        type=Seconds(0, endless=True),
+        default=60,
+        show_default=True,
+        metavar="SECONDS",
+        help="Time between two checkpoints of a running trial; 0: one after each iteration.",
+    ),
+)

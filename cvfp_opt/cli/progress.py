@@ -92,7 +92,7 @@ class RunDisplay:
         """Say what is about to happen.
 
         Args:
-            plan, location: the study, and where it lies.
+            plan, location: the study, and its database.
             environment: of this process.
             done: finished trials; None for a new study.
             place: where trials run, if not in this process and others like it.

@@ -20,16 +20,23 @@ if TYPE_CHECKING:
 @click.argument("folder", type=UserPath(path_type=Path), metavar="DIR")
 @storage_option
 @click.option(
-    "--trial", type=click.IntRange(min=0), metavar="N", help="Another trial than the best."
+    "--trial",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Publish this trial. [default: the best]",
 )
-@click.option("--data", type=click.Path(), help="Where its text lies now, if not where it lay.")
-@click.option("--device", metavar="cpu|cuda", help="[default: the trial's own]")
-@click.option("--threads", type=click.IntRange(min=1), help="[default: the trial's own]")
+@click.option("--data", type=click.Path(), help="Where the study's text is now, if it was moved.")
+@click.option(
+    "--device", metavar="cpu|cuda", help="Where to compute. [default: where the trial ran]"
+)
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Threads of torch. [default: the trial's]"
+)
 @click.option("--allow-code", is_flag=True, help="Run losses and schedules that the study names.")
 @click.option(
     "--allow-drift",
     is_flag=True,
-    help="Hand on what comes out even if it has other weights; its card says so.",
+    help="Publish the result even if its weights differ; its model card says so.",
 )
 def publish(
     name: str,
@@ -42,10 +49,10 @@ def publish(
     allow_code: bool,
     allow_drift: bool,
 ) -> None:
-    """Hand a study's best trial on: weights, configuration, metrics, model card.
+    """Write a study's best trial to a folder: weights, configuration, metrics, model card.
 
-    The database keeps no weights of finished trials: the trial is trained again from its record,
-    and has to end with the same weights to the bit. `cvfp_opt.load(DIR)` opens the folder.
+    The database keeps no weights of finished trials: the trial is trained again from its record
+    and must end with the same weights to the bit. `cvfp_opt.load(DIR)` opens the folder.
     """
     from cvfp_opt.rerun.repeat import Conditions
 
@@ -64,12 +71,12 @@ def save_trial(
     allow_drift: bool = False,
     stderr: bool = False,
 ) -> None:
-    """Train a trial again, the best one by default, and write it. ``stderr``: say so there."""
+    """Train a trial again, the best one by default, and write it; print on ``stderr`` if asked."""
     from cvfp_opt.cli.console import compile_once, make_console
     from cvfp_opt.cli.training_table import resumable
     from cvfp_opt.report.best import require_best
     from cvfp_opt.report.card import describe
-    from cvfp_opt.report.confirmation import trial_json
+    from cvfp_opt.report.confirmation import confirmed_trial_json
     from cvfp_opt.rerun.publish import plan_publication
 
     console = make_console(stderr=stderr)
@@ -85,7 +92,7 @@ def save_trial(
     )
     with resumable(console, definition, notices=False) as table:
         identical = plan.write(
-            table.observe, partial(describe, summary), trial_json(summary, trial)
+            table.observe, partial(describe, summary), confirmed_trial_json(summary, trial)
         )
     same = "the same weights, to the bit" if identical else "NOT identical, and marked so"
     console.print(printable(f"{same}: {folder}"), soft_wrap=True)

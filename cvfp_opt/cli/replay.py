@@ -4,25 +4,21 @@ import sys
 
 import click
 
-from cvfp_opt.cli.options import json_option, storage_option, study_name_option
+from cvfp_opt.cli.options import allow_code_option, json_option, storage_option, study_name_option
 
 
 @click.command(epilog="Example: cvfp-opt trial replay 3 --study-name quick")
 @click.argument("number", type=click.IntRange(min=0), metavar="N")
 @storage_option
 @study_name_option
-@click.option("--data", type=click.Path(), help="Where the study's text lies now.")
+@click.option("--data", type=click.Path(), help="Where the study's text is now.")
 @click.option("--threads", type=int, help="Threads of torch. [default: as many as it ran with]")
 @click.option(
     "--device",
     metavar="auto|cpu|cuda",
-    help="Where to compute. [default: where it ran, if that is here]",
+    help="Where to compute. [default: where the trial ran, if that exists here]",
 )
-@click.option(
-    "--allow-code",
-    is_flag=True,
-    help="Run the losses and schedules that the study itself names as package.module:function.",
-)
+@allow_code_option
 @json_option
 def replay(
     number: int,

@@ -8,7 +8,7 @@ from cvfp_opt.cli.console import echo, make_console, print_json
 from cvfp_opt.cli.opening import open_summary
 from cvfp_opt.cli.options import Name, UserPath, json_option, storage_option
 
-# Of report.figures.kinds: named here, so that --help is quick; a test compares them.
+# The names in report.figures.kinds, repeated here so that --help is quick; a test compares them.
 KINDS = (
     "pareto",
     "confirmation",
@@ -32,12 +32,12 @@ KINDS = (
     metavar="FILE.html",
     help="File to write.",
 )
-@click.option("--compare", "other", metavar="STUDY", help="Also a section beside another study.")
+@click.option("--compare", "other", metavar="STUDY", help="Add a comparison with another study.")
 @click.option(
     "--data",
     type=UserPath(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Also write the numbers of every figure there, as CSV and as report.json.",
+    help="Also write the numbers of every figure to this folder, as CSV and as report.json.",
 )
 @storage_option
 def report(

@@ -2,7 +2,7 @@
 
 import click
 
-from cvfp_opt.cli.options import Name, json_option
+from cvfp_opt.cli.options import Name, compute_options, json_option
 
 NAMES = ("bug-1", "bug-2", "test-1", "test-2", "all")
 
@@ -14,8 +14,7 @@ NAMES = ("bug-1", "bug-2", "test-1", "test-2", "all")
     type=click.IntRange(min=64),
     help="Training tokens. [default: 256 for bug-1, 64 for bug-2, 6400 for the tests]",
 )
-@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
-@click.option("--threads", type=int, help="Threads of torch. [default: all processors]")
+@compute_options
 @json_option
 def reproduce(
     name: str, tokens: int | None, device: str, threads: int | None, as_json: bool

@@ -10,7 +10,9 @@ import click
 
 from cvfp_opt.cli.options import (
     Seconds,
+    allow_code_option,
     artifacts_option,
+    compute_options,
     endurance_options,
     engine_options,
     json_option,
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from cvfp_opt.workers.session import Session
 
 
-# No database numbers more trials; and Python reads no number of 5000 digits.
+# The digits of a number of trials: no database numbers more, Python reads none of 5000 digits.
 _MOST_DIGITS = 9
 
 
@@ -66,11 +68,11 @@ class TrialCount(click.ParamType):
     "--timeout",
     type=Seconds(0, endless=True),
     metavar="SECONDS",
-    help="Start no trial after this.",
+    help="Start no further trial after this time.",
 )
 @storage_option
 @study_name_option
-@click.option("--seed", type=int, help="Of everything random (at creation). [default: 0]")
+@click.option("--seed", type=int, help="Seed of everything random (at creation). [default: 0]")
 @click.option(
     "--data",
     type=click.Path(),
@@ -83,25 +85,20 @@ class TrialCount(click.ParamType):
     metavar="SECTION.KEY=VALUE",
     help="Change the definition (at creation); repeatable.",
 )
-@click.option(
-    "--allow-code",
-    is_flag=True,
-    help="Run the losses and schedules that the study itself names as package.module:function.",
-)
+@allow_code_option
 @click.option(
     "--allow-drift",
     is_flag=True,
-    help="Go on by another definition, text or code than the study's; it will tell so for ever.",
+    help="Go on although definition, text or code differ from the study's; the study records it.",
 )
-@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
-@click.option("--threads", type=int, help="Threads of torch. [default: all processors]")
+@compute_options
 @click.option(
     "--n-jobs",
     type=int,
     metavar="N",
-    help="Processes that run trials side by side and share the threads; the order of results then "
-    "decides what is proposed: 1 for proposals that repeat. [default: one a thread, up to 4; 1 on "
-    "a GPU or with --lanes]",
+    help="Processes that run trials side by side and share the threads. With more than one, the "
+    "order of their results decides what is proposed: 1 for proposals that can be repeated. "
+    "[default: one a thread, up to 4; 1 on a GPU or with --lanes]",
 )
 @click.option(
     "--lanes",
@@ -109,7 +106,7 @@ class TrialCount(click.ParamType):
     default=1,
     show_default=True,
     metavar="N",
-    help="Trials computed together in one process: for a GPU, which one trial leaves idle.",
+    help="Trials computed together in one process: for a GPU, which a single trial leaves idle.",
 )
 @engine_options
 @artifacts_option

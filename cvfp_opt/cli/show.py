@@ -22,7 +22,7 @@ from cvfp_opt.escaping import printable
     flag_value=2.0,
     type=Seconds(0.1),
     metavar="[SECONDS]",
-    help="Look again every 2 seconds, or so many, until no trial runs or waits; ^C ends it.",
+    help="Update every 2 seconds, or every SECONDS, until no trial runs or waits; ^C ends it.",
 )
 def status(
     storage: str | None, study_name: str | None, as_json: bool, seconds: float | None
@@ -57,13 +57,17 @@ def status(
 @storage_option
 @study_name_option
 @json_option
-@click.option("--toml", is_flag=True, help="Print a study definition with the parameters fixed.")
-@click.option("--combiners", is_flag=True, help="Who wins if the score were combined otherwise.")
+@click.option(
+    "--toml", is_flag=True, help="Print its study definition, with the parameters fixed."
+)
+@click.option(
+    "--combiners", is_flag=True, help="Show who would win if the score were combined otherwise."
+)
 @click.option(
     "--save",
     type=UserPath(path_type=Path),
     metavar="DIR",
-    help="Train it again, and write weights and model card here; as `study publish`.",
+    help="Train it again, write weights and model card to this folder, as `study publish`.",
 )
 def best(
     storage: str | None,

@@ -1,7 +1,7 @@
-"""Standard streams that may be closed, full, or unable to spell a character.
+"""Standard streams that may be closed, full, or unable to write a character.
 
-What a command does is worth more than what it prints: whatever happens to a terminal or a pipe,
-the work goes on, and what could not be written is told at the end.
+A command's work is worth more than its output: whatever happens to a terminal or a pipe, the work
+goes on, and what could not be written is reported at the end.
 """
 
 import errno
@@ -12,7 +12,7 @@ import signal
 import sys
 from typing import Any
 
-# These two raise where a character is not in the encoding; all others write something else.
+# Error handlers that raise where a character is not in the encoding; all others replace it.
 _RAISING = ("strict", "surrogateescape")
 
 

@@ -16,7 +16,7 @@ from cvfp_opt.cli.options import json_option, storage_option, study_name_option
 @click.option(
     "--downstream",
     is_flag=True,
-    help="Of a checkpoint: also a linear next-token probe on its contexts (some minutes).",
+    help="Also fit a linear next-token probe on the contexts of a checkpoint (some minutes).",
 )
 @click.option("--threads", type=int, help="Threads of torch. [default: all processors]")
 @json_option
@@ -31,9 +31,9 @@ def thresholds(
 ) -> None:
     """Show how the convergence rate depends on the threshold, absolute and scale-free.
 
-    From the residuals between the last two passes of training that a trial of a STUDY, or a
-    CHECKPOINT (a folder that `train --save` wrote), has stored. Nothing is computed anew, but for
-    --downstream, which asks whether a fixed point with a high rank predicts anything.
+    The figures come from the stored residuals between the last two passes of training, of a trial
+    of a STUDY or of a CHECKPOINT (a folder that `train --save` wrote). Nothing is computed anew
+    but for --downstream, which asks whether a fixed point with a high rank predicts anything.
     """
     from cvfp_opt.cli.console import echo, make_console, print_json
     from cvfp_opt.disk import is_folder

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cvfp_opt.cli.options import UserPath, json_option
+from cvfp_opt.cli.options import UserPath, compute_options, json_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,15 +26,17 @@ if TYPE_CHECKING:
     "settings",
     multiple=True,
     metavar="SECTION.KEY=VALUE",
-    help="Change the definition, or fix a parameter: --set space.layernorm_mix=1; repeatable.",
+    help="Change the definition or fix a parameter: --set space.layernorm_mix=1; repeatable.",
 )
-@click.option("--seed", type=int, help="Of everything random. [default: the definition's]")
+@click.option("--seed", type=int, help="Seed of everything random. [default: the definition's]")
 @click.option("--data", type=click.Path(), help="Text to train on, as for `run`.")
 @click.option(
-    "--save", type=UserPath(path_type=Path), metavar="DIR", help="Write a checkpoint here."
+    "--save",
+    type=UserPath(path_type=Path),
+    metavar="DIR",
+    help="Write a checkpoint to this folder.",
 )
-@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
-@click.option("--threads", type=int, help="Threads of torch. [default: all processors]")
+@compute_options
 @json_option
 def train(
     definition: str,

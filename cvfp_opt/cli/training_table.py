@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -20,12 +20,20 @@ from cvfp_opt.training.events import Event, IterationFinished, IterationTrained
 from cvfp_opt.training.events import Progress as PhaseProgress
 from cvfp_opt.training.result import IterationMetrics
 
-HEADER = (
-    "iteration  weight      cvfp  diversity  residual  convergence    rank  validation    rank"
+# Name, width and figure of each column.
+COLUMNS: tuple[tuple[str, int, Callable[[IterationMetrics], str]], ...] = (
+    ("iteration", 9, lambda metrics: str(metrics.iteration)),
+    ("weight", 8, lambda metrics: number(metrics.weight, 2)),
+    ("cvfp", 10, lambda metrics: number(metrics.cvfp_loss, 4)),
+    ("diversity", 11, lambda metrics: number(metrics.diversity_loss, 4)),
+    ("residual", 10, lambda metrics: number(metrics.residual, 4)),
+    ("convergence", 13, lambda metrics: share(metrics.convergence_rate)),
+    ("rank", 8, lambda metrics: share(metrics.effective_rank)),
+    ("validation", 12, lambda metrics: share(metrics.validation_convergence_rate)),
+    ("rank", 8, lambda metrics: share(metrics.validation_effective_rank)),
 )
-
-
-# An estimate of what is left is worth a line in a log from here on, in seconds.
+HEADER = "".join(name.rjust(width) for name, width, _ in COLUMNS)
+# Seconds from which on an estimate of the time left is worth a line in a log.
 LONG = 120.0
 
 
@@ -113,18 +121,7 @@ class TrainingTable:
         return left
 
     def _row(self, metrics: IterationMetrics) -> None:
-        cells = [
-            (str(metrics.iteration), 9),
-            (number(metrics.weight, 2), 8),
-            (number(metrics.cvfp_loss, 4), 10),
-            (number(metrics.diversity_loss, 4), 11),
-            (number(metrics.residual, 4), 10),
-            (share(metrics.convergence_rate), 13),
-            (share(metrics.effective_rank), 8),
-            (share(metrics.validation_convergence_rate), 12),
-            (share(metrics.validation_effective_rank), 8),
-        ]
-        self._print("".join(text.rjust(width) for text, width in cells))
+        self._print("".join(take(metrics).rjust(width) for _, width, take in COLUMNS))
 
     def _print(self, text: str) -> None:
         self._console.print(Text(printable(text)), soft_wrap=True)

@@ -36,8 +36,8 @@ def export_study(
 ) -> None:
     """Write a study, its mirrors and artifacts to one file; workers may go on meanwhile.
 
-    The file shows the study as of one moment. Trials that run then wait in the file, with their
-    parameters and checkpoints.
+    The file shows the study at one moment. Trials running then are waiting ones in the file, with
+    their parameters and checkpoints.
     """
     from cvfp_opt.report.transfer import exported_json, exported_lines
     from cvfp_opt.store.transfer import operations
@@ -82,7 +82,7 @@ def import_study(
     "--to-artifacts",
     envvar="CVFP_OPT_ARTIFACTS",
     metavar="PATH|s3://BUCKET/PREFIX",
-    help="Where its artifacts go. [default: as for --artifacts, of the database copied to]",
+    help="Where to copy its artifacts. [default: as for --artifacts, of the database copied to]",
 )
 @study_name_option
 @storage_option
@@ -97,9 +97,9 @@ def copy_study(
     artifacts: str | None,
     as_json: bool,
 ) -> None:
-    """Copy a study to another database, of any kind; workers may go on meanwhile.
+    """Copy a study to another database of any kind; workers may go on meanwhile.
 
-    Trials keep their numbers and identities. Those that run wait in the copy.
+    Trials keep their numbers and identities. Running trials are waiting ones in the copy.
     """
     from cvfp_opt.store.transfer import operations
 

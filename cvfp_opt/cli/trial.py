@@ -1,4 +1,4 @@
-"""``trial``: look at one trial, run it again, ask for one, end one."""
+"""``trial``: show a trial, run it again, enqueue one, end one."""
 
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ number_argument = click.argument("number", type=click.IntRange(min=0), metavar="
 
 @click.group(epilog="Example: cvfp-opt trial show 3 --study-name quick")
 def trial() -> None:
-    """Look at one trial, run it again, ask for one, end one."""
+    """Show a trial, run it again, enqueue one, end one."""
 
 
 @click.command(epilog="Example: cvfp-opt trial show 3 --study-name quick")
@@ -53,7 +53,7 @@ def show(number: int, storage: str | None, study_name: str | None, as_json: bool
     "settings",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A parameter of the trial; repeatable. What is not set is left to the sampler.",
+    help="A parameter of the trial; repeatable. The sampler chooses the others.",
 )
 @click.option("--from-study", metavar="OTHER", help="Take the best points of another study.")
 @click.option(
@@ -66,7 +66,7 @@ def show(number: int, storage: str | None, study_name: str | None, as_json: bool
     type=click.IntRange(min=1),
     default=5,
     show_default=True,
-    help="How many of the other study's points.",
+    help="Number of the other study's points.",
 )
 @click.option("--clip", is_flag=True, help="Move the other study's numbers into the ranges here.")
 @click.option("--ignore", is_flag=True, help="Leave out parameters that are unknown here.")
@@ -74,7 +74,7 @@ def show(number: int, storage: str | None, study_name: str | None, as_json: bool
     "--retry",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Repeat the point of finished trial N, with other seeds; at most three times.",
+    help="Repeat the point of finished trial N with other seeds; at most three times.",
 )
 def enqueue(
     storage: str | None,
@@ -87,11 +87,10 @@ def enqueue(
     ignore: bool,
     retry: int | None,
 ) -> None:
-    """Let a trial wait at a point of your choice; the next worker that is free runs it.
+    """Enqueue a trial at a point of your choice; the next free worker runs it.
 
-    One of --set, --from-study and --retry. From another study, a parameter that is searched here
-    has to lie in its range, one that is fixed here has to be equal, one that is unknown here is
-    refused.
+    Give one of --set, --from-study and --retry. Points of another study must lie in the ranges
+    that are searched here, agree with what is fixed here, and have no parameter unknown here.
     """
     from cvfp_opt.search.enqueue import enqueue_best, enqueue_retry, enqueue_values
     from cvfp_opt.store.database.location import resolve_location
@@ -130,9 +129,11 @@ def _print_enqueued(done: "list[Enqueued]", study: str) -> None:
 @number_argument
 @storage_option
 @study_name_option
-@click.option("--reason", default="ended by hand", show_default=True, help="Kept with the trial.")
+@click.option(
+    "--reason", default="ended by hand", show_default=True, help="Reason to record with the trial."
+)
 def fail(number: int, storage: str | None, study_name: str | None, reason: str) -> None:
-    """End trial N, which runs or waits, as failed; a worker that runs it goes on to the next."""
+    """End running or waiting trial N as failed; a worker that runs it goes on to the next."""
     from cvfp_opt.errors import StudyError
     from cvfp_opt.store.database.location import resolve_location
     from cvfp_opt.store.database.storage import open_for_editing

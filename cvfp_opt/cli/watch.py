@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -15,7 +16,7 @@ from cvfp_opt.escaping import printable
 if TYPE_CHECKING:
     from cvfp_opt.store.record.summary import Summary
 
-# Looks that find nothing running: between two trials of one worker there is a moment as well.
+# Looks in a row that must find nothing running: between two trials of a worker there is a gap.
 LOOKS_AT_REST = 2
 
 
@@ -27,21 +28,12 @@ def watch(look: "Callable[[], Summary]", seconds: float, console: Console) -> No
         seconds: between two.
         console: standard output.
     """
-    from cvfp_opt.search.stopping import SearchStopped, StopRequest
+    from cvfp_opt.search.stopping import SearchStopped, StopRequest, pause
 
     try:
         with StopRequest(lambda: None) as stop:
-
-            def pause() -> None:
-                end = time.monotonic() + seconds
-                while (left := end - time.monotonic()) > 0:
-                    stop.check()
-                    time.sleep(min(left, 0.1))
-
-            if console.is_terminal:
-                _draw(look, pause, console)
-            else:
-                _print(look, pause, console)
+            show = _draw if console.is_terminal else _print
+            show(look, partial(pause, stop, seconds), console)
     except SearchStopped as stopped:
         sys.exit(stopped.exit_code)
 

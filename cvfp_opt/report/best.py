@@ -5,7 +5,15 @@ from cvfp_opt.escaping import excerpt, quoted
 from cvfp_opt.report.confirmation_words import confirmation_line
 from cvfp_opt.report.rows import account_tables, text_lines
 from cvfp_opt.report.toml import definition_toml
-from cvfp_opt.report.words import TEXTS, fixed_parameters, number, parameter, share, value_words
+from cvfp_opt.report.words import (
+    TEXTS,
+    fixed_parameters,
+    number,
+    parameter,
+    share,
+    trial_definition,
+    value_words,
+)
 from cvfp_opt.store.record.definition_sections import with_parameters
 from cvfp_opt.store.record.points import strangers
 from cvfp_opt.store.record.records import TrialRecord, Unread, definition_of
@@ -38,7 +46,7 @@ def best_lines(summary: Summary, option: str = "") -> list[str]:
         StudyError: no trial is complete.
     """
     best = require_best(summary)
-    definition = definition_of(summary.record, best) if summary.record else {}
+    definition = trial_definition(summary, best)
     ended = f", {best.status}: {best.reason}" if best.reason else ""
     confirmed = confirmation_line(summary, option=option)
     lines = [confirmed] if confirmed else []

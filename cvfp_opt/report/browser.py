@@ -17,7 +17,7 @@ from cvfp_opt.errors import ReportError
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 SECONDS = 60
 WIDTH = 900
-# A picture has no page behind it, so that it must choose; and twice as fine as a screen.
+# Colours of a picture, which has no page behind it; and how much finer than a screen it is.
 PAPER, INK, SCALE = "#ffffff", "#3a3f47", 2
 
 _PAGE = """<!DOCTYPE html><meta charset="utf-8"><body><script>{script}</script><script>

@@ -38,7 +38,7 @@ def model_card(facts: PublishedTrial, *, judgement: str, confirmed: str = "") ->
     """Write the card, ending in a newline. What comes from a user is escaped.
 
     Args:
-        facts: what it tells.
+        facts: of the trial and its network.
         judgement: one sentence, see report.judgement.
         confirmed: the point on fresh seeds, a line; "" where there can be none.
     """

@@ -1,4 +1,4 @@
-"""Whether the winner is one of the score's formula: other ways to combine its two parts."""
+"""How the winner depends on the score's formula: other ways to combine its two parts."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence

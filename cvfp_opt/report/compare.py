@@ -8,7 +8,7 @@ from cvfp_opt.report.confirmation import confirmation_of
 from cvfp_opt.report.confirmation_words import interval_words
 from cvfp_opt.report.judgement import SCORE_NOISE
 from cvfp_opt.report.rows import AUDITED, SCORED, Cell, Quantity, Rows
-from cvfp_opt.report.words import duration, joined, number, parameter
+from cvfp_opt.report.words import duration, joined, number, parameter, share
 from cvfp_opt.store.record.definition_sections import completed
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary, untrained_score
@@ -160,5 +160,5 @@ _FIGURES: tuple[tuple[str, Callable[[Summary], str]], ...] = (
     ("verdict of fresh seeds", _verdict),
     ("its untrained net's score", _of_best(lambda t: number(untrained_score(t), 4))),
     *((f"{one.label}, as scored", _of_best(_written(one))) for one in SCORED[2:]),
-    *((one.label, _of_best(_written(one))) for one in AUDITED[:5]),
+    *((one.label, _of_best(_written(one))) for one in AUDITED if one.write is share),
 )

@@ -1,4 +1,4 @@
-"""Whether a study's best points hold on fresh seeds: figures and verdicts."""
+"""Figures and verdicts of a confirmation: a study's best points on fresh seeds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -233,7 +233,7 @@ def confirmation_json(summary: Summary) -> dict[str, Any] | None:
     return found.to_dict() if found else None
 
 
-def trial_json(summary: Summary, trial: TrialRecord) -> dict[str, Any] | None:
+def confirmed_trial_json(summary: Summary, trial: TrialRecord) -> dict[str, Any] | None:
     """Convert what fresh seeds gave a trial to plain JSON values; None if they gave nothing."""
     found = confirmation_of(summary)
     if found is None or summary.record is None:

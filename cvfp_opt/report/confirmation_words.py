@@ -1,11 +1,11 @@
-"""What a confirmation has shown, in words and as a table."""
+"""The results of a confirmation, in words and as a table."""
 
 from rich.table import Table
 
 from cvfp_opt.report.confirmation import Confirmation, Result, confirmation_of
 from cvfp_opt.report.statistics import Interval
 from cvfp_opt.report.tables import terminal_table
-from cvfp_opt.report.words import commands, number, share
+from cvfp_opt.report.words import commands, number, parameter, share
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.retries import uuid_of
 from cvfp_opt.store.record.summary import Summary
@@ -64,13 +64,9 @@ def confirmation_lines(found: Confirmation) -> list[str]:
             f"{found.expected_optimism:+.3f} above (spread between seeds {found.spread:.4f})."
         )
     if found.default is not None:
-        lines.append(
-            "Default point: "
-            + "  ".join(
-                f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
-                for name, value in found.default.point.params.items()
-            )
-        )
+        params = found.default.point.params
+        values = {name: parameter(value) for name, value in params.items()}
+        lines.append(f"Default point: {'  '.join(f'{n} {v}' for n, v in values.items())}")
     if found.windows:
         lines.append("Each seed read a part of the text of its own, which the search did not.")
     lines.append(

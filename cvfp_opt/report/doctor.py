@@ -1,4 +1,4 @@
-"""What an examination found, in words and as JSON."""
+"""The findings of an examination, in words and as JSON."""
 
 from collections.abc import Sequence
 from typing import Any

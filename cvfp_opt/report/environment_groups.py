@@ -1,15 +1,16 @@
-"""Which trials of a study ran on what, where that may change numbers."""
+"""Groups of trials that ran on the same, as far as it may change numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cvfp_opt.report.words import ranges
 from cvfp_opt.store.record.differences import Difference, Level, differences, release
 from cvfp_opt.store.record.records import TrialRecord
 
 # A trial's environment leaves these out where they are the usual.
 _USUAL = {"lanes": 1}
-# Named of every group; the rest only where groups differ in it.
+# Keys shown of every group; others are shown only where groups differ in them.
 _ALWAYS = ("versions.torch", "device")
 # Ranges of numbers shown of one group: workers side by side make many.
 _RANGES = 6
@@ -63,17 +64,9 @@ def _apart(theirs: dict[str, Any], ours: dict[str, Any]) -> list[Difference]:
 
 
 def _ranges(numbers: Sequence[int], places: dict[int, int]) -> str:
-    """Write ``0-3, 7``: a range goes on over trials that ran nowhere else, as an enqueued one."""
-    ranges: list[list[int]] = []
-    for number in numbers:
-        if ranges and places[number] == places[ranges[-1][1]] + 1:
-            ranges[-1][1] = number
-        else:
-            ranges.append([number, number])
-    words = [f"{a}-{b}" if a < b else f"{a}" for a, b in ranges[:_RANGES]]
-    if len(ranges) > _RANGES:
-        words.append(f"... ({len(numbers)} trials)")
-    return ", ".join(words)
+    words = ranges(numbers, places)
+    more = [f"... ({len(numbers)} trials)"] if len(words) > _RANGES else []
+    return ", ".join([*words[:_RANGES], *more])
 
 
 def _words(environment: dict[str, Any], keys: Sequence[str]) -> str:

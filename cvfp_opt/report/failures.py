@@ -1,4 +1,4 @@
-"""Trials that brought nothing: what was pruned or failed, and why; and what all of them took."""
+"""Trials that were pruned or failed, and why; and the time that all trials took."""
 
 from cvfp_opt.report.rows import Cell, Rows
 from cvfp_opt.report.words import duration, share

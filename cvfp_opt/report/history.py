@@ -1,4 +1,4 @@
-"""How the best score came about, in one line."""
+"""The best score so far over the trials, in one line."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from cvfp_opt.store.record.records import best_of
 from cvfp_opt.store.record.summary import Summary
 
 BLOCKS = "▁▂▃▄▅▆▇█"
-# For a terminal or file that can't hold BLOCKS.
+# Blocks for a terminal or file that cannot hold BLOCKS.
 ASCII = "_.-=+*%#"
 WIDTH = 40
 

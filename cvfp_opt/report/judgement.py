@@ -7,14 +7,14 @@ from typing import Any
 
 from cvfp_opt.report.confirmation import ConfirmationVerdict, confirmation_of
 from cvfp_opt.report.confirmation_words import seeds_words
-from cvfp_opt.report.words import DEGENERATE, joined, number
+from cvfp_opt.report.words import DEGENERATE, joined, number, trial_definition
 from cvfp_opt.store.database.numbers import is_finite
-from cvfp_opt.store.record.records import TrialRecord, definition_of
+from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary, untrained_score
 
-# The spread of the score over seeds is of this order: see docs/experiments.md.
+# The score varies over seeds by about so much: see docs/experiments.md.
 SCORE_NOISE = 0.01
-# Of a fixed point, practically all tokens agree between two reads.
+# Share of tokens that agree between two reads from which on a net has a fixed point.
 FIXED_POINT = 0.95
 NEAR_BOUND = 0.03
 
@@ -46,7 +46,7 @@ def judge(summary: Summary) -> str:
     best = summary.best
     if best is None:
         return "No trial is complete yet: there is nothing to judge."
-    return judge_trial(best, _definition(summary, best), subject=f"Trial {best.number}")
+    return judge_trial(best, trial_definition(summary, best), subject=f"Trial {best.number}")
 
 
 def judge_trial(best: TrialRecord, definition: dict[str, Any], *, subject: str) -> str:
@@ -101,7 +101,7 @@ def answer(summary: Summary) -> Answer:
         text = f"Nobody can tell: {name} was not audited."
         return Answer(belief=Belief.UNKNOWN, text=text)
     seeds = _fresh_seeds(summary)
-    found = [*observations(best, _definition(summary, best), subject=name), *seeds]
+    found = [*observations(best, trial_definition(summary, best), subject=name), *seeds]
     against = [one.short for one in found if one.short]
     score = number(best.value)
     untrained = f"the untrained net's {number(untrained_score(best))}"
@@ -115,10 +115,6 @@ def answer(summary: Summary) -> Answer:
     if seeds:
         text = f"Yes: {won}, nothing in its audit speaks against it, and {seeds[0].text}."
     return Answer(belief=Belief.YES, text=text)
-
-
-def _definition(summary: Summary, best: TrialRecord) -> dict[str, Any]:
-    return definition_of(summary.record, best) if summary.record else {}
 
 
 def _fresh_seeds(summary: Summary) -> list[Observation]:

@@ -1,4 +1,4 @@
-"""What an experiment of `reproduce` has shown, in words."""
+"""The result of an experiment of `reproduce`, in words."""
 
 from typing import Any
 

@@ -8,7 +8,8 @@ import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from cvfp_opt.escaping import csv_cell, markdown
 from cvfp_opt.report.words import DEGENERATE, TEXTS, number, parameter, share, short_name
@@ -113,8 +114,7 @@ def to_records(rows: Rows) -> list[dict[str, Cell]]:
 # the figures of a trial
 
 
-@dataclass(frozen=True, kw_only=True)
-class Quantity:
+class Quantity(NamedTuple):
     """A figure that a trial has.
 
     Attributes:
@@ -137,7 +137,11 @@ def scored(trial: TrialRecord) -> dict[str, Any]:
     return trial.scored or trial.metrics
 
 
-def _of_audit(*keys: str) -> Callable[[TrialRecord], float | None]:
+def _scored(key: str) -> Callable[[TrialRecord], float | None]:
+    return lambda trial: scored(trial).get(key)
+
+
+def _audited(*keys: str) -> Callable[[TrialRecord], float | None]:
     def take(trial: TrialRecord) -> float | None:
         value: Any = trial.audit
         for key in keys:
@@ -148,79 +152,31 @@ def _of_audit(*keys: str) -> Callable[[TrialRecord], float | None]:
     return take
 
 
+def digits(count: int) -> Format:
+    """Write figures with so many digits after the point."""
+    return lambda value: number(value, count)
+
+
+_FORMULA = "half convergence, half rank, unless weighted otherwise"
 SCORED = (
+    Quantity("score", "score", attrgetter("value"), number, _FORMULA),
     Quantity(
-        column="score",
-        label="score",
-        take=lambda trial: trial.value,
-        write=number,
-        meaning="half convergence, half rank, unless weighted otherwise",
+        "untrained", "untrained net", untrained_score, number, "the same net before training"
     ),
-    Quantity(
-        column="untrained",
-        label="untrained net",
-        take=untrained_score,
-        write=number,
-        meaning="the same net before training",
-    ),
-    Quantity(
-        column="convergence",
-        label="convergence",
-        take=lambda trial: scored(trial).get("convergence_rate"),
-        write=share,
-        meaning="as it was scored",
-    ),
-    Quantity(
-        column="rank",
-        label="effective rank / D",
-        take=lambda trial: scored(trial).get("effective_rank"),
-        write=share,
-        meaning="as it was scored",
-    ),
+    Quantity("convergence", "convergence", _scored("convergence_rate"), share, "as it was scored"),
+    Quantity("rank", "effective rank / D", _scored("effective_rank"), share, "as it was scored"),
 )
+_ABSOLUTE, _SCALE_FREE = _audited("absolute_convergence"), _audited("scale_free_convergence")
+_SEEN, _UNSEEN = (_audited(read, "convergence") for read in ("frozen_train", "frozen_held_out"))
+_UNSEEN_RANK = _audited("frozen_held_out", "effective_rank")
 AUDITED = (
-    Quantity(
-        column="absolute",
-        label="converged at the fixed 0.1",
-        take=_of_audit("absolute_convergence"),
-        write=share,
-    ),
-    Quantity(
-        column="scale-free",
-        label="converged at 0.1, scale-free",
-        take=_of_audit("scale_free_convergence"),
-        write=share,
-    ),
-    Quantity(
-        column="frozen: seen",
-        label="fixed point: text it saw",
-        take=_of_audit("frozen_train", "convergence"),
-        write=share,
-    ),
-    Quantity(
-        column="unseen",
-        label="fixed point: unseen text",
-        take=_of_audit("frozen_held_out", "convergence"),
-        write=share,
-    ),
-    Quantity(
-        column="rank: unseen",
-        label="rank / D on unseen text",
-        take=_of_audit("frozen_held_out", "effective_rank"),
-        write=share,
-    ),
-    Quantity(
-        column="lyapunov",
-        label="Lyapunov exponent per token",
-        take=_of_audit("lyapunov_exponent"),
-        write=lambda value: number(value, 2),
-    ),
-    Quantity(
-        column="norm",
-        label="mean norm of a context",
-        take=_of_audit("context_norm"),
-        write=lambda value: number(value, 1),
-    ),
+    Quantity("absolute", "converged at the fixed 0.1", _ABSOLUTE, share),
+    Quantity("scale-free", "converged at 0.1, scale-free", _SCALE_FREE, share),
+    Quantity("frozen: seen", "fixed point: text it saw", _SEEN, share),
+    Quantity("unseen", "fixed point: unseen text", _UNSEEN, share),
+    Quantity("rank: unseen", "rank / D on unseen text", _UNSEEN_RANK, share),
+    Quantity("lyapunov", "Lyapunov exponent", _audited("lyapunov_exponent"), digits(2)),
+    Quantity("norm", "mean norm of a context", _audited("context_norm"), digits(1)),
 )
 
 
@@ -296,28 +252,26 @@ def _audit(audit: Mapping[str, Any]) -> list[Rows]:
         ("untrained: effective rank / D", share(baseline["effective_rank"])),
         ("untrained: the same on validation", share(baseline["validation_effective_rank"])),
     )
-    # None where an older version measured neither
-    passes = {
-        "train": (audit["absolute_convergence"], audit["scale_free_convergence"]),
-        **{
-            split: (moved.get("absolute"), moved.get("scale_free"))
-            for split in ("validation", "held_out")
-            for moved in (audit.get(f"training_{split}") or {},)
-        },
-    }
-    reads = {split: audit[f"frozen_{split}"] for split in TEXTS}
+    passes = [(audit["absolute_convergence"], audit["scale_free_convergence"])]
+    for split in ("validation", "held_out"):
+        read = audit.get(f"training_{split}") or {}  # an older version measured neither
+        passes.append((read.get("absolute"), read.get("scale_free")))
+    reads = [audit[f"frozen_{split}"] for split in TEXTS]
+    texts = TEXTS.values()
     keys = ("absolute_convergence", "convergence", "convergence_strict", "effective_rank")
     columns = ("absolute", "scale-free", "at 0.01", "rank")
     return [
         Rows(columns=("audit", ""), rows=single),
         Rows(
             columns=("last two passes of training, at 0.1", *columns[:2]),
-            rows=tuple((TEXTS[split], *rates) for split, rates in passes.items()),
+            rows=tuple((text, *rates) for text, rates in zip(texts, passes, strict=True)),
             formats=dict.fromkeys(columns, share),
         ),
         Rows(
             columns=("two reads with the final weights", *columns),
-            rows=tuple((TEXTS[split], *map(read.get, keys)) for split, read in reads.items()),
+            rows=tuple(
+                (text, *map(read.get, keys)) for text, read in zip(texts, reads, strict=True)
+            ),
             formats=dict.fromkeys(columns, share),
         ),
     ]
@@ -346,7 +300,7 @@ def iteration_rows(trial: TrialRecord) -> Rows:
         return Rows(
             columns=("step", "reported"),
             rows=tuple(sorted(trial.reported.items())),
-            formats={"reported": lambda value: number(value, 4)},
+            formats={"reported": digits(4)},
         )
     return Rows(
         columns=tuple(_ITERATION),
@@ -360,10 +314,27 @@ def iteration_rows(trial: TrialRecord) -> Rows:
 
 _ITERATION: Mapping[str, tuple[str, Format]] = {
     "iteration": ("iteration", str),
-    "score": ("score", lambda value: number(value, 4)),
+    "score": ("score", digits(4)),
     "convergence": ("convergence_rate", share),
     "rank": ("effective_rank", share),
-    "residual": ("residual", lambda value: number(value, 4)),
+    "residual": ("residual", digits(4)),
     "weight": ("weight", number),
-    "learning rate": ("learning_rate", lambda value: number(value, 5)),
+    "learning rate": ("learning_rate", digits(5)),
 }
+
+
+# Key of an iteration, title of its panel, whether it is a rate.
+PANELS = (
+    ("convergence_rate", "convergence", True),
+    ("effective_rank", "effective rank / D", True),
+    ("weight", "diversity weight", False),
+    ("learning_rate", "learning rate", False),
+    ("value", "reported value", False),
+)
+
+
+def steps_of(trial: TrialRecord) -> list[dict[str, Any]]:
+    """List what each pass of a trial left; of other programs' trials what they reported."""
+    return trial.iterations or [
+        {"iteration": step, "value": value} for step, value in sorted(trial.reported.items())
+    ]

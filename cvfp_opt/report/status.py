@@ -1,4 +1,4 @@
-"""How far a study is, in a few lines."""
+"""The state of a study, in a few lines."""
 
 from cvfp_opt.report.environment_groups import environment_groups, groups_line
 from cvfp_opt.report.words import counts_line, duration, moment, number, value_words

@@ -1,4 +1,4 @@
-"""A study in full: what it was created with, what ran it, and how far it is."""
+"""A study in full: its record, what ran it, and its state."""
 
 from typing import Any
 

@@ -1,11 +1,12 @@
-"""What moved from where to where, in lines for a terminal and as JSON."""
+"""Results of export, import, copy and merge, in lines for a terminal and as JSON."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 from cvfp_opt.escaping import positional, printable, quoted
+from cvfp_opt.report.words import ranges
 from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.doctor.finding import counted
 from cvfp_opt.store.transfer.merge import Merged
 from cvfp_opt.store.transfer.operations import Exported, Loaded
 
@@ -18,9 +19,9 @@ def exported_lines(exported: Exported, file: str) -> list[str]:
         *_given_back(exported.given_back),
         *_missing(manifest.missing),
         *_left_out(exported.left_out),
-        f"study {manifest.study['name']!r} is in {file}: {_counted(trials, 'trial')}"
+        f"study {manifest.study['name']!r} is in {file}: {counted(trials, 'trial')}"
         f"{_confirmed(manifest.counts.get('confirmation'))}, "
-        f"{_counted(artifacts, 'artifact')}, {exported.size:,} bytes",
+        f"{counted(artifacts, 'artifact')}, {exported.size:,} bytes",
         f"to use it elsewhere:  cvfp-opt study import {positional(file)}",
     ]
 
@@ -43,7 +44,7 @@ def loaded_lines(loaded: Loaded, location: Location) -> list[str]:
     lines = [
         *_given_back(loaded.dump.given_back),
         *_missing(loaded.missing),
-        f"study {study.name!r} is in {location.shown}: {_counted(len(study.trials), 'trial')}"
+        f"study {study.name!r} is in {location.shown}: {counted(len(study.trials), 'trial')}"
         f"{_confirmed(runs)}",
     ]
     if study.record is not None:
@@ -119,10 +120,7 @@ def _runs(added: Mapping[int, int]) -> list[list[tuple[int, int]]]:
 def _numbers(numbers: Iterable[int]) -> str:
     """Write ``trial 3``, ``trials 0-4, 7``."""
     ordered = sorted(numbers)
-    gaps = [0, *(i + 1 for i, (a, b) in enumerate(pairwise(ordered)) if b != a + 1), len(ordered)]
-    ranges = [(ordered[a], ordered[b - 1]) for a, b in pairwise(gaps)]
-    shown = ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges)
-    return f"trial{'s' if len(ordered) > 1 else ''} {shown}"
+    return f"trial{'s' if len(ordered) > 1 else ''} {', '.join(ranges(ordered))}"
 
 
 def _given_back(numbers: Collection[int]) -> list[str]:
@@ -133,14 +131,14 @@ def _given_back(numbers: Collection[int]) -> list[str]:
 
 
 def _confirmed(runs: int | None) -> str:
-    return "" if runs is None else f" and {_counted(runs, 'run')} of its confirmation"
+    return "" if runs is None else f" and {counted(runs, 'run')} of its confirmation"
 
 
 def _missing(ids: Collection[str]) -> list[str]:
     if not ids:
         return []
     first = ", ".join(list(ids)[:3]) + (", ..." if len(ids) > 3 else "")
-    return [f"{_counted(len(ids), 'artifact')} not to be had, left out: {first}"]
+    return [f"{counted(len(ids), 'artifact')} not to be had, left out: {first}"]
 
 
 def _left_out(attributes: Sequence[str]) -> list[str]:
@@ -148,10 +146,6 @@ def _left_out(attributes: Sequence[str]) -> list[str]:
         return []
     first = printable("; ".join(attributes[:3])) + ("; ..." if len(attributes) > 3 else "")
     return [
-        f"{_counted(len(attributes), 'attribute')} left out, as this program does not write them "
+        f"{counted(len(attributes), 'attribute')} left out, as this program does not write them "
         f"and would not read them: {first}"
     ]
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -43,7 +43,7 @@ class WatchView:
     """Draws a study as wide as the terminal is at the moment.
 
     Attributes:
-        summary: what to draw; exchanged by whoever looks again.
+        summary: what to draw; ``show`` exchanges it.
         seen: when it was taken, epoch seconds.
     """
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cvfp_opt.escaping import positional, printable, quoted
-from cvfp_opt.store.record.records import TrialRecord
+from cvfp_opt.store.record.records import TrialRecord, definition_of
 from cvfp_opt.store.record.summary import Summary
 
 # Names of parameters where a column has little room.
@@ -76,6 +76,23 @@ def joined(names: Iterable[object]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
+def ranges(numbers: Iterable[int], places: Mapping[int, int] | None = None) -> list[str]:
+    """Write ascending numbers as ranges: ``0-3``, ``7``.
+
+    Args:
+        numbers: of trials.
+        places: of all numbers, where a range goes on over numbers that have no place.
+    """
+    found: list[list[int]] = []
+    for number in numbers:
+        place = places[number] if places else number
+        if found and place == found[-1][2] + 1:
+            found[-1][1:] = number, place
+        else:
+            found.append([number, number, place])
+    return [f"{first}-{last}" if first < last else f"{first}" for first, last, _ in found]
+
+
 def named_values(values: Mapping[str, object]) -> str:
     """Write values after their names: ``torch 2.13.0, numpy 2.3.0``."""
     return ", ".join(f"{name} {value}" for name, value in values.items())
@@ -97,6 +114,11 @@ def short_name(name: str) -> str:
 def parameters_line(params: Mapping[str, Any]) -> str:
     """Write parameters in one line, whatever names and values another program gave them."""
     return printable("  ".join(f"{short_name(k)} {parameter(v, 3)}" for k, v in params.items()))
+
+
+def trial_definition(summary: Summary, trial: TrialRecord) -> dict[str, Any]:
+    """Return the definition that a trial was trained by; empty where there is no record."""
+    return definition_of(summary.record, trial) if summary.record else {}
 
 
 def fixed_parameters(definition: Mapping[str, Any], trial: TrialRecord) -> dict[str, Any]:

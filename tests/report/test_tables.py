@@ -2,13 +2,11 @@
 
 import io
 
-import pytest
 from rich.console import Console
 
 from cvfp_opt.report.best import best_lines
 from cvfp_opt.report.status import status_lines
 from cvfp_opt.report.tables import audit_table, best_table
-from cvfp_opt.report.words import duration
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
 
@@ -18,20 +16,6 @@ def drawn(renderable: object) -> str:
     console.print(renderable)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.04, "0.0 s"),
-        (59.9, "59.9 s"),
-        (61, "1 min 01 s"),
-        (3599.6, "1 h 00 min"),
-        (7260, "2 h 01 min"),
-    ],
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 def test_tables_show_dashes_for_what_a_trial_lacks() -> None:

@@ -13,13 +13,13 @@ from optuna_dashboard import wsgi
 from cvfp_opt.errors import ServerError, StorageError, StudyError
 from cvfp_opt.escaping import printable
 from cvfp_opt.report.dashboard.artifacts import NamedArtifacts
-from cvfp_opt.report.dashboard.downloads import give_out
+from cvfp_opt.report.dashboard.download_routes import add_download_routes
 from cvfp_opt.report.dashboard.gate import Gate, Rules, host_name
 from cvfp_opt.report.dashboard.legible import LegibleStorage
+from cvfp_opt.report.dashboard.note_routes import add_note_routes
 from cvfp_opt.report.dashboard.server import Address
-from cvfp_opt.report.dashboard.studies import keep_together
+from cvfp_opt.report.dashboard.study_routes import add_study_routes
 from cvfp_opt.report.dashboard.style import Styled
-from cvfp_opt.report.dashboard.taken_notes import take_notes
 from cvfp_opt.report.dashboard.views import Checked, plain_error
 from cvfp_opt.store.database.optuna_private import study_id_of
 from cvfp_opt.store.database.storage import Store
@@ -103,9 +103,9 @@ def make_app(
     app.catchall = False  # the gate catches all
     app.default_error_handler = plain_error
     app.install(Checked(store))
-    keep_together(app, store, artifacts, notify_line)
-    give_out(app, store, named)
-    take_notes(app, store)
+    add_study_routes(app, store, artifacts, notify_line)
+    add_download_routes(app, store, named)
+    add_note_routes(app, store)
     for name in ("optuna_dashboard", "waitress"):
         logger = logging.getLogger(name)
         logger.handlers = [_Lines(notify_line)]

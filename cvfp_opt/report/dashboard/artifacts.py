@@ -5,17 +5,16 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import BinaryIO, NoReturn
 
-import sqlalchemy
 from bottle import HTTPError
 from optuna.artifacts.exceptions import ArtifactNotFound
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.tables import STUDY_SYSTEM_ATTRIBUTES, SYSTEM_ATTRIBUTES
 from cvfp_opt.store.files.artifact_names import artifact_key
 from cvfp_opt.store.files.artifact_stores import ArtifactStore
 
-# Those of the dashboard's own routes.
+# Ids that the dashboard's own routes take.
 _ID = re.compile(r"[0-9a-fA-F-]{1,200}")
 # What the dashboard writes in the place of an artifact that was removed.
 _REMOVED = '"null"'
@@ -67,23 +66,16 @@ class NamedArtifacts:
             return False
         key = artifact_key(artifact_id)
         old = STUDY_SYSTEM_ATTRIBUTES.c.key.like(f"dashboard:{artifact_key('%')}:{artifact_id}")
-        of_study = or_(STUDY_SYSTEM_ATTRIBUTES.c.key == key, old)
+        names = (
+            (SYSTEM_ATTRIBUTES, SYSTEM_ATTRIBUTES.c.key == key),
+            (STUDY_SYSTEM_ATTRIBUTES, or_(STUDY_SYSTEM_ATTRIBUTES.c.key == key, old)),
+        )
         with self.store.engine.connect() as connection:
             return any(
-                connection.scalar(select(sqlalchemy.func.count()).select_from(table).where(*where))
-                for table, where in (
-                    (
-                        SYSTEM_ATTRIBUTES,
-                        (
-                            SYSTEM_ATTRIBUTES.c.key == key,
-                            SYSTEM_ATTRIBUTES.c.value_json != _REMOVED,
-                        ),
-                    ),
-                    (
-                        STUDY_SYSTEM_ATTRIBUTES,
-                        (of_study, STUDY_SYSTEM_ATTRIBUTES.c.value_json != _REMOVED),
-                    ),
+                connection.scalar(
+                    select(func.count()).where(is_named, table.c.value_json != _REMOVED)
                 )
+                for table, is_named in names
             )
 
 

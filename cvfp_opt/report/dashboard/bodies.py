@@ -1,4 +1,4 @@
-"""What pages send to change something: JSON, of which each field is what it has to be.
+"""Bodies of requests that change something: JSON whose fields have the required types.
 
 optuna-dashboard takes any JSON, fails half-way through some, and stores what it cannot read again.
 """
@@ -18,7 +18,7 @@ _MAX_NUMBER = 2**31 - 1
 
 
 class BadBody(ValueError):
-    """What was sent is not what has to be; its text says what has."""
+    """A body is not what is required; its text says what is."""
 
 
 def read_body(content: bytes, kind: str) -> dict[str, Any]:

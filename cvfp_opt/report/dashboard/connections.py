@@ -1,8 +1,8 @@
-"""The connections of the server: none may hold it up, by being slow, idle, large or many.
+"""The connections of the server: none may hold it up by being slow, idle, large or many.
 
-waitress knows a limit of connections, at which nobody gets in any more, and one of silence, which
-a byte now and then keeps away. Here each has to get on, and where there are too many, the one that
-gets on least goes.
+waitress limits the number of connections, beyond which nobody gets in, and the time of silence,
+which a byte now and then prolongs. Here each connection must make progress, and where there are
+too many, the one that makes least is closed.
 """
 
 import ipaddress
@@ -23,17 +23,17 @@ from waitress.utilities import BadRequest
 
 from cvfp_opt.report.dashboard.policy import own
 
-# At most so many at a time; a browser opens six.
+# Connections at a time; a browser opens six.
 CONNECTIONS = 100
-# While a request or an answer is half-way, so many bytes have to come or go in so many seconds:
-# a slow telephone does ten times as much.
+# While a request or an answer is under way, BYTES must pass in SECONDS: a slow telephone does
+# ten times as much.
 SECONDS = 20
 BYTES = 80_000
-# And so long a browser may keep one for its next request.
+# How long a browser may keep a connection for its next request.
 IDLE_SECONDS = 120
-# Seconds between looks at that.
+# Seconds between two checks of that.
 _EVERY = 2
-# Of the line before a chunk of a body, and of the lines after the last.
+# Bytes of the line before a chunk of a body, and of the lines after the last.
 _MAX_CHUNK_LINE = 4096
 _SPARE = 20
 
@@ -203,7 +203,7 @@ class WatchfulServer(TcpWSGIServer):
 
 
 def place(address: tuple[Any, ...]) -> str:
-    """Tell where a connection comes from: an IPv4 address, or the network of an IPv6 address."""
+    """Name where a connection comes from: an IPv4 address, or the network of an IPv6 address."""
     found = ipaddress.ip_address(str(address[0]).partition("%")[0])
     if found.version == 4:
         return str(found)

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from cvfp_opt.report.figures.panels import PANELS, steps_of
-from cvfp_opt.report.rows import finite, to_csv
+from cvfp_opt.report.rows import PANELS, finite, steps_of, to_csv
 from cvfp_opt.report.words import share
 from cvfp_opt.store.files.trial_files import CSV, SVG, File
 from cvfp_opt.store.record.records import TrialRecord
@@ -18,20 +17,20 @@ from cvfp_opt.store.record.records import TrialRecord
 _LINE, _TEXT, _GRID = "#2b7bd6", "#7d838c", "#7d838c"
 _WIDTH, _LEFT, _RIGHT = 640, 72, 12
 _PLOT, _ABOVE, _BELOW = 96, 30, 12
-# More would not be told apart; the table has all of them.
+# Points drawn of a curve: more cannot be distinguished; the table has all of them.
 _MAX_POINTS = 400
 
 
 def files_of(trial: TrialRecord) -> list[File]:
     """Write a trial's curves: no file if it left nothing of any pass."""
     files = [
-        File(name=f"curves-{trial.number}.svg", mimetype=SVG, text=picture(trial)),
-        File(name=f"curves-{trial.number}.csv", mimetype=CSV, text=table(trial)),
+        File(name=f"curves-{trial.number}.svg", mimetype=SVG, text=curves_svg(trial)),
+        File(name=f"curves-{trial.number}.csv", mimetype=CSV, text=curves_csv(trial)),
     ]
     return [file for file in files if file.text]
 
 
-def table(trial: TrialRecord) -> str:
+def curves_csv(trial: TrialRecord) -> str:
     """Write all that a trial's passes left as CSV, a line for each; "" if there is nothing."""
     steps = steps_of(trial)
     columns = list(dict.fromkeys(key for step in steps for key in step))
@@ -40,7 +39,7 @@ def table(trial: TrialRecord) -> str:
     return to_csv(columns, (map(step.get, columns) for step in steps))
 
 
-def picture(trial: TrialRecord) -> str:
+def curves_svg(trial: TrialRecord) -> str:
     """Draw the panels of report.figures.curves as SVG, for light and dark pages; "" for none."""
     steps = _thinned(steps_of(trial))
     passes = [finite(step.get("iteration", place)) or 0.0 for place, step in enumerate(steps)]

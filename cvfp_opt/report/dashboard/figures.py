@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 Drawing = Callable[[Summary], "go.Figure"]
 
-# Pixels that a page has for each; what is higher is cut off.
+# Height that a page has for each figure, in pixels; what is higher is cut off.
 HEIGHT = 450
-# Keys of report.figures.kinds.KINDS by what stands above each, which is an HTML id: importance and
-# the rest the dashboard draws by itself.
+# Keys of report.figures.kinds.KINDS by the heading of each, which is an HTML id; the dashboard
+# draws importance and the rest by itself.
 _SHOWN = {
     "score-and-untrained-net": "history",
     "convergence-against-threshold": "thresholds",

@@ -1,4 +1,4 @@
-"""What stands before optuna-dashboard, which lets anybody do anything.
+"""The gate before optuna-dashboard, which by itself lets anybody do anything.
 
 It refuses requests whose address can be read in two ways, for another host (a page elsewhere can
 make a browser ask this one, by DNS rebinding), without the token where one is required, from other
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 from cvfp_opt.errors import CvfpOptError
-from cvfp_opt.report.dashboard.answers import ASKING, WELCOME, Answer
 from cvfp_opt.report.dashboard.policy import secured
+from cvfp_opt.report.dashboard.replies import ASKING, WELCOME, Reply
 from cvfp_opt.report.dashboard.sessions import Sessions
 from cvfp_opt.report.dashboard.target import BadTarget, settle
 from cvfp_opt.store.files.dashboard_token import Token
@@ -25,7 +25,7 @@ from cvfp_opt.store.files.dashboard_token import Token
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-# A name or an IPv4 address, or an IPv6 address in brackets; a port may follow.
+# A header ``Host``: a name, an IPv4 address, or an IPv6 address in brackets; a port may follow.
 _HOST = re.compile(r"(?:([0-9A-Za-z._-]+)|\[([0-9A-Fa-f:.]+)\])(?::[0-9]+)?")
 
 READING = ("GET", "HEAD", "OPTIONS")
@@ -76,7 +76,7 @@ class Gate:
         try:
             path = settle(environ)
         except BadTarget as error:
-            bad = Answer(status=HTTPStatus.BAD_REQUEST, text=str(error))
+            bad = Reply(status=HTTPStatus.BAD_REQUEST, text=str(error))
             return bad.send(environ, start_response)
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
@@ -89,14 +89,14 @@ class Gate:
             try:
                 return self._app(environ, start)
             except CvfpOptError as error:  # a store that does not answer
-                answer = Answer(status=HTTPStatus.SERVICE_UNAVAILABLE, text=str(error))
+                answer = Reply(status=HTTPStatus.SERVICE_UNAVAILABLE, text=str(error))
             except Exception as error:
                 self._failed(error, f"{method} {path}")
                 text = "the dashboard failed; its terminal says more"
-                answer = Answer(status=HTTPStatus.INTERNAL_SERVER_ERROR, text=text)
+                answer = Reply(status=HTTPStatus.INTERNAL_SERVER_ERROR, text=text)
         return answer.send(environ, start_response)
 
-    def _answer(self, environ: "WSGIEnvironment", method: str, path: str) -> Answer | None:
+    def _answer(self, environ: "WSGIEnvironment", method: str, path: str) -> Reply | None:
         """Give the gate's own answer; None for what may pass."""
         return (
             self._wrong_host(environ)
@@ -106,7 +106,7 @@ class Gate:
             or self._home(method, path)
         )
 
-    def _wrong_host(self, environ: "WSGIEnvironment") -> Answer | None:
+    def _wrong_host(self, environ: "WSGIEnvironment") -> Reply | None:
         name = host_name(environ.get("HTTP_HOST", ""))
         if name in self._rules.names or _is_address(name):
             return None
@@ -115,9 +115,9 @@ class Gate:
             f"this server answers for {names} and for addresses, not for that host; to allow it, "
             "start the dashboard with --allow-host"
         )
-        return Answer(status=HTTPStatus.MISDIRECTED_REQUEST, text=text)
+        return Reply(status=HTTPStatus.MISDIRECTED_REQUEST, text=text)
 
-    def _wrong_token(self, environ: "WSGIEnvironment", method: str, path: str) -> Answer | None:
+    def _wrong_token(self, environ: "WSGIEnvironment", method: str, path: str) -> Reply | None:
         token = self._rules.token
         if token is None or self._sessions.writers(environ.get("HTTP_COOKIE", "")):
             return None
@@ -128,7 +128,7 @@ class Gate:
         shown = [value for key, value in query if key == "token"]
         if method == "GET" and len(shown) == 1 and token.fits(shown[0]):
             return self._welcome(path, [pair for pair in query if pair[0] != "token"])
-        return Answer(
+        return Reply(
             status=HTTPStatus.UNAUTHORIZED,
             text="the token is required: open /?token=TOKEN in a browser, or send "
             "`Authorization: Bearer TOKEN`",
@@ -136,25 +136,25 @@ class Gate:
             page=ASKING,
         )
 
-    def _welcome(self, path: str, query: list[tuple[str, str]]) -> Answer:
+    def _welcome(self, path: str, query: list[tuple[str, str]]) -> Reply:
         """Set the cookie, and go on without the token in the address.
 
         By a page and not by a redirect: after a click on another site's link the browser would
         follow that without the cookie, which is for this site's own requests.
         """
         target = quote(path, safe="/") + (f"?{urlencode(query)}" if query else "")
-        return Answer(
+        return Reply(
             status=HTTPStatus.OK,
             text="the token is right",
             headers=[("Set-Cookie", self._sessions.open())],
             page=WELCOME.format(target=html.escape(target)),
         )
 
-    def _wrong_method(self, method: str) -> Answer | None:
+    def _wrong_method(self, method: str) -> Reply | None:
         allowed = READING if self._rules.read_only else READING + CHANGING
         if method in allowed:
             return None
-        return Answer(
+        return Reply(
             status=HTTPStatus.METHOD_NOT_ALLOWED,
             text="the dashboard was started with --read-only: nothing can be changed here"
             if method in CHANGING
@@ -162,10 +162,10 @@ class Gate:
             headers=[("Allow", ", ".join(allowed))],
         )
 
-    def _home(self, method: str, path: str) -> Answer | None:
+    def _home(self, method: str, path: str) -> Reply | None:
         if method not in ("GET", "HEAD") or path != "/":
             return None
-        return Answer(status=HTTPStatus.FOUND, headers=[("Location", self._rules.home)])
+        return Reply(status=HTTPStatus.FOUND, headers=[("Location", self._rules.home)])
 
 
 def host_name(host: str) -> str:
@@ -182,7 +182,7 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _wrong_origin(environ: "WSGIEnvironment", method: str) -> Answer | None:
+def _wrong_origin(environ: "WSGIEnvironment", method: str) -> Reply | None:
     """Refuse another site's page that makes a browser change something here."""
     if method in READING:
         return None
@@ -191,7 +191,7 @@ def _wrong_origin(environ: "WSGIEnvironment", method: str) -> Answer | None:
     other = origin is not None and origin.lower().partition("://")[2] != own.lower()
     if other or environ.get("HTTP_SEC_FETCH_SITE", "none") not in ("same-origin", "none"):
         text = "changes are taken from this server's own pages only"
-        return Answer(status=HTTPStatus.FORBIDDEN, text=text)
+        return Reply(status=HTTPStatus.FORBIDDEN, text=text)
     return None
 
 

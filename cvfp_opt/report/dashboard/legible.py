@@ -1,4 +1,4 @@
-"""A database as optuna-dashboard can read it: what others wrote in the place of its words is out.
+"""A database as optuna-dashboard can read it: without values that are not of the form it takes.
 
 One note that is no text, or one figure of which a piece is missing, and it answers every request
 for the study with a fault.
@@ -19,7 +19,7 @@ from cvfp_opt.store.database.optuna_private import CachedStorage, FrozenStudy
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.record.study_page import legible_notes
 
-# Of those, how many are remembered to be right: an open page asks every few seconds.
+# Values remembered to be valid: an open page asks every few seconds.
 _REMEMBERED = 4096
 _MAX_WHOLE = 2**53
 _FIGURE = re.compile(r"dashboard:plot_data:(.*):([0-9]{1,9})", re.DOTALL)
@@ -175,7 +175,7 @@ def _is_plain(value: Any) -> bool:
     return True
 
 
-# By the beginning of a key.
+# Checks by the beginning of a key.
 _OF_STUDIES: Mapping[str, Callable[[Any], bool]] = {
     "artifacts:": _artifact,
     "dashboard:artifacts:": _artifact,

@@ -18,7 +18,7 @@ from cvfp_opt.store.record.mirrors import Mirror
 from cvfp_opt.store.record.records import StudyRecord
 from cvfp_opt.store.record.summary import Summary
 
-# What stands below it on a page is the user's own, and stays.
+# Ends our part of a note: what stands below it is the user's own, and stays.
 BORDER = "*Written by cvfp-opt. What you write below this line stays.*"
 
 _MIRRORED = {

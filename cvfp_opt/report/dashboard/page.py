@@ -1,4 +1,4 @@
-"""What a study's page in the dashboard shows, and keeping it so."""
+"""The page of a study in the dashboard: writing its note, its figures and its trials' notes."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,20 +23,20 @@ from cvfp_opt.store.record.records import MIRROR_OF, StudyRecord, TrialRecord, c
 from cvfp_opt.store.record.study_page import note_of, noted_trials, put_note, take_turn, write_page
 from cvfp_opt.store.record.summary import Summary
 
-# Every page that is open fetches all figures every few seconds.
+# Characters of a figure: every open page fetches all figures every few seconds.
 MAX_FIGURE = 250_000
-# And all notes on trials, which are searched for each trial in turn: so many, and beyond them one
-# for each trial that comes among the best.
+# Notes on trials: every open page fetches them all, and searches them for each trial in turn.
+# Beyond so many, only trials among the best get one.
 MAX_TRIAL_NOTES = 200
 
-# Of the best trials, how many have a note in any case.
+# How many of the best trials have a note in any case.
 _BEST = 5
 
 
 def keep_current(store: Store, study: optuna.Study, *, last: bool = False) -> None:
     """Write a study's page if that is due; see store.record.study_page for how often it is.
 
-    Says nothing of figures that are left out: ``dashboard --refresh`` does.
+    Figures that are left out are not reported here, but by ``dashboard --refresh``.
     """
     if take_turn(store, study, count_finished(study), last=last):
         refresh(store, study, lambda text: None)
@@ -78,14 +78,14 @@ def refresh(
                 _write_note(store, target, note, ended)
 
 
-def leave_missing_curves(store: Store, study: optuna.Study, artifacts: ArtifactStore) -> int:
+def write_missing_curves(store: Store, study: optuna.Study, artifacts: ArtifactStore) -> int:
     """Write the curves of ended trials that have none; return of how many trials.
 
     Raises:
         StorageError: the store of artifacts refuses.
     """
     record, _ = StudyRecord.look(study.user_attrs)
-    if record is None:  # nobody knows who its trials are
+    if record is None:  # its trials have no identities
         return 0
     count = 0
     for trial in study.get_trials(deepcopy=False):

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterable
 
-# What anybody could have put there is saved and not shown, runs nothing, and is not guessed at.
+# For what anybody could have put there: it is saved and not shown, and runs nothing.
 _STRICT = "sandbox; default-src 'none'; frame-ancestors 'none'"
-# optuna-dashboard's own, with the gaps closed: its plots need eval, its styles are inline. No
-# frames, and no forms: a note of somebody else could have them, and the dashboard sends none.
+# For optuna-dashboard's pages: its plots need eval, its styles are inline. No frames and no
+# forms: a note of somebody else could have them, and the dashboard sends none.
 _PAGE = (
     "default-src 'self'; script-src 'self' 'unsafe-eval'; style-src 'self' data: 'unsafe-inline'; "
     "img-src 'self' data: blob:; connect-src 'self'; font-src 'self' data:; frame-src 'none'; "
@@ -28,7 +28,7 @@ _REPLACED = {name.lower() for name, _ in _HEADERS} | {
     "access-control-allow-origin",
     "cache-control",
 }
-# What a page may show of an answer that is none: no script and no style sheet among them.
+# Types of an answer that a page may show: no script and no style sheet among them.
 _SHOWN = re.compile(
     r"(image|audio|video)/[a-z0-9.+-]+|text/(csv|plain)|application/(json|pdf)", re.ASCII
 )

@@ -19,11 +19,11 @@ from cvfp_opt.report.dashboard.connections import WatchfulServer
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-# The largest thing anybody sends is an artifact, a picture as a rule.
+# Bytes of a request's body: the largest thing sent is an artifact, a picture as a rule.
 MAX_BODY = 16 << 20
-# With the cookies of whatever else runs on the host; servers take 8 to 32 kB.
+# Bytes of headers, with the cookies of whatever else runs on the host; servers take 8 to 32 kB.
 MAX_HEADERS = 32 << 10
-# Answers are made of what the database says: more threads would only wait for it.
+# Threads that answer: more would only wait for the database.
 THREADS = 4
 _LAST_PORT = 65535
 

@@ -8,7 +8,7 @@ import time
 
 COOKIE = "cvfp_opt_dashboard"
 SECONDS = 12 * 3600
-# Each needs the token to be opened: more are a script's, which should send the token itself.
+# Open sessions: each needs the token; more come from a script, which should send the token itself.
 MAX_SESSIONS = 100
 
 

@@ -1,4 +1,4 @@
-"""What a request asks for, read once: the gate and the dashboard never read it differently."""
+"""The address of a request, read once: the gate and the dashboard never read it differently."""
 
 import re
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
-# A slash, a backslash: whoever decodes before splitting sees other segments than we do.
+# An encoded slash or backslash: whoever decodes before splitting sees other segments than we do.
 _ENCODED_SEPARATOR = re.compile(r"%2f|%5c", re.IGNORECASE)
 
 

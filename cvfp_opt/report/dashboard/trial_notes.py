@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from cvfp_opt.escaping import markdown
 from cvfp_opt.report.judgement import judge_trial
 from cvfp_opt.report.rows import SCORED, Rows, markdown_table
-from cvfp_opt.report.words import duration, parameter, value_words
-from cvfp_opt.store.record.records import TrialRecord, definition_of
+from cvfp_opt.report.words import duration, parameter, trial_definition, value_words
+from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
 
-# Of an error, say, or of a setting that is a list.
+# Characters shown of an error, say, or of a setting that is a list; and settings shown.
 _MAX_WORDS = 300
 _MAX_SETTINGS = 12
 
@@ -25,7 +25,7 @@ def trial_note(summary: Summary, trial: TrialRecord, picture: str = "") -> str:
     if trial.reason:
         lines += ["", f"Ended: {_short(f'{trial.status}, {trial.reason}')}."]
     if trial.state == "complete" and trial.value is not None:
-        definition = definition_of(summary.record, trial) if summary.record else {}
+        definition = trial_definition(summary, trial)
         words = judge_trial(trial, definition, subject=f"Trial {trial.number}")
         lines += ["", markdown(words[0].upper() + words[1:])]
     rows = list(_rows(trial))

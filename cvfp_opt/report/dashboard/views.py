@@ -1,7 +1,7 @@
-"""What of a request is asked before one of optuna-dashboard's functions runs.
+"""Checks of a request before one of optuna-dashboard's functions runs.
 
-They look for what does not exist, take any value, and answer all of it with 500 and a trace; what
-does not fit is refused here, with what would, before anything is written.
+Those look for what does not exist, take any value, and answer all of it with 500 and a trace. What
+does not fit is refused here, with what would fit, before anything is written.
 """
 
 import json
@@ -20,7 +20,7 @@ from cvfp_opt.report.dashboard.dashboard_private import PREFERENTIAL
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.tables import DIRECTIONS, STUDIES, TRIALS
 
-# Optuna's columns take no larger ones.
+# The largest id that Optuna's columns take.
 _MAX_ID = 2**31 - 1
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
@@ -28,7 +28,7 @@ View = Callable[..., Any]
 
 
 class Checked:
-    """A plugin of bottle that puts these questions before each function.
+    """A plugin of bottle that makes these checks before each function.
 
     Args:
         store: the database.
@@ -41,7 +41,7 @@ class Checked:
         self._store = store
 
     def apply(self, callback: View, route: Route) -> View:
-        """Put them before one: bottle calls it for each."""
+        """Wrap one function: bottle calls this for each."""
         # optuna-dashboard's wrapper, which would hide every error, has nothing that ours has not
         view = getattr(callback, "__wrapped__", callback)
         is_api = route.rule.startswith("/api/")
@@ -127,7 +127,7 @@ class Checked:
             refuse(HTTPStatus.BAD_REQUEST, f"candidates, clicked: trial numbers up to {last}")
 
 
-def answer(status: HTTPStatus, value: Any = None) -> HTTPResponse:
+def json_answer(status: HTTPStatus, value: Any = None) -> HTTPResponse:
     """Answer in JSON."""
     body = "" if value is None else json.dumps(value)
     return HTTPResponse(body, status=status.value, headers={"Content-Type": "application/json"})
@@ -135,7 +135,7 @@ def answer(status: HTTPStatus, value: Any = None) -> HTTPResponse:
 
 def refuse(status: HTTPStatus, reason: str) -> NoReturn:
     """End a function with an answer that says why."""
-    raise answer(status, {"reason": reason})
+    raise json_answer(status, {"reason": reason})
 
 
 def plain_error(error: HTTPError) -> str:

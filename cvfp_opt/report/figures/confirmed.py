@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from cvfp_opt.report.confirmation import Confirmation, Result, confirmation_of
 from cvfp_opt.report.confirmation_words import confirmation_line
-from cvfp_opt.report.figures.figure import BLUE, GREY, ORANGE, empty_figure, new_figure, plain
+from cvfp_opt.report.figures.figure import BLUE, GREY, ORANGE, new_figure, plain
 from cvfp_opt.report.rows import Cell, Rows
 from cvfp_opt.report.statistics import Interval
 from cvfp_opt.report.words import sentence, share
@@ -31,7 +31,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Confirmed:
-    """The points of a confirmation; ``line`` says what it gave the winner."""
+    """The points of a confirmation; ``line`` has its result for the winner."""
 
     found: Confirmation | None = None
     line: str = ""
@@ -44,7 +44,6 @@ class Confirmed:
 
     @property
     def caption(self) -> str:
-        """See Info."""
         if self.missing:
             return ""
         return (
@@ -53,7 +52,6 @@ class Confirmed:
         )
 
     def rows(self) -> Rows:
-        """See Info."""
         return Rows(
             columns=COLUMNS,
             rows=tuple(map(_row, self.results)),
@@ -95,8 +93,6 @@ def confirmed(summary: Summary) -> Confirmed:
 
 def draw(info: Confirmed) -> go.Figure:
     """Draw a line for each point, the best at the top."""
-    if info.missing:
-        return empty_figure(info.missing)
     shown = [result for result in info.results if result.score is not None]
     figure = new_figure(height=150 + 34 * len(shown))
     means = [result.score for result in shown if result.score is not None]

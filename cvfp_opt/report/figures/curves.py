@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from cvfp_opt.report.figures.figure import BEST, DASHES, MARKERS, SERIES, empty_figure, style
-from cvfp_opt.report.figures.panels import PANELS, steps_of
-from cvfp_opt.report.rows import Cell, Rows, finite
+from cvfp_opt.report.figures.figure import BEST, DASHES, MARKERS, SERIES, style
+from cvfp_opt.report.rows import PANELS, Cell, Rows, finite, steps_of
 from cvfp_opt.report.words import joined, share
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
@@ -34,7 +33,6 @@ class Curves:
 
     @property
     def caption(self) -> str:
-        """See Info."""
         if not self.curves:
             return ""
         titles = joined(title for _, title, _ in self.panels)
@@ -49,7 +47,6 @@ class Curves:
         return words
 
     def rows(self) -> Rows:
-        """See Info."""
         rows: list[tuple[Cell, ...]] = []
         for curve in self.curves:
             for place, at in enumerate(curve.passes):
@@ -87,8 +84,6 @@ def _curve(trial: TrialRecord) -> Curve:
 
 def draw(info: Curves, *, columns: int = 1) -> go.Figure:
     """Draw a panel for each quantity, row by row; a line per trial."""
-    if info.missing:
-        return empty_figure(info.missing)
     count = len(info.panels)
     rows = -(-count // columns)
     figure = make_subplots(

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from cvfp_opt.report.rows import Rows
 
-# On white and on near-black these have a contrast of 3 : 1 or more, as WCAG wants of graphics.
+# Colours with a contrast of 3 : 1 or more on white and on near-black, as WCAG wants of graphics.
 BLUE, ORANGE, GREEN, VIOLET, RED, GREY = (
     "#2b7bd6",
     "#d9660a",
@@ -17,7 +17,7 @@ BLUE, ORANGE, GREEN, VIOLET, RED, GREY = (
     "#7d838c",
 )
 SERIES = (BLUE, ORANGE, GREEN, VIOLET, RED)
-# Not by colour alone: each trial of the best five also has a dash and a marker of its own.
+# Each of the best five trials has a dash and a marker too, for those who see no colour.
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 MARKERS = ("circle", "square", "diamond", "triangle-up", "cross")
 # How many of the best trials a figure tells apart.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from cvfp_opt.report.figures.figure import BLUE, GREEN, GREY, ORANGE, empty_figure, new_figure
+from cvfp_opt.report.figures.figure import BLUE, GREEN, GREY, ORANGE, new_figure
 from cvfp_opt.report.rows import Rows, finite
 from cvfp_opt.store.record.records import best_of
 from cvfp_opt.store.record.summary import Summary, untrained_score
@@ -39,7 +39,6 @@ class History:
 
     @property
     def caption(self) -> str:
-        """See Info."""
         complete = [a for a in self.attempts if a.best is not None]
         if not complete:
             count = len(self.attempts)
@@ -59,7 +58,6 @@ class History:
         return words
 
     def rows(self) -> Rows:
-        """See Info."""
         return Rows(
             columns=("trial", "state", self.name, "untrained net", "best so far"),
             rows=tuple((a.number, a.state, a.value, a.untrained, a.best) for a in self.attempts),
@@ -95,8 +93,6 @@ def history(summary: Summary) -> History:
 
 def draw(info: History) -> go.Figure:
     """Draw complete and pruned trials as points, the best so far as steps, the untrained net."""
-    if info.missing:
-        return empty_figure(info.missing)
     figure = new_figure()
     untrained = [a for a in info.attempts if a.untrained is not None]
     if untrained:

@@ -9,7 +9,7 @@ import optuna
 import plotly.graph_objects as go
 
 from cvfp_opt.report.figures.dimensions import dimensions, tried
-from cvfp_opt.report.figures.figure import BLUE, empty_figure, new_figure, plain
+from cvfp_opt.report.figures.figure import BLUE, new_figure, plain
 from cvfp_opt.report.rows import Rows
 from cvfp_opt.report.words import share, short_name
 from cvfp_opt.store.database.optuna_private import contains
@@ -39,7 +39,6 @@ class Importance:
 
     @property
     def caption(self) -> str:
-        """See Info."""
         if not self.shares:
             return ""
         name, first = self.shares[0]
@@ -48,7 +47,6 @@ class Importance:
         return f"{self.caution} {words}".strip()
 
     def rows(self) -> Rows:
-        """See Info."""
         return Rows(columns=("parameter", "share"), rows=self.shares, formats={"share": share})
 
 
@@ -109,8 +107,6 @@ def _quiet() -> Iterator[None]:
 
 def draw(info: Importance) -> go.Figure:
     """Draw a bar for each parameter."""
-    if info.missing:
-        return empty_figure(info.missing)
     figure = new_figure(height=90 + 42 * len(info.shares))
     shares = info.shares[::-1]
     figure.add_bar(

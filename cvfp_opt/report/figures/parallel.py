@@ -8,20 +8,20 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
 from cvfp_opt.report.figures.dimensions import Dimension, Tried, dimensions, tried
-from cvfp_opt.report.figures.figure import empty_figure, new_figure, plain
+from cvfp_opt.report.figures.figure import new_figure, plain
 from cvfp_opt.report.rows import Cell, Rows
 from cvfp_opt.report.words import number, parameter
 from cvfp_opt.store.record.summary import Summary
 
-# Trials are drawn in so many groups of about equal size, best on top: a thousand lines each with
-# a colour of its own could not be told apart, and would take the page seconds.
+# Trials are drawn in groups of about equal size, best on top: a thousand lines, each with a
+# colour of its own, could not be distinguished and would take the page seconds.
 GROUPS = 5
 SCALE = "Viridis"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parallel:
-    """Complete trials by number; ``maximized`` says which end of the value is the good one."""
+    """Complete trials by number; ``maximized``: a higher value is better."""
 
     dimensions: tuple[Dimension, ...] = ()
     trials: tuple[Tried, ...] = ()
@@ -44,7 +44,6 @@ class Parallel:
 
     @property
     def caption(self) -> str:
-        """See Info."""
         if not self.trials:
             return ""
         best = self.groups[-1]
@@ -65,7 +64,6 @@ class Parallel:
         return f"The {part} {', '.join(words)}."
 
     def rows(self) -> Rows:
-        """See Info."""
         names = [dimension.name for dimension in self.dimensions]
         rows = (
             (t.number, t.value, *(_cell(t.params.get(name)) for name in names))
@@ -96,8 +94,6 @@ def parallel(summary: Summary) -> Parallel:
 
 def draw(info: Parallel) -> go.Figure:
     """Draw upright axes side by side, each from its lower to its upper bound, the value last."""
-    if info.missing:
-        return empty_figure(info.missing)
     values = [one.value for one in info.trials]
     value = Dimension(name=info.name, low=min(values), high=max(values))
     axes = [*info.dimensions, value]

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from cvfp_opt.report.figures.dimensions import Dimension
-from cvfp_opt.report.figures.figure import BLUE, RED, empty_figure, plain, style
+from cvfp_opt.report.figures.figure import BLUE, RED, plain, style
 from cvfp_opt.report.figures.parallel import Parallel
 
 COLUMNS = 2
@@ -16,8 +16,6 @@ PANEL_HEIGHT = 280
 
 def draw(info: Parallel) -> go.Figure:
     """Draw a panel for each parameter, two in a row; the best trial is marked."""
-    if info.missing:
-        return empty_figure(info.missing)
     count = len(info.dimensions)
     rows = -(-count // COLUMNS)
     figure = make_subplots(

@@ -6,7 +6,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from cvfp_opt.report.figures.figure import BEST, DASHES, GREY, SERIES, empty_figure, style
+from cvfp_opt.report.figures.figure import BEST, DASHES, GREY, SERIES, style
 from cvfp_opt.report.rows import THRESHOLDS, Rows, all_finite, finite, threshold_rows
 from cvfp_opt.report.words import share
 from cvfp_opt.store.record.quantiles import rate_at
@@ -47,7 +47,6 @@ class Thresholds:
 
     @property
     def caption(self) -> str:
-        """See Info."""
         if not self.curves:
             return ""
         first = self.curves[0]
@@ -64,7 +63,6 @@ class Thresholds:
         return words
 
     def rows(self) -> Rows:
-        """See Info."""
         names = [f"trial {c.number}: {kind}" for c in self.curves for kind in KINDS]
         tables = [threshold_rows(curve.audit) for curve in self.curves]
         return Rows(
@@ -108,8 +106,6 @@ def _has_residuals(trial: TrialRecord) -> bool:
 
 def draw(info: Thresholds) -> go.Figure:
     """Draw two panels, absolute and scale-free; a line per trial."""
-    if info.missing:
-        return empty_figure(info.missing)
     figure = make_subplots(
         rows=2,
         cols=1,

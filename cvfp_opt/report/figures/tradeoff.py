@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from cvfp_opt.report.figures.figure import BLUE, GREY, ORANGE, RED, empty_figure, new_figure
+from cvfp_opt.report.figures.figure import BLUE, GREY, ORANGE, RED, new_figure
 from cvfp_opt.report.rows import Cell, Rows, finite, scored
 from cvfp_opt.report.words import share
 from cvfp_opt.store.record.definition_sections import completed
@@ -62,7 +62,6 @@ class TradeOff:
 
     @property
     def caption(self) -> str:
-        """See Info."""
         if not self.points:
             return ""
         front = sum(point.front for point in self.points)
@@ -83,7 +82,6 @@ class TradeOff:
         )
 
     def rows(self) -> Rows:
-        """See Info."""
         rows: list[tuple[Cell, ...]] = [
             (f"trial {p.number}", *p.place, p.value, self._role(p)) for p in self.points
         ]
@@ -175,8 +173,6 @@ def _untrained(summary: Summary, winner: TrialRecord) -> Place | None:
 
 def draw(info: TradeOff) -> go.Figure:
     """Draw all trials as points, the front as a line, and what to compare them with."""
-    if info.missing:
-        return empty_figure(info.missing)
     figure = new_figure(height=460)
     form = ".1%" if info.rates else ".4g"
     hover = (

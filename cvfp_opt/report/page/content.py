@@ -1,9 +1,8 @@
-"""What a report holds, before it is a page."""
+"""The content of a report, before it is a page."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import plotly.graph_objects as go
 
@@ -31,10 +30,11 @@ from cvfp_opt.report.words import (
     named_values,
     parameter,
     sentence,
+    trial_definition,
     value_words,
 )
 from cvfp_opt.store.record.definition_sections import completed
-from cvfp_opt.store.record.records import TrialRecord, definition_of
+from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
 
 
@@ -151,15 +151,13 @@ def _part(kind: str, summary: Summary) -> Part:
         title=one.title,
         caption=_SLICES if kind == "slices" and info.caption else info.caption,
         missing=info.missing,
-        pictures=() if info.missing else tuple(_pictures(kind, info, one.draw)),
+        pictures=() if info.missing else tuple(_pictures(kind, info)),
         table=rows if rows.rows and kind != "slices" else None,
     )
 
 
-def _pictures(
-    kind: str, info: Info, draw: Callable[[Any], go.Figure]
-) -> list[tuple[str, int, str]]:
-    drawn = [(KINDS[kind].title, draw(info))]
+def _pictures(kind: str, info: Info) -> list[tuple[str, int, str]]:
+    drawn = [(KINDS[kind].title, KINDS[kind].draw(info))]
     if kind == "slices" and isinstance(info, Parallel):
         drawn = [(f"{info.name} over {d.name}", draw_one(info, d)) for d in info.dimensions]
     return [(label, int(figure.layout.height), _json(figure)) for label, figure in drawn]
@@ -172,7 +170,7 @@ def _json(figure: go.Figure) -> str:
 
 
 def _winner(summary: Summary, best: TrialRecord, option: str) -> Winner:
-    definition = definition_of(summary.record, best) if summary.record else {}
+    definition = trial_definition(summary, best)
     figures = SCORED if scored(best) else ()
     return Winner(
         number=best.number,

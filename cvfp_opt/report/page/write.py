@@ -19,7 +19,7 @@ from cvfp_opt.report.words import moment
 from cvfp_opt.store.record.summary import Summary
 
 FORMATS = (".html", ".svg", ".png")
-# Of the JSON that ``--data`` writes.
+# Version of the JSON that ``--data`` writes.
 FORMAT = 1
 
 

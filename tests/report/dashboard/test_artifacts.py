@@ -9,7 +9,7 @@ from optuna.artifacts import upload_artifact
 from serving import Serve, Site
 
 from cvfp_opt.report.dashboard.artifacts import NamedArtifacts
-from cvfp_opt.report.dashboard.page import leave_missing_curves
+from cvfp_opt.report.dashboard.page import write_missing_curves
 from cvfp_opt.store.database.storage import open_for_search
 
 
@@ -65,7 +65,7 @@ def test_one_is_uploaded_and_removed(serve: Serve, site: Site) -> None:
 
 
 def test_one_of_a_trial_that_has_ended_is_removed_whole(serve: Serve, site: Site) -> None:
-    leave_missing_curves(site.store, site.study, site.artifacts)
+    write_missing_curves(site.store, site.study, site.artifacts)
     with open_for_search(site.location) as store:  # anew: it read the trials before
         client = Site(site.location, store, site.study).serve()
         try:

@@ -12,7 +12,7 @@ from optuna_dashboard import save_note
 from serving import NAME, Site, storage_folder
 
 from cvfp_opt.report.browser import find_chromium
-from cvfp_opt.report.dashboard.page import leave_missing_curves, refresh
+from cvfp_opt.report.dashboard.page import refresh, write_missing_curves
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import open_for_search
 from cvfp_opt.store.files.artifact_names import name_artifacts
@@ -94,7 +94,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     location = Location.of_file(folder / "cvfp.db")
     with open_for_search(location) as store:
         made = Site.filled(location, store)
-        leave_missing_curves(store, made.study, made.artifacts)
+        write_missing_curves(store, made.study, made.artifacts)
         networks = Networks(store=store, artifacts=made.artifacts, study_id=1)
         with store.engine.begin() as connection:
             name_artifacts(connection, BEST, networks.leave("ab" * 16, {}, {}))

@@ -7,7 +7,7 @@ import pytest
 from artifact_stores import Bucket
 from serving import NAME, Client, Site, fill
 
-from cvfp_opt.report.dashboard.page import leave_missing_curves, refresh
+from cvfp_opt.report.dashboard.page import refresh, write_missing_curves
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import Store, open_for_reading, open_for_search
 from cvfp_opt.store.files.s3 import S3Store
@@ -23,7 +23,7 @@ def studied(location: Location, bucket: Bucket) -> Location:
     """With a study, its page and its trials' curves."""
     artifacts = S3Store("s3://b/studies", client=bucket)
     with open_for_search(location) as store:
-        leave_missing_curves(store, fill(store), artifacts)
+        write_missing_curves(store, fill(store), artifacts)
     with open_for_search(location) as store:
         refresh(store, optuna.load_study(study_name=NAME, storage=store.storage), print)
     return location

@@ -330,7 +330,7 @@ def test_what_is_told_is_one_line_that_a_terminal_shows(
         raise OSError("\x1b[2J\nforged line \u202e")
 
     monkeypatch.setattr("optuna_dashboard._app.static_file", fail)
-    monkeypatch.setattr("cvfp_opt.report.dashboard.studies.rename_study", refuse_name)
+    monkeypatch.setattr("cvfp_opt.report.dashboard.study_routes.rename_study", refuse_name)
     client.ask("/dashboard")
     client.change("/api/studies/1/rename", "POST", {"study_name": "\x1b]0;x\x07\nforged"})
     assert len(client.said) == 2

@@ -16,8 +16,8 @@ from cvfp_opt.report.dashboard.notes import BORDER
 from cvfp_opt.report.dashboard.page import (
     MAX_FIGURE,
     keep_current,
-    leave_missing_curves,
     refresh,
+    write_missing_curves,
 )
 from cvfp_opt.store.database.storage import open_for_search
 from cvfp_opt.store.files.trial_files import picture_id
@@ -203,10 +203,10 @@ def test_a_note_fits_whatever_a_trial_says(site: Site) -> None:
 
 
 def test_old_trials_are_given_their_curves_once(site: Site) -> None:
-    assert leave_missing_curves(site.store, site.study, site.artifacts) == 4
+    assert write_missing_curves(site.store, site.study, site.artifacts) == 4
     with open_for_search(site.location) as store:
         study = optuna.load_study(study_name=NAME, storage=store.storage)
-        assert leave_missing_curves(store, study, site.artifacts) == 0
+        assert write_missing_curves(store, study, site.artifacts) == 0
         named = [picture_id(trial.system_attrs) for trial in study.trials]
         assert [bool(one) for one in named] == [True, True, True, True, False]
         refresh(store, study, print)

@@ -1,7 +1,7 @@
 """Deleting and renaming studies in the dashboard, with what belongs to them.
 
-Its own ways know nothing of mirrors, confirmations, leases and running workers; and it renames by
-a copy, in which figures and checkpoints are missing.
+Its own routes know nothing of mirrors, confirmations, leases and running workers; and they rename
+by a copy, in which figures and checkpoints are missing.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from cvfp_opt.report.dashboard.dashboard_private import (
     get_study,
     serialize_frozen_study,
 )
-from cvfp_opt.report.dashboard.views import answer, refuse
+from cvfp_opt.report.dashboard.views import json_answer, refuse
 from cvfp_opt.store.database.optuna_private import study_id_of
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.files.artifact_stores import ArtifactStore
@@ -24,10 +24,10 @@ from cvfp_opt.store.record.studies import load_study
 from cvfp_opt.store.transfer.editing import delete_study, rename_study
 
 
-def keep_together(
+def add_study_routes(
     app: Bottle, store: Store, artifacts: ArtifactStore, notify: Callable[[str], None]
 ) -> None:
-    """Let an optuna-dashboard do it as ``study delete`` and ``study rename`` do.
+    """Make an optuna-dashboard delete and rename studies as ``study delete`` and ``rename`` do.
 
     Args:
         app: the dashboard, which is changed.
@@ -38,7 +38,7 @@ def keep_together(
 
     def refused(error: StudyError) -> HTTPResponse:
         notify(str(error))
-        return answer(HTTPStatus.CONFLICT, {"reason": str(error)})
+        return json_answer(HTTPStatus.CONFLICT, {"reason": str(error)})
 
     @app.delete("/api/studies/<study_id:int>")
     def delete(study_id: int) -> HTTPResponse:
@@ -52,21 +52,21 @@ def keep_together(
             return refused(error)
         store.forget(ids)
         forget_cached_studies(app)
-        return answer(HTTPStatus.NO_CONTENT)
+        return json_answer(HTTPStatus.NO_CONTENT)
 
     @app.post("/api/studies/<study_id:int>/rename")
     def rename(study_id: int) -> HTTPResponse:
         name = _name(store, study_id)
         new = request.json.get("study_name")
         if new is None:
-            return answer(HTTPStatus.BAD_REQUEST, {"reason": "study_name: a text is required"})
+            refuse(HTTPStatus.BAD_REQUEST, "study_name: a text is required")
         try:
             rename_study(store, name, new)
         except StudyError as error:
             return refused(error)
         found = get_study(store.storage, study_id)
         assert found is not None
-        return answer(HTTPStatus.CREATED, serialize_frozen_study(found))
+        return json_answer(HTTPStatus.CREATED, serialize_frozen_study(found))
 
 
 def _name(store: Store, study_id: int) -> str:

@@ -84,7 +84,7 @@ def test_another_study_that_has_the_number_now_is_not_deleted(
             next_ = optuna.create_study(study_name="next", storage=other.storage)
             assert next_._study_id == 1
 
-    monkeypatch.setattr("cvfp_opt.report.dashboard.studies.delete_study", delete_and_wait)
+    monkeypatch.setattr("cvfp_opt.report.dashboard.study_routes.delete_study", delete_and_wait)
     client = serve()
     client.ask("/api/studies/1")
     assert client.change("/api/studies/1", "DELETE", {}).status == 204

@@ -1,4 +1,4 @@
-"""What the gate itself answers: a line of text, JSON for the dashboard's scripts, or a page."""
+"""Replies of the gate itself: a line of text, JSON for the dashboard's scripts, or a page."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class Reply:
     """An answer that the gate itself gives.
 
     Attributes:

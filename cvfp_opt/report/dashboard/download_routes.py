@@ -1,7 +1,7 @@
 """Files that the dashboard gives out: artifacts, and a study's trials as a table.
 
-Its own ways fail over names and types that somebody else chose, a spreadsheet takes cells of its
-table for formulas, and of a trial that has ended it removes a file and then fails to say so.
+Its own routes fail over names and types that somebody else chose, a spreadsheet takes cells of
+their table for formulas, and after removing a file of a trial that has ended they fail to say so.
 """
 
 import json
@@ -21,7 +21,7 @@ from cvfp_opt.report.dashboard.dashboard_private import (
     get_trial_artifact_meta,
 )
 from cvfp_opt.report.dashboard.policy import media_type
-from cvfp_opt.report.dashboard.views import answer, refuse
+from cvfp_opt.report.dashboard.views import json_answer, refuse
 from cvfp_opt.report.rows import to_csv
 from cvfp_opt.store.database.optuna_private import trial_id_of
 from cvfp_opt.store.database.storage import Store
@@ -34,8 +34,8 @@ _MISSING = "there is no such artifact"
 _METRICS = "study:metric_names"
 
 
-def give_out(app: Bottle, store: Store, artifacts: ArtifactStore) -> None:
-    """Let an optuna-dashboard give them out so.
+def add_download_routes(app: Bottle, store: Store, artifacts: ArtifactStore) -> None:
+    """Make an optuna-dashboard give files out with safe names, types and cells.
 
     Args:
         app: the dashboard, which is changed.
@@ -43,32 +43,24 @@ def give_out(app: Bottle, store: Store, artifacts: ArtifactStore) -> None:
         artifacts: of its studies.
     """
 
-    def account(find: Callable[..., Any], *ids: int | str) -> dict[str, Any]:
-        """Give what the database says of one; answers 404 if that is nothing."""
-        try:
-            found = find(store.storage, *ids)
-        except (TypeError, ValueError):  # another program's
-            found = None
-        if not isinstance(found, dict):
-            refuse(HTTPStatus.NOT_FOUND, _MISSING)
-        return found
-
     def sent(found: dict[str, Any], artifact_id: str) -> HTTPResponse:
         kind = media_type(found.get("mimetype"))
         return HTTPResponse(artifacts.open_reader(artifact_id), headers={"Content-Type": kind})
 
     @app.get(f"/artifacts/<study_id:int>/{_ARTIFACT}")
     def of_study(study_id: int, artifact_id: str) -> HTTPResponse:
-        return sent(account(get_study_artifact_meta, study_id, artifact_id), artifact_id)
+        return sent(
+            _find_artifact(get_study_artifact_meta, store, study_id, artifact_id), artifact_id
+        )
 
     @app.get(f"/artifacts/<study_id:int>/<trial_id:int>/{_ARTIFACT}")
     def of_trial(study_id: int, trial_id: int, artifact_id: str) -> HTTPResponse:
-        found = account(get_trial_artifact_meta, study_id, trial_id, artifact_id)
+        found = _find_artifact(get_trial_artifact_meta, store, study_id, trial_id, artifact_id)
         return sent(found, artifact_id)
 
     @app.delete(f"/api/artifacts/<study_id:int>/<trial_id:int>/{_ARTIFACT}")
     def remove(study_id: int, trial_id: int, artifact_id: str) -> HTTPResponse:
-        account(get_trial_artifact_meta, study_id, trial_id, artifact_id)
+        _find_artifact(get_trial_artifact_meta, store, study_id, trial_id, artifact_id)
         try:
             artifacts.remove(artifact_id)
         except ArtifactNotFound:
@@ -79,34 +71,49 @@ def give_out(app: Bottle, store: Store, artifacts: ArtifactStore) -> None:
         for trial in store.storage.get_all_trials(study_id, deepcopy=False):
             if trial_id_of(trial) == trial_id:  # Optuna reads one that has ended only once
                 trial.system_attrs.update(removed)
-        return answer(HTTPStatus.NO_CONTENT)
+        return json_answer(HTTPStatus.NO_CONTENT)
 
     @app.get("/csv/<study_id:int>")
     def trials(study_id: int) -> HTTPResponse:
-        asked = request.query.get("trial_ids", "")
-        if asked and not _NUMBERS.fullmatch(asked):
-            refuse(HTTPStatus.BAD_REQUEST, "trial_ids: trial numbers with commas are required")
-        numbers = {int(number) for number in asked.split(",")} if asked else None
-        study = get_study(store.storage, study_id)
-        if study is None:
-            refuse(HTTPStatus.NOT_FOUND, f"study_id={study_id} is not found")
-        chosen = [
-            trial
-            for trial in store.storage.get_all_trials(study_id, deepcopy=False)
-            if numbers is None or trial.number in numbers
-        ]
-        if numbers and not chosen:
-            refuse(HTTPStatus.NOT_FOUND, "trial_ids: the study has none of them")
-        attributes = store.storage.get_study_system_attrs(study_id)
-        names = _names(attributes.get(_METRICS), len(study.directions))
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", study.study_name).strip("-.")[:100] or "study"
-        return HTTPResponse(
-            to_csv(*_columns_and_rows(chosen, names)),
-            headers={
-                "Content-Type": "text/csv; charset=utf-8",
-                "Content-Disposition": f'attachment; filename="{name}.csv"',
-            },
-        )
+        return _trials_table(store, study_id, request.query.get("trial_ids", ""))
+
+
+def _find_artifact(find: Callable[..., Any], store: Store, *ids: int | str) -> dict[str, Any]:
+    """Look up an artifact in the database; answer 404 if there is none."""
+    try:
+        found = find(store.storage, *ids)
+    except (TypeError, ValueError):  # another program's
+        found = None
+    if not isinstance(found, dict):
+        refuse(HTTPStatus.NOT_FOUND, _MISSING)
+    return found
+
+
+def _trials_table(store: Store, study_id: int, asked: str) -> HTTPResponse:
+    """Answer with a study's trials as CSV; of all, or of the numbers asked for."""
+    if asked and not _NUMBERS.fullmatch(asked):
+        refuse(HTTPStatus.BAD_REQUEST, "trial_ids: trial numbers with commas are required")
+    numbers = {int(number) for number in asked.split(",")} if asked else None
+    study = get_study(store.storage, study_id)
+    if study is None:
+        refuse(HTTPStatus.NOT_FOUND, f"study_id={study_id} is not found")
+    chosen = [
+        trial
+        for trial in store.storage.get_all_trials(study_id, deepcopy=False)
+        if numbers is None or trial.number in numbers
+    ]
+    if numbers and not chosen:
+        refuse(HTTPStatus.NOT_FOUND, "trial_ids: the study has none of them")
+    attributes = store.storage.get_study_system_attrs(study_id)
+    names = _names(attributes.get(_METRICS), len(study.directions))
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", study.study_name).strip("-.")[:100] or "study"
+    return HTTPResponse(
+        to_csv(*_columns_and_rows(chosen, names)),
+        headers={
+            "Content-Type": "text/csv; charset=utf-8",
+            "Content-Disposition": f'attachment; filename="{name}.csv"',
+        },
+    )
 
 
 def _names(metrics: Any, count: int) -> list[str]:
