@@ -95,8 +95,22 @@ def empty_location(request: pytest.FixtureRequest) -> Iterator[Location]:
 
 
 @pytest.fixture
+def figures() -> None:
+    """Let the commands of a test draw the figures of a study's page; see ``no_figures``."""
+
+
+@pytest.fixture
+def no_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep a search from drawing its study's page, which takes as long as all the rest of it."""
+    if "figures" not in request.fixturenames:
+        monkeypatch.setattr("cvfp_opt.report.dashboard.page.drawings", dict)
+
+
+@pytest.fixture
 def invoke(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    no_figures: None,
 ) -> Callable[..., Outcome]:
     """Run ``cvfp-opt WORDS...`` in this process, through its real entry point."""
     from cvfp_opt.cli import main
