@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from alembic.config import Config
 from alembic.script import ScriptDirectory
 from databases import KINDS, copy_tables, drop_databases, empty_database, fresh_database
-from optuna.storages._rdb.storage import _VersionManager
 from support import REPOSITORY, TINY_ARGUMENTS, Outcome, Start, start_cvfp_opt
 
 from cvfp_opt.store.database import kinds
@@ -60,16 +60,16 @@ def tables_from_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def schema_history() -> Iterator[None]:
     """Let Optuna read the history of its schema once, and not whenever a database is opened."""
-    read = _VersionManager._create_alembic_script
+    read = ScriptDirectory.from_config
     known: list[ScriptDirectory] = []
 
-    def read_once(manager: _VersionManager) -> ScriptDirectory:
+    def read_once(config: Config) -> ScriptDirectory:
         if not known:
-            known.append(read(manager))
+            known.append(read(config))
         return known[0]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_VersionManager, "_create_alembic_script", read_once)
+        patch.setattr(ScriptDirectory, "from_config", read_once)
         yield
 
 
