@@ -16,6 +16,8 @@ from cvfp_opt.cli import cli
 from cvfp_opt.report.figures.kinds import KINDS
 from cvfp_opt.search import definition_file
 
+pytestmark = pytest.mark.usefixtures("figures")
+
 
 def commands(page: str) -> list[str]:
     text = (REPOSITORY / page).read_text()

@@ -11,6 +11,7 @@ import pytest
 from support import REPOSITORY, TINY_ARGUMENTS
 
 
+@pytest.mark.processes
 def test_the_wheel_runs_elsewhere(tmp_path: Path) -> None:
     source, target, elsewhere = (tmp_path / name for name in ("source", "target", "elsewhere"))
     elsewhere.mkdir()

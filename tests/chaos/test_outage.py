@@ -8,11 +8,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from chaos.conftest import Aftermath
 from chaos.postgres import own_server
 from chaos.workshop import read_ledger
 from support import REPOSITORY
 
+pytestmark = pytest.mark.processes
 TOTAL = 30
 
 

@@ -8,6 +8,7 @@ import pytest
 from chaos.conftest import Aftermath
 from databases import KINDS
 
+pytestmark = pytest.mark.processes
 Play = Callable[..., Aftermath]
 
 

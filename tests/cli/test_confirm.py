@@ -223,6 +223,7 @@ def test_stopped_or_killed_it_goes_on_to_the_same_figures(
     assert scores(again) == reference
 
 
+@pytest.mark.processes
 def test_dask_workers_run_them_too(run_tiny: Invoke, invoke: Invoke) -> None:
     pytest.importorskip("distributed")
     run_tiny("--n-trials", "2")

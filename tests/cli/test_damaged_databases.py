@@ -18,6 +18,7 @@ from cvfp_opt.store.record.confirmation import ConfirmationPoint
 from cvfp_opt.store.record.records import StudyRecord
 from cvfp_opt.store.record.studies import load_study
 
+pytestmark = pytest.mark.usefixtures("figures")
 Invoke = Callable[..., Outcome]
 
 NAME = "quick"

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from support import Outcome, Start
 
+pytestmark = pytest.mark.usefixtures("figures")
 Invoke = Callable[..., Outcome]
 
 

@@ -16,6 +16,7 @@ from optuna.distributions import (
 from optuna.trial import TrialState, create_trial
 from support import TINY_ARGUMENTS, Outcome
 
+pytestmark = pytest.mark.usefixtures("figures")
 Invoke = Callable[..., Outcome]
 
 # What is enqueued, and what the reason of the failure names.

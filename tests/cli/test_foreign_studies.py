@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from support import REPOSITORY, TINY_ARGUMENTS, Outcome
 
+pytestmark = pytest.mark.usefixtures("figures")
 Invoke = Callable[..., Outcome]
 NAMES = (
     "minimized",

@@ -14,6 +14,7 @@ from damaging import KEYS
 from optuna_dashboard import get_note
 from support import REPOSITORY, Outcome
 
+pytestmark = pytest.mark.usefixtures("figures")
 Invoke = Callable[..., Outcome]
 
 DATABASE = Path("storage") / "cvfp.db"

@@ -69,10 +69,11 @@ def test_an_imported_study_goes_on_with_exactly_what_is_missing(
     assert results("quick", "lab.db") == results("quick", "storage/cvfp.db")
 
 
-@pytest.mark.parametrize("location", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("empty_location", ["postgresql"], indirect=True)
 def test_a_study_copied_to_a_server_goes_on_there_and_comes_back(
-    run_tiny: Invoke, invoke: Invoke, go_on: Invoke, location: Location
+    run_tiny: Invoke, invoke: Invoke, go_on: Invoke, empty_location: Location
 ) -> None:
+    location = empty_location
     run_tiny("--n-trials", "2")
     copied = invoke("study", "copy", "quick", "--to", location.url, "--study-name", "there")
     assert copied.code == 0, copied.err

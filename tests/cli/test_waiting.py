@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy
-from databases import fresh_database
+from databases import empty_database
 from outages import Door, Killer, administrator
 from running import end_of, read_until
 from support import TINY_ARGUMENTS, Outcome, Start
@@ -30,7 +30,7 @@ WORDS = ["run", "quick", *TINY_ARGUMENTS, "--threads", "1", "--n-jobs", "1", "--
 
 @pytest.fixture
 def postgresql() -> Iterator[Location]:
-    with fresh_database("postgresql") as location:
+    with empty_database("postgresql") as location:
         yield location
 
 

@@ -16,6 +16,7 @@ FIGURE = KINDS["pareto"].draw(KINDS["pareto"].info(small()))
 
 
 @needs_chromium
+@pytest.mark.processes
 def test_svg_is_a_picture_with_its_words(tmp_path: Path) -> None:
     write_figure(FIGURE, tmp_path / "x.svg")
     text = (tmp_path / "x.svg").read_text()
@@ -25,6 +26,7 @@ def test_svg_is_a_picture_with_its_words(tmp_path: Path) -> None:
 
 
 @needs_chromium
+@pytest.mark.processes
 def test_png_is_twice_as_fine_as_a_screen() -> None:
     data = picture(FIGURE, Path("x.png"), "png")
     assert data.startswith(b"\x89PNG")

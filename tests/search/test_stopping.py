@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import optuna
+import pytest
 from support import TINY_ARGUMENTS, Start
 
 TRIALS = 5
@@ -79,6 +80,7 @@ def run_into_trial(
     return process.returncode, out
 
 
+@pytest.mark.processes
 def test_a_search_stopped_by_each_signal_equals_the_uninterrupted_one_and_stays(
     tmp_path: Path, start: Start
 ) -> None:

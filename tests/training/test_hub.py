@@ -364,6 +364,7 @@ def empty_hub() -> Iterator[str]:
     server.server_close()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("settings", "missing", "unreachable"),
     [

@@ -1,6 +1,7 @@
 """Seeds that must never change, and devices that are not there."""
 
 import itertools
+import os
 
 import pytest
 import torch
@@ -41,8 +42,10 @@ def test_devices() -> None:
             resolve_device("cuda")
 
 
-def test_threads_are_set_as_asked() -> None:
+def test_threads_are_set_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set_threads(1) == 1 == torch.get_num_threads()
-    assert set_threads(None) == available_threads()
+    assert 1 <= available_threads() <= (os.cpu_count() or 1)
+    monkeypatch.setattr("cvfp_opt.training.device.available_threads", lambda: 2)
+    assert set_threads(None) == 2 == torch.get_num_threads()
     with pytest.raises(DeviceError, match="at least 1 is required, got 0"):
         set_threads(0)

@@ -31,6 +31,7 @@ def check_moved(words: list[str], start: Start) -> None:
     assert states() == [TrialState.COMPLETE] * 3
 
 
+@pytest.mark.processes
 def test_of_two_processes_each_keeps_what_it_has(start: Start) -> None:
     check_moved(JOBS, start)
 

@@ -80,6 +80,7 @@ def stop_by_sigterm_to_all(process: "Popen[str]") -> None:
     os.killpg(process.pid, signal.SIGTERM)  # as a service manager does
 
 
+@pytest.mark.processes
 def test_stops_give_all_trials_back_and_the_same_command_ends_at_the_total(start: Start) -> None:
     given_back = {}
     for stop, signum in (
@@ -104,6 +105,7 @@ def test_stops_give_all_trials_back_and_the_same_command_ends_at_the_total(start
     assert given_back.items() <= {t.number: t.params for t in trials()}.items()
 
 
+@pytest.mark.processes
 def test_nothing_is_lost_when_the_parent_and_then_a_worker_is_killed(start: Start) -> None:
     process = start(*SLOW_JOBS, cwd=Path.cwd())
     wait_for_trial(process)
@@ -155,6 +157,7 @@ def test_an_error_in_a_worker_is_one_line_and_ends_all(start: Start) -> None:
     assert set(states()) == {TrialState.WAITING}
 
 
+@pytest.mark.processes
 def test_workers_that_keep_dying_are_given_up(start: Start) -> None:
     code, out = end_of(start_with_loss(start, "os._exit(7)"))
     assert code == 1

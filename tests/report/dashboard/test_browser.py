@@ -18,7 +18,7 @@ from cvfp_opt.store.database.storage import open_for_search
 from cvfp_opt.store.files.artifact_names import name_artifacts
 from cvfp_opt.store.files.trial_files import Networks
 
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, pytest.mark.processes]
 
 BEST = 2  # the id of the best trial, number 1
 

@@ -2,10 +2,11 @@
 
 import base64
 
+import pytest
 from browsing import needs_chromium, visits
 from serving import Client, Serve
 
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, pytest.mark.processes]
 
 SCRIPT = b"""window.ran = 1; document.title = "ran";
 fetch("/api/studies/1", {method: "DELETE"}).then(() => { document.title = "deleted" })"""

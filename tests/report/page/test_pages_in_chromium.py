@@ -11,7 +11,7 @@ from known_studies import STUDIES, small
 from cvfp_opt.report.compare import compare_studies
 from cvfp_opt.report.page.write import write_report
 
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, pytest.mark.processes]
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 

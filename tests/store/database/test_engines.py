@@ -13,10 +13,15 @@ from cvfp_opt.store.doctor.examination import Patient, examine
 from cvfp_opt.store.record.studies import study_names
 from cvfp_opt.store.transfer.operations import Place, copy_study
 
-pytestmark = pytest.mark.parametrize("location", ["mysql"], indirect=True)
+pytestmark = pytest.mark.parametrize("empty_location", ["mysql"], indirect=True)
 
 BY_DEFAULT = "SET default_storage_engine=MyISAM"
 NOT_SAFE = "information_schema.tables WHERE table_schema = DATABASE() AND engine <> 'InnoDB'"
+
+
+@pytest.fixture
+def location(empty_location: Location) -> Location:
+    return empty_location
 
 
 def execute(location: Location, *statements: str) -> list[tuple[object, ...]]:

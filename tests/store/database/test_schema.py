@@ -11,6 +11,11 @@ from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import open_for_reading, open_for_search
 
 
+@pytest.fixture
+def location(empty_location: Location) -> Location:
+    return empty_location
+
+
 def make_tables(location: Location, count: int) -> None:
     """What is there if the maker died after so many of Optuna's 12 tables."""
     engine = sqlalchemy.create_engine(location.url)

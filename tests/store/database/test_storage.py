@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import optuna
 import pytest
+from databases import SERVERS, fresh_database
 from optuna.storages import BaseStorage
 from optuna.testing.pytest_storages import StorageTestCase
 from optuna.trial import TrialState
@@ -41,6 +42,13 @@ def whole_seconds(request: pytest.FixtureRequest) -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 class TestOptunaSays(StorageTestCase):
     """Everything that Optuna asks of a storage."""
+
+    @pytest.fixture(
+        params=["sqlite", *(pytest.param(kind, marks=pytest.mark.processes) for kind in SERVERS)]
+    )
+    def location(self, request: pytest.FixtureRequest) -> Iterator[Location]:
+        with fresh_database(request.param) as found:
+            yield found
 
     @pytest.fixture
     def storage(self, store: Store) -> BaseStorage:

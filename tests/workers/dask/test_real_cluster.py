@@ -64,6 +64,7 @@ def on(cluster: LocalCluster) -> list[str]:
     return [*run, "--engine", "dask", "--scheduler", cluster.scheduler_address]
 
 
+@pytest.mark.processes
 def test_workers_come_die_and_retire_and_the_total_stays_exact(
     cluster: LocalCluster, start: Start, invoke: Invoke
 ) -> None:
@@ -105,6 +106,7 @@ def test_workers_come_die_and_retire_and_the_total_stays_exact(
     assert "[4/4]" in finished_lines(outcome.out)[-1]
 
 
+@pytest.mark.processes
 def test_without_a_scheduler_a_cluster_of_our_own_runs_the_trials(invoke: Invoke) -> None:
     outcome = invoke(*TWO_JOBS, "--engine", "dask", "--n-trials", "6")
     assert outcome.code == 0, outcome.err
@@ -120,6 +122,7 @@ def test_without_a_scheduler_a_cluster_of_our_own_runs_the_trials(invoke: Invoke
     assert "Dask workers search" not in again.out
 
 
+@pytest.mark.processes
 def test_a_cluster_of_our_own_leaves_an_interrupt_to_us_and_can_be_killed() -> None:
     cluster = start_local(1, 1, Location.of_file(Path("x.db")))
     try:
