@@ -21,6 +21,7 @@ from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.record.progress import StudyProgress
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary, untrained_score
+from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.training.events import Event, IterationFinished, Phase
 from cvfp_opt.training.events import Progress as PhaseProgress
 
@@ -85,7 +86,7 @@ class RunDisplay:
         self,
         plan: Plan,
         location: Location,
-        environment: dict[str, Any],
+        environment: StoredEnvironment,
         done: int | None,
         place: str = "",
     ) -> None:

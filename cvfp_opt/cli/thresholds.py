@@ -1,11 +1,14 @@
 """``thresholds``: what a convergence rate rests on, and what the contexts are worth downstream."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cvfp_opt.cli.options import json_option, storage_option, study_name_option
+
+if TYPE_CHECKING:
+    from cvfp_opt.store.record.trial_attributes import StoredAudit
 
 
 @click.command(epilog="Example: cvfp-opt thresholds --study-name quick --trial 3")
@@ -80,11 +83,11 @@ def _probe(checkpoint: Path, threads: int | None, console: Any) -> list[dict[str
     return [row.to_dict() for row in rows]
 
 
-def _of_checkpoint(checkpoint: Path) -> dict[str, Any]:
+def _of_checkpoint(checkpoint: Path) -> "StoredAudit":
     from cvfp_opt.errors import CheckpointError
     from cvfp_opt.store.files.saved_networks import read_checkpoint
 
-    audit: dict[str, Any] | None = read_checkpoint(checkpoint).account.result.get("audit")
+    audit: StoredAudit | None = read_checkpoint(checkpoint).account.result.get("audit")
     if not audit or "residual_quantiles" not in audit:
         raise CheckpointError(f"{checkpoint}: its run was not audited: it has no residuals")
     return audit
@@ -92,7 +95,7 @@ def _of_checkpoint(checkpoint: Path) -> dict[str, Any]:
 
 def _of_trial(
     storage: str | None, study_name: str | None, trial: int | None
-) -> tuple[str, dict[str, Any]]:
+) -> tuple[str, "StoredAudit"]:
     from cvfp_opt.cli.opening import open_summary
     from cvfp_opt.errors import StudyError
     from cvfp_opt.report.best import require_best

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from cvfp_opt.search.definition import StudyDefinition
+    from cvfp_opt.store.record.trial_attributes import StoredEnvironment
     from cvfp_opt.training.result import TrainingResult
 
 
@@ -76,7 +77,7 @@ def train(
 
 def _train(
     definition: "StudyDefinition",
-    environment: dict[str, Any],
+    environment: "StoredEnvironment",
     save: Path | None,
     console: "Console",
 ) -> "TrainingResult":

@@ -1,15 +1,16 @@
 """Groups of trials that ran on the same, as far as it may change numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cvfp_opt.report.words import ranges
 from cvfp_opt.store.record.differences import Difference, Level, differences, release
 from cvfp_opt.store.record.records import TrialRecord
+from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 
 # A trial's environment leaves these out where they are the usual.
-_USUAL = {"lanes": 1}
+_USUAL = StoredEnvironment(lanes=1)
 # Keys shown of every group; others are shown only where groups differ in them.
 _ALWAYS = ("versions.torch", "device")
 # Ranges of numbers shown of one group: workers side by side make many.
@@ -26,7 +27,7 @@ class EnvironmentGroup:
     """
 
     numbers: list[int]
-    environment: dict[str, Any]
+    environment: StoredEnvironment
 
 
 def environment_groups(trials: Sequence[TrialRecord]) -> list[EnvironmentGroup]:
@@ -59,7 +60,7 @@ def groups_line(found: Sequence[EnvironmentGroup]) -> str:
     )
 
 
-def _apart(theirs: dict[str, Any], ours: dict[str, Any]) -> list[Difference]:
+def _apart(theirs: StoredEnvironment, ours: StoredEnvironment) -> list[Difference]:
     return [one for one in differences(theirs, ours) if one.level > Level.HARMLESS]
 
 
@@ -69,7 +70,7 @@ def _ranges(numbers: Sequence[int], places: dict[int, int]) -> str:
     return ", ".join([*words[:_RANGES], *more])
 
 
-def _words(environment: dict[str, Any], keys: Sequence[str]) -> str:
+def _words(environment: Mapping[str, Any], keys: Sequence[str]) -> str:
     words = []
     for key in dict.fromkeys(keys):
         table, dot, name = key.partition(".")

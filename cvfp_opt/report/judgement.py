@@ -11,6 +11,7 @@ from cvfp_opt.report.words import DEGENERATE, joined, number, trial_definition
 from cvfp_opt.store.database.numbers import is_finite
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary, untrained_score
+from cvfp_opt.store.record.trial_attributes import StoredAudit
 
 # The score varies over seeds by about so much: see docs/experiments.md.
 SCORE_NOISE = 0.01
@@ -154,7 +155,7 @@ def _steps(best: TrialRecord) -> list[Observation]:
     return [Observation(text=text, good=False, decides=True, short="it was never trained")]
 
 
-def _fixed_point(audit: dict[str, Any]) -> Observation:
+def _fixed_point(audit: StoredAudit) -> Observation:
     saw = audit["frozen_train"]["convergence"]
     unseen = audit["frozen_held_out"]["convergence"]
     short = "its final net has no fixed point"
@@ -197,7 +198,7 @@ def _threshold(best: TrialRecord, definition: dict[str, Any]) -> list[Observatio
     return [Observation(text=f"the score does not rest on its threshold ({figures})", good=True)]
 
 
-def _degenerate(audit: dict[str, Any]) -> list[Observation]:
+def _degenerate(audit: StoredAudit) -> list[Observation]:
     return [
         Observation(text=f"DEGENERATE: {text}", good=False, decides=True, short=text)
         for flag, text in DEGENERATE.items()

@@ -16,6 +16,7 @@ from cvfp_opt.report.words import DEGENERATE, TEXTS, number, parameter, share, s
 from cvfp_opt.store.record.quantiles import rate_at
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import untrained_score
+from cvfp_opt.store.record.trial_attributes import StoredAudit, StoredIteration, StoredScore
 
 Cell = str | float | None
 Format = Callable[[Any], str]
@@ -132,13 +133,17 @@ class Quantity(NamedTuple):
     meaning: str = ""
 
 
-def scored(trial: TrialRecord) -> dict[str, Any]:
+def scored(trial: TrialRecord) -> StoredScore:
     """Take convergence rate and effective rank as they were scored, if they were."""
     return trial.scored or trial.metrics
 
 
 def _scored(key: str) -> Callable[[TrialRecord], float | None]:
-    return lambda trial: scored(trial).get(key)
+    def take(trial: TrialRecord) -> float | None:
+        figures: Mapping[str, Any] = scored(trial)
+        return figures.get(key)
+
+    return take
 
 
 def _audited(*keys: str) -> Callable[[TrialRecord], float | None]:
@@ -227,22 +232,29 @@ def account_tables(trial: TrialRecord) -> list[Rows]:
     return tables + (_audit(trial.audit) if trial.audit else [])
 
 
-def _metrics(metrics: Mapping[str, Any]) -> Rows:
-    keys = {
-        "convergence rate": ("convergence_rate", share),
-        "effective rank / D": ("effective_rank", share),
-        "score": ("score", number),
-    }
+def _metrics(metrics: StoredIteration) -> Rows:
+    figures = (
+        (
+            "convergence rate",
+            share,
+            metrics["convergence_rate"],
+            metrics["validation_convergence_rate"],
+        ),
+        (
+            "effective rank / D",
+            share,
+            metrics["effective_rank"],
+            metrics["validation_effective_rank"],
+        ),
+        ("score", number, metrics["score"], metrics["validation_score"]),
+    )
     return Rows(
         columns=("metrics of the last pass", "train", "validation"),
-        rows=tuple(
-            (label, write(metrics[key]), write(metrics[f"validation_{key}"]))
-            for label, (key, write) in keys.items()
-        ),
+        rows=tuple((label, write(train), write(other)) for label, write, train, other in figures),
     )
 
 
-def _audit(audit: Mapping[str, Any]) -> list[Rows]:
+def _audit(audit: StoredAudit) -> list[Rows]:
     baseline = audit["baseline"]
     single = (
         ("mean norm of a context", number(audit["context_norm"], 2)),
@@ -252,11 +264,17 @@ def _audit(audit: Mapping[str, Any]) -> list[Rows]:
         ("untrained: effective rank / D", share(baseline["effective_rank"])),
         ("untrained: the same on validation", share(baseline["validation_effective_rank"])),
     )
-    passes = [(audit["absolute_convergence"], audit["scale_free_convergence"])]
-    for split in ("validation", "held_out"):
-        read = audit.get(f"training_{split}") or {}  # an older version measured neither
-        passes.append((read.get("absolute"), read.get("scale_free")))
-    reads = [audit[f"frozen_{split}"] for split in TEXTS]
+    passes: list[tuple[Cell, Cell]] = [
+        (audit["absolute_convergence"], audit["scale_free_convergence"])
+    ]
+    for moved in (audit.get("training_validation"), audit.get("training_held_out")):
+        moved = moved or {}  # an older version measured neither
+        passes.append((moved.get("absolute"), moved.get("scale_free")))
+    reads: list[Mapping[str, Any]] = [
+        audit["frozen_train"],
+        audit["frozen_validation"],
+        audit["frozen_held_out"],
+    ]
     texts = TEXTS.values()
     keys = ("absolute_convergence", "convergence", "convergence_strict", "effective_rank")
     columns = ("absolute", "scale-free", "at 0.01", "rank")
@@ -277,7 +295,7 @@ def _audit(audit: Mapping[str, Any]) -> list[Rows]:
     ]
 
 
-def threshold_rows(audit: Mapping[str, Any]) -> list[dict[str, float]]:
+def threshold_rows(audit: StoredAudit) -> list[dict[str, float]]:
     """List convergence rates at each of THRESHOLDS, absolute and scale-free, within 1.6 points.
 
     Args:
@@ -305,8 +323,7 @@ def iteration_rows(trial: TrialRecord) -> Rows:
     return Rows(
         columns=tuple(_ITERATION),
         rows=tuple(
-            tuple(map(row.get, (key for key, _ in _ITERATION.values())))
-            for row in trial.iterations
+            tuple(map(row.get, (key for key, _ in _ITERATION.values()))) for row in steps_of(trial)
         ),
         formats={column: write for column, (_, write) in _ITERATION.items()},
     )
@@ -333,7 +350,7 @@ PANELS = (
 )
 
 
-def steps_of(trial: TrialRecord) -> list[dict[str, Any]]:
+def steps_of(trial: TrialRecord) -> Sequence[Mapping[str, Any]]:
     """List what each pass of a trial left; of other programs' trials what they reported."""
     return trial.iterations or [
         {"iteration": step, "value": value} for step, value in sorted(trial.reported.items())

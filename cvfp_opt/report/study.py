@@ -45,8 +45,8 @@ def study_json(summary: Summary) -> dict[str, Any]:
 
 def _record_lines(record: StudyRecord) -> list[str]:
     at = record.environment
-    keys = ("device", "gpu", "processor", "reader")
-    ran = [str(at[key]) for key in keys if key in at]
+    known = (at.get("device"), at.get("gpu"), at.get("processor"), at.get("reader"))
+    ran = [str(one) for one in known if one is not None]
     ran += [f"threads {at['threads']}"] if "threads" in at else []
     commit = [f"commit {at['commit'][:12]}"] if "commit" in at else []
     commit += ["with uncommitted changes"] if at.get("uncommitted") else []

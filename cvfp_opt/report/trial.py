@@ -13,6 +13,7 @@ from cvfp_opt.report.words import (
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.retries import retry_chain, uuid_of
 from cvfp_opt.store.record.summary import Summary
+from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 
 
 def trial_lines(summary: Summary, trial: TrialRecord) -> list[str]:
@@ -60,7 +61,7 @@ def _identity_lines(summary: Summary, trial: TrialRecord) -> list[str]:
     return lines
 
 
-def _environment_lines(environment: dict[str, Any]) -> list[str]:
+def _environment_lines(environment: StoredEnvironment) -> list[str]:
     shown = {}
     for key, value in environment.items():
         if key == "versions" and isinstance(value, dict):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from cvfp_opt.escaping import positional, printable, quoted
 from cvfp_opt.store.record.records import TrialRecord, definition_of
@@ -25,8 +25,9 @@ STAGE = "schedule.stage_weights["
 # What ``objective.split`` and the reads of an audit are called.
 TEXTS = {"train": "training text", "validation": "validation text", "held_out": "held-out text"}
 
+Degenerate = Literal["global_attractor", "near_zero", "identity_map"]
 # Flags of an audit by which a net is worth nothing, whatever its score.
-DEGENERATE = {
+DEGENERATE: Mapping[Degenerate, str] = {
     "global_attractor": "all contexts are the same",
     "near_zero": "all contexts are near zero",
     "identity_map": "contexts copy their tokens' embeddings",

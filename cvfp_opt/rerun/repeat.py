@@ -16,6 +16,7 @@ from cvfp_opt.store.record.differences import Difference, differences
 from cvfp_opt.store.record.identity import TrialIdentity
 from cvfp_opt.store.record.records import StudyRecord, TrialRecord, Unread, definition_of
 from cvfp_opt.store.record.summary import Summary
+from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.training.device import resolve_device, set_threads
 from cvfp_opt.training.events import Observer, ignore
 from cvfp_opt.training.result import IterationMetrics
@@ -56,7 +57,7 @@ class Repetition:
     trial: TrialRecord
     objective: Objective
     identity: TrialIdentity
-    environment: dict[str, Any]
+    environment: StoredEnvironment
     differences: list[Difference]
 
     def train(

@@ -210,7 +210,8 @@ def _at_the_end(
     trial: TrialRecord, result: TrainingResult, scored: Scored | None
 ) -> Iterator[Quantity]:
     """Pair what is known of a trial since its end."""
-    environment, plain = trial.environment, result.to_dict()
+    environment: Mapping[str, Any] = trial.environment
+    plain = result.to_dict()
     yield Quantity(None, "status", trial.status, plain["status"])
     yield Quantity(None, "reason", trial.reason, plain["reason"])
     known = ("optimizer_steps", "diversity_scale")

@@ -26,6 +26,7 @@ from cvfp_opt.store.record.confirmation import (
 from cvfp_opt.store.record.records import TrialRecord, drifted
 from cvfp_opt.store.record.retries import uuid_of
 from cvfp_opt.store.record.summary import Summary
+from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.training.config import OWN_THRESHOLD
 
 _THRESHOLD = "phase1_convergence_threshold"
@@ -149,7 +150,7 @@ def enter_runs(
     store: Store,
     source: Plan,
     summary: Summary,
-    environment: dict[str, Any],
+    environment: StoredEnvironment,
     *,
     top: int,
     num_seeds: int,

@@ -24,6 +24,7 @@ from cvfp_opt.store.record.differences import (
     refused,
 )
 from cvfp_opt.store.record.records import StudyRecord
+from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.training.data import Tokens
 
 
@@ -43,7 +44,7 @@ def facts(
     definition: StudyDefinition,
     tokens: Tokens,
     code: Mapping[str, str],
-    environment: Mapping[str, Any],
+    environment: StoredEnvironment,
 ) -> dict[str, Any]:
     """Collect what a worker brings, as ``differences`` takes it."""
     return {
@@ -69,11 +70,11 @@ def drift_lines(found: Sequence[Difference]) -> list[str]:
 
 
 def with_drift(
-    environment: Mapping[str, Any],
+    environment: StoredEnvironment,
     found: Sequence[Difference],
     definition: StudyDefinition,
     tokens: Tokens,
-) -> dict[str, Any]:
+) -> StoredEnvironment:
     """Add to a worker's environment what it does differently, if that was allowed.
 
     ``drift`` holds the digests, the differing keys with their values, and, where the text or the
@@ -81,7 +82,7 @@ def with_drift(
     """
     allowed = refused(found)
     if not allowed:
-        return dict(environment)
+        return environment
     drift: dict[str, Any] = {
         "definition_digest": definition.digest(),
         "data_digest": tokens.digest,
@@ -97,9 +98,9 @@ def with_drift(
 def with_point_changes(
     definition: StudyDefinition,
     tokens: Tokens,
-    environment: Mapping[str, Any],
+    environment: StoredEnvironment,
     changes: Mapping[str, Any],
-) -> tuple[StudyDefinition, Tokens, dict[str, Any]]:
+) -> tuple[StudyDefinition, Tokens, StoredEnvironment]:
     """Change some keys of a definition; return it, its tokens, and the environment of its trials.
 
     Args:

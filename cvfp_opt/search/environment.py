@@ -8,12 +8,12 @@ from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from cvfp_opt.model.passes import default_reader
 from cvfp_opt.model.products import has_bfloat16
+from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.version import __version__
 
 _PACKAGES = ("torch", "optuna", "numpy", "numba", "tokenizers")
@@ -21,7 +21,7 @@ _PACKAGES = ("torch", "optuna", "numpy", "numba", "tokenizers")
 GIT_SECONDS = 5.0
 
 
-def describe_environment(device: torch.device, threads: int) -> dict[str, Any]:
+def describe_environment(device: torch.device, threads: int) -> StoredEnvironment:
     """Describe versions, host, processor and how it computes, as plain JSON values."""
     versions = {"cvfp-opt": __version__, "python": platform.python_version()}
     for package in _PACKAGES:
@@ -29,7 +29,9 @@ def describe_environment(device: torch.device, threads: int) -> dict[str, Any]:
             versions[package] = version(package)
         except PackageNotFoundError:  # a build that carries no metadata
             versions[package] = "unknown"
-    gpu = {} if device.type == "cpu" else {"gpu": torch.cuda.get_device_name(device)}
+    gpu = StoredEnvironment()
+    if device.type != "cpu":
+        gpu["gpu"] = torch.cuda.get_device_name(device)
     return {
         "versions": versions,
         **describe_checkout(Path(__file__).parents[1]),
@@ -45,7 +47,7 @@ def describe_environment(device: torch.device, threads: int) -> dict[str, Any]:
 
 
 @cache
-def describe_checkout(package: Path) -> dict[str, Any]:
+def describe_checkout(package: Path) -> StoredEnvironment:
     """Find the commit of a package in a git checkout, and whether it has been changed since.
 
     Empty where it lies in none, or git can't tell. A virtual environment within the checkout of

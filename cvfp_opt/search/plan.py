@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -45,6 +44,7 @@ from cvfp_opt.store.record.studies import (
     load_study,
     refuse_foreign,
 )
+from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.training.data import Tokens
 
 DEFAULT_DEFINITION = "recommended"
@@ -136,12 +136,12 @@ class Plan:
             return None
         return self.definition.objective.promise(residual, rank, threshold)
 
-    def enter(self, store: Store, environment: dict[str, Any]) -> tuple[optuna.Study, bool]:
+    def enter(self, store: Store, environment: StoredEnvironment) -> tuple[optuna.Study, bool]:
         """Open the study, creating it if need be; return it, and whether it was created."""
         created = store.patiently(lambda: self._create(store, environment))
         return store.patiently(lambda: self.load(store)), created
 
-    def new_record(self, environment: dict[str, Any]) -> StudyRecord:
+    def new_record(self, environment: StoredEnvironment) -> StudyRecord:
         """Make the record of a study that is created now, in this environment."""
         return StudyRecord(
             definition=self.definition.to_dict(),
@@ -154,7 +154,7 @@ class Plan:
             uuid=uuid.uuid4().hex,
         )
 
-    def _create(self, store: Store, environment: dict[str, Any]) -> bool:
+    def _create(self, store: Store, environment: StoredEnvironment) -> bool:
         with store.lock():
             record = _record(store, self.name)
             if record is None:
@@ -164,7 +164,7 @@ class Plan:
             self._check_drift(store, record)
         return False
 
-    def drift(self, study: optuna.Study, environment: dict[str, Any]) -> list[Difference]:
+    def drift(self, study: optuna.Study, environment: StoredEnvironment) -> list[Difference]:
         """Compare this worker with what the study was created with and on."""
         record = StudyRecord.of(study)
         if record is None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol
 
 import optuna
 
@@ -27,6 +27,7 @@ from cvfp_opt.store.queue.unsent import send_unsent
 from cvfp_opt.store.record.mirrors import Mirrors
 from cvfp_opt.store.record.progress import ProgressTracker
 from cvfp_opt.store.record.records import TrialRecord
+from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 
 # Mirrors are for people who look: trials may end more often than they are brought up to date.
 MIRROR_SECONDS = 5.0
@@ -103,7 +104,7 @@ class Search:
     store: Store
     study: optuna.Study
     objective: Objective
-    environment: dict[str, Any]
+    environment: StoredEnvironment
     observer: SearchObserver
     stop: Stop
     claims: Claims

@@ -27,6 +27,7 @@ from cvfp_opt.store.queue.leases import LeaseLost
 from cvfp_opt.store.queue.trial_writer import TrialWriter
 from cvfp_opt.store.queue.unsent import keep_unsent
 from cvfp_opt.store.record.records import TrialRecord, write_attributes
+from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.training.config import Scored
 from cvfp_opt.training.result import Status, TrainingResult
 
@@ -57,7 +58,7 @@ class TrialRun:
     study: optuna.Study
     writer: TrialWriter
     objective: Objective
-    environment: dict[str, Any]
+    environment: StoredEnvironment
     observer: SearchObserver
     stop: Stop
     patiently: Patience
@@ -180,7 +181,7 @@ class TrialRun:
             },
         )
 
-    def _ran_on(self) -> dict[str, Any]:
+    def _ran_on(self) -> StoredEnvironment:
         """Describe what the trial ran on, and who ran it."""
         worker = self.writer.claims.worker.worker
         deaths = self.writer.claimed.attempts

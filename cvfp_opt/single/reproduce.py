@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -10,6 +9,7 @@ from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.definition_file import read_sections, resolve_definition
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.single.train import FileKeeper, run_resumable
+from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.training.events import Observer
 
 STANDARD_TOKENS = 6400
@@ -173,7 +173,7 @@ def reproduce(
     definition: StudyDefinition,
     variant: Variant,
     observe: Observer,
-    environment: dict[str, Any],
+    environment: StoredEnvironment,
     notify: Callable[[str], None],
 ) -> Reproduction:
     """Run one variant, from where it was stopped if it was.

@@ -25,6 +25,7 @@ from cvfp_opt.store.files.saved_networks import (
 )
 from cvfp_opt.store.files.snapshots import SnapshotFile
 from cvfp_opt.store.record.definition_sections import completed
+from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.training.data import Tokens
 from cvfp_opt.training.events import Observer
 from cvfp_opt.training.result import TrainingResult
@@ -55,7 +56,7 @@ class FileKeeper:
         self,
         definition: StudyDefinition,
         tokens: Tokens,
-        environment: dict[str, Any],
+        environment: StoredEnvironment,
         notify: Callable[[str], None],
     ) -> None:
         self.kept = 0
@@ -140,7 +141,7 @@ class Trained:
     objective: Objective
     network: ContextNetwork
     result: TrainingResult
-    environment: dict[str, Any]
+    environment: StoredEnvironment
     seed: int
     number: int = 0
 
@@ -169,7 +170,7 @@ def save_network(
         definition=definition.to_dict(),
         parameters=asdict(definition.hyperparameters()),
         result=trained.result.to_dict(),
-        environment=trained.environment,
+        environment=dict(trained.environment),
         tokenizer=known,
         origin={
             "seed": trained.seed,

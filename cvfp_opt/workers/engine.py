@@ -1,13 +1,14 @@
 """The interface of an engine: it starts and restarts the workers of a search."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import optuna
 
 from cvfp_opt.search.observer import SearchObserver
 from cvfp_opt.search.stopping import Stop
 from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.workers.task import Task
 
 
@@ -45,7 +46,7 @@ class Engine(Protocol):
 
     place: str
 
-    def environment(self) -> dict[str, Any] | None:
+    def environment(self) -> StoredEnvironment | None:
         """Describe what trials will run on, if that is not this machine, and known."""
 
     def run(self, job: Job, stop: Stop) -> None:

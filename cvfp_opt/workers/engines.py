@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
 
 from cvfp_opt.errors import ClusterError, nearest
 from cvfp_opt.search.stopping import SearchStopped, Stop
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.retry import DATABASE_ERRORS
 from cvfp_opt.store.record.records import count_finished
+from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.workers.dask.cluster import Cluster, check_installed, connect, start_local
 from cvfp_opt.workers.dask.engine import DaskWorkers
 from cvfp_opt.workers.engine import Engine, Job
@@ -63,7 +63,7 @@ class Dask:
             self._cluster = connect(options.scheduler, location)
             self.place = f"on Dask workers of {self._cluster.address}"
 
-    def environment(self) -> dict[str, Any] | None:
+    def environment(self) -> StoredEnvironment | None:
         if self._cluster is None:
             return None
         return self._cluster.environment(self._options.device, self._options.threads)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import optuna
 
@@ -13,6 +12,7 @@ from cvfp_opt.search.lanes import check_lanes
 from cvfp_opt.search.plan import Plan
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.training.device import available_threads
 from cvfp_opt.workers.engine import Engine
 from cvfp_opt.workers.engines import make_engine
@@ -36,7 +36,7 @@ class Session:
 
     engine: Engine
     location: Location
-    environment: dict[str, Any]
+    environment: StoredEnvironment
     count: int | None
     lanes: int
     limits: Limits

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import optuna
 
@@ -29,6 +28,7 @@ from cvfp_opt.store.queue.leases import LEASE_SECONDS
 from cvfp_opt.store.queue.trial_writer import Renewer
 from cvfp_opt.store.record.differences import differences
 from cvfp_opt.store.record.records import StudyRecord
+from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.training.device import resolve_device
 
 
@@ -68,7 +68,7 @@ class Task:
 
     location: Location
     plan: Plan
-    environment: dict[str, Any]
+    environment: StoredEnvironment
     total: int
     deadline: float | None = None
     lanes: int = 1

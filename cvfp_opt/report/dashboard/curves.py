@@ -4,7 +4,7 @@ It shows images as they are, and CSV and JSON lines as tables; nothing else. The
 here: plotly needs a browser for one, and takes longer to import than this to draw.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -102,7 +102,7 @@ def _panel(
     return [*lines, dots] if len(values) <= 40 else lines
 
 
-def _thinned(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _thinned(steps: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
     """Leave out steps evenly, and keep the last one."""
     every = -(-len(steps) // _MAX_POINTS)
     return steps if every <= 1 else [*steps[:-1:every], steps[-1]]

@@ -1,7 +1,6 @@
 """Convergence of the best trials at any threshold: whether a score rests on its own."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -12,6 +11,7 @@ from cvfp_opt.report.words import share
 from cvfp_opt.store.record.quantiles import rate_at
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
+from cvfp_opt.store.record.trial_attributes import StoredAudit
 
 REFERENCE = 0.1
 LEAST, MOST, POINTS = 0.01, 2.0, 80
@@ -30,7 +30,7 @@ class ThresholdCurve:
 
     number: int
     own: float | None
-    audit: dict[str, Any]
+    audit: StoredAudit
 
     def rate(self, kind: str, threshold: float) -> float:
         """Look up the rate at a threshold, of a kind of KINDS."""
@@ -50,9 +50,8 @@ class Thresholds:
         if not self.curves:
             return ""
         first = self.curves[0]
-        absolute, scale_free = (
-            first.audit[f"{kind}_convergence"] for kind in ("absolute", "scale_free")
-        )
+        audit = first.audit
+        absolute, scale_free = audit["absolute_convergence"], audit["scale_free_convergence"]
         words = (
             f"At the fixed threshold of 0.1, {absolute:.1%} of the tokens of trial {first.number} "
             f"converge; by the scale-free measure, which does not reward small contexts, "

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from typing import cast
 
 from sqlalchemy import Connection, update
 
@@ -33,6 +34,7 @@ from cvfp_opt.store.record.mirrors import (
 )
 from cvfp_opt.store.record.records import CONFIRMATION_POINTS, CONFIRMS, MIRROR_OF, TrialRecord
 from cvfp_opt.store.record.studies import load_study
+from cvfp_opt.store.record.trial_attributes import StoredAudit, StoredIteration, StoredScore
 
 Copies = dict[int, list[TrialRow]]
 
@@ -129,9 +131,9 @@ def _expected(study: StudyRows, mirror: Mirror) -> dict[int, tuple[TrialRow, lis
         record = TrialRecord(
             number=trial.number,
             state="complete",
-            scored=trial.table("scored"),
-            metrics=trial.table("metrics"),
-            audit=trial.table("audit"),
+            scored=cast(StoredScore, trial.table("scored")),
+            metrics=cast(StoredIteration, trial.table("metrics")),
+            audit=cast(StoredAudit, trial.table("audit")),
         )
         try:
             values = mirror.values(record, split) if record.audit else None

@@ -4,7 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from optuna.trial import TrialState
 
@@ -14,6 +14,7 @@ from cvfp_opt.store.doctor.rows import StudyRows, TrialRow
 from cvfp_opt.store.record.definition_sections import Sections
 from cvfp_opt.store.record.quantiles import rate_at
 from cvfp_opt.store.record.records import TrialRecord, definition_of
+from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 
 # Sums that are made in another order may differ by so much.
 ROUNDING = 1e-9
@@ -144,7 +145,7 @@ def _finding(
 def _definition(study: StudyRows, trial: TrialRow) -> Sections:
     """Complete the definition that a trial was trained by."""
     assert study.record is not None
-    environment = trial.table("environment")
+    environment = cast(StoredEnvironment, trial.table("environment"))
     record = TrialRecord(number=trial.number, state="", environment=environment)
     return definition_of(study.record, record)
 

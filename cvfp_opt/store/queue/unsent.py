@@ -38,7 +38,7 @@ def keep_unsent(
         trial_id=claimed.trial_id,
         number=claimed.number,
         epoch=claimed.epoch,
-        birth=claimed.identity.to_dict(),
+        birth=dict(claimed.identity.to_dict()),
         state=state.name,
         values=None if values is None else list(values),
         intermediate={str(step): value for step, value in pending.intermediate.items()},

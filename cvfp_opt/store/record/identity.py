@@ -1,12 +1,13 @@
 """Identities of trials, the same in every copy, and the seeds of all that is random in them."""
 
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
 from optuna.trial import FrozenTrial
 
 from cvfp_opt.store.database.numbers import is_whole
+from cvfp_opt.store.record.trial_attributes import StoredIdentity
 
 _END_OF_SEEDS = 2**63
 # Trials' own numbers use the lower half, seeds of confirmations the upper: record.confirmation.
@@ -72,9 +73,11 @@ class TrialIdentity:
         """Derive the identity of a trial that was given none; see ``of``."""
         return cls(uuid=derived_uuid(f"{study}/{number}"), seed=seed, number=number)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> StoredIdentity:
         """Convert it to plain JSON values."""
-        return asdict(self)
+        return StoredIdentity(
+            uuid=self.uuid, seed=self.seed, number=self.number, retry_of=self.retry_of
+        )
 
 
 def derived_uuid(text: str) -> str:

@@ -63,11 +63,10 @@ class Mirror:
 def _scored(record: TrialRecord, split: str) -> tuple[float, float]:
     if record.scored:
         return record.scored["convergence_rate"], record.scored["effective_rank"]
-    prefix = "validation_" if split == "validation" else ""
-    return (
-        record.metrics[f"{prefix}convergence_rate"],
-        record.metrics[f"{prefix}effective_rank"],
-    )
+    metrics = record.metrics
+    if split == "validation":
+        return metrics["validation_convergence_rate"], metrics["validation_effective_rank"]
+    return metrics["convergence_rate"], metrics["effective_rank"]
 
 
 def _audited(record: TrialRecord, split: str) -> tuple[float, float]:

@@ -15,6 +15,14 @@ from cvfp_opt.store.files.artifact_names import artifact_ids
 from cvfp_opt.store.record.attribute_shapes import are_keys, is_definition, is_ours
 from cvfp_opt.store.record.definition_sections import Sections, completed, with_changes
 from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity, derived_uuid
+from cvfp_opt.store.record.trial_attributes import (
+    StoredAudit,
+    StoredEnvironment,
+    StoredIdentity,
+    StoredIteration,
+    StoredRun,
+    StoredScore,
+)
 
 # Format of the records. Raise it when old readers would misread, and keep reading the old ones.
 # 2: studies and trials have an identity (``uuid``, record.identity); leases have a table.
@@ -82,7 +90,7 @@ class StudyRecord:
     definition_digest: str
     data_digest: str
     created: float
-    environment: dict[str, Any]
+    environment: StoredEnvironment
     sources: dict[str, dict[str, str]] = field(default_factory=dict)
     code: dict[str, str] = field(default_factory=dict)
     uuid: str = ""
@@ -195,14 +203,14 @@ class TrialRecord:
     params: dict[str, Any] = field(default_factory=dict)
     status: str = ""
     reason: str = ""
-    scored: dict[str, float] = field(default_factory=dict)
-    metrics: dict[str, Any] = field(default_factory=dict)
-    iterations: list[dict[str, Any]] = field(default_factory=list)
-    audit: dict[str, Any] = field(default_factory=dict)
+    scored: StoredScore = field(default_factory=StoredScore)
+    metrics: StoredIteration = field(default_factory=StoredIteration)
+    iterations: list[StoredIteration] = field(default_factory=list)
+    audit: StoredAudit = field(default_factory=StoredAudit)
     seconds: dict[str, float] = field(default_factory=dict)
-    environment: dict[str, Any] = field(default_factory=dict)
-    identity: dict[str, Any] = field(default_factory=dict)
-    run: dict[str, Any] = field(default_factory=dict)
+    environment: StoredEnvironment = field(default_factory=StoredEnvironment)
+    identity: StoredIdentity = field(default_factory=StoredIdentity)
+    run: StoredRun = field(default_factory=StoredRun)
 
     @classmethod
     def of(cls, trial: FrozenTrial) -> Self:
@@ -219,7 +227,7 @@ class TrialRecord:
         return replace(
             record,
             value=value,
-            identity=identity.to_dict() if identity else {},
+            identity=identity.to_dict() if identity else StoredIdentity(),
             run=run if is_confirmation_run(run) else {},
             **kept,
         )
@@ -288,7 +296,7 @@ def definition_of(record: StudyRecord, trial: TrialRecord) -> Sections:
     return sections if is_definition(sections) else own  # what others wrote for a drift is none
 
 
-def drifted(environment: Mapping[str, Any]) -> dict[str, Any]:
+def drifted(environment: StoredEnvironment) -> dict[str, Any]:
     """List the keys of the definition that a trial changed by a drift; see ``with_changes``."""
     drift = environment.get("drift", {})
     changed = {

@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from cvfp_opt.errors import ClusterError, CvfpOptError
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.queue.leases import this_boot
+from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.workers.dask.members import (
     PACKAGES,
     SCHEDULER_COMPARED,
@@ -182,7 +183,7 @@ class Cluster:
         for refusal in self.take_refusals():
             raise ClusterError(refusal)
 
-    def environment(self, device: str, threads: int | None) -> dict[str, Any] | None:
+    def environment(self, device: str, threads: int | None) -> StoredEnvironment | None:
         """Describe what trials will run on; None while there is no worker.
 
         Args:
@@ -201,7 +202,7 @@ class Cluster:
             if isinstance(found, CvfpOptError):
                 raise ClusterError(f"{member.name}: {found}")
             if isinstance(found, dict):
-                return found
+                return cast(StoredEnvironment, found)
         return None
 
     def _on_scheduler(self, function: Callable[..., Any], *args: Any) -> Any:

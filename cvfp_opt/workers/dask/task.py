@@ -7,11 +7,12 @@ on: whatever needs torch or optuna is imported when the task runs.
 import os
 import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cvfp_opt.version import __version__
 
 if TYPE_CHECKING:
+    from cvfp_opt.store.record.trial_attributes import StoredEnvironment
     from cvfp_opt.workers.messages import Message
 
 # All runs of the engine send on one topic: a scheduler keeps each topic's last messages for ever.
@@ -83,7 +84,7 @@ def describe() -> Place:
     )
 
 
-def environment_here(device: str, threads: int) -> dict[str, Any]:
+def environment_here(device: str, threads: int) -> "StoredEnvironment":
     """Describe what a task would run on. Raises DeviceError if there is no such device."""
     from cvfp_opt.search.environment import describe_environment
     from cvfp_opt.training.device import resolve_device
