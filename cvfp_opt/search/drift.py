@@ -6,7 +6,7 @@ line, or refused unless ``--allow-drift`` is typed. docs/drift.md is the user's 
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import check_distribution_compatibility
 from optuna.trial import FrozenTrial
@@ -24,7 +24,9 @@ from cvfp_opt.store.record.differences import (
     refused,
 )
 from cvfp_opt.store.record.records import StudyRecord
-from cvfp_opt.training.data import Tokens
+
+if TYPE_CHECKING:
+    from cvfp_opt.training.data import Tokens
 
 
 def facts_of_record(record: StudyRecord) -> dict[str, Any]:
@@ -41,7 +43,7 @@ def facts_of_record(record: StudyRecord) -> dict[str, Any]:
 
 def facts(
     definition: StudyDefinition,
-    tokens: Tokens,
+    tokens: "Tokens",
     code: Mapping[str, str],
     environment: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -72,7 +74,7 @@ def with_drift(
     environment: Mapping[str, Any],
     found: Sequence[Difference],
     definition: StudyDefinition,
-    tokens: Tokens,
+    tokens: "Tokens",
 ) -> dict[str, Any]:
     """Add to a worker's environment what it does differently, if that was allowed.
 
@@ -96,10 +98,10 @@ def with_drift(
 
 def with_point_changes(
     definition: StudyDefinition,
-    tokens: Tokens,
+    tokens: "Tokens",
     environment: Mapping[str, Any],
     changes: Mapping[str, Any],
-) -> tuple[StudyDefinition, Tokens, dict[str, Any]]:
+) -> tuple[StudyDefinition, "Tokens", dict[str, Any]]:
     """Change some keys of a definition; return it, its tokens, and the environment of its trials.
 
     Args:
