@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from cvfp_opt.model.network import ModelConfig
+from cvfp_opt.model.config import ModelConfig
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.definition_file import read_sections, resolve_definition
 from cvfp_opt.search.objective import Objective

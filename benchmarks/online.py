@@ -4,7 +4,7 @@ import torch
 
 from benchmarks.setting import make_network, make_text
 from benchmarks.timing import Result, in_turn
-from cvfp_opt.model.diversity import DiversityConfig
+from cvfp_opt.model.config import DiversityConfig
 from cvfp_opt.model.schedules import ScheduleConfig
 from cvfp_opt.training.config import Hyperparameters, ObjectiveConfig, TrainingConfig
 from cvfp_opt.training.events import ignore

@@ -11,7 +11,8 @@ from numba import njit
 
 from benchmarks.setting import STANDARD, make_network, make_text
 from benchmarks.step import bfloat16, training_step
-from cvfp_opt.model.network import ContextNetwork, ModelConfig
+from cvfp_opt.model.config import ModelConfig
+from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import sequential_pass, zero_context
 from cvfp_opt.model.segments import segment_pass
 from cvfp_opt.training.device import available_threads

@@ -11,7 +11,7 @@ from benchmarks import __main__ as command
 from benchmarks import asking, bookkeeping, gpu, gpu_checks, gpu_setting
 from benchmarks.setting import make_network, make_text
 from benchmarks.timing import Result, in_turn
-from cvfp_opt.model.network import ModelConfig
+from cvfp_opt.model.config import ModelConfig
 from cvfp_opt.model.passes import sequential_pass, zero_context
 from cvfp_opt.model.segments import contracts
 

@@ -150,9 +150,23 @@ def run(
     if console.is_terminal:
         console.print("loading ...", style="dim", end="\r")
 
-    from cvfp_opt.search.plan import Request, make_plan
+    from cvfp_opt.search.plan import Request, make_plan, resolve_request
     from cvfp_opt.store.database.location import resolve_location
     from cvfp_opt.store.database.retry import Patience
+
+    location = resolve_location(storage)
+    request = Request(
+        definition=definition,
+        study_name=study_name,
+        settings=settings,
+        data=data,
+        seed=seed,
+        allow_code=allow_code,
+        allow_drift=allow_drift,
+    )
+    patiently = Patience(seconds=wait_for_database, notify=console.print)
+    resolve_request(location, request, patiently)  # what is mistyped needs not wait for torch
+
     from cvfp_opt.store.files.artifact_stores import open_artifacts
     from cvfp_opt.workers.session import open_session
     from cvfp_opt.workers.shares import WorkerOptions, share_out
@@ -168,7 +182,6 @@ def run(
             scheduler=scheduler,
         )
     )
-    location = resolve_location(storage)
     open_artifacts(location, artifacts)  # refused before anything else is done
     limits = Limits(
         lease_seconds=lease,
@@ -177,16 +190,6 @@ def run(
         checkpoint_seconds=checkpoint_every,
         artifacts=artifacts,
     )
-    request = Request(
-        definition=definition,
-        study_name=study_name,
-        settings=settings,
-        data=data,
-        seed=seed,
-        allow_code=allow_code,
-        allow_drift=allow_drift,
-    )
-    patiently = Patience(seconds=wait_for_database, notify=console.print)
     plan = make_plan(location, request, patiently)
     with open_session(location, plan, options, limits, deadline) as session:
         code = _search(session, plan, n_trials, console, as_json, patiently)

@@ -56,17 +56,19 @@ def train(
     study with these parameters and this seed would be. A run that was stopped goes on after its
     last whole iteration when the same command is typed again.
     """
+    from cvfp_opt.search.plan import Request
+
+    request = Request(definition=definition, settings=settings, data=data, seed=seed)
+    resolved = request.resolve(None)  # what is mistyped needs not wait for torch
+    resolved.hyperparameters()
+
     from cvfp_opt.cli.console import make_console
     from cvfp_opt.search.custom_code import load_code
     from cvfp_opt.search.environment import describe_environment
-    from cvfp_opt.search.plan import Request
     from cvfp_opt.store.files.saved_networks import check_target
     from cvfp_opt.training.device import resolve_device, set_threads
 
     environment = describe_environment(resolve_device(device), set_threads(threads))
-    request = Request(definition=definition, settings=settings, data=data, seed=seed)
-    resolved = request.resolve(None)
-    resolved.hyperparameters()
     environment["code"] = load_code(resolved)
     if save is not None:
         check_target(save)

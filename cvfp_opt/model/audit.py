@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cvfp_opt.model.config import REFERENCE_THRESHOLD, STRICT_THRESHOLD
 from cvfp_opt.model.lyapunov import lyapunov_exponent
 from cvfp_opt.model.metrics import (
     convergence_rate,
@@ -24,9 +25,6 @@ from cvfp_opt.model.metrics import (
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import Chains, Lane
 from cvfp_opt.model.segments import exact_passes
-
-REFERENCE_THRESHOLD = 0.1
-STRICT_THRESHOLD = 0.01
 
 # Degeneracy is judged on this many tokens, evenly spaced.
 SAMPLE = 512

@@ -2,14 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cvfp_opt.errors import DefinitionError, nearest
 from cvfp_opt.model.foreign import is_foreign, load_function
 
 
@@ -104,44 +102,8 @@ DIVERSITY_LOSSES: Mapping[str, DiversityLoss] = {
 }
 
 
-# Losses that compare the contexts of a minibatch, and have nothing to compare token by token.
-NEED_BATCH = frozenset(DIVERSITY_LOSSES) - {"deviation"}
-
-
 # Minibatches that the scale is fitted on, of 25 at the standard size: a few milliseconds each.
 SCALE_MINIBATCHES = 8
-SCALES = ("none", "untrained")
-
-
-@dataclass(frozen=True, kw_only=True)
-class DiversityConfig:
-    """Settings of the diversity loss.
-
-    Attributes:
-        loss: a key of DIVERSITY_LOSSES, or "package.module:function" for the user's own.
-        scale: "none" takes the loss as it is; "untrained" multiplies it by `untrained_scale`, so
-            that one `dist_reg_weight` means the same for each loss.
-        mean_momentum: weight of the old average at each context, in [0, 1); of `deviation`.
-    """
-
-    loss: str = "orthogonality"
-    scale: str = "none"
-    mean_momentum: float = 0.99
-
-    def __post_init__(self) -> None:
-        if self.loss not in DIVERSITY_LOSSES and not is_foreign(self.loss):
-            raise DefinitionError(
-                f"diversity.loss: unknown loss {self.loss!r}; "
-                f"{nearest(self.loss, DIVERSITY_LOSSES)}, or package.module:function"
-            )
-        if self.scale not in SCALES:
-            raise DefinitionError(
-                f"diversity.scale: unknown scale {self.scale!r}; {nearest(self.scale, SCALES)}"
-            )
-        if not 0.0 <= self.mean_momentum < 1.0:
-            raise DefinitionError(
-                f"diversity.mean_momentum: 0 <= momentum < 1 must hold, got {self.mean_momentum}"
-            )
 
 
 def diversity_loss(name: str) -> DiversityLoss:

@@ -60,11 +60,6 @@ def effective_rank(contexts: Tensor) -> float:
     return (entropy.exp() / contexts.shape[1]).item()
 
 
-def combined_score(convergence: float, rank: float, *, convergence_weight: float) -> float:
-    """Return ``a * convergence rate + (1 - a) * ER / D``, a the ``convergence_weight``."""
-    return convergence_weight * convergence + (1.0 - convergence_weight) * rank
-
-
 def residual_quantiles(residuals: Tensor) -> tuple[float, ...]:
     """Return NUM_QUANTILES quantiles of the residuals (T,), at levels evenly from 0 to 1."""
     levels = torch.linspace(0.0, 1.0, NUM_QUANTILES, dtype=torch.float64)

@@ -1,12 +1,11 @@
 """The context network: one step of the recurrence, ``c_t = f(x_t, c_{t-1})``."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cvfp_opt.errors import DefinitionError
+from cvfp_opt.model.config import ModelConfig
 from cvfp_opt.model.products import Product
 
 # Initialisation, as in the original program:
@@ -15,28 +14,6 @@ from cvfp_opt.model.products import Product
 #   embeddings      N(0, 0.02^2), then layer-normalised once (see training.embedding)
 WEIGHT_STD = 0.1
 BIAS_STD = 0.01
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelConfig:
-    """Sizes of the context network.
-
-    Attributes:
-        context_size: D, width of a context; at least 2.
-        embedding_size: E, width of a token embedding; at least 2.
-        num_layers: L, layers with weights of their own; at least 1.
-    """
-
-    context_size: int = 768
-    embedding_size: int = 768
-    num_layers: int = 6
-
-    def __post_init__(self) -> None:
-        for key, least in (("context_size", 2), ("embedding_size", 2), ("num_layers", 1)):
-            if getattr(self, key) < least:
-                raise DefinitionError(
-                    f"model.{key}: at least {least} is required, got {getattr(self, key)}"
-                )
 
 
 class ContextLayer(nn.Module):

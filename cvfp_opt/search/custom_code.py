@@ -1,13 +1,10 @@
 """The user's own losses and schedules that a definition names: which, and whether to run them."""
 
 from cvfp_opt.errors import PointError, StudyError
-from cvfp_opt.model.diversity import diversity_loss
 from cvfp_opt.model.foreign import is_foreign, source_digest
 from cvfp_opt.model.schedules import weight_schedule
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.store.record.records import TrialRecord
-
-_LOADERS = {"diversity.loss": diversity_loss, "schedule.kind": weight_schedule}
 
 
 def foreign_names(definition: StudyDefinition) -> dict[str, list[str]]:
@@ -31,10 +28,13 @@ def load_code(definition: StudyDefinition) -> dict[str, str]:
     Raises:
         DefinitionError: one cannot be imported, or does not fit.
     """
+    from cvfp_opt.model.diversity import diversity_loss
+
+    loaders = {"diversity.loss": diversity_loss, "schedule.kind": weight_schedule}
     digests = {}
     for key, names in foreign_names(definition).items():
         for name in names:
-            _LOADERS[key](name)
+            loaders[key](name)
             digests[name] = source_digest(key, name)
     return digests
 

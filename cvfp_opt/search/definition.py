@@ -1,16 +1,18 @@
-"""A study definition: everything that decides what a trial does."""
+"""A study definition: everything that decides what a trial does.
+
+It is read and checked without torch, which takes seconds to import.
+"""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any, Self, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Self, get_args, get_origin, get_type_hints
 
 from cvfp_opt.errors import DefinitionError, PointError, nearest
 from cvfp_opt.escaping import listed
-from cvfp_opt.model.diversity import NEED_BATCH, DiversityConfig
-from cvfp_opt.model.network import ModelConfig
+from cvfp_opt.model.config import NEED_BATCH, DiversityConfig, ModelConfig
 from cvfp_opt.model.schedules import ScheduleConfig
 from cvfp_opt.search.pruner import PRUNERS
 from cvfp_opt.search.sampler import SAMPLERS
@@ -20,13 +22,15 @@ from cvfp_opt.store.record.definition_sections import with_parameters
 from cvfp_opt.store.record.points import strangers
 from cvfp_opt.training.config import (
     OWN_THRESHOLD,
+    TRAINER_NAMES,
     Hyperparameters,
     ObjectiveConfig,
     TrainingConfig,
 )
-from cvfp_opt.training.data import DataConfig, Tokens, load_tokens
-from cvfp_opt.training.embedding import EmbeddingConfig
-from cvfp_opt.training.trainers import TRAINERS
+from cvfp_opt.training.data_config import DataConfig, EmbeddingConfig
+
+if TYPE_CHECKING:
+    from cvfp_opt.training.data import Tokens
 
 # These keys say where text and embeddings lie. They are no part of what a study is; tokens and
 # tables are, and those are compared by their digests.
@@ -114,10 +118,10 @@ class StudyDefinition:
     search: SearchConfig = field(default_factory=SearchConfig)
 
     def __post_init__(self) -> None:
-        if self.training.trainer not in TRAINERS:
+        if self.training.trainer not in TRAINER_NAMES:
             raise DefinitionError(
                 f"training.trainer: unknown trainer {self.training.trainer!r}; "
-                f"{nearest(self.training.trainer, TRAINERS)}"
+                f"{nearest(self.training.trainer, TRAINER_NAMES)}"
             )
         if self.training.trainer == "online" and self.diversity.loss in NEED_BATCH:
             raise DefinitionError(
@@ -247,12 +251,14 @@ class StudyDefinition:
             del keys[located]
         return keys
 
-    def load_tokens(self) -> Tokens:
+    def load_tokens(self) -> "Tokens":
         """Read the tokens of its text, and their embeddings if they are not drawn.
 
         Raises:
             DataError: text or embeddings are missing, unreadable or do not suffice.
         """
+        from cvfp_opt.training.data import load_tokens
+
         return load_tokens(self.data, self.embedding, self.model.embedding_size)
 
     def digest(self) -> str:

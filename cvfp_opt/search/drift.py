@@ -6,7 +6,7 @@ line, or refused unless ``--allow-drift`` is typed. docs/drift.md is the user's 
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import check_distribution_compatibility
 from optuna.trial import FrozenTrial
@@ -25,7 +25,9 @@ from cvfp_opt.store.record.differences import (
 )
 from cvfp_opt.store.record.records import StudyRecord
 from cvfp_opt.store.record.trial_attributes import StoredEnvironment
-from cvfp_opt.training.data import Tokens
+
+if TYPE_CHECKING:
+    from cvfp_opt.training.data import Tokens
 
 
 def facts_of_record(record: StudyRecord) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def facts_of_record(record: StudyRecord) -> dict[str, Any]:
 
 def facts(
     definition: StudyDefinition,
-    tokens: Tokens,
+    tokens: "Tokens",
     code: Mapping[str, str],
     environment: StoredEnvironment,
 ) -> dict[str, Any]:
@@ -73,7 +75,7 @@ def with_drift(
     environment: StoredEnvironment,
     found: Sequence[Difference],
     definition: StudyDefinition,
-    tokens: Tokens,
+    tokens: "Tokens",
 ) -> StoredEnvironment:
     """Add to a worker's environment what it does differently, if that was allowed.
 
@@ -97,10 +99,10 @@ def with_drift(
 
 def with_point_changes(
     definition: StudyDefinition,
-    tokens: Tokens,
+    tokens: "Tokens",
     environment: StoredEnvironment,
     changes: Mapping[str, Any],
-) -> tuple[StudyDefinition, Tokens, StoredEnvironment]:
+) -> tuple[StudyDefinition, "Tokens", StoredEnvironment]:
     """Change some keys of a definition; return it, its tokens, and the environment of its trials.
 
     Args:

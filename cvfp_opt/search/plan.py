@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -45,7 +46,9 @@ from cvfp_opt.store.record.studies import (
     refuse_foreign,
 )
 from cvfp_opt.store.record.trial_attributes import StoredEnvironment
-from cvfp_opt.training.data import Tokens
+
+if TYPE_CHECKING:
+    from cvfp_opt.training.data import Tokens
 
 DEFAULT_DEFINITION = "recommended"
 
@@ -117,7 +120,7 @@ class Plan:
 
     name: str
     definition: StudyDefinition
-    tokens: Tokens
+    tokens: "Tokens"
     code: dict[str, str]
     request: Request = field(repr=False)
 
@@ -211,8 +214,7 @@ def make_plan(location: Location, request: Request, patiently: Patience = LOOKIN
     Raises:
         CvfpOptError: whichever of them is not as required; nothing was created or changed.
     """
-    record = patiently(lambda: _record_at(location, request.name))
-    definition = request.resolve(record)
+    record, definition = resolve_request(location, request, patiently)
     if record is not None:
         if request.allow_drift:
             refuse_unmixable(request.name, record, definition, location.option)
@@ -242,6 +244,18 @@ def make_plan(location: Location, request: Request, patiently: Patience = LOOKIN
     return Plan(
         name=request.name, definition=definition, tokens=tokens, code=code, request=request
     )
+
+
+def resolve_request(
+    location: Location, request: Request, patiently: Patience = LOOKING
+) -> tuple[StudyRecord | None, StudyDefinition]:
+    """Read the study's record, None if it is new, and the definition that is asked for.
+
+    Raises:
+        CvfpOptError: the database or the definition is not as required.
+    """
+    record = patiently(lambda: _record_at(location, request.name))
+    return record, request.resolve(record)
 
 
 def _record_at(location: Location, name: str) -> StudyRecord | None:

@@ -20,7 +20,7 @@ from optuna.distributions import (
 )
 
 from cvfp_opt.errors import DefinitionError, nearest
-from cvfp_opt.model.diversity import DiversityConfig
+from cvfp_opt.model.config import DiversityConfig
 from cvfp_opt.model.schedules import ScheduleConfig
 from cvfp_opt.search.typed_values import hint
 from cvfp_opt.training.config import TrainingConfig

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from cvfp_opt.model.audit import IDENTITY_COSINE, REFERENCE_THRESHOLD, frozen_text, identity_cosine
+from cvfp_opt.model.audit import IDENTITY_COSINE, frozen_text, identity_cosine
+from cvfp_opt.model.config import REFERENCE_THRESHOLD
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import ContextOverflow, sequential_pass, zero_context
 from cvfp_opt.search.definition import StudyDefinition

@@ -2,12 +2,18 @@
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cvfp_opt.errors import DefinitionError, nearest
-from cvfp_opt.model.audit import REFERENCE_THRESHOLD, STRICT_THRESHOLD, FrozenText
-from cvfp_opt.model.metrics import combined_score
-from cvfp_opt.model.products import PRODUCTS
-from cvfp_opt.training.result import IterationMetrics, TrainingResult
+from cvfp_opt.model.config import REFERENCE_THRESHOLD, STRICT_THRESHOLD, combined_score
+
+if TYPE_CHECKING:
+    from cvfp_opt.model.audit import FrozenText
+    from cvfp_opt.training.result import IterationMetrics, TrainingResult
+
+# The names of training.trainers.TRAINERS and of model.products.PRODUCTS.
+TRAINER_NAMES = ("batch", "online")
+PRECISIONS = ("float32", "bfloat16")
 
 OWN_THRESHOLD = "trial"
 # Final convergence rate that a residual is worth for being a factor of e nearer to the threshold:
@@ -32,7 +38,7 @@ class TrainingConfig:
     """The training protocol.
 
     Attributes:
-        trainer: a key of TRAINERS.
+        trainer: one of TRAINER_NAMES.
         num_iterations: passes over the text, the last one a pass only; at least 2.
         minibatch_size: B, token positions a step; at least 2 (the diversity of one is nothing).
         num_epochs: times that each position is trained on between two passes; 0 trains nothing,
@@ -46,7 +52,7 @@ class TrainingConfig:
         cvfp_loss: "raw" MSE, or "normalized": of directions only, the original's first bug.
         detach_context: whether gradients end at the incoming context; false is the original's
             second bug, and possible with the trainer "online" only.
-        precision: a key of PRODUCTS, for the matrix products of the trainer "batch".
+        precision: one of PRECISIONS, for the matrix products of the trainer "batch".
         training_pass: what contexts come from that are only trained on: "exact", the same pass as
             those that are reported; or "segments", see model.segments: several times faster, and
             possible with the trainer "batch" only. The last two passes are always exact.
@@ -78,7 +84,7 @@ class TrainingConfig:
             ("step_rule", STEP_RULES),
             ("cvfp_loss", CVFP_LOSSES),
             ("learning_rate_schedule", LEARNING_RATE_SCHEDULES),
-            ("precision", PRODUCTS),
+            ("precision", PRECISIONS),
             ("training_pass", TRAINING_PASSES),
             ("measuring_pass", MEASURING_PASSES),
         ):
@@ -190,7 +196,7 @@ class ObjectiveConfig:
         """Combine a convergence rate and a normalised effective rank."""
         return combined_score(convergence, rank, convergence_weight=self.convergence_weight)
 
-    def value(self, metrics: IterationMetrics) -> float:
+    def value(self, metrics: "IterationMetrics") -> float:
         """Return the score after an iteration, on the split that is scored."""
         return metrics.validation_score if self.split == "validation" else metrics.score
 
@@ -206,7 +212,7 @@ class ObjectiveConfig:
             promise += self.convergence_weight * LOG_SHARE * near
         return promise
 
-    def scored(self, result: TrainingResult) -> Scored | None:
+    def scored(self, result: "TrainingResult") -> Scored | None:
         """Return what a run was worth; None if it did not come to its end."""
         if result.audit is None or result.last is None:
             return None
@@ -217,7 +223,7 @@ class ObjectiveConfig:
         rank = getattr(result.last, f"{prefix}effective_rank")
         return Scored(convergence_rate=rate, effective_rank=rank, score=self.score(rate, rank))
 
-    def scored_frozen(self, text: FrozenText) -> Scored:
+    def scored_frozen(self, text: "FrozenText") -> Scored:
         """Return what two reads with frozen weights are worth."""
         strict = self.threshold == STRICT_THRESHOLD
         rate = text.convergence_strict if strict else text.convergence

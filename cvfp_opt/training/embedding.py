@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
-from cvfp_opt.errors import DefinitionError, nearest
+from cvfp_opt.training.data_config import EmbeddingConfig
 from cvfp_opt.training.gpt2 import gpt2_vocabulary
 from cvfp_opt.training.table import check_table, normalised, read_table
 from cvfp_opt.training.tokenizer import load_tokenizer, read_tokenizer
@@ -41,10 +41,10 @@ class EmbeddingSource(Protocol):
     Raises DataError for what is missing or unfit.
     """
 
-    def __call__(self, config: "EmbeddingConfig", embedding_size: int) -> Vocabulary: ...
+    def __call__(self, config: EmbeddingConfig, embedding_size: int) -> Vocabulary: ...
 
 
-def shipped(config: "EmbeddingConfig", embedding_size: int) -> Vocabulary:
+def shipped(config: EmbeddingConfig, embedding_size: int) -> Vocabulary:
     """Load the shipped tokenizer; each trial draws its embeddings, as in the original program."""
     tokenizer = load_tokenizer()
     return Vocabulary(
@@ -52,14 +52,14 @@ def shipped(config: "EmbeddingConfig", embedding_size: int) -> Vocabulary:
     )
 
 
-def gpt2(config: "EmbeddingConfig", embedding_size: int) -> Vocabulary:
+def gpt2(config: EmbeddingConfig, embedding_size: int) -> Vocabulary:
     """Load GPT-2's tokenizer and its 768-wide token embeddings, as the original program used."""
     tokenizer, table, identity = gpt2_vocabulary(config.path, config.hub, config.revision)
     where = config.path or config.hub
     return _vocabulary(tokenizer, table, {"source": "gpt2"} | identity, where, embedding_size)
 
 
-def safetensors(config: "EmbeddingConfig", embedding_size: int) -> Vocabulary:
+def safetensors(config: EmbeddingConfig, embedding_size: int) -> Vocabulary:
     """Load a table from a safetensors file, for a tokenizer.json or the shipped tokenizer."""
     table = read_table(config.path, config.tensor)
     identity = {"source": "safetensors", "path": config.path}
@@ -74,50 +74,6 @@ EMBEDDING_SOURCES: Mapping[str, EmbeddingSource] = {
     "gpt2": gpt2,
     "safetensors": safetensors,
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class EmbeddingConfig:
-    """Settings of the token embeddings. Where files lie is not part of what a study is.
-
-    Attributes:
-        source: a key of EMBEDDING_SOURCES.
-        path: for "safetensors": the file; for "gpt2": a folder, or empty for the hub.
-        tensor: for "safetensors": name of the (V, E) tensor; empty if there is but one matrix.
-        tokenizer: for "safetensors": a tokenizer.json; empty for the shipped tokenizer.
-        hub: for "gpt2": name of the model on the hub.
-        revision: for "gpt2": commit or branch there; empty for the newest.
-    """
-
-    source: str = "random"
-    path: str = ""
-    tensor: str = ""
-    tokenizer: str = ""
-    hub: str = "openai-community/gpt2"
-    revision: str = ""
-
-    def __post_init__(self) -> None:
-        if self.source not in EMBEDDING_SOURCES:
-            raise DefinitionError(
-                f"embedding.source: unknown source {self.source!r}; "
-                f"{nearest(self.source, EMBEDDING_SOURCES)}"
-            )
-        if self.source == "safetensors" and not self.path:
-            raise DefinitionError(
-                'embedding.path: source = "safetensors" requires a file; '
-                "type --set embedding.path=FILE.safetensors"
-            )
-        for key, source in (
-            ("path", ("gpt2", "safetensors")),
-            ("tensor", ("safetensors",)),
-            ("tokenizer", ("safetensors",)),
-            ("revision", ("gpt2",)),
-        ):
-            if getattr(self, key) and self.source not in source:
-                raise DefinitionError(
-                    f"embedding.{key}: belongs to source = "
-                    f'{" or ".join(repr(s) for s in source)}, got source = "{self.source}"'
-                )
 
 
 def load_vocabulary(config: EmbeddingConfig, embedding_size: int) -> Vocabulary:

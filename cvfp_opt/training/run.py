@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from cvfp_opt.model.diversity import DiversityConfig
+from cvfp_opt.model.config import DiversityConfig
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.schedules import ScheduleConfig
 from cvfp_opt.training.compute import ALONE, Compute

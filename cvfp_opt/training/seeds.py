@@ -1,9 +1,12 @@
 """Everything random in a trial follows from the study's seed and the trial's number."""
 
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Purpose(IntEnum):
@@ -23,7 +26,9 @@ def derive_seed(study_seed: int, trial: int, purpose: Purpose) -> int:
     return int(sequence.generate_state(1, np.uint64)[0])
 
 
-def torch_generator(study_seed: int, trial: int, purpose: Purpose) -> torch.Generator:
+def torch_generator(study_seed: int, trial: int, purpose: Purpose) -> "torch.Generator":
     """Make a CPU generator for one purpose in one trial."""
+    import torch  # to propose a point needs none
+
     generator = torch.Generator()
     return generator.manual_seed(derive_seed(study_seed, trial, purpose) >> 1)  # fits int64

@@ -4,7 +4,8 @@ import time
 
 import torch
 
-from cvfp_opt.model.network import ContextNetwork, ModelConfig
+from cvfp_opt.model.config import ModelConfig
+from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import default_reader, sequential_pass, zero_context
 
 

@@ -141,13 +141,33 @@ def test_help_imports_neither_torch_nor_optuna(words: list[str]) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 
-def test_looking_at_a_study_imports_no_torch(run_tiny: Invoke) -> None:
-    run_tiny("--n-trials", "1")
-    code = (
-        "import sys; from cvfp_opt.cli import cli\n"
-        "cli.main(['status'], standalone_mode=False)\n"
-        "assert 'torch' not in sys.modules"
-    )
+SLOW = ("torch", "numba", "scipy", "plotly", "jinja2", "alembic", "boto3", "optuna_dashboard")
+ANSWERED_AT_ONCE = [
+    ["list"],
+    ["status", "--study-name", "tiny"],
+    ["best", "--study-name", "tiny"],
+    ["study", "show", "tiny"],
+    ["run", "qick"],
+    ["run", "quick", "--set", "training.batchsize=3"],
+    ["train", "qick"],
+]
+
+
+def test_what_is_looked_at_or_mistyped_imports_nothing_slow(run_tiny: Invoke) -> None:
+    run_tiny("--n-trials", "1", "--study-name", "tiny")
+    code = f"""
+import sys
+from cvfp_opt.cli import cli
+from cvfp_opt.errors import DefinitionError
+
+for words in {ANSWERED_AT_ONCE}:
+    try:
+        cli.main(words, standalone_mode=False)
+    except DefinitionError:
+        pass
+    found = [name for name in {SLOW} if name in sys.modules]
+    assert not found, (words, found)
+"""
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 

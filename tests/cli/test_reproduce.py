@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from support import Outcome
 
-from cvfp_opt.model.network import ModelConfig
+from cvfp_opt.model.config import ModelConfig
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.single import reproduce as library
 

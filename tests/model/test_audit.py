@@ -16,8 +16,9 @@ from cvfp_opt.model.audit import (
     degeneracy,
     frozen_text,
 )
+from cvfp_opt.model.config import ModelConfig
 from cvfp_opt.model.lyapunov import lyapunov_exponent
-from cvfp_opt.model.network import ContextNetwork, ModelConfig
+from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import sequential_pass, zero_context
 from cvfp_opt.model.products import Product
 

@@ -6,9 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cvfp_opt.model.config import combined_score
 from cvfp_opt.model.metrics import (
     NUM_QUANTILES,
-    combined_score,
     convergence_rate,
     effective_rank,
     residual_quantiles,

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from cvfp_opt.errors import DefinitionError
-from cvfp_opt.model.network import BIAS_STD, WEIGHT_STD, ContextNetwork, ModelConfig
+from cvfp_opt.model.config import ModelConfig
+from cvfp_opt.model.network import BIAS_STD, WEIGHT_STD, ContextNetwork
 from cvfp_opt.model.passes import (
     BLOCK,
     READERS,

@@ -6,7 +6,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cvfp_opt.model import segments
-from cvfp_opt.model.network import ContextNetwork, ModelConfig
+from cvfp_opt.model.config import ModelConfig
+from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import ContextOverflow, Lane, sequential_pass, zero_context
 from cvfp_opt.model.segments import (
     TOLERANCE,

@@ -1,10 +1,15 @@
 """Study definitions: read strictly, refused clearly, the same text the same digest."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cvfp_opt.errors import DefinitionError
+from cvfp_opt.model.config import LOSSES
+from cvfp_opt.model.diversity import DIVERSITY_LOSSES
+from cvfp_opt.model.products import PRODUCTS
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.definition_file import (
     builtin_definitions,
@@ -12,6 +17,11 @@ from cvfp_opt.search.definition_file import (
     read_sections,
     resolve_definition,
 )
+from cvfp_opt.training.config import PRECISIONS, TRAINER_NAMES
+from cvfp_opt.training.data_config import EMBEDDINGS, TEXTS
+from cvfp_opt.training.embedding import EMBEDDING_SOURCES
+from cvfp_opt.training.text import TEXT_SOURCES
+from cvfp_opt.training.trainers import TRAINERS
 
 
 def resolve(toml: str, *settings: str) -> StudyDefinition:
@@ -183,3 +193,19 @@ def test_the_threshold_is_the_trials_the_spaces_or_the_objectives() -> None:
         searched.threshold({})
     assert resolve("[space]\nphase1_convergence_threshold = 0.2\n").threshold({}) == 0.2
     assert resolve("[objective]\nthreshold = 0.1\n").threshold(params) == 0.1
+
+
+@pytest.mark.parametrize(
+    ("names", "registry"),
+    [
+        (LOSSES, DIVERSITY_LOSSES),
+        (PRECISIONS, PRODUCTS),
+        (TRAINER_NAMES, TRAINERS),
+        (TEXTS, TEXT_SOURCES),
+        (EMBEDDINGS, EMBEDDING_SOURCES),
+    ],
+)
+def test_the_names_that_are_checked_without_torch_are_those_there_are(
+    names: tuple[str, ...], registry: Mapping[str, Any]
+) -> None:
+    assert names == tuple(registry)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from support import TINY
 
-from cvfp_opt.model.network import ModelConfig
+from cvfp_opt.model.config import ModelConfig
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.definition_file import resolve_definition
 from cvfp_opt.search.environment import describe_environment

@@ -6,7 +6,8 @@ from support import TINY
 from torch import Tensor
 from torch.nn import functional as F
 
-from cvfp_opt.model.network import ContextNetwork, ModelConfig
+from cvfp_opt.model.config import ModelConfig
+from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.search.definition_file import resolve_definition
 from cvfp_opt.single.verify import (
     PROTOCOLS,

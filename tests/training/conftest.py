@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from cvfp_opt.model.diversity import DiversityConfig
-from cvfp_opt.model.network import ContextNetwork, ModelConfig
+from cvfp_opt.model.config import DiversityConfig, ModelConfig
+from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.schedules import ScheduleConfig
 from cvfp_opt.training.config import Hyperparameters, ObjectiveConfig, TrainingConfig
 from cvfp_opt.training.run import TrainingRun

@@ -13,7 +13,8 @@ import pytest
 from cvfp_opt.errors import DataError
 from cvfp_opt.training import characters
 from cvfp_opt.training.characters import lines, pieces
-from cvfp_opt.training.data import DataConfig, load_tokens
+from cvfp_opt.training.data import load_tokens
+from cvfp_opt.training.data_config import DataConfig
 
 MARKS = {
     "utf-8": b"",

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cvfp_opt.model.diversity import DiversityConfig
-from cvfp_opt.model.network import ContextNetwork, ModelConfig
+from cvfp_opt.model.config import DiversityConfig, ModelConfig
+from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import BLOCK, default_reader
 from cvfp_opt.training.events import Event, Progress, ignore
 from cvfp_opt.training.loop import Losses, NonFiniteLoss

@@ -11,7 +11,8 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 
 from cvfp_opt.errors import DataError
 from cvfp_opt.training import encoding
-from cvfp_opt.training.data import DataConfig, load_tokens
+from cvfp_opt.training.data import load_tokens
+from cvfp_opt.training.data_config import DataConfig
 from cvfp_opt.training.encoding import first_ids
 from cvfp_opt.training.text import TEXT_SOURCES, JoinedText
 from cvfp_opt.training.tokenizer import load_tokenizer, read_tokenizer, settled

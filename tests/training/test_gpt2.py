@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 from support import TINY_ARGUMENTS, Outcome
 
 from cvfp_opt.errors import DataError
-from cvfp_opt.training.embedding import EmbeddingConfig, Vocabulary, load_vocabulary
+from cvfp_opt.training.data_config import EmbeddingConfig
+from cvfp_opt.training.embedding import Vocabulary, load_vocabulary
 from cvfp_opt.training.tokenizer import load_tokenizer
 
 SIZE, WIDTH = load_tokenizer().get_vocab_size(), 6

@@ -19,8 +19,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch.nn import functional as F
 
 from cvfp_opt.errors import DataError, DefinitionError
-from cvfp_opt.training.data import DataConfig, load_tokens
-from cvfp_opt.training.embedding import EmbeddingConfig, load_vocabulary
+from cvfp_opt.training.data import load_tokens
+from cvfp_opt.training.data_config import DataConfig, EmbeddingConfig
+from cvfp_opt.training.embedding import load_vocabulary
 from cvfp_opt.training.text import TEXT_SOURCES
 from cvfp_opt.training.tokenizer import load_tokenizer
 

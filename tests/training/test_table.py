@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cvfp_opt.errors import DataError
-from cvfp_opt.training.data import DataConfig, load_tokens
-from cvfp_opt.training.embedding import EmbeddingConfig, load_vocabulary
+from cvfp_opt.training.data import load_tokens
+from cvfp_opt.training.data_config import DataConfig, EmbeddingConfig
+from cvfp_opt.training.embedding import load_vocabulary
 from cvfp_opt.training.table import normalised
 from cvfp_opt.training.tokenizer import load_tokenizer
 

@@ -7,7 +7,8 @@ import torch
 from torch.nn import functional as F
 
 from cvfp_opt.model import compiled, compiled_online
-from cvfp_opt.model.network import ContextNetwork, ModelConfig
+from cvfp_opt.model.config import ModelConfig
+from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import Lane, default_reader, sequential_passes, zero_context
 from cvfp_opt.training import warmup
 from cvfp_opt.training.events import ignore

@@ -169,10 +169,11 @@ _NEW_AND_SOME = _HEAD.where(_OF_STUDY, or_(_BEYOND, _AMONG))
 
 # Optuna stores inf and NaN as NULL and a type, which each kind of database has in a type of its
 # own: it is asked for as one of these numbers.
-_SPECIAL = {1: math.inf, 2: -math.inf, 3: math.nan}
+SPECIAL = {1: math.inf, 2: -math.inf, 3: math.nan}
 
 
-def _special(kind: Column[Any]) -> ColumnElement[Any]:
+def special_number(kind: Column[Any]) -> ColumnElement[Any]:
+    """Select the key of SPECIAL for a value that is NULL, by the column with its type."""
     # SQLite has NULL for NaN itself, which Optuna then calls finite
     pairs = [("INF_POS", 1), ("INF_NEG", 2), ("NAN", 3), ("FINITE", 3)]
     names = kind.type.enums  # type: ignore[attr-defined]
@@ -207,14 +208,14 @@ def _parts(which: Any, *of_user_attributes: Any) -> CompoundSelect[Any]:
             VALUES,
             number=values.objective,
             value=values.value,
-            special=_special(values.value_type),
+            special=special_number(values.value_type),
         ),
         part(
             _REPORT,
             INTERMEDIATE,
             number=reports.step,
             value=reports.intermediate_value,
-            special=_special(reports.intermediate_value_type),
+            special=special_number(reports.intermediate_value_type),
         ),
         part(
             _PARAM,
@@ -326,7 +327,7 @@ def _read_parts(
                     trial.params.append((number, name, value, text))
                 else:
                     figures = trial.intermediate if part == _REPORT else trial.values
-                    figures[number] = value if value is not None else _SPECIAL.get(special)
+                    figures[number] = value if value is not None else SPECIAL.get(special)
 
 
 def _fetch(connection: Connection, result: CursorResult[Any]) -> Sequence[Any]:

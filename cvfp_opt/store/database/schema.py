@@ -3,12 +3,18 @@
 from collections.abc import Mapping
 from functools import cache
 
+from sqlalchemy import Engine
+
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.location import Location
-from cvfp_opt.store.database.optuna_private import TABLES
+from cvfp_opt.store.database.optuna_private import SCHEMA_VERSION, TABLES
 
 ALEMBIC_VERSION = "alembic_version"
 _OURS = {"studies", "trials"}
+
+# The version of the tables that the installed Optuna writes. Optuna itself asks alembic, which
+# takes half a second.
+CURRENT = "v3.2.0.a"
 
 Tables = Mapping[str, frozenset[str]]
 """The tables of a database by name, each with the names of its columns. The columns are looked at
@@ -53,11 +59,24 @@ def check_tables(location: Location, tables: Tables, version: str | None) -> Non
             f"{location.where}: a study database is required, this one belongs to another "
             f"program (its tables: {', '.join(sorted(tables)[:5])}); name another --storage"
         )
-    if version is not None and version not in optuna_schemas()[1]:
+    if version != CURRENT and version not in optuna_schemas()[1]:
         raise StorageError(
             f"{location.where}: written by a newer Optuna (schema {version}) than the one "
             "installed here; type `pip install -U optuna cvfp-opt`"
         )
+
+
+def is_current(engine: Engine) -> bool:
+    """Check whether all that notes a version of the tables notes the current one."""
+    with engine.connect() as connection:
+        noted = [
+            connection.exec_driver_sql(query).scalars().all()
+            for query in (
+                f"SELECT version_num FROM {ALEMBIC_VERSION}",
+                "SELECT schema_version FROM version_info",
+            )
+        ]
+    return noted == [[CURRENT], [SCHEMA_VERSION]]
 
 
 @cache

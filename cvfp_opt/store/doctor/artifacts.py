@@ -22,9 +22,10 @@ from cvfp_opt.store.files.artifact_names import (
     artifact_ids,
     artifact_key,
     forget_artifacts,
+    is_id,
 )
 from cvfp_opt.store.files.artifact_stores import ArtifactStore
-from cvfp_opt.store.files.folder import FolderStore, is_id
+from cvfp_opt.store.files.folder import FolderStore
 from cvfp_opt.store.files.snapshot_format import read_arrays, read_head
 from cvfp_opt.store.files.trial_checkpoints import TrialCheckpoints
 from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity

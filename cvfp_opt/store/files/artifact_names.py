@@ -1,18 +1,38 @@
 """Names of artifacts in a database: studies and trials have a system attribute for each."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
-from optuna.artifacts import ArtifactMeta
 from sqlalchemy import Connection, delete, select
 
+from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.rows import PendingWrites, write_pending
 from cvfp_opt.store.database.tables import STUDY_SYSTEM_ATTRIBUTES, SYSTEM_ATTRIBUTES
-from cvfp_opt.store.files.folder import is_id
 
 # The beginning of Optuna's keys of system attributes that name artifacts.
 PREFIX = "artifacts:"
+_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,199}")
+
+
+def is_id(artifact_id: str) -> bool:
+    """Check whether an artifact's id can name nothing but a file of its folder."""
+    return _ID.fullmatch(artifact_id) is not None
+
+
+def checked_id(artifact_id: str) -> str:
+    """Return an artifact's id that can name nothing but a file of its folder.
+
+    Raises:
+        StorageError: it is empty, too long, hidden, or has other characters than a name needs.
+    """
+    if not is_id(artifact_id):
+        raise StorageError(
+            "an artifact's id: up to 200 letters, digits, '.', '_' and '-' are required, the "
+            f"first one a letter or digit, got {artifact_id[:80]!r}"
+        )
+    return artifact_id
 
 
 def artifact_key(artifact_id: str) -> str:
@@ -22,6 +42,8 @@ def artifact_key(artifact_id: str) -> str:
 
 def artifact_attribute(artifact_id: str, filename: str, mimetype: str) -> tuple[str, str]:
     """Make key and value of the system attribute by which Optuna's tools find an artifact."""
+    from optuna.artifacts import ArtifactMeta  # which imports boto3, if there is one
+
     meta = ArtifactMeta(
         artifact_id=artifact_id, filename=filename, mimetype=mimetype, encoding=None
     )

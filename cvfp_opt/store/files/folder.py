@@ -16,32 +16,13 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 
 from cvfp_opt.disk import replacing, what_it_is
 from cvfp_opt.errors import StorageError
+from cvfp_opt.store.files.artifact_names import checked_id
 
-_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,199}")
 # Temporary files: those of cvfp_opt.disk, and those of versions that wrote them here themselves.
 _TEMPORARY = re.compile(r"\.cvfp-opt-\w+\.part|\..+\.[0-9a-f]{32}\.tmp")
 # A file that nobody wrote to for so long has no writer: those write several times a second.
 LEFTOVER_SECONDS = 3600.0
 _CHUNK = 1 << 20
-
-
-def is_id(artifact_id: str) -> bool:
-    """Check whether an artifact's id can name nothing but a file of its folder."""
-    return _ID.fullmatch(artifact_id) is not None
-
-
-def checked_id(artifact_id: str) -> str:
-    """Return an artifact's id that can name nothing but a file of its folder.
-
-    Raises:
-        StorageError: it is empty, too long, hidden, or has other characters than a name needs.
-    """
-    if not is_id(artifact_id):
-        raise StorageError(
-            "an artifact's id: up to 200 letters, digits, '.', '_' and '-' are required, the "
-            f"first one a letter or digit, got {artifact_id[:80]!r}"
-        )
-    return artifact_id
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from optuna.artifacts import Boto3ArtifactStore
 
 from cvfp_opt.errors import StorageError
 from cvfp_opt.redaction import redacted
-from cvfp_opt.store.files.folder import checked_id
+from cvfp_opt.store.files.artifact_names import checked_id
 
 SCHEME = "s3://"
 _BUCKET = re.compile(r"[\w.:\-]+", re.ASCII)  # or an access point's ARN

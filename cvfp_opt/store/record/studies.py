@@ -1,7 +1,6 @@
 """Studies in an open database: found, created, listed."""
 
 import reprlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,7 +14,10 @@ from sqlalchemy.exc import IntegrityError
 
 from cvfp_opt.errors import StudyError, nearest
 from cvfp_opt.escaping import choices, quoted
-from cvfp_opt.store.database.optuna_private import study_id_of
+from cvfp_opt.store.database.frozen import read_studies
+from cvfp_opt.store.database.optuna_private import FrozenStudy, study_id_of
+from cvfp_opt.store.database.outcomes import Complete, Outcomes, read_outcomes
+from cvfp_opt.store.database.reading import one_moment
 from cvfp_opt.store.database.rows import as_texts, lock_study
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.study_rows import (
@@ -28,6 +30,7 @@ from cvfp_opt.store.database.study_rows import (
     put_attributes,
 )
 from cvfp_opt.store.database.tables import STUDY_SYSTEM_ATTRIBUTES, STUDY_USER_ATTRIBUTES, VERSIONS
+from cvfp_opt.store.record.attribute_shapes import is_ours
 from cvfp_opt.store.record.records import (
     CONFIRMS,
     MIRROR_OF,
@@ -35,7 +38,6 @@ from cvfp_opt.store.record.records import (
     StudyRecord,
     Unread,
     best_of,
-    trial_records,
 )
 
 # Longer names are those of mirrors and confirmations, ``NAME/pareto-audited`` for one.
@@ -45,7 +47,12 @@ MAX_STUDY_NAME = MAX_NAME - 16
 def study_names(store: Store) -> list[str]:
     """List all studies but mirrors and confirmations, in order of creation."""
     studies = store.storage.get_all_studies()
-    return [s.study_name for s in studies if not {MIRROR_OF, CONFIRMS} & s.user_attrs.keys()]
+    return [study.study_name for study in studies if is_searched(study.user_attrs)]
+
+
+def is_searched(user_attrs: Mapping[str, Any]) -> bool:
+    """Check by its user attributes that a study is neither a mirror nor a confirmation."""
+    return not {MIRROR_OF, CONFIRMS} & user_attrs.keys()
 
 
 def only_study_name(store: Store) -> str:
@@ -237,21 +244,35 @@ class StudySummary:
 
 
 def summarize(store: Store) -> list[StudySummary]:
-    """Summarize all studies but mirrors and confirmations."""
-    rows = []
-    for name in study_names(store):
-        study = optuna.load_study(study_name=name, storage=store.storage)
-        record, unread = StudyRecord.look(study.user_attrs)
-        trials = trial_records(study)
-        values = [trial.value for trial in trials if trial.state == "complete"]
-        maximized = study.directions[0] is StudyDirection.MAXIMIZE or len(study.directions) > 1
-        rows.append(
-            StudySummary(
-                name=name,
-                num_trials=dict(Counter(trial.state for trial in trials)),
-                best_value=best_of(values, maximized=maximized),
-                made_here=record is not None,
-                note=unread.owner if unread else "",
-            )
-        )
-    return rows
+    """Summarize all studies but mirrors and confirmations, by few statements for any number."""
+    with one_moment(store.engine) as connection:
+        studies, outcomes = read_studies(connection), read_outcomes(connection, "scored")
+    return [
+        _summary(study, outcomes[study_id_of(study)])
+        for study in studies
+        if is_searched(study.user_attrs)
+    ]
+
+
+def _summary(study: FrozenStudy, outcomes: Outcomes) -> StudySummary:
+    record, unread = StudyRecord.look(study.user_attrs)
+    directions = study.directions
+    maximized = directions[0] is StudyDirection.MAXIMIZE or len(directions) > 1
+    values = [_value(trial, record) for trial in outcomes.complete.values()]
+    return StudySummary(
+        name=study.study_name,
+        num_trials=dict(outcomes.num_trials),
+        best_value=best_of(values, maximized=maximized),
+        made_here=record is not None,
+        note=unread.owner if unread else "",
+    )
+
+
+def _value(trial: Complete, record: StudyRecord | None) -> float | None:
+    """Get a trial's single value, or its score if it has two objectives; see ``TrialRecord``."""
+    if len(trial.values) == 1:
+        return trial.values[0]
+    if record is None or not is_ours("scored", trial.attribute):
+        return None
+    score: float | None = trial.attribute.get("score")
+    return score

@@ -13,8 +13,7 @@ from optuna.trial import TrialState
 
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.damage import parsed
-from cvfp_opt.store.files.artifact_names import artifact_ids, artifact_key
-from cvfp_opt.store.files.folder import checked_id
+from cvfp_opt.store.files.artifact_names import artifact_ids, artifact_key, checked_id
 from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity
 from cvfp_opt.store.record.records import CONFIRMS, MIRROR_OF, STUDY, StudyRecord
 

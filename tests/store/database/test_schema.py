@@ -8,6 +8,7 @@ from cvfp_opt.errors import StorageError
 from cvfp_opt.search.plan import Request, make_plan
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.database.schema import CURRENT, is_current, optuna_schemas
 from cvfp_opt.store.database.storage import open_for_reading, open_for_search
 
 
@@ -65,3 +66,12 @@ def test_tables_of_another_program_may_have_the_names_of_ours(location: Location
         pass
     assert sorted(sqlalchemy.inspect(engine).get_table_names()) == ["studies", "trials"]
     engine.dispose()
+
+
+def test_the_current_version_is_the_one_that_optuna_writes(location: Location) -> None:
+    assert optuna_schemas()[0] == CURRENT
+    with open_for_search(location) as store:
+        assert is_current(store.engine)
+        with store.engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE version_info SET schema_version = 11")
+        assert not is_current(store.engine)

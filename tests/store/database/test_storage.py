@@ -8,12 +8,17 @@ from collections.abc import Iterator
 import optuna
 import pytest
 from databases import SERVERS, fresh_database
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.testing.pytest_storages import StorageTestCase
 from optuna.trial import TrialState
 
 from cvfp_opt.store.database.location import Location
-from cvfp_opt.store.database.storage import Store, open_for_reading, open_for_search
+from cvfp_opt.store.database.storage import (
+    CurrentStorage,
+    Store,
+    open_for_reading,
+    open_for_search,
+)
 
 
 @pytest.fixture
@@ -59,6 +64,14 @@ class TestOptunaSays(StorageTestCase):
         yield
         if "pickle" in request.node.name:
             gc.collect()
+
+
+def test_a_storage_to_look_at_has_what_optunas_constructor_gives_it() -> None:
+    url = "sqlite:///:memory:"
+    ours, optunas = CurrentStorage(url, {}), RDBStorage(url)
+    assert vars(ours).keys() == vars(optunas).keys() - {"_version_manager"}
+    for storage in (ours, optunas):
+        storage.engine.dispose()
 
 
 def test_an_enqueued_trial_is_claimed_once(store: Store) -> None:

@@ -27,7 +27,7 @@ from sqlalchemy import insert, text, update
 
 from cvfp_opt.errors import StorageError, StudyError
 from cvfp_opt.model import audit as model_audit
-from cvfp_opt.model.metrics import combined_score
+from cvfp_opt.model.config import combined_score
 from cvfp_opt.store.database.location import Location, resolve_location
 from cvfp_opt.store.database.tables import HEARTBEATS, LEASES, STUDIES, TRIALS, VALUES
 from cvfp_opt.store.doctor import scores

@@ -19,7 +19,7 @@ from cvfp_opt.store.database.study_rows import METRIC_NAMES
 from cvfp_opt.store.queue.confirmation_runs import enter_confirmation
 from cvfp_opt.store.record.mirrors import left_out, sync_mirrors
 from cvfp_opt.store.record.records import CONFIRMS, MIRROR_OF, STUDY, StudyRecord
-from cvfp_opt.store.record.studies import create_study, load_study, study_names
+from cvfp_opt.store.record.studies import create_study, load_study, study_names, summarize
 from cvfp_opt.store.transfer.editing import delete_study, rename_study
 from cvfp_opt.store.transfer.to_database import write_dump
 
@@ -171,3 +171,41 @@ def test_another_programs_study_of_this_moment_is_told_of(
         optuna.create_study(study_name="s", storage=store.storage)
         with pytest.raises(StudyError, match="another program has just made a study 's'; nothing"):
             create_study(store, "s", RECORD)
+
+
+def test_a_listing_takes_as_many_statements_for_any_number_of_studies(location: Location) -> None:
+    counts = []
+    with open_for_search(location) as store:
+        statements: list[str] = []
+        sqlalchemy.event.listen(
+            store.engine, "before_cursor_execute", lambda *call: statements.append(call[2])
+        )
+        for number in range(30):
+            study = optuna.create_study(study_name=f"study {number}", storage=store.storage)
+            for value in (0.5, float("inf"), float("-inf")):
+                study.add_trial(optuna.trial.create_trial(value=value))
+            study.enqueue_trial({})
+            if number in (2, 29):
+                statements.clear()
+                rows = summarize(store)
+                assert [row.name for row in rows] == [f"study {i}" for i in range(number + 1)]
+                assert {row.best_value for row in rows} == {float("-inf")}
+                assert rows[-1].num_trials == {"complete": 3, "waiting": 1}
+                counts.append(len(statements))
+    assert counts[0] == counts[1]
+
+
+def test_a_study_of_two_objectives_is_listed_by_its_best_score(location: Location) -> None:
+    with open_for_search(location) as store:
+        study, _ = make_plan(location, Request(definition="pareto", settings=TINY)).enter(
+            store, {}
+        )
+        for score in (0.25, 0.75, 0.5):
+            attributes = {"scored": {"convergence_rate": 1, "effective_rank": 1, "score": score}}
+            study.add_trial(
+                optuna.trial.create_trial(values=[score, score], user_attrs=attributes)
+            )
+        study.add_trial(optuna.trial.create_trial(values=[1.0, 1.0], user_attrs={"scored": 9}))
+        (row,) = summarize(store)
+    assert row.best_value == 0.75
+    assert row.num_trials == {"complete": 4}
