@@ -11,6 +11,8 @@ import pytest
 from rich.table import Table
 from support import REPOSITORY, TINY_ARGUMENTS, Outcome
 
+from cvfp_opt.training.result import Status
+
 FEW_RUNS = ("--top", "1", "--seeds", "2", "--n-jobs", "1", "--threads", "1")
 FIXED = [
     word
@@ -135,3 +137,7 @@ def test_every_figure_that_is_compared_has_a_term_of_the_glossary(
     terms = glossary()
     shown = [row[0] for row in compared["figures"]]
     assert [one for one in shown if not any(term in one for term in terms)] == []
+
+
+def test_every_status_of_a_run_is_in_the_glossary() -> None:
+    assert {status.value for status in Status} <= glossary()

@@ -83,11 +83,11 @@ def gpt2_vocabulary(
 
 def _embeddings(transformers: Any, found: str, options: dict[str, Any], shown: str) -> Tensor:
     """Return the token embeddings of the files; transformers would draw missing ones anew."""
-    model, told = transformers.GPT2Model.from_pretrained(
+    model, info = transformers.GPT2Model.from_pretrained(
         found, output_loading_info=True, ignore_mismatched_sizes=True, **options
     )
-    if any(name.endswith(_WTE) for name in told["missing_keys"]):
-        unexpected = sorted(told["unexpected_keys"], key=lambda name: ("wte" not in name, name))
+    if any(name.endswith(_WTE) for name in info["missing_keys"]):
+        unexpected = sorted(info["unexpected_keys"], key=lambda name: ("wte" not in name, name))
         names = listed(unexpected)
         raise DataError(
             f"{shown}: GPT-2's token embeddings are required, a tensor {_WTE} or "
@@ -95,7 +95,7 @@ def _embeddings(transformers: Any, found: str, options: dict[str, Any], shown: s
             + (f" (they have {names})" if names else "")
             + f"; bring a whole GPT-2, or take {_OTHERWISE}"
         )
-    for name, stored, configured in told["mismatched_keys"]:
+    for name, stored, configured in info["mismatched_keys"]:
         if name.endswith(_WTE):
             raise DataError(
                 f"{shown}: {_WTE} of shape {list(configured)} is required by config.json "
