@@ -12,6 +12,7 @@ from rich.table import Table
 from benchmarks import (
     asking,
     bookkeeping,
+    commands,
     dashboard,
     gpu,
     gpu_checks,
@@ -41,9 +42,10 @@ ROWS: Mapping[str, Callable[[int], Result | list[Result]]] = {
     "resume": asking.resume,
     "overhead": bookkeeping.overhead,
     "dashboard": dashboard.dashboard,
+    "commands": commands.commands,
 }
 # Only when they are named: an hour, and some minutes all together.
-LONG = ("search", "bookkeeping", "durable", "ask", "resume", "overhead", "dashboard")
+LONG = ("search", "bookkeeping", "durable", "ask", "resume", "overhead", "dashboard", "commands")
 
 
 @click.command()
@@ -58,8 +60,9 @@ def main(
     """Compare old and new ways of doing the same work, in turn, in one process.
 
     ROWS are pass, segments, step, rank, online and trial (minutes), all of them by default;
-    search (an hour); scaling; dashboard (minutes); those of the database: bookkeeping, durable,
-    ask, resume and overhead (five minutes); and gpu: checks and figures of a CUDA device.
+    search (an hour); scaling; dashboard and commands (minutes); those of the database:
+    bookkeeping, durable, ask, resume and overhead (five minutes); and gpu: checks and figures of
+    a CUDA device.
     """
     unknown = set(rows) - ROWS.keys() - {"scaling", "gpu"}
     if unknown:

@@ -8,7 +8,7 @@ import torch
 from click.testing import CliRunner
 
 from benchmarks import __main__ as command
-from benchmarks import asking, bookkeeping, gpu, gpu_checks, gpu_setting
+from benchmarks import asking, bookkeeping, commands, gpu, gpu_checks, gpu_setting
 from benchmarks.setting import make_network, make_text
 from benchmarks.timing import Result, in_turn
 from cvfp_opt.model.config import ModelConfig
@@ -73,6 +73,16 @@ def test_both_ways_write_the_same() -> None:
     assert theirs.params.keys() == ours.params.keys()
     sizes = [len(json.dumps(trial.user_attrs)) for trial in (theirs, ours)]
     assert max(sizes) < 1.2 * min(sizes)
+
+
+def test_commands_are_measured_with_few_and_with_many_studies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(commands, "COMMANDS", (["list"],))
+    results = commands.commands(1, sizes=(1, 2))
+    names = [variant.name for variant in results[1].variants]
+    assert names == ["Optuna and SQLAlchemy imported", "list"]
+    assert all(min(one.seconds) > 0 for result in results for one in result.variants)
 
 
 def test_asking_and_resuming_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:

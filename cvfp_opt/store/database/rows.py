@@ -9,12 +9,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import Any
 
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.trial import TrialState
 from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from cvfp_opt.errors import StudyError
 from cvfp_opt.store.database.optuna_private import intermediate_columns, value_columns
@@ -53,20 +53,31 @@ class _Part:
             known, table.c[key].in_(bindparam("keys", expanding=True))
         )
         self._insert = insert(table)
-        kept = {"trial_id", key, *table.primary_key.columns.keys()}
-        self._upsert = {}
-        for module in (sqlite, postgresql):
-            new = module.insert(table)
+        self._table = table
+        self._upserts: dict[str, Any] = {}
+
+    def _upsert(self, dialect: str) -> Any:
+        """Make the one statement that inserts or updates; None if the dialect has none."""
+        if dialect not in ("sqlite", "postgresql"):
+            return None
+        if dialect not in self._upserts:  # only now: an import of both takes 40 ms
+            table, kept = (
+                self._table,
+                {"trial_id", self._key, *self._table.primary_key.columns.keys()},
+            )
+            new = import_module(f"sqlalchemy.dialects.{dialect}").insert(table)
             values = {c.name: new.excluded[c.name] for c in table.c if c.name not in kept}
-            upsert = new.on_conflict_do_update(index_elements=["trial_id", key], set_=values)
-            self._upsert[module.dialect.name] = upsert
+            self._upserts[dialect] = new.on_conflict_do_update(
+                index_elements=["trial_id", self._key], set_=values
+            )
+        return self._upserts[dialect]
 
     def put(self, connection: Connection, trial_id: int, rows: Sequence[dict[str, Any]]) -> None:
         """Write rows in the place of those with the same keys."""
         if not rows:
             return
         values = [{"trial_id": trial_id, **row} for row in rows]
-        upsert = self._upsert.get(connection.dialect.name)
+        upsert = self._upsert(connection.dialect.name)
         if upsert is not None:  # half the pages that the other way writes
             connection.execute(upsert, values)
             return
