@@ -8,7 +8,7 @@ from typing import Any
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.search.snapshot_arrays import arrays_of
 from cvfp_opt.store.database.file_watch import FileGone
-from cvfp_opt.store.files.trial_files import File, Networks, leave_curves
+from cvfp_opt.store.files.trial_files import File, Networks, write_curves
 from cvfp_opt.store.record.records import TrialRecord
 
 # Curves may cost 1 % of a worker's time: after t seconds of writing, the next ones are written
@@ -43,7 +43,7 @@ class TrialFiles:
         if started < self._due:
             return {}
         store = self.networks.artifacts
-        named = self._tried(lambda: leave_curves(store, trial, self.draw(record)))
+        named = self._tried(lambda: write_curves(store, trial, self.draw(record)))
         self._due = time.monotonic() + TIMES_COST * (time.monotonic() - started)
         return named
 
@@ -60,9 +60,9 @@ class TrialFiles:
         """
 
         def keep() -> dict[str, str]:
-            if not self.networks.deserves(score):
+            if not self.networks.is_kept(score):
                 return {}
-            return self.networks.leave(trial, arrays_of(network.state_dict()), values)
+            return self.networks.write(trial, arrays_of(network.state_dict()), values)
 
         return self._tried(keep)
 

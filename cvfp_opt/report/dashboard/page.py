@@ -15,7 +15,7 @@ from cvfp_opt.store.database.optuna_private import study_id_of, trial_id_of
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.files.artifact_names import name_artifacts
 from cvfp_opt.store.files.artifact_stores import ArtifactStore
-from cvfp_opt.store.files.trial_files import has_curves, leave_curves, picture_id
+from cvfp_opt.store.files.trial_files import has_curves, picture_id, write_curves
 from cvfp_opt.store.record.identity import TrialIdentity
 from cvfp_opt.store.record.links import Source, linked_studies
 from cvfp_opt.store.record.mirrors import MIRRORS
@@ -92,7 +92,7 @@ def write_missing_curves(store: Store, study: optuna.Study, artifacts: ArtifactS
         identity = TrialIdentity.of(trial, study=record.identity, seed=record.seed)
         if not trial.state.is_finished() or has_curves(trial.system_attrs, identity.uuid):
             continue
-        named = leave_curves(artifacts, identity.uuid, files_of(TrialRecord.of(trial)))
+        named = write_curves(artifacts, identity.uuid, files_of(TrialRecord.of(trial)))
         with store.engine.begin() as connection:
             name_artifacts(connection, trial_id_of(trial), named)
         count += bool(named)

@@ -39,7 +39,7 @@ SVG, CSV = "image/svg+xml", "text/csv"
 # Networks that a study keeps, of its best trials; one has 57 MB at the standard size.
 MAX_NETWORKS = 3
 
-_LEFT = SYSTEM_ATTRIBUTES.c
+_NAMED = SYSTEM_ATTRIBUTES.c
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class File:
     text: str
 
 
-def leave_curves(store: ArtifactStore, trial: str, files: Sequence[File]) -> dict[str, str]:
+def write_curves(store: ArtifactStore, trial: str, files: Sequence[File]) -> dict[str, str]:
     """Write files of a trial, curves for instance.
 
     Their ids depend on their content: one that another version wrote otherwise is another file.
@@ -107,7 +107,7 @@ class Networks:
     study_id: int
     count: int = MAX_NETWORKS
 
-    def deserves(self, score: float) -> bool:
+    def is_kept(self, score: float) -> bool:
         """Check whether a complete trial of this score is among the best, to keep its network."""
         if not isfinite(score):
             return False
@@ -115,8 +115,8 @@ class Networks:
             kept = self._kept(connection)
         return len(kept) < self.count or score > kept[self.count - 1].score
 
-    def leave(self, trial: str, arrays: Arrays, values: dict[str, Any]) -> dict[str, str]:
-        """Write a trial's network; see ``leave_curves``.
+    def write(self, trial: str, arrays: Arrays, values: dict[str, Any]) -> dict[str, str]:
+        """Write a trial's network; see ``write_curves``.
 
         Args:
             arrays: its weights, by name.
@@ -144,13 +144,13 @@ class Networks:
     def _kept(self, connection: Connection) -> "list[_Kept]":
         """Read which networks are named, best trial first."""
         rows = connection.execute(
-            select(_LEFT.trial_id, _LEFT.key, USER_ATTRIBUTES.c.value_json)
-            .join(TRIALS, TRIALS.c.trial_id == _LEFT.trial_id)
-            .join(USER_ATTRIBUTES, USER_ATTRIBUTES.c.trial_id == _LEFT.trial_id)
+            select(_NAMED.trial_id, _NAMED.key, USER_ATTRIBUTES.c.value_json)
+            .join(TRIALS, TRIALS.c.trial_id == _NAMED.trial_id)
+            .join(USER_ATTRIBUTES, USER_ATTRIBUTES.c.trial_id == _NAMED.trial_id)
             .where(
                 TRIALS.c.study_id == self.study_id,
                 TRIALS.c.state == TrialState.COMPLETE,
-                _LEFT.key.like(f"{PREFIX}%{_NETWORK}"),
+                _NAMED.key.like(f"{PREFIX}%{_NETWORK}"),
                 USER_ATTRIBUTES.c.key == "scored",
             )
         )
@@ -175,7 +175,7 @@ def _score(scored: str) -> float:
 
 
 def _is_named(connection: Connection, artifact_id: str) -> bool:
-    named = _LEFT.key == artifact_key(artifact_id)
+    named = _NAMED.key == artifact_key(artifact_id)
     return bool(
         connection.scalar(select(func.count()).select_from(SYSTEM_ATTRIBUTES).where(named))
     )

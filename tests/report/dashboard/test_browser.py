@@ -97,7 +97,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         write_missing_curves(store, made.study, made.artifacts)
         networks = Networks(store=store, artifacts=made.artifacts, study_id=1)
         with store.engine.begin() as connection:
-            name_artifacts(connection, BEST, networks.leave("ab" * 16, {}, {}))
+            name_artifacts(connection, BEST, networks.write("ab" * 16, {}, {}))
     with open_for_search(location) as store:  # anew: it read the trials before they named files
         study = optuna.load_study(study_name=NAME, storage=store.storage)
         refresh(store, study, print)

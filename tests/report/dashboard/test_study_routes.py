@@ -10,7 +10,7 @@ from serving import NAME, Serve, Site
 
 from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.files.artifact_names import name_artifacts
-from cvfp_opt.store.files.trial_files import SVG, File, leave_curves
+from cvfp_opt.store.files.trial_files import SVG, File, write_curves
 from cvfp_opt.store.record.records import CONFIRMS, MIRROR_OF
 from cvfp_opt.store.record.studies import summarize
 from cvfp_opt.store.transfer.editing import delete_study
@@ -31,7 +31,7 @@ def linked(site: Site) -> set[str]:
 
 def keep_a_file(site: Site) -> None:
     uuid = "ab" * 16
-    named = leave_curves(site.artifacts, uuid, [File(name="a.svg", mimetype=SVG, text="<svg/>")])
+    named = write_curves(site.artifacts, uuid, [File(name="a.svg", mimetype=SVG, text="<svg/>")])
     with site.store.engine.begin() as connection:
         name_artifacts(connection, site.study.trials[0]._trial_id, named)
 

@@ -19,8 +19,8 @@ from cvfp_opt.store.files.trial_files import (
     File,
     Networks,
     has_curves,
-    leave_curves,
     picture_id,
+    write_curves,
 )
 
 TRIAL = "ab" * 16
@@ -34,10 +34,10 @@ def database(location: Location) -> Iterator[Store]:
 
 
 def test_ids_follow_from_trial_and_content(store: ArtifactStore) -> None:
-    [key] = named = leave_curves(store, TRIAL, [PICTURE])
-    assert leave_curves(store, TRIAL, [PICTURE]) == named
+    [key] = named = write_curves(store, TRIAL, [PICTURE])
+    assert write_curves(store, TRIAL, [PICTURE]) == named
     other = File(name="a.svg", mimetype=SVG, text="<svg></svg>")
-    assert leave_curves(store, TRIAL, [other]).keys() != {key}
+    assert write_curves(store, TRIAL, [other]).keys() != {key}
     assert has_curves(named, TRIAL)
     assert not has_curves(named, "cd" * 16)
     assert not has_curves({f"artifacts:{TRIAL}-1": "{}"}, TRIAL)
@@ -51,9 +51,9 @@ def add(networks: Networks, study: optuna.Study, score: float) -> str:
     study.add_trial(complete(0.5, score, score))
     trial = study.trials[-1]
     uuid = f"{trial.number:032x}"
-    if networks.deserves(score):
+    if networks.is_kept(score):
         weights = {"w": np.full(3, score, dtype=np.float32)}
-        named = networks.leave(uuid, weights, {"trial": uuid})
+        named = networks.write(uuid, weights, {"trial": uuid})
         with networks.store.engine.begin() as connection:
             name_artifacts(connection, trial._trial_id, named)
     networks.thin()
@@ -69,7 +69,7 @@ def test_the_best_networks_are_kept(database: Store, bucket: Bucket) -> None:
     with artifacts.open_reader(f"{uuids[4]}-f") as file:
         assert load(file.read())["w"][0] == np.float32(0.6)
     for score in (0.1, 0.5, float("nan"), float("inf")):
-        assert not networks.deserves(score)
+        assert not networks.is_kept(score)
 
 
 def test_a_network_that_a_copy_names_too_stays(database: Store, bucket: Bucket) -> None:
