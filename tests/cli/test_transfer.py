@@ -225,9 +225,9 @@ def test_every_help_ends_with_an_example(command: click.Command, invoke: Invoke)
 def test_moving_a_study_imports_no_torch(run_tiny: Invoke) -> None:
     run_tiny("--n-trials", "1")
     code = (
-        "import sys; from cvfp_opt.cli import moving\n"
-        "moving.export_study.main(['quick', '-o', 'q.zip'], standalone_mode=False)\n"
-        "moving.import_study.main(['q.zip', '--storage', 'x.db'], standalone_mode=False)\n"
+        "import sys; from cvfp_opt.cli import transfer\n"
+        "transfer.export_study.main(['quick', '-o', 'q.zip'], standalone_mode=False)\n"
+        "transfer.import_study.main(['q.zip', '--storage', 'x.db'], standalone_mode=False)\n"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
