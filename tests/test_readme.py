@@ -62,12 +62,6 @@ def run_page(page: str, invoke: Callable[..., Outcome]) -> set[str]:
 
 
 @pytest.fixture
-def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With one thread."""
-    monkeypatch.setattr("cvfp_opt.training.device.available_threads", lambda: 1)
-
-
-@pytest.fixture
 def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """The dashboard's, which would run for ever, on a port that may be in use."""
     monkeypatch.setattr("waitress.server.BaseWSGIServer.run", lambda self: None)
@@ -76,7 +70,7 @@ def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_command_of_the_readme_runs(
-    invoke: Callable[..., Outcome], tiny_definitions: None, one_process: None, no_server: None
+    invoke: Callable[..., Outcome], tiny_definitions: None, no_server: None
 ) -> None:
     ran = {"run", "report", "dashboard", "trial", "confirm", "best", "study"}
     assert run_page("README.md", invoke) == ran
@@ -85,7 +79,7 @@ def test_every_command_of_the_readme_runs(
 
 
 def test_every_command_of_the_page_on_searching_runs(
-    invoke: Callable[..., Outcome], tiny_definitions: None, one_process: None
+    invoke: Callable[..., Outcome], tiny_definitions: None
 ) -> None:
     Path("my-text.txt").write_text(" ".join(f"some words, number {i}." for i in range(200)))
     looking = {"list", "status", "best", "thresholds"}
@@ -93,14 +87,14 @@ def test_every_command_of_the_page_on_searching_runs(
 
 
 def test_every_command_of_the_page_on_single_runs_runs(
-    invoke: Callable[..., Outcome], tiny_definitions: None, one_process: None
+    invoke: Callable[..., Outcome], tiny_definitions: None
 ) -> None:
     ran = {"train", "verify", "thresholds", "reproduce"}
     assert run_page("docs/single-runs.md", invoke) == ran
 
 
 def test_every_command_of_the_page_on_studies_runs(
-    invoke: Callable[..., Outcome], tiny_definitions: None, one_process: None
+    invoke: Callable[..., Outcome], tiny_definitions: None
 ) -> None:
     assert run_page("docs/studies.md", invoke) == {"run", "study", "trial"}
     listed = invoke("list").out
@@ -109,7 +103,7 @@ def test_every_command_of_the_page_on_studies_runs(
 
 
 def test_every_command_of_the_page_on_drift_runs(
-    invoke: Callable[..., Outcome], tiny_definitions: None, one_process: None
+    invoke: Callable[..., Outcome], tiny_definitions: None
 ) -> None:
     assert run_page("docs/drift.md", invoke) == {"run", "status"}
     status = invoke("status").out
@@ -118,14 +112,14 @@ def test_every_command_of_the_page_on_drift_runs(
 
 
 def test_every_command_of_the_page_on_handing_on_runs(
-    invoke: Callable[..., Outcome], tiny_definitions: None, one_process: None
+    invoke: Callable[..., Outcome], tiny_definitions: None
 ) -> None:
     assert run_page("docs/handing-on.md", invoke) == {"run", "best", "study", "status"}
     assert {path.name for path in Path().iterdir()} == {"storage", "winner", "second"}
 
 
 def test_every_command_of_the_page_on_reports_runs(
-    invoke: Callable[..., Outcome], tiny_definitions: None, one_process: None
+    invoke: Callable[..., Outcome], tiny_definitions: None
 ) -> None:
     assert run_page("docs/report.md", invoke) == {"run", "report", "plot", "compare"}
     for name in ("report.html", "both.html", "pareto.html", "history.html"):
@@ -135,14 +129,14 @@ def test_every_command_of_the_page_on_reports_runs(
 
 
 def test_every_command_of_the_page_on_belief_runs(
-    invoke: Callable[..., Outcome], tiny_definitions: None, one_process: None
+    invoke: Callable[..., Outcome], tiny_definitions: None
 ) -> None:
     assert run_page("docs/belief.md", invoke) == {"run", "trial", "confirm", "best"}
     assert invoke("best").out.startswith("on 5 fresh seeds: trial ")
 
 
 def test_every_command_of_the_page_on_the_dashboard_runs(
-    invoke: Callable[..., Outcome], tiny_definitions: None, one_process: None, no_server: None
+    invoke: Callable[..., Outcome], tiny_definitions: None, no_server: None
 ) -> None:
     assert run_page("docs/dashboard.md", invoke) == {"run", "dashboard"}
 
