@@ -6,7 +6,6 @@ import signal
 from collections.abc import Callable
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from subprocess import Popen
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,6 +14,7 @@ import psutil
 import pytest
 import torch
 from optuna.trial import TrialState
+from processes import Process
 from running import (
     SLOW_JOBS,
     TWO_JOBS,
@@ -63,20 +63,20 @@ def test_two_workers_do_exactly_the_total_and_what_one_would(start: Start) -> No
         assert trial.user_attrs["environment"]["threads"] == 1
 
 
-def workers_of(process: "Popen[str]") -> list[psutil.Process]:
+def workers_of(process: Process) -> list[psutil.Process]:
     children = psutil.Process(process.pid).children()
     return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
 
 
-def stop_by_sigint(process: "Popen[str]") -> None:
+def stop_by_sigint(process: Process) -> None:
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
 
 
-def stop_by_sigterm(process: "Popen[str]") -> None:
+def stop_by_sigterm(process: Process) -> None:
     process.terminate()
 
 
-def stop_by_sigterm_to_all(process: "Popen[str]") -> None:
+def stop_by_sigterm_to_all(process: Process) -> None:
     os.killpg(process.pid, signal.SIGTERM)  # as a service manager does
 
 
@@ -145,7 +145,7 @@ def loss(contexts, running_mean):
 """
 
 
-def start_with_loss(start: Start, act: str) -> "Popen[str]":
+def start_with_loss(start: Start, act: str) -> Process:
     Path("mine.py").write_text(LOSS.format(act=act))
     return start(*TWO_JOBS, "--set", "diversity.loss=mine:loss", cwd=Path.cwd())
 
