@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,6 +12,7 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from databases import KINDS, copy_tables, drop_databases, empty_database, fresh_database
+from processes import Process
 from support import REPOSITORY, TINY_ARGUMENTS, Outcome, Start, start_cvfp_opt
 
 from cvfp_opt.store.database import kinds
@@ -142,9 +142,9 @@ def run_tiny(invoke: Callable[..., Outcome]) -> Callable[..., Outcome]:
 @pytest.fixture
 def start() -> Iterator[Start]:
     """``start_cvfp_opt``, with every process and its children ended after the test."""
-    started: list[subprocess.Popen[str]] = []
+    started: list[Process] = []
 
-    def run(*words: str, cwd: Path) -> "subprocess.Popen[str]":
+    def run(*words: str, cwd: Path) -> Process:
         started.append(start_cvfp_opt(*words, cwd=cwd))
         return started[-1]
 

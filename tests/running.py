@@ -4,10 +4,10 @@ import sqlite3
 import time
 from contextlib import closing, suppress
 from pathlib import Path
-from subprocess import Popen
 
 import optuna
 from optuna.trial import TrialState
+from processes import Process
 from support import TINY_ARGUMENTS
 
 DATABASE = Path("storage") / "cvfp.db"
@@ -36,7 +36,7 @@ def finished_lines(out: str) -> list[str]:
     return [line for line in out.splitlines() if line.startswith("[")]
 
 
-def read_until(process: "Popen[str]", text: str) -> str:
+def read_until(process: Process, text: str) -> str:
     """What it prints, up to the first line that has ``text``."""
     assert process.stdout is not None
     read = ""
@@ -47,7 +47,7 @@ def read_until(process: "Popen[str]", text: str) -> str:
     raise AssertionError(f"ended without {text!r}:\n{read}")
 
 
-def wait_for_trial(process: "Popen[str]") -> int:
+def wait_for_trial(process: Process) -> int:
     """Wait until a trial is well under way; the process that runs it."""
     query = (
         "SELECT pid FROM trials JOIN cvfp_opt_leases USING (trial_id) "
@@ -65,7 +65,7 @@ def wait_for_trial(process: "Popen[str]") -> int:
     raise AssertionError("no trial was met")
 
 
-def end_of(process: "Popen[str]") -> tuple[int, str]:
+def end_of(process: Process) -> tuple[int, str]:
     """Exit code and the rest of the output."""
     out, _ = process.communicate(timeout=120)
     assert "Traceback" not in out

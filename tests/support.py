@@ -2,12 +2,12 @@
 
 import importlib.util
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+
+from processes import Process, fork_python
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -42,17 +42,10 @@ def load_script(path: str) -> ModuleType:
     return module
 
 
-def start_cvfp_opt(*words: str, cwd: Path) -> subprocess.Popen[str]:
+def start_cvfp_opt(*words: str, cwd: Path) -> Process:
     """Start ``cvfp-opt`` as a process of its own, its output in ``.stdout``."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "cvfp_opt", *words],
-        cwd=cwd,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,  # a group of its own, to be signalled as a whole, as by ^C
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    )
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    return fork_python("-m", "cvfp_opt", *words, cwd=cwd, environment=environment)
 
 
-Start = Callable[..., "subprocess.Popen[str]"]
+Start = Callable[..., Process]

@@ -88,6 +88,7 @@ def confirm(
     from cvfp_opt.search.plan import Request, make_plan
     from cvfp_opt.store.database.location import resolve_location
     from cvfp_opt.store.database.retry import Patience
+    from cvfp_opt.workers.forking import start_server_for
     from cvfp_opt.workers.session import open_session
     from cvfp_opt.workers.shares import WorkerOptions, share_out
 
@@ -103,6 +104,7 @@ def confirm(
             device=device, threads=threads, n_jobs=n_jobs, engine=engine, scheduler=scheduler
         )
     )
+    start_server_for(options)  # which imports beside us
     with open_session(location, plan, options) as session:
         code = _run(session, plan, summary, (top, seeds, windows), console, patiently)
     with open_summary(storage, name, patiently) as summary:

@@ -167,10 +167,8 @@ def run(
     patiently = Patience(seconds=wait_for_database, notify=console.print)
     resolve_request(location, request, patiently)  # what is mistyped needs not wait for torch
 
-    from cvfp_opt.store.files.artifact_stores import open_artifacts
-    from cvfp_opt.workers.session import open_session
+    from cvfp_opt.workers.forking import start_server_for
     from cvfp_opt.workers.shares import WorkerOptions, share_out
-    from cvfp_opt.workers.task import Limits
 
     options = share_out(
         WorkerOptions(
@@ -182,6 +180,13 @@ def run(
             scheduler=scheduler,
         )
     )
+    if n_trials[0] > 1:
+        start_server_for(options)  # which imports beside us
+
+    from cvfp_opt.store.files.artifact_stores import open_artifacts
+    from cvfp_opt.workers.session import open_session
+    from cvfp_opt.workers.task import Limits
+
     open_artifacts(location, artifacts)  # refused before anything else is done
     limits = Limits(
         lease_seconds=lease,

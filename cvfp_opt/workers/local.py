@@ -1,12 +1,11 @@
 """Worker processes on this machine, which feed one study and tell one observer."""
 
-import multiprocessing
 import pickle
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import connection
-from multiprocessing.context import SpawnProcess
+from multiprocessing import Pipe, connection
+from multiprocessing.process import BaseProcess
 
 import optuna
 
@@ -17,10 +16,10 @@ from cvfp_opt.store.database.file_watch import FileGone
 from cvfp_opt.store.database.retry import DATABASE_ERRORS
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.record.records import count_finished
+from cvfp_opt.workers.forking import can_fork, start_worker
 from cvfp_opt.workers.listening import Listener
 from cvfp_opt.workers.messages import Message, Refused
 from cvfp_opt.workers.process import work
-from cvfp_opt.workers.signals import sigint_blocked
 from cvfp_opt.workers.task import Task
 
 
@@ -28,7 +27,7 @@ from cvfp_opt.workers.task import Task
 class _Worker:
     """A process and its line to us."""
 
-    process: SpawnProcess
+    process: BaseProcess
     connection: "connection.Connection"
 
 
@@ -108,16 +107,17 @@ class LocalWorkers:
             raise self._refusal
 
     def _start(self, count: int) -> None:
-        context = multiprocessing.get_context("spawn")
+        fork = can_fork(self._task.environment["device"])
         started = []
         for _ in range(count):
             if self._stopping:
                 break
-            ours, theirs = context.Pipe()
-            process = context.Process(target=work, args=(theirs,), daemon=True)
-            with sigint_blocked():
-                process.start()
+            ours, theirs = Pipe()
+            process = start_worker(work, theirs, fork=fork, given_up=lambda: self._stopping)
             theirs.close()  # or its end would never be seen
+            if process is None:
+                ours.close()  # it will see that nobody is there
+                break
             started.append(_Worker(process, ours))
             self._workers.append(started[-1])
         if self._stopping:

@@ -21,6 +21,8 @@ def work(to_parent: connection.Connection) -> None:
     sender = Sender(to_parent.send)
     try:
         with StopRequest(_ignore_further_sigterm) as stop:
+            # the server blocks it: one that came before waits until now
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
             _stop_when_orphaned()
             try:
                 _search(to_parent, sender, stop)

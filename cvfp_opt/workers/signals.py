@@ -1,4 +1,4 @@
-"""Processes that leave ^C to the one who starts them."""
+"""Processes that leave signals to the one who starts them."""
 
 import signal
 from collections.abc import Iterator
@@ -7,10 +7,10 @@ from multiprocessing import resource_tracker
 
 
 @contextmanager
-def sigint_blocked() -> Iterator[None]:
-    """A process or thread started meanwhile never sees ^C; to us it comes a moment later."""
-    resource_tracker.ensure_running()  # starting it would unblock the signal
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def signals_blocked(*signums: signal.Signals) -> Iterator[None]:
+    """Block signals: a process or thread started meanwhile never sees them; we do afterwards."""
+    resource_tracker.ensure_running()  # starting it would unblock them
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signums)
     try:
         yield
     finally:

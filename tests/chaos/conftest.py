@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,8 +11,10 @@ from typing import Any
 
 import optuna
 import pytest
+from chaos.workshop import read_ledger
 from databases import fresh_database
 from optuna.trial import TrialState
+from processes import Process, fork_python
 from support import REPOSITORY
 
 from cvfp_opt.store.database.location import Location
@@ -61,6 +61,33 @@ class Aftermath:
             assert sorted(sources) == list(range(total))
 
 
+def start_plan(folder: Path, plan: dict[str, Any]) -> Process:
+    """Start ``python -m chaos.workshop`` with a plan; its output goes to files in ``folder``."""
+    written = folder / "plan.json"
+    written.write_text(json.dumps(plan))
+    with (
+        open(os.devnull) as null,
+        (folder / "out").open("w") as out,
+        (folder / "err").open("w") as err,
+    ):
+        return fork_python(
+            *("-m", "chaos.workshop", str(written)),
+            cwd=folder,
+            environment=os.environ | {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'tests'}"},
+            streams=[null.fileno(), out.fileno(), err.fileno()],
+        )
+
+
+def end_plan(folder: Path, process: Process) -> dict[str, Any]:
+    """Wait for a plan's end, and read what came of it."""
+    code = process.wait(3600)
+    err = (folder / "err").read_text()
+    assert code == 0, err
+    assert "Traceback" not in err, err
+    printed: dict[str, Any] = json.loads((folder / "out").read_text())
+    return printed
+
+
 @pytest.fixture
 def play(tmp_path: Path) -> Iterator[Callable[..., Aftermath]]:
     """Run a plan on a database of some kind; see chaos.workshop.PLANS."""
@@ -70,19 +97,9 @@ def play(tmp_path: Path) -> Iterator[Callable[..., Aftermath]]:
         def run(plan: str, *, kind: str = "sqlite", total: int = 3, **words: Any) -> Aftermath:
             location = databases.enter_context(fresh_database(kind))
             ledger = tmp_path / "ledger.jsonl"
-            words = {"instant": True} | words
             asked = {"plan": plan, "url": location.url, "ledger": str(ledger), "total": total}
-            (tmp_path / "plan.json").write_text(json.dumps(asked | words))
-            done = subprocess.run(
-                [sys.executable, "-m", "chaos.workshop", str(tmp_path / "plan.json")],
-                env=os.environ | {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'tests'}"},
-                capture_output=True,
-                text=True,
-                timeout=3600,
-            )
-            assert done.returncode == 0, done.stderr
-            assert "Traceback" not in done.stderr, done.stderr
-            lines = [json.loads(line) for line in ledger.read_text().splitlines()]
-            return Aftermath(location=location, printed=json.loads(done.stdout), ledger=lines)
+            process = start_plan(tmp_path, {"instant": True} | asked | words)
+            printed = end_plan(tmp_path, process)
+            return Aftermath(location=location, printed=printed, ledger=read_ledger(ledger))
 
         yield run

@@ -1,4 +1,4 @@
-"""A process that imports once and forks workers, which may be killed anywhere.
+"""A process that forks workers, which may be killed anywhere.
 
 ``python -m chaos.workshop PLAN.json`` runs a plan and prints what came of it as one JSON value.
 The witness is a ledger, a file that only grows: the objective itself writes to it what it began

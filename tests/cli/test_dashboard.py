@@ -4,19 +4,19 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from processes import Process
 from support import Outcome, Start
 
 pytestmark = pytest.mark.usefixtures("figures")
 Invoke = Callable[..., Outcome]
 
 
-def line(process: "subprocess.Popen[str]") -> str:
+def line(process: Process) -> str:
     assert process.stdout is not None
     return process.stdout.readline().rstrip("\n")
 

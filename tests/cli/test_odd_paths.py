@@ -8,12 +8,11 @@ import random
 import shutil
 import socket
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support import TINY_ARGUMENTS
-from terminals import Case, Terminals, terminals
+from terminals import Case, Terminals
 
 FIXED = {
     "dist_reg_weight": 0.8,
@@ -131,14 +130,14 @@ def _prepare(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminals]:
+def console(tmp_path_factory: pytest.TempPathFactory) -> Terminals:
     folder = tmp_path_factory.mktemp("odd")
     (folder / "storage").mkdir()
     _prepare(folder)
-    with terminals(folder) as found:
-        assert found.run(Case(words=RUN)).code == 0
-        shutil.copytree(folder / "storage", folder / "kept")
-        yield found
+    found = Terminals(folder)
+    assert found.run(Case(words=RUN)).code == 0
+    shutil.copytree(folder / "storage", folder / "kept")
+    return found
 
 
 def _kinds(folder: Path) -> dict[str, int]:

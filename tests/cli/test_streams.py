@@ -3,14 +3,14 @@
 import itertools
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import optuna
 import pytest
 from running import DATABASE
 from support import TINY_ARGUMENTS, Outcome
-from terminals import Case, Ended, Terminals, terminals
+from terminals import Case, Ended, Terminals
 
 NAME = "naïve 研😀"
 OF = ["--study-name", NAME]
@@ -18,13 +18,13 @@ RUN = ["run", "quick", *TINY_ARGUMENTS, "--threads", "1", "--n-trials", "1"]
 
 
 @pytest.fixture(scope="module")
-def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminals]:
+def console(tmp_path_factory: pytest.TempPathFactory) -> Terminals:
     """Commands in a folder with a study whose name no old terminal can spell."""
     folder = tmp_path_factory.mktemp("terminals")
     (folder / "storage").mkdir()
-    with terminals(folder) as found:
-        assert found.run(Case(words=[*RUN, "--study-name", NAME])).code == 0
-        yield found
+    found = Terminals(folder)
+    assert found.run(Case(words=[*RUN, "--study-name", NAME])).code == 0
+    return found
 
 
 READING = (

@@ -3,13 +3,12 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from processes import Process, fork_python
 from support import TINY_ARGUMENTS, Outcome
 
 from cvfp_opt.errors import CheckpointError
@@ -136,15 +135,9 @@ main()
 """
 
 
-def start_keeping(folder: Path) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-c", KEEP_AT_ONCE, *LONG],
-        cwd=folder,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    )
+def start_keeping(folder: Path) -> Process:
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    return fork_python("-c", KEEP_AT_ONCE, *LONG, cwd=folder, environment=environment)
 
 
 @pytest.mark.parametrize(

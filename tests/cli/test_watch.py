@@ -3,12 +3,11 @@
 import os
 import pty
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from processes import fork_python
 from support import Outcome, Start
 
 from cvfp_opt.cli.watch import LOOKS_AT_REST, follow
@@ -92,10 +91,11 @@ def test_a_terminal_is_drawn_on_and_left_as_it_was(
     waiting: None, terminal: tuple[int, int], isolated_folder: Path
 ) -> None:
     ours, theirs = terminal
-    words = [sys.executable, "-m", "cvfp_opt", "status", "--watch", "600"]
-    environment = os.environ | {"TERM": "xterm", "COLUMNS": "70", "LINES": "30"}
-    process = subprocess.Popen(
-        words, cwd=isolated_folder, stdout=theirs, stderr=theirs, env=environment
+    process = fork_python(
+        *("-m", "cvfp_opt", "status", "--watch", "600"),
+        cwd=isolated_folder,
+        environment=os.environ | {"TERM": "xterm", "COLUMNS": "70", "LINES": "30"},
+        streams=[theirs, theirs, theirs],
     )
     try:
         os.close(theirs)

@@ -4,9 +4,8 @@ import os
 import re
 import signal
 from collections.abc import Callable
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from subprocess import Popen
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -14,7 +13,9 @@ import optuna
 import psutil
 import pytest
 import torch
+from forked import act_in_server
 from optuna.trial import TrialState
+from processes import Process
 from running import (
     SLOW_JOBS,
     TWO_JOBS,
@@ -63,20 +64,26 @@ def test_two_workers_do_exactly_the_total_and_what_one_would(start: Start) -> No
         assert trial.user_attrs["environment"]["threads"] == 1
 
 
-def workers_of(process: "Popen[str]") -> list[psutil.Process]:
+def server_of(process: Process) -> psutil.Process:
+    """Find the process that its workers are forked from."""
     children = psutil.Process(process.pid).children()
-    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    [server] = [child for child in children if "forkserver" in " ".join(child.cmdline())]
+    return server
 
 
-def stop_by_sigint(process: "Popen[str]") -> None:
+def workers_of(process: Process) -> list[psutil.Process]:
+    return server_of(process).children()
+
+
+def stop_by_sigint(process: Process) -> None:
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
 
 
-def stop_by_sigterm(process: "Popen[str]") -> None:
+def stop_by_sigterm(process: Process) -> None:
     process.terminate()
 
 
-def stop_by_sigterm_to_all(process: "Popen[str]") -> None:
+def stop_by_sigterm_to_all(process: Process) -> None:
     os.killpg(process.pid, signal.SIGTERM)  # as a service manager does
 
 
@@ -111,9 +118,9 @@ def test_nothing_is_lost_when_the_parent_and_then_a_worker_is_killed(start: Star
     wait_for_trial(process)
     workers = workers_of(process)
     assert len(workers) == 2
+    others = [*workers, server_of(process)]
     process.kill()
-    gone, alive = psutil.wait_procs(workers, timeout=60)
-    assert (len(gone), alive) == (2, [])
+    assert psutil.wait_procs(others, timeout=60)[1] == []
     assert end_of(process)[0] == -signal.SIGKILL
     assert TrialState.RUNNING not in states()
     assert TrialState.WAITING in states()
@@ -145,7 +152,7 @@ def loss(contexts, running_mean):
 """
 
 
-def start_with_loss(start: Start, act: str) -> "Popen[str]":
+def start_with_loss(start: Start, act: str) -> Process:
     Path("mine.py").write_text(LOSS.format(act=act))
     return start(*TWO_JOBS, "--set", "diversity.loss=mine:loss", cwd=Path.cwd())
 
@@ -182,19 +189,31 @@ def test_a_second_signal_ends_workers_that_do_not_listen(start: Start) -> None:
 def test_workers_leave_an_interrupt_to_the_parent_from_their_birth(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Path("sitecustomize.py").write_text(
-        "import sys\nif any('spawn_main' in a for a in sys.orig_argv): print('born', flush=True)"
+    act_in_server(
+        """
+        def interrupt():
+            os.kill(os.getpid(), signal.SIGINT)
+
+        interrupt()
+        os.register_at_fork(after_in_child=interrupt)
+        print("interrupted", flush=True)
+        """,
+        monkeypatch,
     )
-    path = [str(Path.cwd()), os.environ.get("PYTHONPATH", "")]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, path)))
-    process = start(*TWO_JOBS, "--n-trials", "2", cwd=Path.cwd())
-    read_until(process, "born")
-    for worker in workers_of(process):
-        worker.send_signal(signal.SIGINT)
-    code, out = end_of(process)
+    code, out = end_of(start(*TWO_JOBS, "--n-trials", "2", cwd=Path.cwd()))
+    assert "interrupted" in out
     assert code == 0, out
     assert "worker process" not in out
     assert states() == [TrialState.COMPLETE] * 2
+
+
+def test_a_search_outlives_the_server_that_its_workers_were_forked_from(start: Start) -> None:
+    process = start(*SLOW_JOBS, cwd=Path.cwd())
+    wait_for_trial(process)
+    server_of(process).kill()
+    code, out = end_of(process)
+    assert code == 0, out
+    assert states() == [TrialState.COMPLETE] * 5
 
 
 def test_a_worker_heeds_the_first_sigterm_only() -> None:
@@ -220,21 +239,21 @@ def test_a_bug_in_a_worker_gives_exit_3_and_a_log_with_its_traceback(
 
 
 @pytest.fixture
-def num_started(monkeypatch: pytest.MonkeyPatch) -> list[SpawnProcess]:
+def num_started(monkeypatch: pytest.MonkeyPatch) -> list[BaseProcess]:
     """The processes that are started from here on."""
-    started: list[SpawnProcess] = []
-    start = SpawnProcess.start
+    started: list[BaseProcess] = []
+    start = BaseProcess.start
 
-    def counted(process: SpawnProcess) -> None:
+    def counted(process: BaseProcess) -> None:
         started.append(process)
         start(process)
 
-    monkeypatch.setattr(SpawnProcess, "start", counted)
+    monkeypatch.setattr(BaseProcess, "start", counted)
     return started
 
 
 def test_no_process_is_started_without_need(
-    run_tiny: Invoke, num_started: list[SpawnProcess]
+    run_tiny: Invoke, num_started: list[BaseProcess]
 ) -> None:
     assert "cpu with 1 thread\n" in run_tiny("--n-trials", "1", "--n-jobs", "1").out
     assert "cpu with 1 thread\n" in run_tiny("--n-trials", "2", "--n-jobs", "4").out

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -31,7 +32,7 @@ from cvfp_opt.workers.dask.task import (
     environment_here,
     search_here,
 )
-from cvfp_opt.workers.signals import sigint_blocked
+from cvfp_opt.workers.signals import signals_blocked
 
 if TYPE_CHECKING:
     from distributed import Client, Future, LocalCluster
@@ -342,7 +343,7 @@ def start_local(count: int, threads: int, location: Location) -> Cluster:
     from distributed import Client, LocalCluster
 
     try:
-        with sigint_blocked():
+        with signals_blocked(signal.SIGINT):
             local = LocalCluster(
                 n_workers=count,
                 threads_per_worker=threads,
