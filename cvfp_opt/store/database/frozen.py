@@ -59,8 +59,11 @@ def _study(raw: RawStudy) -> FrozenStudy:
 
 
 def _directions(names: Sequence[Any], study: str) -> list[StudyDirection]:
-    if not names or not set(names) <= set(StudyDirection.__members__):
+    if not names:
         raise ValueError(f"study {study} has no objective")
+    for name in names:
+        if name not in StudyDirection.__members__:
+            raise ValueError(f"study {study} has the direction {name!r}")
     return [StudyDirection[name] for name in names]
 
 
@@ -148,8 +151,9 @@ def _trial(raw: RawTrial) -> UnparsedTrial:
                 raise ValueError(f"a parameter has the name {name!r}")
             if not isinstance(value, int | float):
                 raise ValueError(f"the value of parameter {name!r} is {value!r}")
-            distributions[name] = distribution = _distribution(text)
-            params[name] = distribution.to_external_repr(value)
+            with values_read(f"trial of id {raw.trial_id}, parameter {name!r}"):
+                distributions[name] = distribution = _distribution(text)
+                params[name] = distribution.to_external_repr(value)
         values = raw.values
         return UnparsedTrial.of(
             raw.user_attrs,

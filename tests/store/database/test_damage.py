@@ -12,7 +12,7 @@ from filelock import FileLock
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.damage import damage, parsed
 from cvfp_opt.store.database.location import Location, resolve_location
-from cvfp_opt.store.database.storage import open_for_reading, open_for_search
+from cvfp_opt.store.database.storage import Store, open_for_reading, open_for_search
 from cvfp_opt.store.doctor.examination import Patient, examine
 from cvfp_opt.store.record.studies import summarize
 
@@ -32,18 +32,23 @@ def change(statement: str) -> None:
         connection.execute(statement)
 
 
+def read_all(store: Store) -> None:
+    summarize(store)  # states and values
+    optuna.load_study(study_name="s", storage=store.storage).get_trials()
+
+
 @pytest.mark.parametrize(
     ("statement", "says"),
     [
-        ("UPDATE trials SET state = 'UOMPLETE'", "'UOMPLETE' is not among"),
+        ("UPDATE trials SET state = 'UOMPLETE'", "'UOMPLETE'"),
         ("UPDATE trials SET number = 'x'", "its number is 'x'"),
         ("UPDATE trials SET datetime_start = 'soon'", "soon"),
-        ("UPDATE trial_values SET value = 'x'", "its value 0 is 'x'"),
+        ("UPDATE trial_values SET value = 'x'", "the value of trial of id 1 is 'x'"),
         ("UPDATE trial_values SET objective = 3", "trial of id 1"),
-        ("DELETE FROM trial_values", "it is complete and has no value"),
+        ("DELETE FROM trial_values", "trial of id 1 is complete and has no value"),
         ("UPDATE trial_params SET distribution_json = '{'", "parameter 'x'"),
         ("UPDATE trial_params SET param_value = 'x'", "trial of id 1"),
-        ("UPDATE study_directions SET direction = 'UP'", "'UP' is not among"),
+        ("UPDATE study_directions SET direction = 'UP'", "study s has the direction 'UP'"),
         ("DELETE FROM study_directions", "study s has no objective"),
         ("UPDATE studies SET study_name = x'ff'", "study 1 has the name"),
         ("DROP TABLE trial_params", "no such table"),
@@ -56,7 +61,7 @@ def test_values_that_no_column_holds_are_damage(statement: str, says: str, file:
         pytest.raises(StorageError, match=r"x\.db: damaged: .*`cvfp-opt study doctor") as refused,
         open_for_reading(file) as store,
     ):
-        summarize(store)
+        read_all(store)
     assert says in str(refused.value)
     assert "\n" not in str(refused.value)
 
