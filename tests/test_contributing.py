@@ -75,3 +75,9 @@ def test_packages_whose_private_names_we_use_stay_within_a_minor_version(package
     (limit,) = (one.version for one in specifier if one.operator == "<")
     major, minor = (int(part) for part in lowest.split(".")[:2])
     assert limit == f"{major}.{minor + 1}"
+
+
+def test_what_the_last_stages_run_is_there() -> None:
+    paths = re.findall(r"\btests/[\w./]+", CI)
+    assert paths
+    assert [path for path in paths if not (REPOSITORY / path).exists()] == []
