@@ -8,29 +8,22 @@ as anything else wants a processor.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from cvfp_opt.model.kernel import kernel
+from cvfp_opt.model.kernel import FAST, Array, kernel
 from cvfp_opt.model.network import ContextNetwork
 
-Array = NDArray[Any]
 
-# Sums may be reordered (else nothing is vectorised); NaN and infinity keep their meaning.
-_FAST = {"reassoc", "contract", "nsz", "arcp"}
-
-
-@kernel(error_model="numpy", fastmath=_FAST)
+@kernel(error_model="numpy", fastmath=FAST)
 def _relu(value: float) -> float:
     """Return ``max(value, 0)``, and NaN for NaN."""
     return value - value if value < 0 else value  # written so that NaN stays NaN
 
 
-@kernel(error_model="numpy", fastmath=_FAST)
+@kernel(error_model="numpy", fastmath=FAST)
 def _relu_product(weight: Array, vector: Array, base: Array, out: Array) -> None:
     """Compute ``out = relu(weight @ vector + base)``.
 
@@ -43,7 +36,7 @@ def _relu_product(weight: Array, vector: Array, base: Array, out: Array) -> None
         out[i] = _relu(total)
 
 
-@kernel(error_model="numpy", fastmath=_FAST)
+@kernel(error_model="numpy", fastmath=FAST)
 def _relu_products(
     weight: Array,
     one: Array,
@@ -76,7 +69,7 @@ def _product(weight: Array, vectors: Array, base: Array, out: Array) -> None:
         _relu_products(weight, vectors[0], vectors[1], base[0], base[1], out[0], out[1])
 
 
-@kernel(error_model="numpy", fastmath=_FAST)
+@kernel(error_model="numpy", fastmath=FAST)
 def _add_and_mix(
     value: Array, increment: Array, gain: Array, bias: Array, mix: float, epsilon: float
 ) -> None:

@@ -1,11 +1,22 @@
 """Functions compiled by numba, and cached for the next process where a folder can be written."""
 
+import hashlib
+import inspect
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from numba import njit
 from numba.core.caching import FunctionCache
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+# `fastmath` of kernels that sum: sums may be reordered, else nothing is vectorised; NaN and
+# infinity keep their meaning.
+FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 # Reasons why compiled kernels could not be cached; empty as long as they can.
 _unkept: list[str] = []
@@ -36,7 +47,15 @@ def why_unkept() -> str:
 
 
 class _Cache(FunctionCache):
-    """numba's cache, where neither a full disk nor a damaged file ends a trial."""
+    """numba's cache, where neither a full disk nor a damaged file ends a trial.
+
+    numba compares the file of a kernel alone. A kernel also holds the code of those that it calls
+    in other modules, so their sources belong to the key.
+    """
+
+    def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
+        folder = Path(inspect.getfile(self._py_func)).parent
+        return (*super()._index_key(sig, codegen), _sources_digest(folder))
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
@@ -52,3 +71,14 @@ class _Cache(FunctionCache):
             super().save_overload(sig, data)
         except Exception as error:
             _unkept.append(f"{type(error).__name__}: {error}")
+
+
+@cache
+def _sources_digest(folder: Path) -> str:
+    """Return the SHA-256, hexadecimal, of all modules of a folder that have to do with kernels."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.py")):
+        source = path.read_bytes()
+        if b"kernel(" in source:
+            digest.update(source)
+    return digest.hexdigest()

@@ -7,7 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cvfp_opt.model.compiled_online import Layer, Rule, Stream, Trained, train
+from cvfp_opt.model.compiled_layer import Layer, Rule, Stream, Trained
+from cvfp_opt.model.compiled_online import train
 from cvfp_opt.model.network import ContextNetwork
 
 States = dict[Tensor, dict[str, Tensor]]  # Adam's, by parameter

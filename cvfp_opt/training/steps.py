@@ -1,4 +1,4 @@
-"""One optimizer step on some contexts: what the trainers share."""
+"""The optimizer step that all trainers share."""
 
 import math
 
@@ -12,7 +12,7 @@ from cvfp_opt.training.snapshot import Snapshot
 
 
 class Stepper:
-    """Optimizer, losses and running mean of one run.
+    """The optimizer, losses and running mean of one run.
 
     ``total = (1 - w) * cvfp + w * diversity``; gradient norm clipped; Adam.
 
@@ -43,7 +43,7 @@ class Stepper:
             self.scale = untrained_scale(self._diversity, second, first, size)
 
     def set_learning_rate(self, iteration: int, num_trained: int) -> float:
-        """Use, and give, the learning rate of an iteration, of ``num_trained`` that train."""
+        """Set and return the learning rate of an iteration, of ``num_trained`` that train."""
         rate = self._learning_rate
         if self._config.learning_rate_schedule == "linear":
             rate *= 1.0 - iteration / num_trained
@@ -52,7 +52,7 @@ class Stepper:
         return rate
 
     def tensors(self) -> dict[str, Tensor]:
-        """What ``restore`` needs, and a Snapshot's values do not have."""
+        """Return the tensors that ``restore`` needs, for a Snapshot."""
         found: dict[str, Tensor] = {}
         for index, state in self._optimizer.state_dict()["state"].items():
             found |= {f"optimizer.{index}.{key}": value for key, value in state.items()}
@@ -93,12 +93,12 @@ class Stepper:
     def step_compiled(
         self, tokens: Tensor, context: Tensor, target: Tensor | None, weight: float, out: Tensor
     ) -> list[list[float]]:
-        """Read tokens (n, E) from a context (D,) on, with a step after each: ``step``, compiled.
+        """Read tokens (n, E) from a context (D,) on, with a compiled ``step`` after each.
 
         CPU, incoming contexts detached, and the loss "deviation" only; contexts (n, D) go to
         ``out``, and up to n triples as ``step`` gives them are returned: see ``train_block``.
         """
-        from cvfp_opt.model.compiled_online import Rule
+        from cvfp_opt.model.compiled_layer import Rule
         from cvfp_opt.model.online_block import train_block
 
         config, group = self._config, self._optimizer.param_groups[0]

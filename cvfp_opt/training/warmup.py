@@ -1,4 +1,4 @@
-"""Compiling the kernels before they are needed, so that the wait can be announced."""
+"""Compile the kernels before they are needed, so that the wait can be announced."""
 
 import time
 
@@ -30,7 +30,7 @@ def compile_kernels(trainer: str, num_layers: int, device: torch.device) -> floa
     sequential_pass(network, text, zero)
     if trainer == "online":
         # not needed, nor loaded, for anything else
-        from cvfp_opt.model.compiled_online import Rule
+        from cvfp_opt.model.compiled_layer import Rule
         from cvfp_opt.model.online_block import train_block
 
         rule = Rule(

@@ -1,4 +1,4 @@
-"""Kernels are compiled wherever the package is installed, kept or not."""
+"""Kernels are compiled wherever the package is installed, and cached where that is possible."""
 
 import os
 import resource
@@ -84,3 +84,25 @@ def test_a_damaged_cache_is_written_anew(unkept: Path) -> None:
     assert make()(1.0) == 3.0
     assert kernels.why_unkept()
     assert index.read_bytes() == whole
+
+
+def test_a_kernel_is_compiled_anew_when_one_that_it_calls_was_changed(tmp_path: Path) -> None:
+    called = tmp_path / "called.py"
+    calling = tmp_path / "calling.py"
+    source = "from cvfp_opt.model.kernel import kernel\n@kernel()\ndef step(x): return x + {}\n"
+    calling.write_text(
+        "from called import step\nfrom cvfp_opt.model.kernel import kernel\n"
+        "@kernel()\ndef twice(x): return step(step(x))\nprint(twice(1.0))\n"
+    )
+    found = []
+    for size in (1.0, 2.0, 1.0):
+        called.write_text(source.format(size))
+        done = subprocess.run(
+            [sys.executable, str(calling)],
+            env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(REPOSITORY)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found.append(done.stdout.strip())
+    assert found == ["3.0", "5.0", "3.0"]
