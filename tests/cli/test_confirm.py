@@ -236,6 +236,7 @@ def test_dask_workers_run_them_too(run_tiny: Invoke, invoke: Invoke) -> None:
     assert "--scheduler: --engine dask is required with it" in refused.err
 
 
+@pytest.mark.processes
 def test_several_processes_share_the_runs(run_tiny: Invoke, invoke: Invoke, start: Start) -> None:
     run_tiny("--n-trials", "2")
     words = ("confirm", "--top", "2", "--seeds", "4", "--threads", "1", "--n-jobs", "1")

@@ -136,6 +136,7 @@ def test_a_network_file_system_is_refused_with_the_way_out(
         check_writable(resolve_location("home/x.db"))
 
 
+@pytest.mark.processes
 def test_many_first_opens_at_once_make_one_database() -> None:
     code = (
         "from cvfp_opt.store.database.location import resolve_location as r;"

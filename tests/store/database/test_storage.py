@@ -99,6 +99,7 @@ with open_for_search(resolve_location(sys.argv[1])) as store:
 """
 
 
+@pytest.mark.processes
 def test_programs_that_use_optuna_alone_run_each_enqueued_trial_once(
     store: Store, location: Location
 ) -> None:
