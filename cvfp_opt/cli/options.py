@@ -123,7 +123,7 @@ engine_options = _together(
         "new cluster on this machine]",
     ),
 )
-endurance_options = _together(
+limit_options = _together(
     click.option(
         "--lease",
         type=Seconds(1),

@@ -13,9 +13,9 @@ from cvfp_opt.cli.options import (
     allow_code_option,
     artifacts_option,
     compute_options,
-    endurance_options,
     engine_options,
     json_option,
+    limit_options,
     storage_option,
     study_name_option,
 )
@@ -110,7 +110,7 @@ class TrialCount(click.ParamType):
 )
 @engine_options
 @artifacts_option
-@endurance_options
+@limit_options
 @json_option
 def run(
     definition: str | None,
