@@ -171,6 +171,7 @@ REFUSED_NAMES = [
     ("s", "s", "there is a study 's' already"),
     ("s", "  ", "a name is required"),
     ("s", "x/pareto", "names that end in /pareto are for mirrors"),
+    ("s", "x/confirm", "names that end in /confirm are for confirmations"),
     ("s/pareto", "x", "is a mirror, .* name 's'"),
     ("sss", "x", "there is no study 'sss'"),
 ]
@@ -192,6 +193,28 @@ def test_a_mirror_is_not_deleted_alone(
     with pytest.raises(StudyError, match="is a mirror"):
         delete_study(store, "s/pareto", files)
     assert "s/pareto" in names(store)
+
+
+@on_a_file
+def test_a_mirror_with_trials_of_somebodys_own_outlives_its_study(
+    store: Store, mirrored: optuna.Study, files: FolderStore
+) -> None:
+    mirror = optuna.load_study(study_name="s/pareto", storage=store.storage)
+    mirror.add_trial(create_trial(values=[3.0, 4.0]))
+    delete_study(store, "s", files)
+    assert names(store) == {"s/pareto": None, "other": None, "other/pareto": "other"}
+    assert len(mirror.get_trials()) == 2
+
+
+@on_a_file
+def test_artifacts_stay_where_nobody_says_where_they_are(
+    store: Store, study: optuna.Study, files: FolderStore
+) -> None:
+    study.add_trial(create_trial(value=1.0, system_attrs={"artifacts:b": "{}"}))
+    files.write("b", io.BytesIO(b"content"))
+    delete_study(store, "s", None)
+    assert names(store) == {}
+    assert present(files, "b") == ["b"]
 
 
 def test_a_rename_that_breaks_off_changes_nothing(
