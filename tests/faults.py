@@ -381,6 +381,7 @@ FAULTS = (
         check="lock-files",
         plant=lambda site: write_old(Path("gone.db.lock")),
         says="the lock of a database that is gone",
+        stays=lambda site: not Path("gone.db.lock").exists(),
     ),
     Fault(
         check="unfinished-runs",

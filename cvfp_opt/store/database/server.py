@@ -199,6 +199,7 @@ def _look(location: Location) -> tuple[Tables, str | None]:
         _refuse_unknown_host(location)
         raise StorageError(_refusal(location, error)) from error
     except (TypeError, ValueError, RuntimeError) as error:  # drivers about what the URL asks for
+        _refuse_unknown_host(location)
         raise StorageError(
             f"{location.where}: the driver {module} cannot connect by this URL: "
             f"{location.redacted(error)}"

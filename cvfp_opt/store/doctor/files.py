@@ -116,14 +116,19 @@ def _is_old(path: Path) -> bool:
 
 def _unlink(path: Path) -> Repair:
     def repair(open_store: Callable[[], Store]) -> str:
-        try:
-            if path.exists() and _is_old(path):
-                path.unlink()
-        except OSError as error:
-            raise StorageError(f"{path}: cannot be removed: {error.strerror}") from None
-        return f"{path} is removed"
+        if path.exists() and not _is_old(path):
+            raise StorageError(f"{path}: somebody writes to it again; nothing was removed")
+        return _removed(path)
 
     return repair
+
+
+def _removed(path: Path) -> str:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be removed: {error.strerror}") from None
+    return f"{path} is removed"
 
 
 def find_lock_files(context: Context) -> list[Finding]:
@@ -151,8 +156,8 @@ def find_lock_files(context: Context) -> list[Finding]:
 def _unlink_lock(path: Path) -> Repair:
     def repair(open_store: Callable[[], Store]) -> str:
         try:
-            with FileLock(path, timeout=0):
-                return _unlink(path)(open_store)
+            with FileLock(path, timeout=0):  # which may have given it a new time
+                return _removed(path)
         except Timeout:
             raise StorageError(f"{path}: somebody holds it; nothing was removed") from None
 

@@ -14,7 +14,7 @@ import psycopg
 import pymysql
 import pytest
 import sqlalchemy
-from databases import fresh_database
+from databases import empty_database, fresh_database
 from outages import administrator
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
@@ -120,6 +120,50 @@ def test_our_own_message_passes_as_its_cause_does(postgresql: Location) -> None:
     tries.clear()
     with pytest.raises(StorageError):
         AT_ONCE(work)
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mysql"])
+def test_an_empty_database_is_no_study_database_yet(kind: str) -> None:
+    with empty_database(kind) as location:
+        with pytest.raises(StorageError, match="the database is empty; type `cvfp-opt run"):
+            kind_of(location).check_readable(location)
+        kind_of(location).check_writable(location)  # to fill it
+
+
+@pytest.mark.parametrize(
+    ("kind", "driver"), [("postgresql", "psycopg"), ("mysql", "pymysql")], ids=lambda value: value
+)
+def test_a_missing_driver_is_told_with_what_brings_it(
+    kind: str, driver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    location = resolve_location(f"{kind}://127.0.0.1/studies")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    required = f"the driver {driver} is required; type `pip install 'cvfp-opt\\[{kind}\\]'`"
+    with pytest.raises(StorageError, match=required):
+        kind_of(location).check_readable(location)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("postgresql://nowhere.invalid/studies", "there is no host 'nowhere.invalid'"),
+        ("mysql://nowhere.invalid/studies", "there is no host 'nowhere.invalid'"),
+        (f"postgresql://{'x' * 64}/studies", f"'{'x' * 64}' cannot be a host's name"),
+        ("mysql://127.0.0.1/studies?read_timeout=soon", "pymysql cannot connect by this URL"),
+    ],
+)
+def test_a_url_that_leads_nowhere_is_refused_at_once(url: str, told: str) -> None:
+    location = resolve_location(url)
+    with pytest.raises(StorageError, match=told):
+        kind_of(location).check_readable(location)
+
+
+def test_the_lock_of_mysql_is_waited_for_and_then_free(mysql: Location) -> None:
+    kind = kind_of(mysql)
+    with kind.lock(mysql, 30), pytest.raises(StorageError, match="database's lock for 0 s"):
+        kind.lock(mysql, 0).__enter__()
+    with kind.lock(mysql, 0):
+        pass
 
 
 BERLIN = "2025-10-26"  # at 01:00 UTC its clocks went from 03:00 back to 02:00
