@@ -154,7 +154,8 @@ def loss(contexts, running_mean):
 
 def start_with_loss(start: Start, act: str) -> Process:
     Path("mine.py").write_text(LOSS.format(act=act))
-    return start(*TWO_JOBS, "--set", "diversity.loss=mine:loss", cwd=Path.cwd())
+    words = ["--set", "diversity.loss=mine:loss", "--max-retries", "100"]
+    return start(*TWO_JOBS, *words, cwd=Path.cwd())
 
 
 def test_an_error_in_a_worker_is_one_line_and_ends_all(start: Start) -> None:
@@ -228,7 +229,7 @@ def test_a_bug_in_a_worker_gives_exit_3_and_a_log_with_its_traceback(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "cvfp_opt.search.environment.describe_environment",
+        "cvfp_opt.workers.session.describe_environment",
         lambda device, threads: {"device": "cpu", "threads": "many"},
     )
     outcome = invoke(*TWO_JOBS)
