@@ -10,9 +10,9 @@ from torch.nn import functional as F
 from benchmarks.gpu_setting import POINT, WHOLE, Size, make_objective
 from benchmarks.setting import make_network, make_text
 from cvfp_opt.model.diversity import orthogonality
+from cvfp_opt.model.matrix_products import PRODUCTS
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import sequential_pass, zero_context
-from cvfp_opt.model.products import PRODUCTS
 from cvfp_opt.model.stacked import StackedForward, StackedReader
 from cvfp_opt.training.snapshot import Snapshot
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cvfp_opt.model.config import ModelConfig
+from cvfp_opt.model.matrix_products import has_bfloat16
 from cvfp_opt.model.network import ContextNetwork
-from cvfp_opt.model.products import has_bfloat16
 from cvfp_opt.version import __version__
 
 STANDARD = ModelConfig()

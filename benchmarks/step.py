@@ -9,9 +9,9 @@ from torch.nn import functional as F
 from benchmarks.setting import NUM_TOKENS, STANDARD, make_network
 from benchmarks.timing import Result, in_turn
 from cvfp_opt.model.diversity import orthogonality
+from cvfp_opt.model.matrix_products import PRODUCTS
 from cvfp_opt.model.metrics import effective_rank
 from cvfp_opt.model.network import ContextNetwork
-from cvfp_opt.model.products import PRODUCTS
 
 MINIBATCH = 256
 

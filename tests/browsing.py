@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cvfp_opt.report.browser import find_chromium
+from cvfp_opt.report.chromium import find_chromium
 
 needs_chromium = pytest.mark.skipif(
     find_chromium() is None, reason="no Chromium here: apt-get install chromium"

@@ -8,12 +8,12 @@ from support import TINY
 
 from cvfp_opt.report.dashboard.curves import files_of
 from cvfp_opt.report.dashboard.page import keep_current
+from cvfp_opt.search.checkpointing import Checkpointing
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.observer import SearchObserver
 from cvfp_opt.search.plan import Request, make_plan
 from cvfp_opt.search.runner import Search
 from cvfp_opt.search.stopping import Stop, StopRequest
-from cvfp_opt.search.trial_checkpoints import Checkpointing
 from cvfp_opt.search.trial_files import TrialFiles
 from cvfp_opt.store.database.optuna_private import study_id_of
 from cvfp_opt.store.database.storage import Store

@@ -80,9 +80,9 @@ def best(
     """Show the best trial: parameters, metrics, audit."""
     from cvfp_opt.cli.publish import save_trial
     from cvfp_opt.report.best import best_lines, best_toml, require_best
-    from cvfp_opt.report.combiners import audit_combiners
     from cvfp_opt.report.confirmation import confirmation_json
     from cvfp_opt.report.judgement import judge
+    from cvfp_opt.report.other_scores import audit_combiners
     from cvfp_opt.report.tables import rows_table
     from cvfp_opt.store.database.location import resolve_location
 

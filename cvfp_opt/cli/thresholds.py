@@ -73,7 +73,7 @@ def thresholds(
 def _probe(checkpoint: Path, threads: int | None, console: Any) -> list[dict[str, Any]]:
     from rich.text import Text
 
-    from cvfp_opt.single.downstream import probe_network
+    from cvfp_opt.single.next_token_probe import probe_network
     from cvfp_opt.single.train import load_network
     from cvfp_opt.training.device import set_threads
 

@@ -6,7 +6,7 @@ Nothing here imports torch: a mistake in a definition is answered before torch i
 from dataclasses import dataclass
 
 from cvfp_opt.errors import DefinitionError, nearest
-from cvfp_opt.model.foreign import is_foreign
+from cvfp_opt.model.custom_functions import is_foreign
 
 # The names of model.diversity.DIVERSITY_LOSSES.
 LOSSES = ("orthogonality", "pairwise_distance", "deviation", "coding_rate", "uniformity")

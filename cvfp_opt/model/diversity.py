@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cvfp_opt.model.foreign import is_foreign, load_function
+from cvfp_opt.model.custom_functions import is_foreign, load_function
 
 
 class DiversityLoss(Protocol):

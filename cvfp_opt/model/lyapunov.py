@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from cvfp_opt.model.matrix_products import fast_linear
 from cvfp_opt.model.network import ContextNetwork
-from cvfp_opt.model.products import fast_linear
 
 NUM_PAIRS = 32
 NUM_STEPS = 48

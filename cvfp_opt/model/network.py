@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from cvfp_opt.errors import DefinitionError
 from cvfp_opt.model.config import ModelConfig
-from cvfp_opt.model.products import Product
+from cvfp_opt.model.matrix_products import Product
 
 # Initialisation, as in the original program:
 #   linear weight   N(0, 0.1^2)     linear bias      N(0, 0.01^2)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cvfp_opt.errors import DefinitionError, nearest
-from cvfp_opt.model.foreign import is_foreign, load_function
+from cvfp_opt.model.custom_functions import is_foreign, load_function
 
 
 class WeightSchedule(Protocol):

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from cvfp_opt.model.lyapunov import lyapunov_exponent
+from cvfp_opt.model.matrix_products import PRODUCTS, fast_linear
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import (
     CONTEXT_LIMIT,
@@ -28,7 +29,6 @@ from cvfp_opt.model.passes import (
     Lane,
     sequential_passes,
 )
-from cvfp_opt.model.products import PRODUCTS, fast_linear
 
 NUM_SEGMENTS = 32  # at most
 MIN_LENGTH = 64  # tokens of a segment: enough to forget, in a repair, where it started

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cvfp_opt.model.matrix_products import STACKED_PRODUCTS
 from cvfp_opt.model.network import ContextNetwork
-from cvfp_opt.model.products import STACKED_PRODUCTS
 
 # Programs that StackedReader keeps: for one and for two texts a network, and for lanes that are
 # out of step with the others. Each holds a copy of its networks' weights.

@@ -15,7 +15,7 @@ from cvfp_opt.report.words import (
     value_words,
 )
 from cvfp_opt.store.record.definition_sections import with_parameters
-from cvfp_opt.store.record.points import strangers
+from cvfp_opt.store.record.point_checks import strangers
 from cvfp_opt.store.record.records import TrialRecord, Unread, definition_of
 from cvfp_opt.store.record.summary import Summary
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from cvfp_opt.report.statistics import Interval, expected_maximum, pooled_spread
-from cvfp_opt.store.database.numbers import is_finite
+from cvfp_opt.store.database.number_checks import is_finite
 from cvfp_opt.store.record.confirmation import DEFAULT, UNTRAINED, ConfirmationPoint, on_windows
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.retries import uuid_of

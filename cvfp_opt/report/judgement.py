@@ -8,7 +8,7 @@ from typing import Any
 from cvfp_opt.report.confirmation import ConfirmationVerdict, confirmation_of
 from cvfp_opt.report.confirmation_words import seeds_words
 from cvfp_opt.report.words import DEGENERATE, joined, number, trial_definition
-from cvfp_opt.store.database.numbers import is_finite
+from cvfp_opt.store.database.number_checks import is_finite
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary, untrained_score
 from cvfp_opt.store.record.trial_attributes import StoredAudit

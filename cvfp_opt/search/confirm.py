@@ -12,8 +12,8 @@ from cvfp_opt.errors import DataError, StudyError
 from cvfp_opt.escaping import quoted
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.drift import with_point_changes
-from cvfp_opt.search.fitting import written_value
 from cvfp_opt.search.plan import Plan
+from cvfp_opt.search.point_fitting import written_value
 from cvfp_opt.search.space import Constant, Dimension, IntRange
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.queue.confirmation_runs import add_runs, enter_confirmation

@@ -1,7 +1,7 @@
 """The user's own losses and schedules that a definition names: which, and whether to run them."""
 
 from cvfp_opt.errors import PointError, StudyError
-from cvfp_opt.model.foreign import is_foreign, source_digest
+from cvfp_opt.model.custom_functions import is_foreign, source_digest
 from cvfp_opt.model.schedules import weight_schedule
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.store.record.records import TrialRecord

@@ -19,7 +19,7 @@ from cvfp_opt.search.sampler import SAMPLERS
 from cvfp_opt.search.space import LIMITS, SearchSpace
 from cvfp_opt.search.typed_values import brief, check_value, hint
 from cvfp_opt.store.record.definition_sections import with_parameters
-from cvfp_opt.store.record.points import strangers
+from cvfp_opt.store.record.point_checks import strangers
 from cvfp_opt.training.config import (
     OWN_THRESHOLD,
     TRAINER_NAMES,

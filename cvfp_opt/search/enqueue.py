@@ -7,12 +7,12 @@ import optuna
 
 from cvfp_opt.errors import DefinitionError, StudyError
 from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.search.fitting import fit, fixed_value
+from cvfp_opt.search.point_fitting import fit, fixed_value
 from cvfp_opt.search.typed_values import read_value
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.queue.enqueued import Enqueued, enqueue_points, fixed_point
 from cvfp_opt.store.record.definition_sections import completed
-from cvfp_opt.store.record.points import strangers
+from cvfp_opt.store.record.point_checks import strangers
 from cvfp_opt.store.record.records import StudyRecord, TrialRecord, definition_of
 from cvfp_opt.store.record.retries import MAX_RETRIES, retry_chain, uuid_of
 from cvfp_opt.store.record.studies import refuse_foreign

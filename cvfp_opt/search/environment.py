@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
+from cvfp_opt.model.matrix_products import has_bfloat16
 from cvfp_opt.model.passes import default_reader
-from cvfp_opt.model.products import has_bfloat16
 from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.version import __version__
 

@@ -11,10 +11,10 @@ from typing import Protocol
 import optuna
 
 from cvfp_opt.errors import CvfpOptError, PointError, SearchError
+from cvfp_opt.search.checkpointing import Checkpointing
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.observer import SearchObserver
 from cvfp_opt.search.stopping import Stop, pause
-from cvfp_opt.search.trial_checkpoints import Checkpointing
 from cvfp_opt.search.trial_files import TrialFiles
 from cvfp_opt.search.trial_run import TrialRun
 from cvfp_opt.store.database.optuna_private import storage_of

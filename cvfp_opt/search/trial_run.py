@@ -11,12 +11,12 @@ from optuna.trial import FrozenTrial, TrialState
 from cvfp_opt.errors import CvfpOptError, DefinitionError, PointError, StorageError, StudyError
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.redaction import redacted
+from cvfp_opt.search.checkpointing import Checkpointing, TrialKeeper
 from cvfp_opt.search.drift import with_point_changes
 from cvfp_opt.search.objective import Objective, outcome
 from cvfp_opt.search.observer import SearchObserver
 from cvfp_opt.search.optuna_trial import open_trial, suggest
 from cvfp_opt.search.stopping import SearchStopped, Stop
-from cvfp_opt.search.trial_checkpoints import Checkpointing, TrialKeeper
 from cvfp_opt.search.trial_files import TrialFiles
 from cvfp_opt.search.trial_reports import Reporter
 from cvfp_opt.store.database.file_watch import FileGone

@@ -5,9 +5,9 @@ from typing import Protocol
 
 from torch import Tensor
 
+from cvfp_opt.model.matrix_products import PRODUCTS
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import Chains
-from cvfp_opt.model.products import PRODUCTS
 
 
 class Compute(Protocol):

@@ -13,7 +13,7 @@ from cvfp_opt.disk import open_file, what_it_is
 from cvfp_opt.errors import DataError
 from cvfp_opt.escaping import listed
 from cvfp_opt.training.characters import looked_in
-from cvfp_opt.training.clients import in_one_line, reaching_the_hub, require
+from cvfp_opt.training.hub_packages import in_one_line, reaching_the_hub, require
 from cvfp_opt.training.kinds import refuse_other_kinds
 from cvfp_opt.training.tokenizer import settled
 

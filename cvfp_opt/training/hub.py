@@ -10,7 +10,7 @@ from cvfp_opt.disk import what_it_is
 from cvfp_opt.errors import DataError
 from cvfp_opt.escaping import listed
 from cvfp_opt.training.characters import is_hidden, looked_in
-from cvfp_opt.training.clients import in_one_line, reaching_the_hub, require
+from cvfp_opt.training.hub_packages import in_one_line, reaching_the_hub, require
 from cvfp_opt.training.rows import first_message, format_of, rows
 
 # Words that `datasets` knows in the names of files: of other splits, and of the split to train on.

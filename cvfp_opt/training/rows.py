@@ -11,7 +11,7 @@ from cvfp_opt.disk import open_file
 from cvfp_opt.errors import DataError
 from cvfp_opt.escaping import listed, quoted
 from cvfp_opt.training.characters import lines, pieces
-from cvfp_opt.training.clients import in_one_line, require
+from cvfp_opt.training.hub_packages import in_one_line, require
 from cvfp_opt.training.kinds import refuse_other_kinds
 
 Rows = Iterator[tuple[str, Any]]

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from cvfp_opt.disk import open_file
 from cvfp_opt.errors import DataError, nearest
 from cvfp_opt.escaping import listed
-from cvfp_opt.training.clients import in_one_line
+from cvfp_opt.training.hub_packages import in_one_line
 
 # Types of numbers that float32 holds; 8-bit floats but for a factor, which the layer norm removes.
 _FLOATS = ("F32", "F16", "BF16", "F64", "F8_E4M3", "F8_E5M2")

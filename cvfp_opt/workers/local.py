@@ -17,7 +17,7 @@ from cvfp_opt.store.database.retry import DATABASE_ERRORS
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.record.records import count_finished
 from cvfp_opt.workers.forking import can_fork, start_worker
-from cvfp_opt.workers.listening import Listener
+from cvfp_opt.workers.listener import Listener
 from cvfp_opt.workers.messages import Message, Refused
 from cvfp_opt.workers.process import work
 from cvfp_opt.workers.task import Task

@@ -7,6 +7,7 @@ import optuna
 
 from cvfp_opt.report.dashboard.curves import files_of
 from cvfp_opt.report.dashboard.page import keep_current
+from cvfp_opt.search.checkpointing import CHECKPOINT_SECONDS, Checkpointing
 from cvfp_opt.search.custom_code import load_code
 from cvfp_opt.search.drift import drift_lines, refuse_sources, with_drift
 from cvfp_opt.search.lanes import search_in_lanes
@@ -15,7 +16,6 @@ from cvfp_opt.search.observer import SearchObserver
 from cvfp_opt.search.plan import Plan
 from cvfp_opt.search.runner import Search
 from cvfp_opt.search.stopping import Stop, pause
-from cvfp_opt.search.trial_checkpoints import CHECKPOINT_SECONDS, Checkpointing
 from cvfp_opt.search.trial_files import TrialFiles
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.optuna_private import study_id_of

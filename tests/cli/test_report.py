@@ -8,7 +8,7 @@ import pytest
 from support import Outcome
 
 from cvfp_opt.cli.report import KINDS
-from cvfp_opt.report import browser
+from cvfp_opt.report import chromium as browser
 from cvfp_opt.report.figures import kinds
 
 Invoke = Callable[..., Outcome]

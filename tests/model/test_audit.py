@@ -18,9 +18,9 @@ from cvfp_opt.model.audit import (
 )
 from cvfp_opt.model.config import ModelConfig
 from cvfp_opt.model.lyapunov import lyapunov_exponent
+from cvfp_opt.model.matrix_products import Product
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import sequential_pass, zero_context
-from cvfp_opt.model.products import Product
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:

@@ -9,7 +9,7 @@ import pytest
 from cvfp_opt.errors import DefinitionError
 from cvfp_opt.model.config import LOSSES
 from cvfp_opt.model.diversity import DIVERSITY_LOSSES
-from cvfp_opt.model.products import PRODUCTS
+from cvfp_opt.model.matrix_products import PRODUCTS
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.definition_file import (
     builtin_definitions,

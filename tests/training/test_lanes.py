@@ -10,8 +10,8 @@ import torch
 
 from cvfp_opt.model import segments
 from cvfp_opt.model.config import ModelConfig
+from cvfp_opt.model.matrix_products import PRODUCTS
 from cvfp_opt.model.network import ContextNetwork
-from cvfp_opt.model.products import PRODUCTS
 from cvfp_opt.model.segments import own_chains
 from cvfp_opt.model.stacked import MAX_PROGRAMS, StackedForward, StackedReader
 from cvfp_opt.training.batch import train_batch

@@ -15,7 +15,7 @@ from cvfp_opt.escaping import printable
 from cvfp_opt.report.dashboard.artifacts import NamedArtifacts
 from cvfp_opt.report.dashboard.download_routes import add_download_routes
 from cvfp_opt.report.dashboard.gate import Gate, Rules, host_name
-from cvfp_opt.report.dashboard.legible import LegibleStorage
+from cvfp_opt.report.dashboard.legible_storage import LegibleStorage
 from cvfp_opt.report.dashboard.note_routes import add_note_routes
 from cvfp_opt.report.dashboard.server import Address
 from cvfp_opt.report.dashboard.study_routes import add_study_routes

@@ -21,7 +21,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask
 from waitress.utilities import BadRequest
 
-from cvfp_opt.report.dashboard.policy import own
+from cvfp_opt.report.dashboard.security_headers import own
 
 # Connections at a time; a browser opens six.
 CONNECTIONS = 100

@@ -20,7 +20,7 @@ from cvfp_opt.report.dashboard.dashboard_private import (
     get_study_artifact_meta,
     get_trial_artifact_meta,
 )
-from cvfp_opt.report.dashboard.policy import media_type
+from cvfp_opt.report.dashboard.security_headers import media_type
 from cvfp_opt.report.dashboard.views import json_answer, refuse
 from cvfp_opt.report.rows import to_csv
 from cvfp_opt.store.database.optuna_private import trial_id_of

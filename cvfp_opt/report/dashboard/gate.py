@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 from cvfp_opt.errors import CvfpOptError
-from cvfp_opt.report.dashboard.policy import secured
 from cvfp_opt.report.dashboard.replies import ASKING, WELCOME, Reply
+from cvfp_opt.report.dashboard.request_target import BadTarget, settle
+from cvfp_opt.report.dashboard.security_headers import secured
 from cvfp_opt.report.dashboard.sessions import Sessions
-from cvfp_opt.report.dashboard.target import BadTarget, settle
 from cvfp_opt.store.files.dashboard_token import Token
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from cvfp_opt.escaping import printable
-from cvfp_opt.report.dashboard.policy import own
+from cvfp_opt.report.dashboard.security_headers import own
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

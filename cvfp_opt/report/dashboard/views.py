@@ -15,8 +15,8 @@ from bottle import HTTPError, HTTPResponse, Route, request, response
 from optuna.exceptions import UpdateFinishedTrialError
 from sqlalchemy import select
 
-from cvfp_opt.report.dashboard.bodies import BadBody, read_body
 from cvfp_opt.report.dashboard.dashboard_private import PREFERENTIAL
+from cvfp_opt.report.dashboard.request_bodies import BadBody, read_body
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.tables import DIRECTIONS, STUDIES, TRIALS
 

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from cvfp_opt.disk import make_folder, write_file
 from cvfp_opt.errors import ReportError
-from cvfp_opt.report.browser import picture
+from cvfp_opt.report.chromium import picture
 from cvfp_opt.report.compare import Comparison
 from cvfp_opt.report.confirmation import confirmation_json
 from cvfp_opt.report.judgement import answer, judge

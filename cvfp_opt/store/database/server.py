@@ -16,9 +16,9 @@ from sqlalchemy.pool import NullPool
 
 from cvfp_opt.errors import StorageError
 from cvfp_opt.escaping import positional, quoted
-from cvfp_opt.store.database.engines import check_engines, connect_arguments
 from cvfp_opt.store.database.error_codes import refusal_code
 from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.database.mysql_engines import check_engines, connect_arguments
 from cvfp_opt.store.database.retry import driver_words
 from cvfp_opt.store.database.schema import (
     ALEMBIC_VERSION,

@@ -19,7 +19,7 @@ from cvfp_opt.errors import StorageError
 from cvfp_opt.escaping import quoted
 from cvfp_opt.store.database.damage import UNREADABLE, damage
 from cvfp_opt.store.database.file_watch import FileWatch
-from cvfp_opt.store.database.frozen import (
+from cvfp_opt.store.database.frozen_trials import (
     read_attributes,
     read_directions,
     read_studies,

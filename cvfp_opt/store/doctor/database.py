@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from sqlalchemy.exc import DatabaseError
 
 from cvfp_opt.escaping import quoted
-from cvfp_opt.store.database.engines import engine_cure, engine_fault
 from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.database.mysql_engines import engine_cure, engine_fault
 from cvfp_opt.store.database.schema import optuna_schemas
 from cvfp_opt.store.database.tables import LEASES
 from cvfp_opt.store.doctor.context import LEASE_COLUMNS, Context

@@ -11,10 +11,10 @@ from sqlalchemy.exc import DatabaseError
 
 from cvfp_opt.errors import CvfpOptError, StudyError, nearest
 from cvfp_opt.store.database.damage import UNREADABLE, Damaged, damage
-from cvfp_opt.store.database.engines import unsafe_tables
 from cvfp_opt.store.database.file_watch import is_open
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.database.mysql_engines import unsafe_tables
 from cvfp_opt.store.database.retry import passes
 from cvfp_opt.store.database.schema import ALEMBIC_VERSION
 from cvfp_opt.store.database.storage import Store, open_for_search, translated

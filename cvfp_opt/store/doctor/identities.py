@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from optuna.trial import TrialState
 
 from cvfp_opt.escaping import printable
-from cvfp_opt.store.database.numbers import is_whole
+from cvfp_opt.store.database.number_checks import is_whole
 from cvfp_opt.store.database.rows import PendingWrites, lock_study, write_pending
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.doctor.context import Context

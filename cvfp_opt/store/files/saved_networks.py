@@ -22,7 +22,7 @@ from safetensors.numpy import load, save
 from cvfp_opt.disk import check_new, making_folder
 from cvfp_opt.errors import CheckpointError
 from cvfp_opt.escaping import excerpt, listed
-from cvfp_opt.store.database.numbers import parse_whole
+from cvfp_opt.store.database.number_checks import parse_whole
 
 # 2: embeddings, tokenizer and card beside the weights; digests and sizes of all files.
 FORMAT = 2

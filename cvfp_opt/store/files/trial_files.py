@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 from sqlalchemy import Connection, func, select
 
 from cvfp_opt.store.database.damage import parsed
-from cvfp_opt.store.database.numbers import is_finite
+from cvfp_opt.store.database.number_checks import is_finite
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.tables import SYSTEM_ATTRIBUTES, TRIALS, USER_ATTRIBUTES
 from cvfp_opt.store.files.artifact_names import (

@@ -20,7 +20,7 @@ import psutil
 from sqlalchemy import Connection, select
 
 from cvfp_opt.store.database.damage import values_read
-from cvfp_opt.store.database.numbers import is_finite, is_whole
+from cvfp_opt.store.database.number_checks import is_finite, is_whole
 from cvfp_opt.store.database.tables import LEASES, TRIALS
 
 # A lease lasts so long without renewal; workers renew it after a third of that.

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cvfp_opt.store.database.numbers import is_finite, is_moment, is_number, is_whole
+from cvfp_opt.store.database.number_checks import is_finite, is_moment, is_number, is_whole
 
 _RATES = ("convergence_rate", "effective_rank")
 _READ = dict.fromkeys(("convergence", "convergence_strict", "effective_rank"))

@@ -13,7 +13,7 @@ from typing import Any
 
 import optuna
 
-from cvfp_opt.store.database.numbers import is_number, is_whole
+from cvfp_opt.store.database.number_checks import is_number, is_whole
 from cvfp_opt.store.database.optuna_private import storage_of
 from cvfp_opt.store.record.links import Source
 from cvfp_opt.store.record.records import (

@@ -15,7 +15,7 @@ from typing import Any
 
 import optuna
 
-from cvfp_opt.store.database.numbers import is_moment
+from cvfp_opt.store.database.number_checks import is_moment
 
 # Study user attribute: a list of AllowedDrift that is only ever appended to.
 DRIFT = "cvfp_opt:drift"

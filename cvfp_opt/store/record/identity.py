@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from optuna.trial import FrozenTrial
 
-from cvfp_opt.store.database.numbers import is_whole
+from cvfp_opt.store.database.number_checks import is_whole
 from cvfp_opt.store.record.trial_attributes import StoredIdentity
 
 _END_OF_SEEDS = 2**63

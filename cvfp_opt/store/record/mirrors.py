@@ -17,7 +17,7 @@ from sqlalchemy import Connection, func, select
 
 from cvfp_opt.errors import StudyError
 from cvfp_opt.store.database.damage import parsed
-from cvfp_opt.store.database.numbers import is_whole
+from cvfp_opt.store.database.number_checks import is_whole
 from cvfp_opt.store.database.reading import direction_names, study_attributes
 from cvfp_opt.store.database.rows import (
     PendingWrites,

@@ -10,7 +10,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from cvfp_opt.errors import StudyError
-from cvfp_opt.store.database.numbers import is_moment, is_whole
+from cvfp_opt.store.database.number_checks import is_moment, is_whole
 from cvfp_opt.store.files.artifact_names import artifact_ids
 from cvfp_opt.store.record.attribute_shapes import are_keys, is_definition, is_ours
 from cvfp_opt.store.record.definition_sections import Sections, completed, with_changes

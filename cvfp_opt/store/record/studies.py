@@ -14,9 +14,8 @@ from sqlalchemy.exc import IntegrityError
 
 from cvfp_opt.errors import StudyError, nearest
 from cvfp_opt.escaping import choices, quoted
-from cvfp_opt.store.database.frozen import read_studies
+from cvfp_opt.store.database.frozen_trials import read_studies
 from cvfp_opt.store.database.optuna_private import FrozenStudy, study_id_of
-from cvfp_opt.store.database.outcomes import Complete, Outcomes, read_outcomes
 from cvfp_opt.store.database.reading import one_moment
 from cvfp_opt.store.database.rows import as_texts, lock_study
 from cvfp_opt.store.database.storage import Store
@@ -30,6 +29,7 @@ from cvfp_opt.store.database.study_rows import (
     put_attributes,
 )
 from cvfp_opt.store.database.tables import STUDY_SYSTEM_ATTRIBUTES, STUDY_USER_ATTRIBUTES, VERSIONS
+from cvfp_opt.store.database.trial_outcomes import Complete, Outcomes, read_outcomes
 from cvfp_opt.store.record.attribute_shapes import is_ours
 from cvfp_opt.store.record.records import (
     CONFIRMS,

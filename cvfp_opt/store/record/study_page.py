@@ -16,7 +16,7 @@ from sqlalchemy import Connection, select
 
 from cvfp_opt.errors import StudyError
 from cvfp_opt.store.database.damage import parsed
-from cvfp_opt.store.database.numbers import is_finite, is_whole
+from cvfp_opt.store.database.number_checks import is_finite, is_whole
 from cvfp_opt.store.database.optuna_private import set_storage, storage_of, study_id_of
 from cvfp_opt.store.database.reading import study_attributes
 from cvfp_opt.store.database.rows import lock_study

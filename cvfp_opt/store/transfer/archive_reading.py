@@ -12,7 +12,7 @@ from typing import BinaryIO, Self, cast
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from cvfp_opt.errors import ArchiveError
-from cvfp_opt.store.database.numbers import parse_whole
+from cvfp_opt.store.database.number_checks import parse_whole
 from cvfp_opt.store.transfer.codec import read_dump
 from cvfp_opt.store.transfer.dump import Dump
 from cvfp_opt.store.transfer.json_values import Value

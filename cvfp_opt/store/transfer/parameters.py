@@ -11,7 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, json
 
 from cvfp_opt.errors import ArchiveError, DefinitionError
 from cvfp_opt.store.record.definition_sections import completed, with_changes
-from cvfp_opt.store.record.points import strangers
+from cvfp_opt.store.record.point_checks import strangers
 from cvfp_opt.store.record.records import CONFIRMATION_RUN, FIXED_PARAMS, StudyRecord, drifted
 from cvfp_opt.store.transfer.dump import Param
 from cvfp_opt.store.transfer.json_values import Value

@@ -18,7 +18,7 @@ from cvfp_opt.workers.dask.cluster import Cluster
 from cvfp_opt.workers.dask.members import Member, fair_share, neighbours_of
 from cvfp_opt.workers.dask.task import TOPIC, Assignment, end_after_trial, forget, receive
 from cvfp_opt.workers.engine import Job
-from cvfp_opt.workers.listening import MAX_RESTARTS, Listener, WorkerError
+from cvfp_opt.workers.listener import MAX_RESTARTS, Listener, WorkerError
 from cvfp_opt.workers.messages import Began, Ended, Ending, Message, Refused
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from known_studies import EVIL
 from optuna_dashboard import save_note
 from serving import NAME, Site, storage_folder
 
-from cvfp_opt.report.browser import find_chromium
+from cvfp_opt.report.chromium import find_chromium
 from cvfp_opt.report.dashboard.page import refresh, write_missing_curves
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import open_for_search

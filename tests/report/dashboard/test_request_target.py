@@ -3,8 +3,8 @@
 import pytest
 from serving import Client
 
-from cvfp_opt.report.dashboard.policy import is_page, secured
-from cvfp_opt.report.dashboard.target import BadTarget, settle
+from cvfp_opt.report.dashboard.request_target import BadTarget, settle
+from cvfp_opt.report.dashboard.security_headers import is_page, secured
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cvfp_opt.escaping import excerpt, listed
-from cvfp_opt.store.database.numbers import is_finite
+from cvfp_opt.store.database.number_checks import is_finite
 
 # Relative tolerance: a draw on a log scale may miss its bound by the last bits.
 _ROUNDING = 1e-9

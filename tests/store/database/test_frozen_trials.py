@@ -13,7 +13,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from cvfp_opt.store.database import reading
-from cvfp_opt.store.database.frozen import read_trial, read_trials
+from cvfp_opt.store.database.frozen_trials import read_trial, read_trials
 from cvfp_opt.store.database.lazy_attributes import UnparsedTrial, user_attribute
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import ReadingStorage, Store, open_for_search

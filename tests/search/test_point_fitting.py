@@ -6,7 +6,7 @@ import pytest
 
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.definition_file import resolve_definition
-from cvfp_opt.search.fitting import fit, fixed_value
+from cvfp_opt.search.point_fitting import fit, fixed_value
 
 DEFINITION: StudyDefinition = resolve_definition(
     {},

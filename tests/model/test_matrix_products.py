@@ -5,10 +5,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cvfp_opt.model import products
+from cvfp_opt.model import matrix_products as products
 from cvfp_opt.model.config import ModelConfig
+from cvfp_opt.model.matrix_products import PRODUCTS, bfloat16_linear, fast_linear
 from cvfp_opt.model.network import ContextNetwork
-from cvfp_opt.model.products import PRODUCTS, bfloat16_linear, fast_linear
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:

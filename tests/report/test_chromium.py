@@ -7,8 +7,8 @@ from browsing import needs_chromium
 from known_studies import small
 
 from cvfp_opt.errors import ReportError
-from cvfp_opt.report import browser
-from cvfp_opt.report.browser import WIDTH, picture
+from cvfp_opt.report import chromium as browser
+from cvfp_opt.report.chromium import WIDTH, picture
 from cvfp_opt.report.figures.kinds import KINDS
 from cvfp_opt.report.page.write import require_format, write_figure
 

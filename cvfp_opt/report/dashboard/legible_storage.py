@@ -14,7 +14,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from cvfp_opt.store.database.numbers import is_finite, is_whole
+from cvfp_opt.store.database.number_checks import is_finite, is_whole
 from cvfp_opt.store.database.optuna_private import CachedStorage, FrozenStudy
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.record.study_page import legible_notes

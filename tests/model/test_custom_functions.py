@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from cvfp_opt.errors import DefinitionError
+from cvfp_opt.model.custom_functions import is_foreign, source_digest
 from cvfp_opt.model.diversity import DIVERSITY_LOSSES, diversity_loss
-from cvfp_opt.model.foreign import is_foreign, source_digest
 from cvfp_opt.model.schedules import WEIGHT_SCHEDULES, weight_schedule
 
 SOURCE = """

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from cvfp_opt.store.record.points import strangers
+from cvfp_opt.store.record.point_checks import strangers
 
 
 @pytest.mark.parametrize(

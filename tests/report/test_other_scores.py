@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from cvfp_opt.report.combiners import COMBINERS, CombinerAudit, audit_combiners
+from cvfp_opt.report.other_scores import COMBINERS, CombinerAudit, audit_combiners
 from cvfp_opt.store.record.records import TrialRecord
 
 

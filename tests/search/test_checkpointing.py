@@ -12,11 +12,11 @@ import torch
 from support import TINY
 
 from cvfp_opt.errors import StorageError
-from cvfp_opt.search import trial_checkpoints as trial_keeper
+from cvfp_opt.search import checkpointing as trial_keeper
+from cvfp_opt.search.checkpointing import MAX_SHARE, Checkpointing, TrialKeeper
 from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.definition_file import resolve_definition
 from cvfp_opt.search.objective import Objective, never
-from cvfp_opt.search.trial_checkpoints import MAX_SHARE, Checkpointing, TrialKeeper
 from cvfp_opt.store.files.folder import FolderStore
 from cvfp_opt.training.events import Event, IterationTrained
 from cvfp_opt.training.result import TrainingResult
