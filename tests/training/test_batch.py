@@ -175,7 +175,8 @@ def test_every_loss_trains(make_run: MakeRun, loss: str) -> None:
 def test_validation_is_the_tail_of_the_training_text_or_the_held_out_text(
     make_run: MakeRun,
 ) -> None:
-    tail, held_out = train(make_run()), train(make_run(validated=True))
+    # in float64 the kernel's last bits depend on where memory lies; trials run in float32
+    tail, held_out = (train(make_run(validated=v, dtype=torch.float32)) for v in (False, True))
     assert tail.weights_digest == held_out.weights_digest
     assert tail.last is not None
     assert held_out.last is not None

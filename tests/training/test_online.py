@@ -136,7 +136,10 @@ def test_the_seeds_first_bug_is_blind_to_length(
 
 
 def test_validation_may_be_held_out(make_run: MakeRun) -> None:
-    tail, held_out = (train(make_run(validated=v, **ONLINE)) for v in (False, True))
+    # in float64 the kernel's last bits depend on where memory lies; trials run in float32
+    tail, held_out = (
+        train(make_run(validated=v, dtype=torch.float32, **ONLINE)) for v in (False, True)
+    )
     assert tail.weights_digest == held_out.weights_digest
     assert tail.last is not None
     assert held_out.last is not None
