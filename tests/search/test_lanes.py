@@ -35,13 +35,15 @@ class Lanes(Recorder):
     def __init__(self, act: Act, num_first: int) -> None:
         super().__init__(act)
         self._first = threading.Barrier(num_first)
+        self._begun: set[int] = set()
         self.running: set[int] = set()
         self.most_at_once = 0
 
     def trial_started(self, number: int, params: dict[str, Any]) -> None:
         self.running.add(number)
         self.most_at_once = max(self.most_at_once, len(self.running))
-        if number < self._first.parties:
+        if number < self._first.parties and number not in self._begun:
+            self._begun.add(number)  # one that was given back and is claimed again waits no more
             self._first.wait(PATIENCE)
 
     def trial_finished(self, record: TrialRecord, progress: StudyProgress) -> None:
