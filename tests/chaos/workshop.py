@@ -9,10 +9,12 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -321,12 +323,27 @@ def many(shop: Workshop, plan: dict[str, Any]) -> dict[str, Any]:
     return {"codes": codes, "seconds": time.perf_counter() - started}
 
 
+def stopped(shop: Workshop, pid: int) -> bool:
+    """Stop a worker, unless it writes to SQLite: nobody else could as long as it slept."""
+    os.kill(pid, signal.SIGSTOP)
+    if shop.location.path is None:
+        return True
+    with closing(sqlite3.connect(shop.location.path, timeout=0.1)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            os.kill(pid, signal.SIGCONT)
+            return False
+    return True
+
+
 def stop_past_the_lease(shop: Workshop, plan: dict[str, Any]) -> dict[str, Any]:
     """A worker is stopped in its first trial, another one does the rest, the first one wakes."""
     sleeper = shop.worker(lease=plan["lease"])
     while not (shop.ledger.exists() and read_ledger(shop.ledger)):
         time.sleep(0.01)  # asks again
-    os.kill(sleeper, signal.SIGSTOP)
+    while not stopped(shop, sleeper):
+        time.sleep(0.01)
     other = wait_for(shop.worker(lease=plan["lease"]))
     os.kill(sleeper, signal.SIGCONT)
     return {"other": other, "sleeper": wait_for(sleeper), "pid": sleeper}
