@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 
 HIDDEN = "***"
-# What may stand directly before a URL, and the URL's scheme. It is tried where a run of such
-# characters begins and nowhere else in it, so that a long run takes no quadratic time.
+# Characters that may stand directly before a URL, and its scheme. The pattern is tried where a run
+# of such characters begins and nowhere else in it, so that a long run takes no quadratic time.
 _SCHEME = r"(?<![\w+.\-])([\d_+.\-]*+)([A-Za-z][\w+.\-]*+)"
 # A URL; normalised as a path it keeps one of its two slashes.
 _URL = re.compile(_SCHEME + r"(:/(?:/|(?=\S*@)))(\S*)", re.ASCII)

@@ -1,4 +1,4 @@
-"""What `run` shows: live bars on a terminal, one plain line per trial in a log."""
+"""The display of `run`: live bars on a terminal, one plain line per trial in a log."""
 
 import time
 from dataclasses import dataclass

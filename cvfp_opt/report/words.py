@@ -22,7 +22,7 @@ SHORT_NAMES = {
 }
 STAGE = "schedule.stage_weights["
 
-# What ``objective.split`` and the reads of an audit are called.
+# Names of the texts that ``objective.split`` and an audit's reads mean.
 TEXTS = {"train": "training text", "validation": "validation text", "held_out": "held-out text"}
 
 Degenerate = Literal["global_attractor", "near_zero", "identity_map"]

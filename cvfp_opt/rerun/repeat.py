@@ -25,7 +25,7 @@ from cvfp_opt.training.trainers import TRAINERS
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """What to train a trial again on.
+    """The means by which a trial is trained again.
 
     Attributes:
         data: where its text lies now; None for where it lay.

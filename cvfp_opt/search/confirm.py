@@ -1,4 +1,4 @@
-"""What a confirmation runs: the best trials, the definition's default point, the untrained net."""
+"""The points of a confirmation: the best trials, the default point, the untrained net."""
 
 import math
 from bisect import bisect_left

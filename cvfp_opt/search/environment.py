@@ -1,4 +1,4 @@
-"""What trials run on: enough to say later why numbers differ."""
+"""The environment of trials: enough to say later why numbers differ."""
 
 import os
 import platform

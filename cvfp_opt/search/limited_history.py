@@ -1,4 +1,4 @@
-"""What a sampler sees of a study: read once a proposal, and no more than it can use in time."""
+"""A sampler's view of a study: read once a proposal, no more than can be used in time."""
 
 import copy
 import math

@@ -1,4 +1,4 @@
-"""What `run` was asked for: resolved, and checked before anything is written."""
+"""The request that `run` was given: resolved, and checked before anything is written."""
 
 import time
 import uuid
@@ -55,7 +55,7 @@ DEFAULT_DEFINITION = "recommended"
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What the user typed.
+    """The words that the user typed.
 
     Attributes:
         definition: a name or path; None to go on with the study's own, or for the default.

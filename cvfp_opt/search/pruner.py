@@ -41,7 +41,7 @@ LOOK_SECONDS = 1.0
 
 
 class _Rung:
-    """What trials promised at a rung; each finished one is asked once."""
+    """The promises of trials at a rung; each finished one is asked once."""
 
     def __init__(self) -> None:
         self._finished: dict[int, float | None] = {}  # by number

@@ -1,4 +1,4 @@
-"""What a running trial reports: to the study, to its pruner, and to who takes it over."""
+"""Reports of a running trial: to the study, to its pruner, and to who takes it over."""
 
 import math
 import time

@@ -34,7 +34,7 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """What the report tells of, side by side.
+    """The figures of the original report and ours, side by side.
 
     Attributes:
         title: one line.

@@ -189,7 +189,7 @@ class ObjectiveConfig:
 
     @property
     def known_while_training(self) -> bool:
-        """Whether each iteration has one score, to report to Optuna and to prune by."""
+        """True if each iteration has one score, to report to Optuna and to prune by."""
         return self.kind == "score" and self.convergence == "training"
 
     def score(self, convergence: float, rank: float) -> float:

@@ -88,7 +88,7 @@ class DataConfig:
 
     @property
     def hub_copy(self) -> bool:
-        """Whether the text is a data set of the hub, or a local copy of it."""
+        """True if the text is a data set of the hub, or a local copy of it."""
         return self.source == "ultrachat"
 
     @property

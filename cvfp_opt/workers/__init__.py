@@ -1,1 +1,1 @@
-"""Who runs a search: worker processes on this machine. Starts and restarts; decides nothing."""
+"""Workers of a search: started and restarted here, on this machine or a Dask cluster."""

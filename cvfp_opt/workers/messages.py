@@ -1,4 +1,4 @@
-"""What a worker tells the one who started it: all a SearchObserver is told, and how it failed."""
+"""Messages of a worker to the process that started it: all for its observer, and failures."""
 
 import time
 import traceback

@@ -34,7 +34,7 @@ from cvfp_opt.training.device import resolve_device
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a search puts up with. No part of the study: workers of one study may differ.
+    """The limits of a worker's patience. No part of the study: its workers may differ.
 
     Attributes:
         lease_seconds: after so long without a sign of life a worker's trial goes to another one.

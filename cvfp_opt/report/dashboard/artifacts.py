@@ -16,7 +16,7 @@ from cvfp_opt.store.files.artifact_stores import ArtifactStore
 
 # Ids that the dashboard's own routes take.
 _ID = re.compile(r"[0-9a-fA-F-]{1,200}")
-# What the dashboard writes in the place of an artifact that was removed.
+# The text that the dashboard writes in the place of an artifact that was removed.
 _REMOVED = '"null"'
 
 

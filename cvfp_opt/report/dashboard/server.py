@@ -55,7 +55,7 @@ class Address:
 
     @property
     def is_local(self) -> bool:
-        """Whether this machine alone reaches it."""
+        """True if this machine alone reaches it."""
         return ipaddress.ip_address(self.resolve()[1][0].partition("%")[0]).is_loopback
 
     def bind(self) -> socket.socket:

@@ -49,7 +49,7 @@ class Dimension:
 
     @property
     def ends(self) -> tuple[str, str]:
-        """What its two ends are, in words."""
+        """Its two ends, in words."""
         if self.choices:
             return self.choices[0], self.choices[-1]
         return parameter(self.low, 3), parameter(self.high, 3)

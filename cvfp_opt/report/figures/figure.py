@@ -1,4 +1,4 @@
-"""What all figures share: the shape of what they show, and how they look."""
+"""The parts that all figures share: the shape of what they show, and how they look."""
 
 from html import escape
 from typing import Protocol
@@ -33,7 +33,7 @@ class Info(Protocol):
 
     @property
     def caption(self) -> str:
-        """What is to be seen, in a sentence or two: also for those who cannot see it."""
+        """A sentence or two on what is to be seen, also for those who cannot see it."""
 
     def rows(self) -> Rows:
         """Return the same as a table."""

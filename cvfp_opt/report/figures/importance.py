@@ -29,7 +29,7 @@ class Importance:
 
     @property
     def caution(self) -> str:
-        """What to say where trials are few; empty where they suffice."""
+        """The warning where trials are few; empty where they suffice."""
         if not self.shares or self.num_trials >= ENOUGH:
             return ""
         return (

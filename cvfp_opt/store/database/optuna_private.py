@@ -26,7 +26,7 @@ NOT_FOUND = models.NOT_FOUND_MSG
 """The argument of the KeyError that Optuna raises for a study or trial that does not exist."""
 
 SCHEMA_VERSION = models.SCHEMA_VERSION
-"""What the installed Optuna writes to the table ``version_info``."""
+"""The version that the installed Optuna writes to the table ``version_info``."""
 
 TABLES: dict[str, Table] = {table.name: table for table in models.BaseModel.metadata.sorted_tables}
 """Optuna's tables by name, parents before children."""

@@ -35,7 +35,7 @@ class Schema:
 
     @property
     def is_known(self) -> bool:
-        """Whether rows can be read: the tables are the installed Optuna's, and ours."""
+        """True if rows can be read: the tables are the installed Optuna's, and ours."""
         ours = not self.lease_columns or self.lease_columns == LEASE_COLUMNS
         return self.version == optuna_schemas()[0] and ours
 

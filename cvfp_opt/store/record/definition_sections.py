@@ -12,7 +12,8 @@ from cvfp_opt.store.record.attribute_shapes import SECTIONS
 
 Sections = dict[str, dict[str, Any]]
 
-# What was done before these keys existed. A recorded definition writes out every key of its time:
+# Values that say what was done before these keys existed. A recorded definition writes out every
+# key of its time:
 # one that lacks these is older than they are.
 FORMER: Sections = {
     "training": {

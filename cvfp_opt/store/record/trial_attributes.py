@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 
 
 class StoredScore(TypedDict, total=False):
-    """What a trial was worth: the value, and the two figures that it combines."""
+    """The worth of a trial: the value, and the two figures that it combines."""
 
     convergence_rate: float
     effective_rank: float
@@ -55,7 +55,7 @@ class StoredFrozenText(TypedDict, total=False):
 
 
 class StoredAudit(TypedDict, total=False):
-    """What an audit found of the trained network; see model.audit.Audit."""
+    """The findings of an audit of the trained network; see model.audit.Audit."""
 
     absolute_convergence: float
     scale_free_convergence: float
@@ -76,7 +76,7 @@ class StoredAudit(TypedDict, total=False):
 
 
 class StoredEnvironment(TypedDict, total=False):
-    """What a study was created on, or what a trial ran on; see search.environment."""
+    """The machine and versions that a study or a trial ran on; see search.environment."""
 
     versions: dict[str, str]
     commit: str
@@ -101,7 +101,7 @@ class StoredEnvironment(TypedDict, total=False):
 
 
 class StoredIdentity(TypedDict, total=False):
-    """Who a trial is, see record.identity.TrialIdentity."""
+    """The identity of a trial, see record.identity.TrialIdentity."""
 
     uuid: str
     seed: int

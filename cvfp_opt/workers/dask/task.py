@@ -1,4 +1,4 @@
-"""What the engine calls on a Dask worker: to describe it, to search, and to end a search.
+"""Functions that the engine calls on a Dask worker: describe it, search, end a search.
 
 Light at the top, because a Dask scheduler imports it too, to look at a task before it hands it
 on: whatever needs torch or optuna is imported when the task runs.
