@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from configparser import ConfigParser
+from pathlib import Path
 
 import pytest
 import yaml
@@ -42,7 +43,7 @@ def pins(text: str) -> dict[str, str]:
 @pytest.mark.parametrize("hook", hooks(), ids=lambda hook: str(hook["id"]))
 def test_a_hook_runs_an_installed_linter_of_ours(hook: dict[str, object]) -> None:
     command = str(hook["entry"]).split(" --")[0]
-    assert shutil.which(command.split()[0])
+    assert shutil.which(command.split()[0], path=Path(sys.executable).parent)
     assert re.search(rf"^{command}( |$)", CI, re.MULTILINE), ".ci/run does the same"
     assert hook["language"] == "system", "nothing is downloaded"
 
