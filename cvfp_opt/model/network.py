@@ -93,7 +93,7 @@ class ContextNetwork(nn.Module):
         """Take one step in any number of lanes: context (..., D), token (..., E) -> (..., D).
 
         Args:
-            product: the product of the layers' matrices, see model.products.
+            product: the product of the layers' matrices, see model.matrix_products.
         """
         *layers, last = self.context_layers
         for layer in layers:

@@ -132,7 +132,7 @@ def probe_table(features: Iterable[dict[str, Any]]) -> Table:
     """Draw the next-token probe: means over its seeds, and how far they spread.
 
     Args:
-        features: see single.downstream.ProbedFeatures.
+        features: see single.next_token_probe.ProbedFeatures.
     """
     rows = (
         (

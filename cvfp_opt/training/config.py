@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from cvfp_opt.model.audit import FrozenText
     from cvfp_opt.training.result import IterationMetrics, TrainingResult
 
-# The names of training.trainers.TRAINERS and of model.products.PRODUCTS.
+# The names of training.trainers.TRAINERS and of model.matrix_products.PRODUCTS.
 TRAINER_NAMES = ("batch", "online")
 PRECISIONS = ("float32", "bfloat16")
 
