@@ -67,7 +67,7 @@ def dashboard(
     from cvfp_opt.report.dashboard.app import Opening, make_app, make_rules
     from cvfp_opt.report.dashboard.server import Address, Server, printed_host
     from cvfp_opt.store.database.location import resolve_location
-    from cvfp_opt.store.database.storage import open_for_reading, open_for_search
+    from cvfp_opt.store.database.storage import open_for_editing, open_for_reading
     from cvfp_opt.store.files.artifact_stores import open_artifacts
 
     location = resolve_location(storage)
@@ -76,7 +76,7 @@ def dashboard(
         opening = Opening.of(store, study_name)
     if refresh:
         _refresh(location, study_name, artifacts)
-    open_store = open_for_reading if read_only else open_for_search
+    open_store = open_for_reading if read_only else open_for_editing
     with open_store(location) as store, _stopping() as signals:
         token, shown = _token(location, new_token, open=address.is_local and not allowed_hosts)
         rules = make_rules(address, opening, token, read_only=read_only, other_names=allowed_hosts)
@@ -93,7 +93,7 @@ def dashboard(
 def _refresh(location: "Location", study_name: str | None, artifacts: str | None) -> None:
     """Write the page of a study, or of all of ours, and the curves that their trials lack."""
     from cvfp_opt.report.dashboard.page import refresh, write_missing_curves
-    from cvfp_opt.store.database.storage import open_for_search
+    from cvfp_opt.store.database.storage import open_for_editing
     from cvfp_opt.store.files.artifact_stores import open_artifacts
     from cvfp_opt.store.record.studies import load_study, study_names
 
@@ -104,7 +104,7 @@ def _refresh(location: "Location", study_name: str | None, artifacts: str | None
         refresh(store, study, _notify)
 
     for write in (leave_curves, write_page):
-        with open_for_search(location) as store:  # each one anew: it reads ended trials once
+        with open_for_editing(location) as store:  # each one anew: it reads ended trials once
             for name in [study_name] if study_name else study_names(store):
                 write(store, load_study(store, name))
 

@@ -101,6 +101,8 @@ class LocalWorkers:
             return
         try:
             finished = count_finished(self._study)
+        except FileGone:  # what became of the file: one who opened it just then knows less
+            raise
         except DATABASE_ERRORS:  # the worker has waited for it already
             raise self._refusal from None
         if finished < self._task.total:

@@ -20,7 +20,7 @@ from cvfp_opt.search.trial_files import TrialFiles
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.optuna_private import study_id_of
 from cvfp_opt.store.database.retry import PATIENCE_SECONDS, Patience
-from cvfp_opt.store.database.storage import Store, open_for_search
+from cvfp_opt.store.database.storage import Store, open_for_editing
 from cvfp_opt.store.files.artifact_stores import open_artifacts
 from cvfp_opt.store.files.trial_files import Networks
 from cvfp_opt.store.queue.claims import MAX_RETRIES, Claims
@@ -87,7 +87,7 @@ class Task:
         plan, environment = self.plan, self.environment
         changed = differences({"code": plan.code}, {"code": load_code(plan.definition)})
         refuse_sources(changed, plan.definition, subject=f"study {plan.name!r}")
-        with open_for_search(self.location, self.patience(observer, stop)) as store:
+        with open_for_editing(self.location, self.patience(observer, stop)) as store:
             study = store.patiently(lambda: plan.load(store))
             if remote:
                 found = store.patiently(lambda: plan.drift(study, environment))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from chaos.conftest import Aftermath
-from databases import KINDS
+from databases import KINDS, SERVERS
 
 pytestmark = pytest.mark.processes
 Play = Callable[..., Aftermath]
@@ -105,3 +105,13 @@ def test_a_worker_that_sleeps_past_its_lease_drops_its_trial_and_goes_on(
     [notice] = [line for line in found.lines("notice") if line["pid"] == dropped["pid"]]
     number = dropped["number"]
     assert notice["text"] == f"trial {number} is another worker's now: it is dropped here"
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_a_worker_that_sleeps_in_a_transaction_keeps_nobody_out(kind: str, play: Play) -> None:
+    words = {"stride": 9, "idle": 1, "lease": 1.0}
+    found = play("sleep_in_a_transaction", kind=kind, total=2, **words)
+    assert len(found.printed["studies"]) > 2
+    for name, codes in found.printed["studies"].items():
+        assert codes == {"other": 0, "sleeper": 0}
+        found.check(2, name)

@@ -28,6 +28,7 @@ from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.search.definition_file import read_sections, resolve_definition
 from cvfp_opt.search.objective import Objective, forget
 from cvfp_opt.search.plan import Plan, Request
+from cvfp_opt.store.database import server
 from cvfp_opt.store.database.location import Location, resolve_location
 from cvfp_opt.store.database.storage import open_for_search
 from cvfp_opt.store.record.records import TrialRecord
@@ -133,10 +134,12 @@ class KillPoint:
 
     Args:
         at: which one; 0 for none.
+        by: sent in its place; SIGSTOP puts the process to sleep.
     """
 
-    def __init__(self, at: int) -> None:
+    def __init__(self, at: int, by: signal.Signals = signal.SIGKILL) -> None:
         self.at = at
+        self._by = by
         self.passed: list[str] = []
         self._counting = True
 
@@ -169,7 +172,7 @@ class KillPoint:
             return
         self.passed.append(what)
         if len(self.passed) == self.at:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self._by)
 
 
 class Workshop:
@@ -242,16 +245,22 @@ class Workshop:
             if kill is not None:
                 kill.watch(store.engine)
                 kill.watch_disk()
-            study = self.plan.load(store)
+            study = store.patiently(lambda: self.plan.load(store))
             objective = self._objective(ledger)
             task.search(store, study, LedgerObserver(ledger), NeverStop(), objective=objective)
             if kill is not None:
                 kill.stop()
                 ledger.write(what="points", points=kill.passed)
 
-    def worker(self, kill: int | None = None, *, lease: float = LEASE_SECONDS) -> int:
+    def worker(
+        self,
+        kill: int | None = None,
+        *,
+        by: signal.Signals = signal.SIGKILL,
+        lease: float = LEASE_SECONDS,
+    ) -> int:
         """Start one; its pid. With ``kill`` it counts its writes, and dies at that one."""
-        point = None if kill is None else KillPoint(kill)
+        point = None if kill is None else KillPoint(kill, by)
         return fork(lambda: self.search(point, lease=lease))
 
 
@@ -276,14 +285,20 @@ def wait_for(pid: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
+def all_points(shop: Workshop) -> list[str]:
+    """Let a worker search a study of its own, undisturbed; what it writes."""
+    shop.create("whole")
+    assert wait_for(shop.worker(kill=0)) == 0
+    (points,) = (line["points"] for line in read_ledger(shop.ledger) if line["what"] == "points")
+    return list(points)
+
+
 def kill_at_each_point(shop: Workshop, plan: dict[str, Any]) -> dict[str, Any]:
     """A worker dies at its n-th write, for every ``stride``-th n, each time in a study of its own.
 
     Then another worker does what is left.
     """
-    shop.create("whole")
-    assert wait_for(shop.worker(kill=0)) == 0
-    (points,) = (line["points"] for line in read_ledger(shop.ledger) if line["what"] == "points")
+    points = all_points(shop)
     studies = {}
     for point in range(1 + plan["offset"], len(points) + 1, plan["stride"]):
         name = f"killed-{point}"
@@ -349,10 +364,31 @@ def stop_past_the_lease(shop: Workshop, plan: dict[str, Any]) -> dict[str, Any]:
     return {"other": other, "sleeper": wait_for(sleeper), "pid": sleeper}
 
 
+def sleep_in_a_transaction(shop: Workshop, plan: dict[str, Any]) -> dict[str, Any]:
+    """A worker sleeps before each n-th commit, with its locks; another one does the rest."""
+    server.IDLE_SECONDS = plan["idle"]
+    points = all_points(shop)
+    commits = [number for number, point in enumerate(points, 1) if point == "commit"]
+    studies = {}
+    for point in commits[:: plan["stride"]]:
+        name = f"asleep-{point}"
+        shop.create(name)
+        sleeper = shop.worker(kill=point, by=signal.SIGSTOP, lease=plan["lease"])
+        _, status = os.waitpid(sleeper, os.WUNTRACED)
+        if not os.WIFSTOPPED(status):  # it was done before it wrote so often
+            studies[name] = {"other": 0, "sleeper": os.waitstatus_to_exitcode(status)}
+            continue
+        other = wait_for(shop.worker(lease=plan["lease"]))
+        os.kill(sleeper, signal.SIGCONT)
+        studies[name] = {"other": other, "sleeper": wait_for(sleeper)}
+    return {"studies": studies}
+
+
 PLANS: dict[str, Callable[[Workshop, dict[str, Any]], dict[str, Any]]] = {
     "kill_at_each_point": kill_at_each_point,
     "kill_at_random": kill_at_random,
     "many": many,
+    "sleep_in_a_transaction": sleep_in_a_transaction,
     "stop_past_the_lease": stop_past_the_lease,
 }
 

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,6 +34,7 @@ from cvfp_opt.search.definition_file import read_sections, resolve_definition
 from cvfp_opt.search.objective import Objective
 from cvfp_opt.search.plan import Request, make_plan
 from cvfp_opt.search.stopping import SearchStopped, StopRequest
+from cvfp_opt.store.database.file_watch import FileGone
 from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.storage import open_for_search
 from cvfp_opt.workers.local import LocalWorkers, _Worker
@@ -294,3 +296,16 @@ def test_a_worker_that_the_database_refuses_ends_alone() -> None:
             workers._check_refusal()  # a trial is left undone
         study.add_trial(optuna.trial.create_trial(value=0.5))
         workers._check_refusal()  # the other one has done it
+
+
+def test_of_a_moved_file_the_one_who_knows_where_it_is_has_the_last_word() -> None:
+    observer: Any = SimpleNamespace(notice=lambda text: None)
+    with suppress(FileGone), open_for_search(resolve_location("x.db")) as store:
+        plan = make_plan(store.location, Request(definition="quick", settings=TINY))
+        study, _ = plan.enter(store, {})
+        task = Task(location=store.location, plan=plan, environment={}, total=1)
+        workers = LocalWorkers(task, 2, store, study, observer)
+        workers._refusal = StorageError("x.db: disk I/O error")  # of one that was opening it
+        Path("x.db").rename("y.db")
+        with pytest.raises(FileGone, match=r"was moved to \S*y\.db while it was in use"):
+            workers._check_refusal()

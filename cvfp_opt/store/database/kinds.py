@@ -25,6 +25,7 @@ class Kind:
         set_up: of an engine that will write.
         watch: of an engine that will write to tables that are there, see ``FileWatch``; None where
             what is open cannot be moved.
+        writing_url: to write, to what is there: it makes no file.
         reading_url: to look only.
         lock: the lock for what must happen once, on all machines that see the database:
             (location, seconds to wait for it).
@@ -39,6 +40,7 @@ class Kind:
     engine_arguments: Callable[[Location], dict[str, Any]]
     set_up: Callable[[Engine], None]
     watch: Callable[[Location, Engine], FileWatch | None]
+    writing_url: Callable[[Location], str]
     reading_url: Callable[[Location], str]
     lock: Callable[[Location, float], AbstractContextManager[Any]]
     now: Callable[[], ColumnElement[float]]
@@ -53,7 +55,8 @@ _SERVER: dict[str, Any] = {
     "engine_arguments": server.engine_arguments,
     "set_up": server.set_up,
     "watch": lambda location, engine: None,
-    "reading_url": server.reading_url,
+    "writing_url": lambda location: location.url,
+    "reading_url": lambda location: location.url,  # who may write is the server's business
     "one_host": False,
 }
 
@@ -66,6 +69,7 @@ KINDS: Mapping[str, Kind] = {
         engine_arguments=sqlite.engine_arguments,
         set_up=sqlite.set_up,
         watch=lambda location, engine: FileWatch(location.file, engine),
+        writing_url=sqlite.writing_url,
         reading_url=sqlite.reading_url,
         lock=sqlite.lock,
         now=sqlite.now,

@@ -5,7 +5,7 @@ import random
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 from zlib import crc32
 
@@ -29,6 +29,9 @@ from cvfp_opt.store.database.schema import (
 )
 
 CONNECT_SECONDS = 10
+IDLE_SECONDS = 60
+"""A server ends a transaction that was left alone for so long: its worker sleeps, or is lost."""
+
 # Pause between two attempts to take a lock.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5
 # kind -> (module of its driver, the extra that brings it)
@@ -95,12 +98,20 @@ def engine_arguments(location: Location) -> dict[str, Any]:
 
 
 def set_up(engine: Engine) -> None:
-    """Do nothing: there is nothing to set."""
+    """Let no worker that sleeps, or whose host is lost, keep its locks for ever."""
+    if engine.dialect.name == "postgresql":
+        # with each transaction: behind a pooler the next one may be another session's
+        limit = f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'"
+        sqlalchemy.event.listen(engine, "begin", lambda begun: begun.exec_driver_sql(limit))
+    else:
+        sqlalchemy.event.listen(engine, "connect", _limit_idle_session)
+    engine.dispose()
 
 
-def reading_url(location: Location) -> str:
-    """Return the URL unchanged: who may write is the server's business."""
-    return location.url
+def _limit_idle_session(connection: Any, record: object) -> None:
+    # MySQL knows no limit for a transaction alone; the pool replaces a connection that was ended
+    with closing(connection.cursor()) as cursor:
+        cursor.execute(f"SET SESSION wait_timeout = {IDLE_SECONDS}")
 
 
 def now_postgresql() -> ColumnElement[float]:

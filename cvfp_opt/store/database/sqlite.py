@@ -187,9 +187,18 @@ def now() -> ColumnElement[float]:
     return sqlalchemy.bindparam("now", callable_=time.time, type_=sqlalchemy.Double)
 
 
+def writing_url(location: Location) -> str:
+    """Make a URL that writes, and makes no file in the place of one that was moved."""
+    return _url(f"{location.file.as_uri()}?mode=rw")
+
+
 def reading_url(location: Location) -> str:
     """Make a URL that only reads, and works on a read-only disk too."""
-    file, _, query = _read_only_uri(location.file).partition("?")
+    return _url(_read_only_uri(location.file))
+
+
+def _url(uri: str) -> str:
+    file, _, query = uri.partition("?")
     url = sqlalchemy.URL.create("sqlite", database=file, query=dict(parse_qsl(query)))
     return url.update_query_dict({"uri": "true"}).render_as_string()
 
@@ -261,6 +270,11 @@ class _ReadOnly:
             ) from None
         # the second: a name in the schema that is no text
         if isinstance(error, sqlite3.DatabaseError | UnicodeDecodeError):
+            if not self._path.exists():
+                raise StorageError(
+                    f"{self._path}: was removed or moved while it was being opened; name the "
+                    "database with --storage"
+                ) from None
             raise StorageError(f"{self._path}: damaged or unreadable: {error}") from None
 
 

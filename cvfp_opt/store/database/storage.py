@@ -178,12 +178,15 @@ class Store:
 
 
 @contextmanager
-def open_for_search(location: Location, patiently: Patience = LOOKING) -> Iterator[Store]:
+def open_for_search(
+    location: Location, patiently: Patience = LOOKING, *, create: bool = True
+) -> Iterator[Store]:
     """Open a study database to write to, creating tables (and an SQLite file) if need be.
 
     Args:
         location: of the database.
         patiently: how to wait for one that is away, now and while it is open.
+        create: whether it may be a new one.
 
     Raises:
         StorageError: see ``check_writable`` of its kind; or the database fails in use.
@@ -191,7 +194,7 @@ def open_for_search(location: Location, patiently: Patience = LOOKING) -> Iterat
     """
     with (
         translated(location),
-        closing(patiently(lambda: _search_store(location, patiently))) as store,
+        closing(patiently(lambda: _search_store(location, patiently, create))) as store,
     ):
         yield store
         store.check()
@@ -215,15 +218,20 @@ def open_for_reading(location: Location, patiently: Patience = LOOKING) -> Itera
         yield store
 
 
-def _search_store(location: Location, patiently: Patience) -> Store:
+def _search_store(location: Location, patiently: Patience, create: bool) -> Store:
     kind = kind_of(location)
+    if not create:
+        kind.check_readable(location)
     kind.check_writable(location)
-    kind.create(location)
+    if create:
+        kind.create(location)
     with translated(location):
         # the first open creates tables: once, or several processes trip over each other
         with kind.lock(location, LOCK_SECONDS):
             with _schema_checked(location):
-                backend = ClaimingStorage(location.url, kind.engine_arguments(location))
+                backend = ClaimingStorage(
+                    kind.writing_url(location), kind.engine_arguments(location)
+                )
             try:
                 # the constructor's connections were opened before
                 kind.set_up(backend.engine)
@@ -246,8 +254,7 @@ def open_for_editing(location: Location, patiently: Patience = LOOKING) -> Itera
     Raises:
         StorageError: it does not, or cannot be written to.
     """
-    patiently(lambda: kind_of(location).check_readable(location))
-    with open_for_search(location, patiently) as store:
+    with open_for_search(location, patiently, create=False) as store:
         yield store
 
 

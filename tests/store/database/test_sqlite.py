@@ -12,7 +12,7 @@ import pytest
 
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.location import Location, resolve_location
-from cvfp_opt.store.database.sqlite import check_readable, check_writable, has_database
+from cvfp_opt.store.database.sqlite import _ReadOnly, check_readable, check_writable, has_database
 from cvfp_opt.store.database.storage import open_for_reading, open_for_search
 
 
@@ -199,3 +199,16 @@ def test_a_write_that_was_broken_off_is_told_with_what_undoes_it() -> None:
     told = pytest.raises(StorageError, match=r"a write was broken off, .* study doctor --repair")
     with told, open_for_reading(location):
         pass
+
+
+def test_a_file_that_goes_while_it_is_opened_is_not_called_damaged() -> None:
+    with open_for_search(resolve_location("x.db")):
+        pass
+    with pytest.raises(StorageError, match="was removed or moved while it was being opened"):
+        move_while_read()
+
+
+def move_while_read() -> None:
+    with _ReadOnly(Path("x.db").absolute()):
+        Path("x.db").rename("y.db")
+        raise sqlite3.OperationalError("disk I/O error")

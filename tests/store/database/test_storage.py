@@ -4,18 +4,24 @@ import gc
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import optuna
 import pytest
+import sqlalchemy
 from databases import SERVERS, fresh_database
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.testing.pytest_storages import StorageTestCase
 from optuna.trial import TrialState
+from sqlalchemy.exc import OperationalError
 
-from cvfp_opt.store.database.location import Location
+from cvfp_opt.errors import StorageError
+from cvfp_opt.store.database import sqlite
+from cvfp_opt.store.database.location import Location, resolve_location
 from cvfp_opt.store.database.storage import (
     CurrentStorage,
     Store,
+    open_for_editing,
     open_for_reading,
     open_for_search,
 )
@@ -135,3 +141,19 @@ def test_one_who_reads_creates_nothing(store: Store, location: Location) -> None
     optuna.create_study(study_name="s", storage=store.storage)
     with open_for_reading(location) as reader:
         assert [s.study_name for s in reader.storage.get_all_studies()] == ["s"]
+
+
+def test_a_worker_makes_no_database_in_the_place_of_one_that_was_moved() -> None:
+    location = resolve_location("x.db")
+    with open_for_search(location):
+        pass
+    Path("x.db").rename("y.db")
+    with (
+        pytest.raises(StorageError, match="there is no study database"),
+        open_for_editing(location),
+    ):
+        pass
+    engine = sqlalchemy.create_engine(sqlite.writing_url(location))
+    with pytest.raises(OperationalError, match="unable to open"):  # one who looked a moment ago
+        engine.connect()
+    assert not Path("x.db").exists()
