@@ -25,7 +25,7 @@ from benchmarks import (
 )
 from benchmarks.setting import machine
 from benchmarks.timing import Result
-from cvfp_opt.cli.console import make_console
+from cvfp_opt.api.display.console import make_console
 from cvfp_opt.training.device import set_threads
 
 ROWS: Mapping[str, Callable[[int], Result | list[Result]]] = {

@@ -81,7 +81,8 @@ def confirm(
     NAME/confirm. After a stop or a crash the same command goes on; typed on several machines, it
     shares the runs among them.
     """
-    from cvfp_opt.cli.console import make_console, print_json, print_lines
+    from cvfp_opt.api.display.console import make_console
+    from cvfp_opt.cli.console import print_json, print_lines
     from cvfp_opt.cli.opening import open_summary
     from cvfp_opt.report.confirmation import confirmation_of
     from cvfp_opt.report.confirmation_words import confirmation_lines, confirmation_table

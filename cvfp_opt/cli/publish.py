@@ -72,8 +72,8 @@ def save_trial(
     stderr: bool = False,
 ) -> None:
     """Train a trial again, the best one by default, and write it; print on ``stderr`` if asked."""
-    from cvfp_opt.cli.console import compile_once, make_console
-    from cvfp_opt.cli.training_table import resumable
+    from cvfp_opt.api.display.console import compile_once, make_console
+    from cvfp_opt.api.display.training import resumable
     from cvfp_opt.report.best import require_best
     from cvfp_opt.report.card import describe
     from cvfp_opt.report.confirmation import confirmed_trial_json

@@ -35,9 +35,10 @@ def replay(
     A trial that was pruned or broken off is run as far as its record goes. Nothing is written.
     Exit code 0 if all is identical, 1 if not.
     """
-    from cvfp_opt.cli.console import make_console, print_json, print_lines
+    from cvfp_opt.api.display.console import make_console
+    from cvfp_opt.api.display.training import resumable
+    from cvfp_opt.cli.console import print_json, print_lines
     from cvfp_opt.cli.opening import open_summary
-    from cvfp_opt.cli.training_table import resumable
     from cvfp_opt.report.replay import replay_lines
     from cvfp_opt.rerun.repeat import Conditions
     from cvfp_opt.rerun.replay import prepare_replay

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from cvfp_opt.cli.console import echo, make_console, print_json
+from cvfp_opt.api.display.console import make_console
+from cvfp_opt.cli.console import echo, print_json
 from cvfp_opt.cli.opening import open_summary
 from cvfp_opt.cli.options import Name, UserPath, json_option, storage_option
 

@@ -27,8 +27,9 @@ def reproduce(
     """
     from dataclasses import asdict
 
-    from cvfp_opt.cli.console import make_console, print_json, print_lines
-    from cvfp_opt.cli.training_table import resumable
+    from cvfp_opt.api.display.console import make_console
+    from cvfp_opt.api.display.training import resumable
+    from cvfp_opt.cli.console import print_json, print_lines
     from cvfp_opt.report.reproduction import reproduction_lines
     from cvfp_opt.search.environment import describe_environment
     from cvfp_opt.single import reproduce as library

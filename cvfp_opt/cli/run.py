@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import optuna
     from rich.console import Console
 
-    from cvfp_opt.cli.progress import RunDisplay
+    from cvfp_opt.api.display.search import RunDisplay
     from cvfp_opt.search.plan import Plan
     from cvfp_opt.store.database.location import Location
     from cvfp_opt.store.database.retry import Patience
@@ -143,7 +143,7 @@ def run(
     recommended for a new study. A study has a fixed total of trials: typed again, the command
     goes on to that total.
     """
-    from cvfp_opt.cli.console import make_console
+    from cvfp_opt.api.display.console import make_console
 
     console = make_console(stderr=as_json)
     deadline = None if timeout is None else time.monotonic() + timeout
@@ -259,8 +259,8 @@ def search_study(
         notes: to begin with, a line each.
         created: whether the study is new.
     """
-    from cvfp_opt.cli.console import compile_once
-    from cvfp_opt.cli.progress import RunDisplay
+    from cvfp_opt.api.display.console import compile_once
+    from cvfp_opt.api.display.search import RunDisplay
     from cvfp_opt.search.stopping import SearchStopped, StopRequest
     from cvfp_opt.store.record.records import count_finished
     from cvfp_opt.workers.engine import Job

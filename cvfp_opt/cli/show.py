@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from cvfp_opt.cli.console import blocks_for, echo, make_console, print_json, print_lines
+from cvfp_opt.api.display.console import blocks_for, make_console
+from cvfp_opt.cli.console import echo, print_json, print_lines
 from cvfp_opt.cli.opening import open_study, open_summary
 from cvfp_opt.cli.options import Seconds, UserPath, json_option, storage_option, study_name_option
 from cvfp_opt.escaping import printable

@@ -38,7 +38,8 @@ def thresholds(
     of a STUDY or of a CHECKPOINT (a folder that `train --save` wrote). Nothing is computed anew
     but for --downstream, which asks whether a fixed point with a high rank predicts anything.
     """
-    from cvfp_opt.cli.console import echo, make_console, print_json
+    from cvfp_opt.api.display.console import make_console
+    from cvfp_opt.cli.console import echo, print_json
     from cvfp_opt.disk import is_folder
     from cvfp_opt.report.rows import threshold_rows
     from cvfp_opt.report.tables import probe_table, threshold_table

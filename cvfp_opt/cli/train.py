@@ -62,7 +62,7 @@ def train(
     resolved = request.resolve(None)  # what is mistyped needs not wait for torch
     resolved.hyperparameters()
 
-    from cvfp_opt.cli.console import make_console
+    from cvfp_opt.api.display.console import make_console
     from cvfp_opt.search.custom_code import load_code
     from cvfp_opt.search.environment import describe_environment
     from cvfp_opt.store.files.saved_networks import check_target
@@ -85,8 +85,8 @@ def _train(
 ) -> "TrainingResult":
     import torch
 
-    from cvfp_opt.cli.console import compile_once
-    from cvfp_opt.cli.training_table import resumable
+    from cvfp_opt.api.display.console import compile_once
+    from cvfp_opt.api.display.training import resumable
     from cvfp_opt.search.objective import Objective
     from cvfp_opt.single.train import FileKeeper, Trained, run_resumable, save_network
 
@@ -117,7 +117,8 @@ def _train(
 def _report(
     result: "TrainingResult", definition: "StudyDefinition", save: Path | None, as_json: bool
 ) -> None:
-    from cvfp_opt.cli.console import make_console, print_json, print_lines
+    from cvfp_opt.api.display.console import make_console
+    from cvfp_opt.cli.console import print_json, print_lines
     from cvfp_opt.report.best import account_lines
     from cvfp_opt.report.judgement import judge_trial
     from cvfp_opt.search.objective import outcome

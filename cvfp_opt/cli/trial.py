@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cvfp_opt.cli.console import echo, make_console, print_json, print_lines
+from cvfp_opt.api.display.console import make_console
+from cvfp_opt.cli.console import echo, print_json, print_lines
 from cvfp_opt.cli.opening import open_summary
 from cvfp_opt.cli.options import json_option, storage_option, study_name_option
 from cvfp_opt.cli.replay import replay

@@ -30,8 +30,9 @@ def verify(
     SOURCE is a checkpoint (a folder that `train --save` wrote), or a definition that fixes all
     parameters, which is trained first. Exit code 1 if a check fails.
     """
-    from cvfp_opt.cli.console import make_console, print_json, print_lines
-    from cvfp_opt.cli.training_table import TrainingTable
+    from cvfp_opt.api.display.console import make_console
+    from cvfp_opt.api.display.training import TrainingTable
+    from cvfp_opt.cli.console import print_json, print_lines
     from cvfp_opt.disk import is_folder
     from cvfp_opt.report.tables import checks_table
     from cvfp_opt.search.plan import Request

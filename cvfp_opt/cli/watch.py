@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.live import Live
 
-from cvfp_opt.cli.console import blocks_for
+from cvfp_opt.api.display.console import blocks_for
 from cvfp_opt.cli.streams import lost_output
 from cvfp_opt.escaping import printable
 

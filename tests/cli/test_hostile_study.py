@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 from support import Outcome
 
-from cvfp_opt.cli.console import PlainConsole
+from cvfp_opt.api.display.console import PlainConsole
 
 Invoke = Callable[..., Outcome]
 EVIL = (

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
-from cvfp_opt.cli.progress import position
+from cvfp_opt.api.display.search import position
 from cvfp_opt.escaping import printable
 from cvfp_opt.report.words import duration, number, share
 from cvfp_opt.search.definition import StudyDefinition

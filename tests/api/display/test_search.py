@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from support import TINY
 
-from cvfp_opt.cli.progress import RunDisplay, _shares
+from cvfp_opt.api.display.search import RunDisplay, _shares
 from cvfp_opt.search.definition_file import read_sections, resolve_definition
 from cvfp_opt.store.record.progress import StudyProgress
 from cvfp_opt.store.record.records import TrialRecord

@@ -1,0 +1,1 @@
+"""The Python interface: the functions that users and commands call."""

@@ -1,0 +1,1 @@
+"""What shows a search or a training run while it runs: on a terminal, in a log."""
