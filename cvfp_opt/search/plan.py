@@ -59,6 +59,7 @@ class Request:
 
     Attributes:
         definition: a name or path; None to go on with the study's own, or for the default.
+        sections: of a definition that was read already, and is only named ``definition``.
         study_name: None for the definition's name.
         settings: ``section.key=value`` each.
         data: path of the text; None for the definition's.
@@ -71,6 +72,7 @@ class Request:
     """
 
     definition: str | None = None
+    sections: Sections | None = None
     study_name: str | None = None
     settings: Sequence[str] = ()
     data: str | None = None
@@ -103,7 +105,7 @@ class Request:
             sections, where = completed(record.definition), f"study {printable(self.name)}"
         else:
             where = self.definition or DEFAULT_DEFINITION
-            sections = read_sections(where)
+            sections = read_sections(where) if self.sections is None else self.sections
         return resolve_definition(sections, settings, where=where)
 
 

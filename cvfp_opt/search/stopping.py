@@ -1,10 +1,12 @@
 """Stopping a search by ^C or SIGTERM, at a place where nothing is half done."""
 
 import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -39,6 +41,8 @@ def pause(stop: Stop, seconds: float) -> None:
 class StopRequest:
     """While entered, a first signal is remembered, and a second one stops at once.
 
+    Python hands signals to its main thread alone: in another one there is none to wait for.
+
     Args:
         notify: called once, when the first signal comes.
     """
@@ -46,9 +50,11 @@ class StopRequest:
     def __init__(self, notify: Callable[[], None]) -> None:
         self._notify = notify
         self._signum: int | None = None
+        self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        self._previous = {signum: signal.signal(signum, self._receive) for signum in SIGNALS}
+        if threading.current_thread() is threading.main_thread():
+            self._previous = {one: signal.signal(one, self._receive) for one in SIGNALS}
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -65,3 +71,32 @@ class StopRequest:
             raise SearchStopped(signum)
         self._signum = signum
         self._notify()
+
+
+class StopSwitch:
+    """A Stop that whoever started a search in another thread asks for."""
+
+    def __init__(self) -> None:
+        self._wanted = threading.Event()
+        self._notify: Callable[[], None] = lambda: None
+
+    def stop(self) -> None:
+        """Ask for it."""
+        self._wanted.set()
+        self._notify()
+
+    def check(self) -> None:
+        """Raise SearchStopped if somebody asked for it."""
+        if self._wanted.is_set():
+            raise SearchStopped(signal.SIGINT)
+
+    @contextmanager
+    def notifying(self, notify: Callable[[], None]) -> Iterator[Self]:
+        """Call ``notify`` when it is asked for, as long as this is entered."""
+        self._notify = notify
+        if self._wanted.is_set():
+            notify()
+        try:
+            yield self
+        finally:
+            self._notify = lambda: None

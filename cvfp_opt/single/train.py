@@ -160,34 +160,67 @@ def save_network(
     Raises:
         CheckpointError: the folder can't be written.
     """
-    definition, tokens = trained.objective.definition, trained.objective.tokens
-    tokenizer = "" if is_shipped(tokens.tokenizer) else tokens.tokenizer.to_str()
-    known = {"version": __version__, "sha256": shipped_digest()}
-    if tokenizer:
-        known = {"sha256": hashlib.sha256(tokenizer.encode()).hexdigest()}
+    tokenizer = _own_tokenizer(trained.objective.tokens)
     table = trained.objective.embeddings(trained.number, seed=trained.seed)
-    account = Account(
-        definition=definition.to_dict(),
-        parameters=asdict(definition.hyperparameters()),
-        result=trained.result.to_dict(),
-        environment=dict(trained.environment),
-        tokenizer=known,
-        origin={
-            "seed": trained.seed,
-            "number": trained.number,
-            "data_digest": tokens.digest,
-            "sources": tokens.sources,
-            **(origin or {}),
-        },
-    )
     checkpoint = Checkpoint(
-        account=account,
+        account=account_of(
+            trained.objective,
+            seed=trained.seed,
+            number=trained.number,
+            result=trained.result.to_dict(),
+            environment=trained.environment,
+            origin=origin,
+        ),
         weights=arrays_of(trained.network.state_dict()),
         embeddings=arrays_of({"table": table})["table"],
         tokenizer=tokenizer,
         card=card,
     )
     write_checkpoint(folder, checkpoint)
+
+
+def account_of(
+    objective: Objective,
+    *,
+    seed: int,
+    number: int,
+    result: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    origin: Mapping[str, Any] | None = None,
+) -> Account:
+    """Give the account of a trained network.
+
+    Args:
+        objective: its definition searches nothing.
+        seed, number: see ``Trained``.
+        result: of its run, as plain values.
+        environment: that it ran on.
+        origin: to add to what is known of where it comes from.
+    """
+    definition, tokens = objective.definition, objective.tokens
+    tokenizer = _own_tokenizer(tokens)
+    known = {"version": __version__, "sha256": shipped_digest()}
+    if tokenizer:
+        known = {"sha256": hashlib.sha256(tokenizer.encode()).hexdigest()}
+    return Account(
+        definition=definition.to_dict(),
+        parameters=asdict(definition.hyperparameters()),
+        result=dict(result),
+        environment=dict(environment),
+        tokenizer=known,
+        origin={
+            "seed": seed,
+            "number": number,
+            "data_digest": tokens.digest,
+            "sources": tokens.sources,
+            **(origin or {}),
+        },
+    )
+
+
+def _own_tokenizer(tokens: Tokens) -> str:
+    """Give the JSON of a text's tokenizer; "" for the one that the package ships."""
+    return "" if is_shipped(tokens.tokenizer) else tokens.tokenizer.to_str()
 
 
 def load_network(folder: Path) -> tuple[ContextNetwork, StudyDefinition, Checkpoint]:

@@ -16,8 +16,9 @@ from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.training.device import available_threads
 from cvfp_opt.workers.engine import Engine
 from cvfp_opt.workers.engines import make_engine
-from cvfp_opt.workers.shares import WorkerOptions
-from cvfp_opt.workers.task import Limits, Task
+from cvfp_opt.workers.limits import Limits
+from cvfp_opt.workers.shares import Workers
+from cvfp_opt.workers.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,7 @@ class Session:
 def open_session(
     location: Location,
     plan: Plan,
-    options: WorkerOptions,
+    options: Workers,
     limits: Limits | None = None,
     deadline: float | None = None,
 ) -> Iterator[Session]:

@@ -36,7 +36,8 @@ from cvfp_opt.training.data import Tokens
 from cvfp_opt.training.events import Event, IterationFinished, Observer
 from cvfp_opt.training.result import IterationMetrics, TrainingResult
 from cvfp_opt.training.snapshot import NOTHING, Keeper
-from cvfp_opt.workers.task import Limits, Task
+from cvfp_opt.workers.limits import Limits
+from cvfp_opt.workers.task import Task
 
 SETTINGS = [
     *TINY,
