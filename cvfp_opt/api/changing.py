@@ -55,14 +55,14 @@ def enqueue(
         location, name: the study; None for the only one.
         settings: ``NAME=VALUE`` of the point.
         source: the other study.
-        top, clip, ignore: see ``search.enqueue.enqueue_best``.
+        top, clip, ignore: see ``tuning.enqueue.enqueue_best``.
         retry: number of the trial to repeat.
 
     Raises:
         DefinitionError: an unknown name, or a value outside of what the study searches.
         StudyError: no such study or trial, or points that do not fit.
     """
-    from cvfp_opt.search.enqueue import enqueue_best, enqueue_retry, enqueue_values
+    from cvfp_opt.tuning.enqueue import enqueue_best, enqueue_retry, enqueue_values
 
     with open_for_editing(location) as store:
         study = _open(store, name)
@@ -78,7 +78,7 @@ def enqueue(
 
 def settings_of(params: Mapping[str, Any]) -> list[str]:
     """Write a point's values as settings. Raises DefinitionError for what is no value."""
-    from cvfp_opt.search.typed_values import brief, written
+    from cvfp_opt.tuning.typed_values import brief, written
 
     for name, value in params.items():
         if not isinstance(value, int | float | str):

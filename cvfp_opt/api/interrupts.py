@@ -4,7 +4,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cvfp_opt.search.stopping import SearchStopped
+from cvfp_opt.tuning.stopping import SearchStopped
 
 
 @contextmanager

@@ -14,13 +14,13 @@ from optuna.distributions import (
 
 from cvfp_opt.errors import DefinitionError
 from cvfp_opt.report.toml import definition_toml
-from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.search.definition_file import Sections, read_sections, resolve_definition
-from cvfp_opt.search.plan import DEFAULT_DEFINITION, Request
-from cvfp_opt.search.typed_values import brief, read_toml
+from cvfp_opt.tuning.definition import StudyDefinition
+from cvfp_opt.tuning.definition_file import Sections, read_sections, resolve_definition
+from cvfp_opt.tuning.plan import DEFAULT_DEFINITION, Request
+from cvfp_opt.tuning.typed_values import brief, read_toml
 
 if TYPE_CHECKING:
-    from cvfp_opt.search.stock_objective import StockObjective
+    from cvfp_opt.tuning.stock_objective import StockObjective
 
 _UNNAMED = "study"
 
@@ -110,7 +110,7 @@ class Plan:
         Raises:
             DataError: its text cannot be read.
         """
-        from cvfp_opt.search.stock_objective import StockObjective
+        from cvfp_opt.tuning.stock_objective import StockObjective
 
         return StockObjective(definition=self.definition, device=device, threads=threads)
 

@@ -6,18 +6,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cvfp_opt.api.counts import TrialCount
-from cvfp_opt.search.plan import Plan, Request, make_plan, resolve_request
-from cvfp_opt.search.stopping import SearchStopped, Stop, StopRequest
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.retry import DATABASE_ERRORS, LOOKING, Patience
 from cvfp_opt.store.record.summary import Summary
+from cvfp_opt.tuning.plan import Plan, Request, make_plan, resolve_request
+from cvfp_opt.tuning.stopping import SearchStopped, Stop, StopRequest
 
 if TYPE_CHECKING:
     import optuna
 
     from cvfp_opt.api.display.protocol import SearchDisplay, View
-    from cvfp_opt.search.stopping import SearchStopped
     from cvfp_opt.store.database.storage import Store
+    from cvfp_opt.tuning.stopping import SearchStopped
     from cvfp_opt.workers.limits import Limits
     from cvfp_opt.workers.session import Session
     from cvfp_opt.workers.shares import Workers
@@ -127,16 +127,16 @@ def confirm_study(
     Args:
         assignment: the study, and who runs it.
         summary: of the study.
-        top, num_seeds, windows: see search.confirm.enter_runs.
+        top, num_seeds, windows: see tuning.confirm.enter_runs.
         stop_by: see ``search_study``.
 
     Raises:
         CvfpOptError: something is not as required; nothing is half done.
     """
     from cvfp_opt.report.dashboard.page import refresh
-    from cvfp_opt.search.confirm import enter_runs
     from cvfp_opt.store.database.storage import open_for_editing
     from cvfp_opt.store.record.studies import load_study
+    from cvfp_opt.tuning.confirm import enter_runs
 
     patiently = assignment.patiently
     with (

@@ -16,11 +16,11 @@ from cvfp_opt.api.study import Study
 from cvfp_opt.api.trial import Trial
 from cvfp_opt.errors import DefinitionError
 from cvfp_opt.report.confirmation import Confirmation, confirmation_of
-from cvfp_opt.search.plan import Request
-from cvfp_opt.search.stopping import StopSwitch
-from cvfp_opt.search.typed_values import brief
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.record.summary import Summary
+from cvfp_opt.tuning.plan import Request
+from cvfp_opt.tuning.stopping import StopSwitch
+from cvfp_opt.tuning.typed_values import brief
 
 if TYPE_CHECKING:
     from cvfp_opt.workers.limits import Limits

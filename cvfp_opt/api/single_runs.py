@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.store.record.records import TrialRecord
+from cvfp_opt.tuning.definition import StudyDefinition
 
 if TYPE_CHECKING:
     from cvfp_opt.api.display.protocol import TrainingView
@@ -34,12 +34,12 @@ def train_once(
     """
     definition.hyperparameters()  # what is mistyped needs not wait for torch
 
-    from cvfp_opt.search.custom_code import load_code
-    from cvfp_opt.search.environment import describe_environment
-    from cvfp_opt.search.objective import Objective
     from cvfp_opt.single.train import FileKeeper, Trained, run_resumable, save_network
     from cvfp_opt.store.files.saved_networks import check_target
     from cvfp_opt.training.device import resolve_device, set_threads
+    from cvfp_opt.tuning.custom_code import load_code
+    from cvfp_opt.tuning.environment import describe_environment
+    from cvfp_opt.tuning.objective import Objective
 
     chosen = resolve_device(device)
     environment = describe_environment(chosen, set_threads(threads))
@@ -70,7 +70,7 @@ def train_once(
 
 def record_of(trained: "Trained") -> TrialRecord:
     """Write a run down as if it were trial 0 of a study."""
-    from cvfp_opt.search.objective import outcome
+    from cvfp_opt.tuning.objective import outcome
 
     result, definition = trained.result, trained.objective.definition
     scored = definition.objective.scored(result)

@@ -59,8 +59,8 @@ def merge(
     Raises:
         StudyError: they cannot be joined, or there is a study of that name.
     """
-    from cvfp_opt.search.drift import disagreements
     from cvfp_opt.store.transfer.operations import Place, merge_studies
+    from cvfp_opt.tuning.drift import disagreements
 
     if isinstance(studies, str) or len(studies) < 2:
         raise DefinitionError(f"two or more studies are required, got {studies!r}")

@@ -30,7 +30,7 @@ from cvfp_opt.cli.verify import verify
 from cvfp_opt.errors import CvfpOptError, foreign_fault, unreadable
 from cvfp_opt.escaping import printable, quoted
 from cvfp_opt.redaction import redacted
-from cvfp_opt.search.stopping import SearchStopped
+from cvfp_opt.tuning.stopping import SearchStopped
 from cvfp_opt.version import __version__
 
 USER_ERROR, USAGE_ERROR, BUG, INTERRUPTED = 1, 2, 3, 130

@@ -78,9 +78,9 @@ def confirm(
     from cvfp_opt.cli.console import print_json, print_lines
     from cvfp_opt.report.confirmation import confirmation_of
     from cvfp_opt.report.confirmation_words import confirmation_lines, confirmation_table
-    from cvfp_opt.search.plan import Request
     from cvfp_opt.store.database.location import resolve_location
     from cvfp_opt.store.database.retry import Patience
+    from cvfp_opt.tuning.plan import Request
     from cvfp_opt.workers.limits import Limits
     from cvfp_opt.workers.shares import Workers
 

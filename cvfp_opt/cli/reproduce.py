@@ -31,9 +31,9 @@ def reproduce(
     from cvfp_opt.api.display.training import ConsoleTraining
     from cvfp_opt.cli.console import print_json, print_lines
     from cvfp_opt.report.reproduction import reproduction_lines
-    from cvfp_opt.search.environment import describe_environment
     from cvfp_opt.single import reproduce as library
     from cvfp_opt.training.device import resolve_device, set_threads
+    from cvfp_opt.tuning.environment import describe_environment
 
     environment = describe_environment(resolve_device(device), set_threads(threads))
     console = make_console(stderr=as_json)

@@ -53,7 +53,7 @@ def train(
     study with these parameters and this seed would be. A run that was stopped goes on after its
     last whole iteration when the same command is typed again.
     """
-    from cvfp_opt.search.plan import Request
+    from cvfp_opt.tuning.plan import Request
 
     request = Request(definition=definition, settings=settings, data=data, seed=seed)
     resolved = request.resolve(None)  # what is mistyped needs not wait for torch

@@ -93,10 +93,10 @@ def enqueue(
     Give one of --set, --from-study and --retry. Points of another study must lie in the ranges
     that are searched here, agree with what is fixed here, and have no parameter unknown here.
     """
-    from cvfp_opt.search.enqueue import enqueue_best, enqueue_retry, enqueue_values
     from cvfp_opt.store.database.location import resolve_location
     from cvfp_opt.store.database.storage import open_for_editing
     from cvfp_opt.store.record.studies import load_study, only_study_name
+    from cvfp_opt.tuning.enqueue import enqueue_best, enqueue_retry, enqueue_values
 
     if (bool(settings), from_study is not None, retry is not None).count(True) != 1:
         raise click.UsageError("one of --set, --from-study and --retry is required")

@@ -36,7 +36,7 @@ def verify(
     from cvfp_opt.cli.console import print_json, print_lines
     from cvfp_opt.disk import is_folder
     from cvfp_opt.report.tables import checks_table
-    from cvfp_opt.search.plan import Request
+    from cvfp_opt.tuning.plan import Request
 
     saved = is_folder(Path(source))
     if saved and settings:

@@ -7,7 +7,6 @@ from cvfp_opt.escaping import quoted
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.rerun.loaded import LoadedNetwork
 from cvfp_opt.rerun.repeat import Conditions, Repetition, prepare_repetition
-from cvfp_opt.search.objective import Objective
 from cvfp_opt.single.train import Trained, account_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.files.artifact_stores import open_artifacts
@@ -18,6 +17,7 @@ from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
 from cvfp_opt.training.events import Observer, ignore
 from cvfp_opt.training.run import weights_digest
+from cvfp_opt.tuning.objective import Objective
 
 
 def load_trial(

@@ -13,10 +13,6 @@ import torch
 from cvfp_opt.errors import CheckpointError, DefinitionError, StorageError
 from cvfp_opt.escaping import excerpt, listed
 from cvfp_opt.model.network import ContextNetwork
-from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.search.objective import Objective, never
-from cvfp_opt.search.snapshot_arrays import BITS_DEPEND_ON, arrays_of, snapshot_of
-from cvfp_opt.search.stopping import SearchStopped
 from cvfp_opt.store.files.saved_networks import (
     Account,
     Checkpoint,
@@ -33,6 +29,10 @@ from cvfp_opt.training.run import TrainingRun
 from cvfp_opt.training.snapshot import Snapshot
 from cvfp_opt.training.tokenizer import is_shipped, shipped_digest
 from cvfp_opt.training.trainers import TRAINERS
+from cvfp_opt.tuning.definition import StudyDefinition
+from cvfp_opt.tuning.objective import Objective, never
+from cvfp_opt.tuning.snapshot_arrays import BITS_DEPEND_ON, arrays_of, snapshot_of
+from cvfp_opt.tuning.stopping import SearchStopped
 from cvfp_opt.version import __version__
 
 # A run that is over sooner is not worth a snapshot of hundreds of megabytes.
@@ -45,7 +45,7 @@ class FileKeeper:
     Args:
         definition: searches nothing.
         tokens: of its text.
-        environment: what the run's bits depend on besides, see search.environment.
+        environment: what the run's bits depend on besides, see tuning.environment.
         notify: given a line each on what was found and what could not be kept.
 
     Attributes:

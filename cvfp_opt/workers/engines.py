@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from cvfp_opt.errors import ClusterError, nearest
-from cvfp_opt.search.stopping import SearchStopped, Stop
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.retry import DATABASE_ERRORS
 from cvfp_opt.store.record.records import count_finished
 from cvfp_opt.store.record.trial_attributes import StoredEnvironment
+from cvfp_opt.tuning.stopping import SearchStopped, Stop
 from cvfp_opt.workers.dask.cluster import Cluster, check_installed, connect, start_local
 from cvfp_opt.workers.dask.engine import DaskWorkers
 from cvfp_opt.workers.engine import Engine, Job

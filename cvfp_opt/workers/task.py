@@ -7,16 +7,6 @@ import optuna
 
 from cvfp_opt.report.dashboard.curves import files_of
 from cvfp_opt.report.dashboard.page import keep_current
-from cvfp_opt.search.checkpointing import Checkpointing
-from cvfp_opt.search.custom_code import load_code
-from cvfp_opt.search.drift import drift_lines, refuse_sources, with_drift
-from cvfp_opt.search.lanes import search_in_lanes
-from cvfp_opt.search.objective import Objective
-from cvfp_opt.search.observer import SearchObserver
-from cvfp_opt.search.plan import Plan
-from cvfp_opt.search.runner import Search
-from cvfp_opt.search.stopping import Stop, pause
-from cvfp_opt.search.trial_files import TrialFiles
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.optuna_private import study_id_of
 from cvfp_opt.store.database.retry import Patience
@@ -29,6 +19,16 @@ from cvfp_opt.store.record.differences import differences
 from cvfp_opt.store.record.records import StudyRecord
 from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.training.device import resolve_device
+from cvfp_opt.tuning.checkpointing import Checkpointing
+from cvfp_opt.tuning.custom_code import load_code
+from cvfp_opt.tuning.drift import drift_lines, refuse_sources, with_drift
+from cvfp_opt.tuning.lanes import search_in_lanes
+from cvfp_opt.tuning.objective import Objective
+from cvfp_opt.tuning.observer import SearchObserver
+from cvfp_opt.tuning.plan import Plan
+from cvfp_opt.tuning.runner import Search
+from cvfp_opt.tuning.stopping import Stop, pause
+from cvfp_opt.tuning.trial_files import TrialFiles
 from cvfp_opt.workers.limits import Limits
 
 
@@ -43,7 +43,7 @@ class Task:
         total: finished and running trials of the study, whoever runs them.
         deadline: ``time.monotonic()``, one clock for all processes of a machine, after which no
             further trial is started; None for none.
-        lanes: trials at once, see search.lanes.
+        lanes: trials at once, see tuning.lanes.
         limits: what it puts up with.
     """
 

@@ -5,11 +5,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.search.plan import Plan
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.training.events import Event
+from cvfp_opt.tuning.definition import StudyDefinition
+from cvfp_opt.tuning.plan import Plan
 from cvfp_opt.workers.engine import EngineObserver
 
 

@@ -18,8 +18,6 @@ from cvfp_opt.report.judgement import judge
 from cvfp_opt.report.rows import scored
 from cvfp_opt.report.tables import audit_table, best_table
 from cvfp_opt.report.words import commands, counts_line, duration, parameters_line, share
-from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.search.plan import Plan
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.record.progress import StudyProgress
 from cvfp_opt.store.record.records import TrialRecord
@@ -27,6 +25,8 @@ from cvfp_opt.store.record.summary import Summary, untrained_score
 from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.training.events import Event, IterationFinished, Phase
 from cvfp_opt.training.events import Progress as PhaseProgress
+from cvfp_opt.tuning.definition import StudyDefinition
+from cvfp_opt.tuning.plan import Plan
 
 
 @dataclass

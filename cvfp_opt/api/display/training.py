@@ -14,11 +14,11 @@ from cvfp_opt.api.display.console import compile_once
 from cvfp_opt.api.display.search import position
 from cvfp_opt.escaping import printable
 from cvfp_opt.report.words import duration, number, share
-from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.search.stopping import StopRequest
 from cvfp_opt.training.events import Event, IterationFinished, IterationTrained
 from cvfp_opt.training.events import Progress as PhaseProgress
 from cvfp_opt.training.result import IterationMetrics
+from cvfp_opt.tuning.definition import StudyDefinition
+from cvfp_opt.tuning.stopping import StopRequest
 
 # Name, width and figure of each column.
 COLUMNS: tuple[tuple[str, int, Callable[[IterationMetrics], str]], ...] = (
