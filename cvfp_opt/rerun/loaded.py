@@ -18,10 +18,10 @@ from cvfp_opt.report.brief import network_text
 from cvfp_opt.report.html import network_html
 from cvfp_opt.report.network import NetworkRecord
 from cvfp_opt.rerun.network_record import network_record
-from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.single.train import load_network
 from cvfp_opt.store.files.saved_networks import Account, Checkpoint
 from cvfp_opt.training.tokenizer import load_tokenizer, shipped_digest
+from cvfp_opt.tuning.definition import StudyDefinition
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

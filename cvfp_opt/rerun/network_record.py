@@ -7,13 +7,13 @@ from typing import Any
 from cvfp_opt.escaping import excerpt
 from cvfp_opt.model.config import STRICT_THRESHOLD
 from cvfp_opt.report.network import NetworkRecord
-from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.store.files.saved_networks import Account
 from cvfp_opt.store.record.attribute_shapes import is_ours
 from cvfp_opt.store.record.definition_sections import completed
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.trial_attributes import StoredScore
 from cvfp_opt.training.config import ObjectiveConfig
+from cvfp_opt.tuning.definition import StudyDefinition
 
 
 def network_record(
