@@ -15,7 +15,6 @@ from cvfp_opt.escaping import excerpt, release_of
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import ContextOverflow, sequential_pass, zero_context
 from cvfp_opt.report.brief import network_text
-from cvfp_opt.report.html import network_html
 from cvfp_opt.report.network import NetworkRecord
 from cvfp_opt.rerun.network_record import network_record
 from cvfp_opt.single.train import load_network
@@ -49,6 +48,8 @@ class LoadedNetwork:
         return network_text(self._record())
 
     def _repr_html_(self) -> str:
+        from cvfp_opt.report.html import network_html  # plotly comes with it
+
         return network_html(self._record())
 
     def _record(self) -> NetworkRecord:
