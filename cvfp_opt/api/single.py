@@ -1,5 +1,6 @@
 """Runs without a study, and networks that were saved: the public functions."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,9 +39,9 @@ class TrainedNetwork:
     record: TrialRecord
 
     @property
-    def score(self) -> float | None:
-        """Its score, from 0 to 1; None if it diverged."""
-        return self.record.value
+    def score(self) -> float:
+        """Its score, from 0 to 1; NaN if it diverged."""
+        return math.nan if self.record.value is None else self.record.value
 
     @property
     def status(self) -> str:
@@ -91,7 +92,7 @@ class TrainedNetwork:
         return path
 
     def __repr__(self) -> str:
-        score = "no score" if self.score is None else f"score {self.score:.4f}"
+        score = "no score" if math.isnan(self.score) else f"score {self.score:.4f}"
         return f"TrainedNetwork({score}, {self.status}: {self.reason})"
 
 
