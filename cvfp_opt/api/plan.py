@@ -129,6 +129,11 @@ class Plan:
         changes = ", ".join(f"{key}={brief(value)}" for key, value in self.changes.items())
         return f"Plan({self.name!r}: {changes or 'all defaults'})"
 
+    def _repr_html_(self) -> str:
+        from cvfp_opt.report.html import plan_html
+
+        return plan_html(self.name, self.changes, self.space)
+
 
 def define(
     source: str | os.PathLike[str] | Mapping[str, Any] | None = None,

@@ -1,32 +1,12 @@
-"""What Python prints of a study, a trial, a confirmation, a plan or a network: a few lines."""
-
-from collections.abc import Mapping
-from typing import Any
-
-from optuna.distributions import BaseDistribution
+"""What Python prints of a study, a confirmation or a network: a few lines."""
 
 from cvfp_opt.escaping import printable
-from cvfp_opt.report.confirmation import confirmation_of
-from cvfp_opt.report.confirmation_words import confirmation_line
+from cvfp_opt.report.confirmation import Confirmation
+from cvfp_opt.report.confirmation_words import confirmation_lines
 from cvfp_opt.report.network import NetworkRecord
-from cvfp_opt.report.settings import range_words, setting_words, unsearched
-from cvfp_opt.report.words import number, parameters_line, value_words
+from cvfp_opt.report.words import number
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
-
-
-def plan_text(name: str, changes: Mapping[str, Any], space: Mapping[str, BaseDistribution]) -> str:
-    """Write what a study definition searches, and what else differs from the defaults.
-
-    Args:
-        name: of the definition.
-        changes: values that differ from the defaults, by ``section.key``.
-        space: of each searched parameter, by name.
-    """
-    lines = [f"Plan({name!r}): {len(space)} parameters are searched"]
-    lines += [f"  {key}: {range_words(one)}" for key, one in space.items()]
-    lines += [f"  {key} = {setting_words(one)}" for key, one in unsearched(changes, space)]
-    return _lines(lines)
 
 
 def study_text(summary: Summary) -> str:
@@ -45,20 +25,13 @@ def _best(summary: Summary, best: TrialRecord) -> str:
     return f"best {value} (trial {best.number})"
 
 
-def trial_text(summary: Summary, trial: TrialRecord) -> str:
-    """Write how a trial ended, and its parameters."""
-    worth = f", {value_words(summary, trial)}" if trial.values else ""
-    ended = f", {trial.status}" if trial.status not in ("", trial.state) else ""
-    lines = [f"Trial {trial.number} of study {summary.name!r}: {trial.state}{ended}{worth}"]
-    return _lines([*lines, *([f"  {parameters_line(trial.params)}"] if trial.params else [])])
-
-
-def confirmation_text(summary: Summary) -> str:
+def confirmation_text(found: Confirmation) -> str:
     """Write the verdict of fresh seeds on a study's best trial."""
-    found = confirmation_of(summary)
-    runs = f", {found.done} of {found.total} runs" if found else ""
-    line = confirmation_line(summary, hint=False) or "none"
-    return _lines([f"Confirmation of study {summary.name!r}{runs}", f"  {line}"])
+    verdict = "undecided: the winner has no score on fresh seeds yet"
+    if found.winner is None or found.winner.score is not None:
+        verdict, *_ = confirmation_lines(found)
+    runs = f"{found.done} of {found.total} runs"
+    return _lines([f"Confirmation({found.study!r}): {runs}", f"  {verdict}"])
 
 
 def network_text(network: NetworkRecord) -> str:

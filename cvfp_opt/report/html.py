@@ -10,7 +10,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution
 
-from cvfp_opt.report.confirmation import confirmation_of
+from cvfp_opt.report.confirmation import Confirmation
 from cvfp_opt.report.confirmation_words import (
     confirmation_line,
     confirmation_lines,
@@ -160,15 +160,11 @@ def trial_html(summary: Summary, trial: TrialRecord) -> str:
     )
 
 
-def confirmation_html(summary: Summary) -> str:
-    """Show a study's confirmation: the verdict on the winner, and each point on fresh seeds."""
-    title, found = f"Confirmation of study {summary.name}", confirmation_of(summary)
-    if found is None:
-        line = "None: no trial was run on fresh seeds."
-        return render_fragment(Fragment(title=title, lines=[line]))
+def confirmation_html(found: Confirmation) -> str:
+    """Show a confirmation: the verdict on the winner, and each point on fresh seeds."""
     return render_fragment(
         Fragment(
-            title=title,
+            title=f"Confirmation {found.study}",
             state=f"{found.done} of {found.total} runs",
             lines=confirmation_lines(found),
             tables=[confirmation_rows(found)],

@@ -36,19 +36,13 @@ def interrupt():
 threading.Thread(target=interrupt).start()
 cv.search(plan, n_trials=500, storage="studies.db")
 """
-# What a cell ends with to show the fragment of anything.
-SHOW = """
-from IPython.display import HTML
-from cvfp_opt.report.html import study_html
-HTML(study_html(study.look()))
-"""
 
 
 @pytest.fixture(scope="module")
 def notebook(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Any], list[Any]]:
     """The cells of a notebook that a kernel has run, and the widgets that are left."""
     folder = tmp_path_factory.mktemp("notebook")
-    sources = [PLAN, SEARCH, SHOW, SILENT, INTERRUPTED, "study.counts"]
+    sources = [PLAN, SEARCH, "study", SILENT, INTERRUPTED, "study.counts"]
     notebook = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, sources)))
     places = {"metadata": {"path": str(folder)}}
     with pytest.MonkeyPatch.context() as patch:
@@ -95,9 +89,12 @@ def test_a_search_is_lines_and_one_bar(notebook: tuple[list[Any], list[Any]]) ->
 
 
 def test_its_study_is_shown(notebook: tuple[list[Any], list[Any]]) -> None:
-    text = Reading(values(notebook[0][2])["text/html"]).text
+    shown = values(notebook[0][2])
+    text = Reading(shown["text/html"]).text
     assert text.startswith("Study mine 3 complete · sqlite:///studies.db")
     assert "layernorm_mix" in text
+    line = "Study('mine', storage='sqlite:///studies.db'): 3 trials, 3 complete, best 0."
+    assert shown["text/plain"].startswith(line)
 
 
 def test_without_progress_there_is_nothing_but_the_value(

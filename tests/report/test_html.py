@@ -13,6 +13,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from support import REPOSITORY
 
 from cvfp_opt.report import brief
+from cvfp_opt.report.confirmation import Confirmation, confirmation_of
 from cvfp_opt.report.html import confirmation_html, plan_html, rows_html, study_html, trial_html
 from cvfp_opt.report.rows import Rows
 from cvfp_opt.report.words import short_name
@@ -28,9 +29,16 @@ TURNED = "\u202e"
 
 
 def fragments(one: Summary) -> list[str]:
-    """All that is shown of a study, and of its first trials."""
+    """All that is shown of a study, of its confirmation and of its first trials."""
+    found = confirmation_of(one)
     trials = [trial_html(one, trial) for trial in one.trials[:7]]
-    return [study_html(one), confirmation_html(one), *trials]
+    return [study_html(one), *([confirmation_html(found)] if found else []), *trials]
+
+
+def confirmation() -> Confirmation:
+    found = confirmation_of(confirmed())
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -46,7 +54,9 @@ def test_every_study_is_shown_by_plain_elements_that_are_well_nested(name: str) 
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_head_of_a_study_is_a_term_of_the_glossary_or_a_parameter(name: str) -> None:
     one = STUDIES[name]()
-    heads = Reading(study_html(one)).heads + Reading(confirmation_html(one)).heads
+    found = confirmation_of(one)
+    heads = Reading(study_html(one)).heads
+    heads += Reading(confirmation_html(found)).heads if found else []
     glossary = (REPOSITORY / "docs" / "glossary.md").read_text()
     known = {short_name(name) for trial in one.trials for name in trial.params}
     unknown = {head for head in heads if f"`{head}`" not in glossary} - known
@@ -61,7 +71,7 @@ def test_every_head_of_a_study_is_a_term_of_the_glossary_or_a_parameter(name: st
             replace(small(), name=text), replace(small().trials[5], reason=text)
         ),
         lambda text: trial_html(foreign(), replace(foreign().trials[0], params={text: text})),
-        lambda text: confirmation_html(replace(confirmed(), name=text)),
+        lambda text: confirmation_html(replace(confirmation(), study=text)),
         lambda text: plan_html(text, {text: text}, {text: CategoricalDistribution([text, "b"])}),
         lambda text: rows_html(Rows(columns=(text,), rows=((text,),)), text),
     ],
@@ -142,12 +152,11 @@ def test_a_trial_has_its_end_its_judgement_and_all_figures() -> None:
 
 
 def test_a_confirmation_begins_with_the_verdict() -> None:
-    text = Reading(confirmation_html(confirmed())).text
+    text = Reading(confirmation()._repr_html_()).text
     assert text.startswith(
-        "Confirmation of study known 12 of 12 runs The winner, trial 1, is confirmed: reported "
+        "Confirmation known/confirm 12 of 12 runs The winner, trial 1, is confirmed: reported "
     )
     assert "trial 3 0.750 0.750 0.623 to 0.877 2, 1 diverged" in text
-    assert "no trial was run on fresh seeds" in confirmation_html(small())
 
 
 def test_a_plan_shows_ranges_and_what_is_not_the_default() -> None:
@@ -187,38 +196,19 @@ def test_a_study_is_one_line() -> None:
     assert brief.study_text(STUDIES["two objectives"]()).endswith(front)
 
 
-def test_a_trial_is_its_end_and_its_parameters() -> None:
-    one = small()
-    assert brief.trial_text(one, one.trials[1]) == (
-        "Trial 1 of study 'known': complete, finished, score 0.9400\n"
-        "  weight 0.42  lr 0.00126  threshold 0.23  mix 0.8"
-    )
-    pruned = "Trial 2 of study 'known': pruned, score 0.3000\n"
-    assert brief.trial_text(one, one.trials[2]).startswith(pruned)
-
-
 def test_a_confirmation_is_the_verdict() -> None:
-    assert brief.confirmation_text(confirmed()).splitlines() == [
-        "Confirmation of study 'known', 12 of 12 runs",
-        "  on 3 fresh seeds: trial 1 has score 0.940 (95 % interval 0.915 to 0.965), reported "
-        "0.940: confirmed",
-    ]
-
-
-def test_a_plan_is_what_it_searches_and_changes() -> None:
-    assert brief.plan_text("mine", {"model.num_layers": 3}, SPACE).splitlines()[:3] == [
-        "Plan('mine'): 3 parameters are searched",
-        "  rate: 0.0005 to 0.005, log",
-        "  count: 1 to 8",
-    ]
-    assert brief.plan_text("mine", {"model.num_layers": 3}, {}).endswith(
-        "\n  model.num_layers = 3"
-    )
+    first, verdict = repr(confirmation()).splitlines()
+    assert first == "Confirmation('known/confirm'): 12 of 12 runs"
+    assert verdict.startswith("  The winner, trial 1, is confirmed: reported 0.940, 0.940 (95 % ")
+    winner = confirmation().winner
+    assert winner is not None
+    none = replace(confirmation(), winner=replace(winner, score=None))
+    assert repr(none).splitlines()[1].startswith("  undecided: ")
 
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_texts_are_printable(name: str) -> None:
     one = replace(STUDIES[name](), name=f"odd {TURNED}\x1b[2J")
-    trials = [brief.trial_text(one, trial) for trial in one.trials[:7]]
-    for text in (brief.study_text(one), brief.confirmation_text(one), *trials):
-        assert text.replace("\n", "").isprintable()
+    assert brief.study_text(one).isprintable()
+    odd = replace(confirmation(), study=one.name)
+    assert repr(odd).replace("\n", "").isprintable()
