@@ -17,6 +17,8 @@ from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.search.objective import Objective, never
 from cvfp_opt.search.snapshot_arrays import BITS_DEPEND_ON, arrays_of, snapshot_of
 from cvfp_opt.search.stopping import SearchStopped
+from cvfp_opt.single.run_card import describe_run
+from cvfp_opt.store.files.disclosure import disclosed_environment, disclosed_sections
 from cvfp_opt.store.files.saved_networks import (
     Account,
     Checkpoint,
@@ -151,11 +153,13 @@ def save_network(
 ) -> None:
     """Write a trained network, and what it takes to use it, as a checkpoint.
 
+    The folder may be published as it is: it names no machine and no folder of its author's.
+
     Args:
         folder: a new one.
         trained: what to write.
         origin: to add to the account's.
-        card: Markdown.
+        card: the model card, Markdown; "": that of a run without a study.
 
     Raises:
         CheckpointError: the folder can't be written.
@@ -167,16 +171,16 @@ def save_network(
         known = {"sha256": hashlib.sha256(tokenizer.encode()).hexdigest()}
     table = trained.objective.embeddings(trained.number, seed=trained.seed)
     account = Account(
-        definition=definition.to_dict(),
+        definition=disclosed_sections(definition.to_dict()),
         parameters=asdict(definition.hyperparameters()),
         result=trained.result.to_dict(),
-        environment=dict(trained.environment),
+        environment=disclosed_environment(trained.environment),
         tokenizer=known,
         origin={
             "seed": trained.seed,
             "number": trained.number,
             "data_digest": tokens.digest,
-            "sources": tokens.sources,
+            "sources": disclosed_sections(tokens.sources),
             **(origin or {}),
         },
     )
@@ -185,7 +189,7 @@ def save_network(
         weights=arrays_of(trained.network.state_dict()),
         embeddings=arrays_of({"table": table})["table"],
         tokenizer=tokenizer,
-        card=card,
+        card=card or describe_run(trained, folder.name),
     )
     write_checkpoint(folder, checkpoint)
 
