@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from cvfp_opt.report.card import model_card
 from cvfp_opt.report.judgement import judge_trial
-from cvfp_opt.search.objective import outcome
 from cvfp_opt.store.record.published import PublishedTrial
 from cvfp_opt.store.record.records import TrialRecord
+from cvfp_opt.tuning.objective import outcome
 
 if TYPE_CHECKING:
     from cvfp_opt.single.train import Trained

@@ -14,9 +14,9 @@ from support import Outcome
 
 from cvfp_opt.escaping import excerpt
 from cvfp_opt.report.card_metadata import front_matter, metadata
-from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.store.record.published import PublishedTrial
 from cvfp_opt.store.record.records import TrialRecord
+from cvfp_opt.tuning.definition import StudyDefinition
 
 hub = pytest.importorskip("huggingface_hub")
 
