@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from support import TINY_ARGUMENTS, Outcome
 
-from cvfp_opt.cli.opening import open_summary
+from cvfp_opt.api.opening import open_summary
 from cvfp_opt.errors import CheckpointError, CvfpOptError, DataError, StudyError
 from cvfp_opt.report.best import require_best
 from cvfp_opt.report.card import describe
 from cvfp_opt.rerun.publish import Publication, plan_publication
 from cvfp_opt.rerun.repeat import Conditions
 from cvfp_opt.single.train import load_network
+from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.files.saved_networks import ACCOUNT, CARD, read_checkpoint
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
@@ -28,7 +29,7 @@ FOLDER = Path("winner")
 
 
 def taken(name: str | None = None) -> Summary:
-    with open_summary(None, name) as summary:
+    with open_summary(resolve_location(None), name) as summary:
         return summary
 
 
