@@ -20,6 +20,7 @@ class NetworkRecord:
         origin: study and trial that it is of, in words; "" if none.
         num_parameters: of the network.
         num_tokens: that it has embeddings of.
+        revision: of its repository on the hub; "" of a folder.
     """
 
     trial: TrialRecord
@@ -27,6 +28,7 @@ class NetworkRecord:
     origin: str
     num_parameters: int
     num_tokens: int
+    revision: str = ""
 
     @property
     def title(self) -> str:
@@ -42,6 +44,7 @@ class NetworkRecord:
             f"contexts of D = {model['context_size']}, embeddings of E = "
             f"{model['embedding_size']} for {self.num_tokens} tokens, "
             f"{layers} layer{'s' if layers != 1 else ''}, {self.num_parameters} parameters"
+            + (f"; revision {self.revision}" if self.revision else "")
         )
 
     @property

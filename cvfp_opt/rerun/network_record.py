@@ -17,7 +17,12 @@ from cvfp_opt.tuning.definition import StudyDefinition
 
 
 def network_record(
-    account: Account, definition: StudyDefinition, *, num_parameters: int, num_tokens: int
+    account: Account,
+    definition: StudyDefinition,
+    *,
+    num_parameters: int,
+    num_tokens: int,
+    revision: str = "",
 ) -> NetworkRecord:
     """Collect what is shown of a network; what is no figure in its account is left out.
 
@@ -26,6 +31,7 @@ def network_record(
         definition: that it was trained by; searches nothing.
         num_parameters: of the network.
         num_tokens: that it has embeddings of.
+        revision: of its repository on the hub; "" of a folder.
     """
     iterations = account.result.get("iterations")
     found = {key: account.result.get(key) for key in ("status", "reason", "audit")}
@@ -48,6 +54,7 @@ def network_record(
         origin=_origin(account.origin),
         num_parameters=num_parameters,
         num_tokens=num_tokens,
+        revision=revision,
     )
 
 

@@ -59,6 +59,11 @@ def test_a_notebook_shows_the_same_with_its_audit(network: LoadedNetwork) -> Non
         assert figure in seen.text
 
 
+def test_one_of_the_hub_names_its_revision(network: LoadedNetwork) -> None:
+    one = replace(network, revision="1a2b3c")
+    assert repr(one).splitlines()[1].endswith("238 parameters; revision 1a2b3c")
+
+
 def test_it_names_the_trial_that_it_is_of_and_flags(network: LoadedNetwork) -> None:
     audit = network.account.result["audit"] | {"near_zero": True}
     result = network.account.result | {"audit": audit}
