@@ -13,6 +13,7 @@ from support import TINY, TINY_ARGUMENTS, Outcome
 from cvfp_opt.errors import StudyError
 from cvfp_opt.search.drift import drift_lines, with_drift
 from cvfp_opt.search.plan import Plan, Request, make_plan
+from cvfp_opt.search.sampler_pruner import promise
 from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.record.differences import DRIFT, read_drift
@@ -207,4 +208,4 @@ def test_a_trial_without_a_threshold_promises_nothing_to_one_that_searches_it() 
         value=1.0,
         user_attrs={"iterations": [{"residual": 0.5, "effective_rank": 0.5}]},
     )
-    assert plan.promise(trial, 0) is None
+    assert promise(plan.definition, trial, 0) is None

@@ -110,6 +110,11 @@ def load_study(
     )
 
 
+def objectives(kind: str) -> list[str]:
+    """Name the objectives of a study, which it maximizes, by the kind that its definition has."""
+    return ["convergence rate", "effective rank"] if kind == "pareto" else ["score"]
+
+
 def create_study(
     store: Store, name: str, record: StudyRecord, links: Mapping[str, Any] | None = None
 ) -> optuna.Study:
@@ -128,8 +133,7 @@ def create_study(
         StudyError: there is a study of that name, or one that the server takes for it; or no
             study can be called so.
     """
-    pareto = record.definition["objective"]["kind"] == "pareto"
-    names = ["convergence rate", "effective rank"] if pareto else ["score"]
+    names = objectives(record.definition["objective"]["kind"])
     directions = [StudyDirection.MAXIMIZE] * len(names)
     user_attrs = {STUDY: asdict(record), **(links or {})}
     if not has_study(store, name):
