@@ -12,6 +12,7 @@ from cvfp_opt.search.lanes import check_lanes
 from cvfp_opt.search.plan import Plan
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.queue.unleased import unleased_lines
 from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.training.device import available_threads
 from cvfp_opt.workers.engine import Engine
@@ -45,7 +46,9 @@ class Session:
     def task(
         self, store: Store, study: optuna.Study, plan: Plan, total: int
     ) -> tuple[Task, list[str]]:
-        """Give each worker's task in a study, and what differs from the study's first worker.
+        """Give each worker's task in a study, and lines to show.
+
+        These say what differs from the study's first worker, and which trials nobody takes over.
 
         Args:
             store, study: opened by this process.
@@ -63,7 +66,8 @@ class Session:
             lanes=self.lanes,
             limits=self.limits,
         )
-        return task, drift_lines(differences)
+        unleased = store.patiently(lambda: unleased_lines(store, study))
+        return task, [*drift_lines(differences), *unleased]
 
 
 @contextmanager
