@@ -9,7 +9,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from cvfp_opt.errors import StudyError
-from cvfp_opt.escaping import quoted
+from cvfp_opt.escaping import positional, quoted
 from cvfp_opt.search.definition import StudyDefinition, shown
 from cvfp_opt.search.drift import facts, facts_of_record
 from cvfp_opt.search.plan import new_record
@@ -103,6 +103,6 @@ def _refuse_filled(trial: optuna.Trial, name: str) -> None:
         raise StudyError(
             f"study {study.study_name!r} has trials of another program ({len(others)} with a "
             "value): one without any is required; make it with optuna.create_study, or take over "
-            f"this one first: `cvfp-opt study adopt {quoted(study.study_name)} --definition "
-            f"{quoted(name)}`"
+            f"this one first: `cvfp-opt study adopt --definition {quoted(name)} "
+            f"{positional(study.study_name)}`"
         )
