@@ -5,10 +5,10 @@ from typing import Any
 import optuna
 from support import TINY
 
-from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.search.definition_file import read_sections, resolve_definition
-from cvfp_opt.search.sampler_pruner import pruner_of, sampler_of
-from cvfp_opt.search.stock_objective import StockObjective
+from cvfp_opt.tuning.definition import StudyDefinition
+from cvfp_opt.tuning.definition_file import read_sections, resolve_definition
+from cvfp_opt.tuning.sampler_pruner import pruner_of, sampler_of
+from cvfp_opt.tuning.stock_objective import StockObjective
 
 
 def tiny(*settings: str, name: str = "quick") -> StudyDefinition:

@@ -41,11 +41,11 @@ def adopt_command(
     Its trials stay as they are, with what they have. Parameters have to be those of the
     definition, and values scores.
     """
-    from cvfp_opt.search.adoption import adopt, examine, refuse
-    from cvfp_opt.search.custom_code import load_code
-    from cvfp_opt.search.plan import Request
     from cvfp_opt.store.database.location import resolve_location
     from cvfp_opt.store.database.storage import open_for_editing, open_for_reading
+    from cvfp_opt.tuning.adoption import adopt, examine, refuse
+    from cvfp_opt.tuning.custom_code import load_code
+    from cvfp_opt.tuning.plan import Request
 
     if definition is None and (settings or data or seed is not None):
         raise click.UsageError("--set, --data and --seed go with --definition")

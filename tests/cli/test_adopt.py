@@ -172,7 +172,7 @@ def test_a_trial_that_begins_meanwhile_is_noticed(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The study is looked at again in the transaction that writes the record."""
-    from cvfp_opt.search.definition import StudyDefinition
+    from cvfp_opt.tuning.definition import StudyDefinition
 
     study, load = theirs(bare(0.2, 0.6)), StudyDefinition.load_tokens
 
