@@ -1,7 +1,10 @@
 """``study adopt``: go on with a study that another program made."""
 
+from collections.abc import Sequence
+
 import click
 
+from cvfp_opt.api.opening import locate
 from cvfp_opt.cli.console import echo, print_lines
 from cvfp_opt.cli.options import storage_option
 from cvfp_opt.escaping import positional, quoted
@@ -41,37 +44,27 @@ def adopt_command(
     Its trials stay as they are, with what they have. Parameters have to be those of the
     definition, and values scores.
     """
-    from cvfp_opt.store.database.location import resolve_location
-    from cvfp_opt.store.database.storage import open_for_editing, open_for_reading
-    from cvfp_opt.tuning.adoption import adopt, examine, refuse
-    from cvfp_opt.tuning.custom_code import load_code
+    from cvfp_opt.api.adopting import adopt_study
     from cvfp_opt.tuning.plan import Request
 
     if definition is None and (settings or data or seed is not None):
         raise click.UsageError("--set, --data and --seed go with --definition")
-    location = resolve_location(storage)
-    asked = Request(
+    location = locate(storage)
+    request = Request(
         definition=definition, study_name=name, settings=settings, data=data, seed=seed
     )
-    wanted = asked.resolve(None) if definition is not None else None
-    with open_for_reading(location) as store:
-        found = store.patiently(lambda: examine(store, name, wanted))
-    echo(f"study {name} in {location.shown}")
-    print_lines(f"  {one.text}" for one in found if not one.refuses)
-    refuse(name, found)
-    if wanted is None:
-        echo(
-            "nothing was written; to go on with it, type "
-            f"`cvfp-opt study adopt{location.option} --definition DEFINITION {positional(name)}`"
-        )
-        return
-    code, tokens = load_code(wanted), wanted.load_tokens()
-    if dry_run:
+
+    def show(lines: Sequence[str]) -> None:
+        echo(f"study {name} in {location.shown}")
+        print_lines(f"  {line}" for line in lines)
+
+    asked = request if definition is not None else None
+    adopted = adopt_study(location, name, asked, dry_run=dry_run, found=show)
+    if adopted:
+        run = f"cvfp-opt run --study-name {quoted(name)}{location.option} --n-trials +10"
+        echo(f"adopted; to go on:  {run}")
+    elif definition is not None:
         echo("it can be adopted; nothing was written (--dry-run)")
-        return
-    with open_for_editing(location) as store:
-        adopt(store, name, wanted, tokens, code)
-    echo(
-        f"adopted; to go on:  cvfp-opt run --study-name {quoted(name)}{location.option} "
-        "--n-trials +10"
-    )
+    else:
+        words = f"{location.option} --definition DEFINITION {positional(name)}"
+        echo(f"nothing was written; to go on with it, type `cvfp-opt study adopt{words}`")
