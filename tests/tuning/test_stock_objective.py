@@ -6,6 +6,7 @@ from typing import Any
 
 import optuna
 import pytest
+import torch
 from optuna.trial import FrozenTrial, TrialState
 from searching import make_search
 from stock import optimized, stock_study, tiny
@@ -14,6 +15,7 @@ from support import Outcome
 from cvfp_opt.errors import DataError, DeviceError, StudyError
 from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.storage import open_for_search
+from cvfp_opt.store.record.decisions import constraints
 from cvfp_opt.store.record.identity import IDENTITY_KEY
 from cvfp_opt.store.record.records import STUDY, StudyRecord
 from cvfp_opt.tuning.definition import StudyDefinition
@@ -134,6 +136,18 @@ def test_a_score_that_is_known_at_the_end_only_is_not_reported() -> None:
     assert (trial.state, trial.intermediate_values) == (TrialState.COMPLETE, {})
 
 
+def test_what_decides_against_a_score_is_a_constraint() -> None:
+    study = optimized(4, "search.pruner=none")
+    for trial in study.trials:
+        figures, ran_on = trial.user_attrs, trial.user_attrs["environment"]
+        assert trial.value is not None
+        expected = constraints(trial.value, figures["audit"], ran_on["optimizer_steps"])
+        assert trial.constraints == expected
+    against = [trial.constraints["untrained"] > 0 for trial in study.trials]
+    assert set(against) == {True, False}
+    assert study.best_trial.constraints["untrained"] <= 0
+
+
 def test_a_diverged_trial_fails_with_its_reason_and_the_study_goes_on() -> None:
     study = optimized(2, "space.phase1_learning_rate=1e38")
     for trial in study.trials:
@@ -181,6 +195,27 @@ def test_threads_train_the_same_weights_as_one_alone() -> None:
     assert [figures(trial) for trial in beside.trials] == [
         figures(trial) for trial in alone.trials
     ]
+
+
+def test_each_trial_computes_with_the_threads_of_its_objective(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    train, seen = Objective.__call__, []
+
+    def look(self: Objective, *words: Any, **more: Any) -> Any:
+        seen.append(torch.get_num_threads())
+        return train(self, *words, **more)
+
+    monkeypatch.setattr(Objective, "__call__", look)
+    study = stock_study(tiny())
+    two, one = (StockObjective(definition=tiny(), threads=count) for count in (2, 1))
+    for objective in (two, one, two):
+        study.optimize(objective, n_trials=1)
+    assert seen == [2, 1, 2]
+    study.optimize(two, n_trials=2, n_jobs=2)
+    assert seen[3:] == [2, 2]
+    threads = [trial.user_attrs["environment"]["threads"] for trial in study.trials]
+    assert threads == seen
 
 
 def test_the_text_is_read_once_and_not_pickled(monkeypatch: pytest.MonkeyPatch) -> None:
