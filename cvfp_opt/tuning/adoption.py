@@ -262,14 +262,15 @@ def _distributions(
 
 
 def _missing(trials: Sequence[FrozenTrial], definition: StudyDefinition) -> Iterator[Finding]:
-    """Find searched parameters that trials with a value lack."""
+    """Find searched parameters that trials with a value lack: those could not be repeated."""
     with_value = [trial for trial in trials if trial.state is TrialState.COMPLETE]
     for name in definition.space.searched:
         lacking = [trial.number for trial in with_value if name not in trial.params]
         if lacking:
             yield Finding(
-                text=f"{name}: missing in {len(lacking)} of {len(with_value)} complete trials; if "
-                f"it was fixed there, add --set space.{name}=VALUE"
+                text=f"{name}: missing in {len(lacking)} of {len(with_value)} complete trials; "
+                f"where it was fixed, add --set space.{name}=VALUE",
+                refuses=True,
             )
 
 

@@ -40,7 +40,8 @@ class StockTrials:
         objective: trains a trial.
         code: digests of the user's own functions, see tuning.custom_code.
         threads: of torch.
-        environment: what trials run on, and the worker that runs them.
+        environment: what trials run on.
+        worker: an id of its own, as each worker of a search has one.
     """
 
     name: str
@@ -48,6 +49,7 @@ class StockTrials:
     code: Mapping[str, str]
     threads: int
     environment: StoredEnvironment
+    worker: str
 
     @classmethod
     def prepare(
@@ -57,7 +59,6 @@ class StockTrials:
         place, count = resolve_device(device), set_threads(threads)
         load_linear_algebra(place)
         code = load_code(definition)
-        environment = describe_environment(place, count)
         return cls(
             name=name,
             objective=Objective(
@@ -65,18 +66,19 @@ class StockTrials:
             ),
             code=code,
             threads=count,
-            environment=environment | {"worker": Worker.of_this_process().worker, "deaths": 0},
+            environment=describe_environment(place, count),
+            worker=Worker.of_this_process().worker,
         )
 
     def run(self, trial: optuna.Trial) -> float | tuple[float, float]:
         """Train a trial and record it; see ``StockObjective.__call__``."""
         set_threads(self.threads)  # torch counts them for each thread that computes
         definition = self.objective.definition
-        join_study(
-            trial, self.name, definition, self.objective.tokens, self.code, self.environment
-        )
         reports = _Reports(trial=trial, definition=definition)
         try:
+            join_study(
+                trial, self.name, definition, self.objective.tokens, self.code, self.environment
+            )
             params, identity = self._begin(trial)
             result = self.objective(
                 params,
@@ -88,7 +90,10 @@ class StockTrials:
         except PointError as error:  # whoever enqueued it asked for it: the next may be right
             self._fail(trial, REFUSED, str(error))
             return self._value(None)
-        except (Exception, KeyboardInterrupt) as error:
+        except KeyboardInterrupt:
+            self._fail(trial, "failed by hand", "stopped by ^C")
+            raise
+        except Exception as error:
             with suppress(*DATABASE_ERRORS):  # one that is away is the error that is raised
                 self._fail(trial, "error", redacted(f"{type(error).__name__}: {error}"))
             raise
@@ -141,7 +146,7 @@ class StockTrials:
         write_attributes(trial, status=status, reason=reason, environment=self._ran_on())
 
     def _ran_on(self) -> StoredEnvironment:
-        return self.environment | {"finished": time.time()}
+        return self.environment | {"worker": self.worker, "deaths": 0, "finished": time.time()}
 
 
 @dataclass(kw_only=True)

@@ -94,8 +94,10 @@ def test_a_parameter_that_theirs_had_fixed_is_named(invoke: Invoke) -> None:
     three = {name: one for name, one in SPACE.items() if name != "layernorm_mix"}
     params = {name: value for name, value in point(0.2).items() if name in three}
     theirs(create_trial(value=0.5, params=params, distributions=three))
-    lacking = invoke(*ADOPT, *QUICK, "--dry-run").out
-    assert "layernorm_mix: missing in 1 of 1 complete trials" in lacking
+    lacking = invoke(*ADOPT, *QUICK, "--dry-run")
+    assert lacking.code == 1
+    assert "layernorm_mix: missing in 1 of 1 complete trials" in lacking.err
+    assert "add --set space.layernorm_mix=VALUE" in lacking.err
     fixed = invoke(*ADOPT, *QUICK, "--set", "space.layernorm_mix=1")
     assert fixed.code == 0, fixed.err
     assert "missing in" not in fixed.out

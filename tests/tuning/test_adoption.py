@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import optuna
 import pytest
+from known_studies import point
 from optuna.trial import create_trial
 from stock import tiny
 
@@ -26,7 +27,9 @@ def test_a_study_is_adopted_once(store: Store) -> None:
     study = optuna.create_study(
         study_name="theirs", storage=store.storage, directions=["maximize"] * 2
     )
-    study.add_trial(create_trial(values=[0.5, 0.6]))
+    drawn = definition.space.distributions()
+    params = {name: point(0.5)[name] for name in drawn}
+    study.add_trial(create_trial(values=[0.5, 0.6], params=params, distributions=drawn))
     assert not any(one.refuses for one in examine(store, "theirs", definition))
     adopt(store, "theirs", definition, definition.load_tokens(), {})
     record = StudyRecord.of(study)

@@ -19,6 +19,7 @@ def test_the_first_trial_leaves_a_record_that_reports_read() -> None:
     assert record is not None
     assert record.definition == tiny().to_dict()
     assert record.environment["threads"] == 1
+    assert "worker" not in record.environment
     assert study.metric_names == ["score"]
     summary = Summary.of(study, "memory")
     assert summary.note == ""
