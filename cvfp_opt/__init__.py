@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from cvfp_opt.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from cvfp_opt.api.dashboard import dashboard as dashboard
     from cvfp_opt.api.plan import Plan as Plan
     from cvfp_opt.api.plan import define as define
+    from cvfp_opt.api.reproducing import reproduce as reproduce
     from cvfp_opt.api.search import open as open
     from cvfp_opt.api.search import search as search
     from cvfp_opt.api.search import studies as studies
@@ -35,16 +37,19 @@ if TYPE_CHECKING:
     from cvfp_opt.errors import PointError as PointError
     from cvfp_opt.errors import ReportError as ReportError
     from cvfp_opt.errors import SearchError as SearchError
+    from cvfp_opt.errors import ServerError as ServerError
     from cvfp_opt.errors import StorageError as StorageError
     from cvfp_opt.errors import StudyError as StudyError
     from cvfp_opt.rerun.loaded import LoadedNetwork as LoadedNetwork
     from cvfp_opt.rerun.repeat import Conditions as Conditions
-    from cvfp_opt.workers.limits import Limits as Limits
+    from cvfp_opt.tuning.limits import Limits as Limits
     from cvfp_opt.workers.shares import Workers as Workers
 
 # module -> the names that it gives
 _PLACES = {
+    "api.dashboard": ("dashboard",),
     "api.plan": ("Plan", "define"),
+    "api.reproducing": ("reproduce",),
     "api.search": ("open", "search", "studies"),
     "api.single": ("TrainedNetwork", "load", "thresholds", "train", "verify"),
     "api.study": ("Study",),
@@ -61,12 +66,13 @@ _PLACES = {
         "PointError",
         "ReportError",
         "SearchError",
+        "ServerError",
         "StorageError",
         "StudyError",
     ),
     "rerun.loaded": ("LoadedNetwork",),
     "rerun.repeat": ("Conditions",),
-    "workers.limits": ("Limits",),
+    "tuning.limits": ("Limits",),
     "workers.shares": ("Workers",),
 }
 _MODULES = {name: f"cvfp_opt.{module}" for module, names in _PLACES.items() for name in names}

@@ -105,7 +105,7 @@ def _main_hidden() -> Iterator[None]:
     A script that starts a search without ``if __name__ == "__main__"`` would do so in each worker.
     """
     main = vars(sys.modules["__main__"])
-    known = {name: main.pop(name) for name in ("__spec__", "__file__") if name in main}
+    known: dict[str, Any] = {n: main.pop(n) for n in ("__spec__", "__file__") if n in main}
     main["__spec__"] = None
     try:
         yield
