@@ -14,7 +14,7 @@ from support import REPOSITORY, TINY, Outcome
 
 from cvfp_opt.cli import cli
 from cvfp_opt.report.figures.kinds import KINDS
-from cvfp_opt.search import definition_file
+from cvfp_opt.tuning import definition_file
 
 pytestmark = pytest.mark.usefixtures("figures")
 

@@ -3,8 +3,8 @@
 import click
 
 from cvfp_opt.api.display.console import make_console
+from cvfp_opt.api.opening import locate, open_summary
 from cvfp_opt.cli.console import print_json, print_lines
-from cvfp_opt.cli.opening import open_summary
 from cvfp_opt.cli.options import json_option, storage_option, study_name_option
 
 
@@ -61,7 +61,7 @@ def list_trials(
         raise click.UsageError("--csv and --json exclude each other; give one of them")
     if study is not None and study_name is not None:
         raise click.UsageError("the study is named twice; give STUDY or --study-name")
-    with open_summary(storage, study or study_name) as summary:
+    with open_summary(locate(storage), study or study_name) as summary:
         rows = trial_rows(
             summary, sort=sort, reverse=reverse, states=states, where=where, limit=limit
         )

@@ -9,9 +9,10 @@ from typing import Any, Self
 from cvfp_opt.escaping import LONGEST_NAME, listed, printable
 from cvfp_opt.report.aligned import aligned_lines, fitting, selected
 from cvfp_opt.report.rows import Cell, Rows
-from cvfp_opt.report.trial_list import to_columns
 
 _SHOWN_ROWS = 10
+# Of whole numbers as columns of data frames have them, in 64 bits with a sign.
+_END_OF_WHOLE = 2**63
 
 
 class Table(dict[str, list[Any]]):
@@ -61,6 +62,29 @@ class Table(dict[str, list[Any]]):
         columns = (column[:_SHOWN_ROWS] for column in self.values())
         rows = tuple(tuple(map(_cell, row)) for row in zip_longest(*columns))
         return Rows(columns=tuple(map(str, self)), rows=rows)
+
+
+def to_columns(rows: Rows) -> dict[str, list[Any]]:
+    """Turn rows into columns by name, as makers of data frames take them.
+
+    The cells of a column are of one type, but for None: text where one of them is, and no whole
+    numbers beside others.
+    """
+    cells = zip(*rows.rows, strict=True) if rows.rows else ((),) * len(rows.columns)
+    return {name: _of_one_type(column) for name, column in zip(rows.columns, cells, strict=True)}
+
+
+def _of_one_type(cells: Sequence[Cell]) -> list[Cell]:
+    types = {type(cell) for cell in cells if cell is not None}
+    if len(types) > 1 and types & {str, bool}:
+        return [cell if cell is None else str(cell) for cell in cells]
+    if float in types or not all(_fits(cell) for cell in cells):
+        return [cell if cell is None else float(cell) for cell in cells]
+    return list(cells)
+
+
+def _fits(cell: Cell) -> bool:
+    return not isinstance(cell, int) or abs(cell) < _END_OF_WHOLE
 
 
 def html_table(rows: Rows, caption: str = "") -> str:

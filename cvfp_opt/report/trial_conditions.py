@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cvfp_opt.errors import ReportError, nearest
+from cvfp_opt.errors import StudyError, nearest
 from cvfp_opt.escaping import excerpt
 from cvfp_opt.report.column import Column, Kind
 from cvfp_opt.store.record.records import TrialRecord
@@ -63,7 +63,7 @@ def parse_condition(text: str, columns: Sequence[Column]) -> Condition:
     """Read a condition: a column, one of ``< <= > >= = == !=``, and what to compare with.
 
     Raises:
-        ReportError: it is none, or the study has no such column, or the column no such value.
+        StudyError: it is none, or the study has no such column, or the column no such value.
     """
     name, symbol, value = _split(text, columns)
     column = find_column(name, columns, f"where {excerpt(text)!r}")
@@ -80,13 +80,13 @@ def find_column(name: str, columns: Sequence[Column], where: str) -> Column:
     """Find a column by its name for programs, or by its heading for people.
 
     Raises:
-        ReportError: there is none; ``where`` says who asked.
+        StudyError: there is none; ``where`` says who asked.
     """
     for known in ({column.name: column for column in columns}, _headed(columns)):
         if name in known:
             return known[name]
     hint = nearest(name, (column.name for column in columns))
-    raise ReportError(f"{where}: there is no column {excerpt(name)!r}; {hint}")
+    raise StudyError(f"{where}: there is no column {excerpt(name)!r}; {hint}")
 
 
 def _headed(columns: Sequence[Column]) -> dict[str, Column]:
@@ -103,7 +103,7 @@ def _split(text: str, columns: Sequence[Column]) -> tuple[str, str, str]:
             return name, found[1], text[found.end() :]
     found = _OPERATOR.search(text)
     if found is None or found.start() == 0 or found.end() == len(text):
-        raise ReportError(
+        raise StudyError(
             "where: a column, one of < <= > >= = == !=, and a value are required, "
             f"got {excerpt(text)!r}; {_EXAMPLE}"
         )
@@ -126,22 +126,22 @@ def _check(text: str, column: Column, symbol: str, value: str, number: float | N
     equality = _OPERATORS[symbol] in _EQUALITY
     needs_number = column.kind is Kind.NUMBER or (column.kind is Kind.CHOICE and not equality)
     if number is None and (needs_number or (column.kind is Kind.CHOICE and not column.words)):
-        raise ReportError(
+        raise StudyError(
             f"where {text!r}: a number is required after {symbol}, got {excerpt(value)!r}"
         )
     if column.kind is Kind.TIME and not _TIME.fullmatch(value):
-        raise ReportError(
+        raise StudyError(
             f"where {text!r}: a time in UTC is required, as 2026-11-27 or 2026-11-27T16:51, "
             f"got {excerpt(value)!r}"
         )
     if column.kind is Kind.TEXT and not equality:
-        raise ReportError(
+        raise StudyError(
             f"where {text!r}: {excerpt(column.name)} is a text; = or != is required, got {symbol}"
         )
     is_word = number is None or column.kind is Kind.TEXT
     if is_word and column.words and _alike(value) not in map(_alike, column.words):
         hint = nearest(value, column.words)
-        raise ReportError(
+        raise StudyError(
             f"where {text!r}: {excerpt(column.name)} is never {excerpt(value)!r}; {hint}"
         )
 

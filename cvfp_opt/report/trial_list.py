@@ -1,19 +1,16 @@
 """The list of a study's trials, a row each: sorted, selected, for people and for programs."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from cvfp_opt.errors import ReportError, nearest
+from cvfp_opt.errors import StudyError, nearest
 from cvfp_opt.escaping import excerpt
 from cvfp_opt.report.column import Column
+from cvfp_opt.report.column_table import Table
 from cvfp_opt.report.rows import Cell, Rows
 from cvfp_opt.report.trial_columns import trial_columns
 from cvfp_opt.report.trial_conditions import find_column, parse_condition
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import STATES, Summary
-
-# Of whole numbers as columns of data frames have them, in 64 bits with a sign.
-_END_OF_WHOLE = 2**63
 
 
 def trial_rows(
@@ -57,7 +54,7 @@ def trial_rows(
         limit: keep so many of them, the first ones; None: all.
 
     Raises:
-        ReportError: no such column or state, or a condition that is none.
+        StudyError: no such column or state, or a condition that is none.
     """
     columns = trial_columns(summary)
     trials = _selected(summary.trials, columns, _several(states), _several(where))
@@ -66,7 +63,7 @@ def trial_rows(
     elif reverse:
         trials = trials[::-1]
     if limit is not None and limit < 1:
-        raise ReportError(f"limit: at least 1 is required, got {limit}")
+        raise StudyError(f"limit: at least 1 is required, got {limit}")
     return Rows(
         columns=tuple(column.name for column in columns),
         rows=tuple(tuple(column.take(trial) for column in columns) for trial in trials[:limit]),
@@ -74,14 +71,19 @@ def trial_rows(
     )
 
 
-def to_columns(rows: Rows) -> dict[str, list[Any]]:
-    """Turn rows into columns by name, as makers of data frames take them.
-
-    The cells of a column are of one type, but for None: text where one of them is, and no whole
-    numbers beside others.
-    """
-    cells = zip(*rows.rows, strict=True) if rows.rows else ((),) * len(rows.columns)
-    return {name: _of_one_type(column) for name, column in zip(rows.columns, cells, strict=True)}
+def trial_table(
+    summary: Summary,
+    *,
+    sort: str | None = None,
+    reverse: bool = False,
+    states: str | Sequence[str] = (),
+    where: str | Sequence[str] = (),
+    limit: int | None = None,
+) -> Table:
+    """List the trials of a study as columns by name; everything else as ``trial_rows`` has it."""
+    return Table.of(
+        trial_rows(summary, sort=sort, reverse=reverse, states=states, where=where, limit=limit)
+    )
 
 
 def _several(names: str | Sequence[str]) -> Sequence[str]:
@@ -96,7 +98,7 @@ def _selected(
 ) -> Sequence[TrialRecord]:
     for state in states:
         if state not in STATES:
-            raise ReportError(f"state: unknown name {excerpt(state)!r}; {nearest(state, STATES)}")
+            raise StudyError(f"state: unknown name {excerpt(state)!r}; {nearest(state, STATES)}")
     conditions = [parse_condition(text, columns) for text in where]
     return [
         trial
@@ -124,16 +126,3 @@ def _sorted(
 def _is_missing(cell: Cell) -> bool:
     """Check for nothing, or NaN, which is neither less nor more than anything."""
     return cell is None or cell != cell
-
-
-def _of_one_type(cells: Sequence[Cell]) -> list[Cell]:
-    types = {type(cell) for cell in cells if cell is not None}
-    if len(types) > 1 and types & {str, bool}:
-        return [cell if cell is None else str(cell) for cell in cells]
-    if float in types or not all(_fits(cell) for cell in cells):
-        return [cell if cell is None else float(cell) for cell in cells]
-    return list(cells)
-
-
-def _fits(cell: Cell) -> bool:
-    return not isinstance(cell, int) or abs(cell) < _END_OF_WHOLE

@@ -15,11 +15,12 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState, create_trial
 from rich.cells import cell_len
 
-from cvfp_opt.errors import ReportError
+from cvfp_opt.errors import StudyError
 from cvfp_opt.escaping import printable
+from cvfp_opt.report.column_table import to_columns
 from cvfp_opt.report.rows import Cell, Rows, to_records
 from cvfp_opt.report.trial_columns import ENDED, trial_columns
-from cvfp_opt.report.trial_list import to_columns, trial_rows
+from cvfp_opt.report.trial_list import trial_rows, trial_table
 from cvfp_opt.report.trial_list_text import trial_list_csv, trial_list_text
 from cvfp_opt.store.queue.claims import REFUSED
 from cvfp_opt.store.record.records import TrialRecord
@@ -338,7 +339,7 @@ def test_a_name_with_an_operator_in_it() -> None:
     ],
 )
 def test_what_cannot_be_meant_is_refused(words: dict[str, Any], message: str) -> None:
-    with pytest.raises(ReportError) as refused:
+    with pytest.raises(StudyError) as refused:
         trial_rows(small(), **words)
     assert message in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
@@ -348,9 +349,9 @@ def test_a_choice_that_there_is_not_is_refused() -> None:
     kinds = CategoricalDistribution(["adam", "sgd"])
     found = with_params({"kind": "adam"}, kind=kinds)
     assert listed(found, "kind=sgd") == []
-    with pytest.raises(ReportError, match="kind is never 'sdg'; did you mean 'sgd'"):
+    with pytest.raises(StudyError, match="kind is never 'sdg'; did you mean 'sgd'"):
         trial_rows(found, where="kind=sdg")
-    with pytest.raises(ReportError, match="a number is required after >, got 'adam'"):
+    with pytest.raises(StudyError, match="a number is required after >, got 'adam'"):
         trial_rows(found, where="kind>adam")
 
 
@@ -474,6 +475,14 @@ def test_the_cells_of_a_column_are_of_one_type() -> None:
         [str, str],
         [float, float],
     ]
+
+
+def test_a_table_is_the_rows_in_columns() -> None:
+    words: dict[str, Any] = {"sort": "score", "states": "complete", "where": "rank>0.7"}
+    found = small()
+    table = trial_table(found, **words)
+    assert (table["trial"], table["score"]) == ([1, 0], [0.94, 0.575])
+    assert table == to_columns(trial_rows(found, **words))
 
 
 def test_columns_of_no_trial_are_there() -> None:
