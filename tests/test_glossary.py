@@ -4,13 +4,16 @@ import csv
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import known_studies
 import pytest
 from rich.table import Table
 from support import REPOSITORY, TINY_ARGUMENTS, Outcome
 
+from cvfp_opt.report.trial_columns import ENDED, trial_columns
 from cvfp_opt.training.result import Status
 
 FEW_RUNS = ("--top", "1", "--seeds", "2", "--n-jobs", "1", "--threads", "1")
@@ -137,6 +140,13 @@ def test_every_figure_that_is_compared_has_a_term_of_the_glossary(
     terms = glossary()
     shown = [row[0] for row in compared["figures"]]
     assert [one for one in shown if not any(term in one for term in terms)] == []
+
+
+def test_every_head_of_a_list_of_trials_is_in_the_glossary() -> None:
+    ours = known_studies.summary(known_studies.study("known/confirm"))
+    studies = replace(ours, confirms="known"), known_studies.two_objectives(), ours
+    heads = {column.heading for one in studies for column in trial_columns(one)}
+    assert heads | set(ENDED) <= glossary()
 
 
 def test_every_status_of_a_run_is_in_the_glossary() -> None:

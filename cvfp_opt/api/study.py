@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from cvfp_opt.api.plan import Plan
+    from cvfp_opt.report.column_table import Table
     from cvfp_opt.report.compare import Comparison
     from cvfp_opt.report.confirmation import Confirmation
-    from cvfp_opt.report.trial_list import Table
     from cvfp_opt.store.doctor.examination import Report
     from cvfp_opt.store.transfer.operations import Exported, Place
     from cvfp_opt.tuning.limits import Limits

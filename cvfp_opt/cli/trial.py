@@ -1,4 +1,4 @@
-"""``trial``: show a trial, run it again, enqueue one, end one."""
+"""``trial``: list and show trials, run one again, enqueue one, end one."""
 
 from typing import TYPE_CHECKING
 
@@ -9,6 +9,7 @@ from cvfp_opt.api.opening import locate, open_summary
 from cvfp_opt.cli.console import echo, print_json, print_lines
 from cvfp_opt.cli.options import json_option, storage_option, study_name_option
 from cvfp_opt.cli.replay import replay
+from cvfp_opt.cli.trial_list import list_trials
 from cvfp_opt.escaping import quoted
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ number_argument = click.argument("number", type=click.IntRange(min=0), metavar="
 
 @click.group(epilog="Example: cvfp-opt trial show 3 --study-name quick")
 def trial() -> None:
-    """Show a trial, run it again, enqueue one, end one."""
+    """List and show trials, run one again, enqueue one, end one."""
 
 
 @click.command(epilog="Example: cvfp-opt trial show 3 --study-name quick")
@@ -146,5 +147,5 @@ def fail_command(number: int, storage: str | None, study_name: str | None, reaso
     echo(f"trial {number} of study {study} has failed: {reason}")
 
 
-for command in (show, replay, enqueue_command, fail_command):
+for command in (list_trials, show, replay, enqueue_command, fail_command):
     trial.add_command(command)

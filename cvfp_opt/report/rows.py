@@ -42,7 +42,7 @@ class Rows:
 
     def words(self) -> tuple[tuple[str, ...], ...]:
         """Write the cells for people: text as it is, and nothing as a dash."""
-        formats = [self.formats.get(name, _plain) for name in self.columns]
+        formats = [self.formats.get(name, plain) for name in self.columns]
         return tuple(tuple(map(_word, row, formats)) for row in self.rows)
 
     @property
@@ -58,7 +58,8 @@ def _word(cell: Cell, write: Format) -> str:
     return cell if isinstance(cell, str) else write(cell)
 
 
-def _plain(cell: float) -> str:
+def plain(cell: float) -> str:
+    """Write a number with four significant digits, a whole one with all."""
     return str(cell) if isinstance(cell, int) else f"{cell:.4g}"
 
 
@@ -213,17 +214,19 @@ def best_rows(ranking: Sequence[TrialRecord]) -> Rows:
 def audit_rows(ranking: Sequence[TrialRecord]) -> Rows:
     """List what the score does not say, for the same trials."""
     audited = quantity_rows(ranking, AUDITED)
-    flags = [
-        ", ".join(flag for flag in DEGENERATE if trial.audit[flag]) or "no"
-        if trial.audit
-        else None
-        for trial in ranking
-    ]
+    flags = map(degenerate_flags, ranking)
     return Rows(
         columns=(*audited.columns, "degenerate"),
         rows=tuple((*row, flag) for row, flag in zip(audited.rows, flags, strict=True)),
         formats=audited.formats,
     )
+
+
+def degenerate_flags(trial: TrialRecord) -> str | None:
+    """Name the ways in which a trial's net is worth nothing, or ``no``; None without an audit."""
+    if not trial.audit:
+        return None
+    return ", ".join(flag for flag in DEGENERATE if trial.audit[flag]) or "no"
 
 
 def account_tables(trial: TrialRecord) -> list[Rows]:

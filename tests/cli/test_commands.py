@@ -147,6 +147,7 @@ ANSWERED_AT_ONCE = [
     ["status", "--study-name", "tiny"],
     ["best", "--study-name", "tiny"],
     ["study", "show", "tiny"],
+    ["trial", "list", "tiny", "--sort", "score"],
     ["run", "qick"],
     ["run", "quick", "--set", "training.batchsize=3"],
     ["train", "qick"],

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from enum import Enum
 from typing import Any, Self
 
@@ -193,6 +194,8 @@ class TrialRecord:
         environment: versions, host, device, threads, seeds, optimizer steps, digests.
         identity: see record.identity; empty in trials of format 1 and of other programs.
         run: which point on which seed, see record.confirmation; empty but in a confirmation.
+        started: when its last worker took it, epoch seconds; None while it waits.
+        completed: when it ended, epoch seconds; None before.
     """
 
     number: int
@@ -211,6 +214,8 @@ class TrialRecord:
     environment: StoredEnvironment = field(default_factory=StoredEnvironment)
     identity: StoredIdentity = field(default_factory=StoredIdentity)
     run: StoredRun = field(default_factory=StoredRun)
+    started: float | None = None
+    completed: float | None = None
 
     @classmethod
     def of(cls, trial: FrozenTrial) -> Self:
@@ -234,7 +239,7 @@ class TrialRecord:
 
     @classmethod
     def bare(cls, trial: FrozenTrial) -> Self:
-        """Read what any program's trial has: state, values and parameters."""
+        """Read what any program's trial has: state, values, parameters and times."""
         values = trial.values or []
         return cls(
             number=trial.number,
@@ -243,6 +248,8 @@ class TrialRecord:
             values=list(values),
             reported=dict(trial.intermediate_values),
             params=dict(trial.params),
+            started=_epoch(trial.datetime_start),
+            completed=_epoch(trial.datetime_complete),
         )
 
     @property
@@ -254,6 +261,15 @@ class TrialRecord:
         """Convert it to plain JSON values, two of them under the names that they are stored by."""
         stored = {"identity": "birth", "run": "arm"}
         return {stored.get(name, name): value for name, value in asdict(self).items()}
+
+
+def _epoch(time: datetime | None) -> float | None:
+    """Convert naive local time, as Optuna gives it; None for what is no time of a calendar."""
+    try:
+        seconds = time.timestamp() if time else None
+    except (ValueError, OverflowError, OSError):  # the first and last years there are
+        return None
+    return seconds if is_moment(seconds) else None
 
 
 # Trial user attributes are named as the fields that they fill.
