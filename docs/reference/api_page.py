@@ -1,0 +1,176 @@
+"""``docs/api.md``: what ``import cvfp_opt`` offers, from the docstrings."""
+
+import inspect
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import griffe
+from page_text import MADE, code, first_line, inline, sentence, table
+
+import cvfp_opt
+
+INTRODUCTION = f"""# The Python interface
+
+{MADE}
+
+What `import cvfp_opt` offers. Importing it is quick: torch is imported by the first call that
+computes. All errors that are meant for you are `CvfpOptError`s, and their text is what the command
+line would have printed.
+"""
+WIDTH = 88
+Documented = griffe.Function | griffe.Class | griffe.Attribute
+_KINDS = griffe.DocstringSectionKind
+_TABLES = {
+    _KINDS.parameters: "Arguments",
+    _KINDS.attributes: "Attributes",
+    _KINDS.raises: "Raises",
+}
+_RESULTS = {_KINDS.returns: "Returns", _KINDS.yields: "Yields"}
+
+
+def public_names() -> list[str]:
+    """List the names of the interface, in their order."""
+    return list(getattr(cvfp_opt, "__all__", ["load"]))
+
+
+def page() -> str:
+    """Make the page."""
+    package = griffe.load("cvfp_opt", docstring_parser="google", submodules=True)
+    found = {name: look_up(package, name) for name in public_names() if name[:2] != "__"}
+    index = table(
+        ["name", ""], [(f"[`{n}`](#{n.lower()})", summary(one)) for n, one in found.items()]
+    )
+    sections = [part for name, one in found.items() for part in describe(name, one)]
+    return "\n\n".join([INTRODUCTION.rstrip(), index, *sections]) + "\n"
+
+
+def look_up(package: griffe.Object | griffe.Alias, name: str) -> Documented:
+    """Find what a public name stands for, in the module where it is defined."""
+    value: Any = getattr(cvfp_opt, name)
+    module = getattr(value, "__module__", "cvfp_opt").removeprefix("cvfp_opt").lstrip(".")
+    path = f"{module}.{getattr(value, '__qualname__', name)}".lstrip(".")
+    found = package[path]
+    return found.final_target if isinstance(found, griffe.Alias) else found
+
+
+def summary(one: Documented) -> str:
+    """Give the first sentence of what is documented."""
+    return first_line(one.docstring.value if one.docstring else "")
+
+
+def describe(name: str, one: Documented) -> Iterator[str]:
+    """Make the parts of a public name: signature, text, and for a class its members."""
+    yield f"## {name}"
+    if isinstance(one, griffe.Function):
+        yield signature(f"cvfp_opt.{name}", one)
+    yield from docstring(one)
+    if isinstance(one, griffe.Class):
+        if bases := [str(base) for base in one.bases if str(base) != "Exception"]:
+            yield f"A kind of {', '.join(map(code, bases))}."
+        yield from members(name, one)
+
+
+def members(name: str, one: griffe.Class) -> Iterator[str]:
+    """Make the parts of a class's public members, inherited ones of ours too."""
+    everything = {**one.inherited_members, **one.members}
+    public = [m for key, m in everything.items() if is_public(key, m)]
+    public.sort(key=lambda m: (not is_value(m), m.lineno or 0))
+    if values := [m for m in public if is_value(m)]:
+        yield table(
+            ["property", "type", "meaning"],
+            [(code(m.name), code(annotation(m)), summary(m)) for m in values],
+        )
+        # what a property says beyond its first sentence
+        for m in values:
+            if m.docstring and "\n" in m.docstring.value.strip():
+                yield f"### {name}.{m.name}"
+                yield from docstring(m)
+    for m in public:
+        if not is_value(m):
+            yield f"### {name}.{m.name}"
+            yield signature(m.name, m)
+            yield from docstring(m)
+
+
+def is_public(key: str, member: Any) -> bool:
+    """Tell whether a member is for users: named so, and documented."""
+    own = isinstance(member, griffe.Alias) is False or member.target_path.startswith("cvfp_opt.")
+    shown = key in ("__iter__", "__len__", "__getitem__") or not key.startswith("_")
+    return own and shown and member.docstring is not None
+
+
+def is_value(member: Any) -> bool:
+    """Tell whether a member is read, and not called."""
+    return bool(member.is_attribute or "property" in member.labels)
+
+
+def signature(name: str, one: Any) -> str:
+    """Write a function's signature, a parameter a line where it is long."""
+    words = list(parameters(one.parameters))
+    returned = f" -> {annotation(one)}" if one.returns is not None else ""
+    short = f"{name}({', '.join(words)}){returned}"
+    if len(short) > WIDTH:
+        short = "\n".join([f"{name}(", *(f"    {word}," for word in words), f"){returned}"])
+    return f"```text\n{short}\n```"
+
+
+def parameters(found: Iterable[griffe.Parameter]) -> Iterator[str]:
+    """Write parameters as Python does; ``self`` is left out."""
+    keyword_only = False
+    for one in found:
+        if one.name in ("self", "cls"):
+            continue
+        kind = one.kind
+        if kind is griffe.ParameterKind.keyword_only and not keyword_only:
+            keyword_only = True
+            yield "*"
+        keyword_only = keyword_only or kind is griffe.ParameterKind.var_positional
+        stars = {griffe.ParameterKind.var_positional: "*", griffe.ParameterKind.var_keyword: "**"}
+        typed = f": {plain(one.annotation)}" if one.annotation is not None else ""
+        default = "" if one.default is None or kind in stars else f" = {one.default}"
+        yield f"{stars.get(kind, '')}{one.name}{typed}{default}"
+
+
+def annotation(one: Any) -> str:
+    """Write the type that a member has, or a function returns."""
+    return plain(one.returns if one.is_function else one.annotation)
+
+
+def plain(expression: Any) -> str:
+    """Write a type without the quotes of what is imported later."""
+    return str(expression).replace('"', "").replace("'", "") if expression is not None else ""
+
+
+def docstring(one: Any) -> Iterator[str]:
+    """Make the parts of a docstring: text, tables of arguments and errors, examples."""
+    if one.docstring is None:
+        return
+    for part in one.docstring.parse("google"):
+        if part.kind is _KINDS.text:
+            yield inline(part.value)
+        elif part.kind in _TABLES:
+            rows = [(code(label(item)), sentence(inline(item.description))) for item in part.value]
+            yield table([_TABLES[part.kind].lower(), ""], rows)
+        elif part.kind in _RESULTS:
+            said = " ".join(sentence(inline(item.description)) for item in part.value)
+            yield f"{_RESULTS[part.kind]}: {said}"
+        elif part.kind is _KINDS.examples:
+            yield from (example(*item) for item in part.value)
+        else:
+            raise ValueError(
+                f"{one.path}: a section of a docstring that is not known: {part.kind}"
+            )
+
+
+def label(item: Any) -> str:
+    """Name an argument, an attribute, or the class of an error."""
+    return str(getattr(item, "name", None) or plain(item.annotation))
+
+
+def example(kind: griffe.DocstringSectionKind, text: str) -> str:
+    """Set an example as a block, as plain Python."""
+    if kind is _KINDS.text:
+        return inline(text)
+    lines = inspect.cleandoc(text).splitlines()
+    typed = [line[4:] for line in lines if line.startswith((">>> ", "... "))]
+    return "```python\n" + "\n".join(typed or lines) + "\n```"
