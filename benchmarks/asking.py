@@ -14,14 +14,14 @@ from optuna.trial import TrialState
 from benchmarks.bookkeeping import FileWatch, filled, search
 from benchmarks.invented import ENVIRONMENT, fill
 from benchmarks.timing import Result, taken_in_turn
-from cvfp_opt.search.optuna_trial import open_trial
-from cvfp_opt.search.plan import Plan
-from cvfp_opt.search.sampler import SAMPLERS, PerTrialSampler
-from cvfp_opt.search.stopping import SearchStopped
 from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.queue.claims import ClaimedTrial, Claims, fail_trial
 from cvfp_opt.store.queue.trial_writer import TrialWriter
 from cvfp_opt.store.record.mirrors import sync_mirrors
+from cvfp_opt.tuning.optuna_trial import open_trial
+from cvfp_opt.tuning.plan import Plan
+from cvfp_opt.tuning.sampler import SAMPLERS, PerTrialSampler
+from cvfp_opt.tuning.stopping import SearchStopped
 
 SIZES = (100, 1000, 10_000)
 # A trial that is over in an instant.

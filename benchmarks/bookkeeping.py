@@ -18,14 +18,14 @@ from optuna.storages import RDBStorage
 
 from benchmarks.invented import ENVIRONMENT, InventedObjective, attributes, fill
 from benchmarks.timing import Result, taken_in_turn
-from cvfp_opt.search import trial_reports as reporting
-from cvfp_opt.search.plan import Plan, Request, make_plan
-from cvfp_opt.search.stopping import SearchStopped, StopRequest
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.record.progress import StudyProgress
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.training.events import Event, IterationFinished
+from cvfp_opt.tuning import trial_reports as reporting
+from cvfp_opt.tuning.plan import Plan, Request, make_plan
+from cvfp_opt.tuning.stopping import SearchStopped, StopRequest
 from cvfp_opt.workers.task import Task
 
 # As `run` does it: else each report has a transaction of its own, as Optuna's have.

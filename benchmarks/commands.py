@@ -12,9 +12,9 @@ from pathlib import Path
 
 from benchmarks.invented import ENVIRONMENT, fill
 from benchmarks.timing import Result, taken_in_turn
-from cvfp_opt.search.plan import Request, make_plan
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import open_for_search
+from cvfp_opt.tuning.plan import Request, make_plan
 
 SIZES = (1, 3000)
 NUM_TRIALS = 4

@@ -25,9 +25,9 @@ from benchmarks.setting import make_network, make_text
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import sequential_pass, zero_context
 from cvfp_opt.model.stacked import StackedReader
-from cvfp_opt.search.objective import Objective
 from cvfp_opt.training.device import load_linear_algebra
 from cvfp_opt.training.lanes import Lanes
+from cvfp_opt.tuning.objective import Objective
 
 SECONDS = 350.0  # after which nothing is begun
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import torch
 
 from cvfp_opt.model.config import ModelConfig
-from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.search.definition_file import read_sections, resolve_definition
-from cvfp_opt.search.objective import Objective
+from cvfp_opt.tuning.definition import StudyDefinition
+from cvfp_opt.tuning.definition_file import read_sections, resolve_definition
+from cvfp_opt.tuning.objective import Objective
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,6 @@ from sqlalchemy import Connection
 
 from cvfp_opt.model.audit import Audit, Baseline, Convergence, FrozenText
 from cvfp_opt.model.network import ContextNetwork
-from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.search.objective import forget, never
 from cvfp_opt.store.database import rows
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity
@@ -22,6 +20,8 @@ from cvfp_opt.training.data import Tokens
 from cvfp_opt.training.events import IterationFinished, Observer, ignore
 from cvfp_opt.training.result import IterationMetrics, Status, TrainingResult
 from cvfp_opt.training.snapshot import NOTHING, Keeper
+from cvfp_opt.tuning.definition import StudyDefinition
+from cvfp_opt.tuning.objective import forget, never
 
 ENVIRONMENT = {
     "versions": dict.fromkeys(("cvfp-opt", "python", "torch", "optuna", "numpy"), "1.23.45"),

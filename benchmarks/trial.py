@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 from benchmarks.timing import Result, Variant, in_turn
-from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.search.definition_file import read_sections, resolve_definition
-from cvfp_opt.search.objective import Objective
+from cvfp_opt.tuning.definition import StudyDefinition
+from cvfp_opt.tuning.definition_file import read_sections, resolve_definition
+from cvfp_opt.tuning.objective import Objective
 
 # As it was before segments and bfloat16: what `standard` still does.
 EXACT = (

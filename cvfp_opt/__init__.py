@@ -1,23 +1,86 @@
-"""cvfp-opt: hyperparameter optimization for the CVFP (Context Vector Fixed-Point) model."""
+"""Hyperparameter optimization for the CVFP (Context Vector Fixed-Point) model.
 
-import os
-from typing import TYPE_CHECKING
+The names below are the Python interface; docs/python.md is a tour of them. Importing this takes
+milliseconds: what a function needs is imported when it is used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from cvfp_opt.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from cvfp_opt.rerun.loaded import LoadedNetwork
+    from cvfp_opt.api.plan import Plan as Plan
+    from cvfp_opt.api.plan import define as define
+    from cvfp_opt.api.search import open as open
+    from cvfp_opt.api.search import search as search
+    from cvfp_opt.api.search import studies as studies
+    from cvfp_opt.api.single import TrainedNetwork as TrainedNetwork
+    from cvfp_opt.api.single import load as load
+    from cvfp_opt.api.single import thresholds as thresholds
+    from cvfp_opt.api.single import train as train
+    from cvfp_opt.api.single import verify as verify
+    from cvfp_opt.api.study import Study as Study
+    from cvfp_opt.api.transfer import doctor as doctor
+    from cvfp_opt.api.transfer import import_study as import_study
+    from cvfp_opt.api.transfer import merge as merge
+    from cvfp_opt.api.trial import Trial as Trial
+    from cvfp_opt.errors import ArchiveError as ArchiveError
+    from cvfp_opt.errors import CheckpointError as CheckpointError
+    from cvfp_opt.errors import ClusterError as ClusterError
+    from cvfp_opt.errors import CvfpOptError as CvfpOptError
+    from cvfp_opt.errors import DataError as DataError
+    from cvfp_opt.errors import DefinitionError as DefinitionError
+    from cvfp_opt.errors import DeviceError as DeviceError
+    from cvfp_opt.errors import PointError as PointError
+    from cvfp_opt.errors import ReportError as ReportError
+    from cvfp_opt.errors import SearchError as SearchError
+    from cvfp_opt.errors import StorageError as StorageError
+    from cvfp_opt.errors import StudyError as StudyError
+    from cvfp_opt.rerun.loaded import LoadedNetwork as LoadedNetwork
+    from cvfp_opt.rerun.repeat import Conditions as Conditions
+    from cvfp_opt.workers.limits import Limits as Limits
+    from cvfp_opt.workers.shares import Workers as Workers
+
+# module -> the names that it gives
+_PLACES = {
+    "api.plan": ("Plan", "define"),
+    "api.search": ("open", "search", "studies"),
+    "api.single": ("TrainedNetwork", "load", "thresholds", "train", "verify"),
+    "api.study": ("Study",),
+    "api.transfer": ("doctor", "import_study", "merge"),
+    "api.trial": ("Trial",),
+    "errors": (
+        "ArchiveError",
+        "CheckpointError",
+        "ClusterError",
+        "CvfpOptError",
+        "DataError",
+        "DefinitionError",
+        "DeviceError",
+        "PointError",
+        "ReportError",
+        "SearchError",
+        "StorageError",
+        "StudyError",
+    ),
+    "rerun.loaded": ("LoadedNetwork",),
+    "rerun.repeat": ("Conditions",),
+    "workers.limits": ("Limits",),
+    "workers.shares": ("Workers",),
+}
+_MODULES = {name: f"cvfp_opt.{module}" for module, names in _PLACES.items() for name in names}
+
+__all__ = sorted(_MODULES)
 
 
-def load(folder: str | os.PathLike[str]) -> "LoadedNetwork":
-    """Open a network that `cvfp-opt best --save DIR` or `train --save DIR` wrote.
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(_MODULES[name]), name)
+    globals()[name] = found
+    return found
 
-    Nothing in the folder is executed, and a file that was changed is refused.
 
-    Raises:
-        CheckpointError: no such folder, another format, damaged, or another tokenizer than this
-            version ships.
-    """
-    from cvfp_opt.rerun.loaded import load_folder  # torch takes seconds, and not all need it
-
-    return load_folder(folder)
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -9,11 +9,11 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 
-from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.store.record.confirmation import DEFAULT, UNTRAINED, ConfirmationPoint, Runs
 from cvfp_opt.store.record.records import StudyRecord, TrialRecord
 from cvfp_opt.store.record.retries import uuid_of
 from cvfp_opt.store.record.summary import Summary
+from cvfp_opt.tuning.definition import StudyDefinition
 
 SPACE: dict[str, BaseDistribution] = {
     "dist_reg_weight": FloatDistribution(0.1, 0.9),

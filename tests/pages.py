@@ -10,6 +10,7 @@ A comment before a block, which a reader does not see, says what is special abou
 """
 
 import contextlib
+import doctest
 import io
 import os
 import re
@@ -53,7 +54,7 @@ class Block:
     @property
     def runs(self) -> bool:
         return "not run" not in self.marks and (
-            self.language in ("console", "python") or "printed" in self.marks
+            self.language in ("console", "python", "pycon") or "printed" in self.marks
         )
 
     @property
@@ -141,14 +142,25 @@ class Typist:
             with open(block.marks["saved as"], "a") as file:
                 file.write(block.text)
         elif block.language == "python":
-            self._run(block, where)
+            self._run(block)
+        elif block.language == "pycon":
+            self._compare(block)
         else:
             for line, printed in block.steps:
                 self._type(line, where, allowed)
                 if printed is not None:
                     assert fits(printed, self.printed), f"{where}: {line}\n{self.printed}"
 
-    def _run(self, block: Block, where: str) -> None:
+    def _compare(self, block: Block) -> None:
+        options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+        parser, runner = doctest.DocTestParser(), doctest.DocTestRunner(optionflags=options)
+        test = parser.get_doctest(block.text, self.names, block.page, block.page, block.line)
+        said: list[str] = []
+        runner.run(test, out=said.append, clear_globs=False)
+        assert runner.failures == 0, "".join(said)
+        self.names |= test.globs
+
+    def _run(self, block: Block) -> None:
         padding = "\n" * block.line  # so that a traceback names the page's line
         code = compile(padding + block.text, str(REPOSITORY / block.page), "exec")
         with contextlib.redirect_stdout(io.StringIO()) as out:

@@ -9,9 +9,9 @@ from typing import Any
 import optuna
 from optuna.trial import create_trial
 
-from cvfp_opt.search.stopping import SearchStopped
 from cvfp_opt.store.record.progress import StudyProgress
 from cvfp_opt.store.record.records import TrialRecord
+from cvfp_opt.tuning.stopping import SearchStopped
 from cvfp_opt.workers.dask.engine import DaskWorkers
 from cvfp_opt.workers.dask.members import Member
 from cvfp_opt.workers.dask.task import Assignment, Place, receive

@@ -8,13 +8,6 @@ from support import TINY
 
 from cvfp_opt.report.dashboard.curves import files_of
 from cvfp_opt.report.dashboard.page import keep_current
-from cvfp_opt.search.checkpointing import Checkpointing
-from cvfp_opt.search.objective import Objective
-from cvfp_opt.search.observer import SearchObserver
-from cvfp_opt.search.plan import Request, make_plan
-from cvfp_opt.search.runner import Search
-from cvfp_opt.search.stopping import Stop, StopRequest
-from cvfp_opt.search.trial_files import TrialFiles
 from cvfp_opt.store.database.optuna_private import study_id_of
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.files.artifact_stores import open_artifacts
@@ -24,6 +17,13 @@ from cvfp_opt.store.queue.trial_writer import Renewer
 from cvfp_opt.store.record.progress import StudyProgress
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.training.events import Event
+from cvfp_opt.tuning.checkpointing import Checkpointing
+from cvfp_opt.tuning.objective import Objective
+from cvfp_opt.tuning.observer import SearchObserver
+from cvfp_opt.tuning.plan import Request, make_plan
+from cvfp_opt.tuning.runner import Search
+from cvfp_opt.tuning.stopping import Stop, StopRequest
+from cvfp_opt.tuning.trial_files import TrialFiles
 
 Act = Callable[[int, Event], None]
 

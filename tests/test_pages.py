@@ -14,7 +14,7 @@ from support import REPOSITORY, TINY, Outcome
 
 from cvfp_opt.cli import cli
 from cvfp_opt.report.figures.kinds import KINDS
-from cvfp_opt.search import definition_file
+from cvfp_opt.tuning import definition_file
 
 RUNNING = [page for page in pages.PAGES if any(block.runs for block in pages.blocks(page))]
 # They show what a study's page looks like in the dashboard.

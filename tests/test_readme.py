@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from support import REPOSITORY, Outcome
 
-from cvfp_opt.search import definition_file
+from cvfp_opt.tuning import definition_file
 
 
 def test_the_set_up_commands_are_the_promised_ones() -> None:

@@ -11,7 +11,7 @@ from support import REPOSITORY, load_script
 from torch import Tensor
 
 from cvfp_opt.model.metrics import effective_rank
-from cvfp_opt.search.plan import Request
+from cvfp_opt.tuning.plan import Request
 
 FOLDER = REPOSITORY / "docs" / "record"
 

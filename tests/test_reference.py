@@ -15,9 +15,9 @@ from support import REPOSITORY, load_script
 
 import cvfp_opt
 from cvfp_opt.errors import CvfpOptError, DefinitionError
-from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.search.space import LIMITS, SearchSpace
 from cvfp_opt.training.config import Hyperparameters
+from cvfp_opt.tuning.definition import StudyDefinition
+from cvfp_opt.tuning.space import LIMITS, SearchSpace
 
 SCRIPTS = REPOSITORY / "docs" / "reference"
 # Keys whose ends are possible only with another key's value beside them.
@@ -150,8 +150,9 @@ class Sample:
         Raises:
             CvfpOptError: there are none.
 
-        Examples:
+        Example:
             >>> Sample().more(2)
+            []
         """
         return []
 
@@ -172,7 +173,7 @@ def test_a_class_is_described_with_its_members(
     assert "| `name` | `str` | Give its name. |" in page
     assert "more(number: int, *, quickly: bool = False) -> list[Sample]" in page
     assert "| `CvfpOptError` | There are none. |" in page
-    assert "```python\nSample().more(2)\n```" in page
+    assert "```pycon\n>>> Sample().more(2)\n[]\n```" in page
     assert "hidden" not in page
 
 

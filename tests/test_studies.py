@@ -8,7 +8,7 @@ import optuna
 import pytest
 from support import TINY_ARGUMENTS, Outcome
 
-from cvfp_opt.search.definition_file import builtin_definitions
+from cvfp_opt.tuning.definition_file import builtin_definitions
 
 Invoke = Callable[..., Outcome]
 

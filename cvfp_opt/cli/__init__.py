@@ -30,6 +30,7 @@ from cvfp_opt.cli.verify import verify
 from cvfp_opt.errors import CvfpOptError, foreign_fault, unreadable
 from cvfp_opt.escaping import printable, quoted
 from cvfp_opt.redaction import redacted
+from cvfp_opt.tuning.stopping import SearchStopped
 from cvfp_opt.version import __version__
 
 USER_ERROR, USAGE_ERROR, BUG, INTERRUPTED = 1, 2, 3, 130
@@ -108,6 +109,8 @@ def _run() -> int:
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         code = INTERRUPTED
+    except SearchStopped as stopped:
+        code = stopped.exit_code
     except CvfpOptError as error:
         _complain(*error.args)
         code = USER_ERROR

@@ -1,8 +1,6 @@
 """``confirm``: the best trials again, on seeds that the search never used."""
 
 import sys
-from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import click
 
@@ -14,14 +12,6 @@ from cvfp_opt.cli.options import (
     storage_option,
     study_name_option,
 )
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from cvfp_opt.search.plan import Plan
-    from cvfp_opt.store.database.retry import Patience
-    from cvfp_opt.store.record.summary import Summary
-    from cvfp_opt.workers.session import Session
 
 
 @click.command(epilog="Example: cvfp-opt confirm --study-name quick --top 5 --seeds 5")
@@ -82,33 +72,36 @@ def confirm(
     shares the runs among them.
     """
     from cvfp_opt.api.display.console import make_console
+    from cvfp_opt.api.display.search import view_on
+    from cvfp_opt.api.opening import open_summary
+    from cvfp_opt.api.running import Assignment, confirm_study
     from cvfp_opt.cli.console import print_json, print_lines
-    from cvfp_opt.cli.opening import open_summary
     from cvfp_opt.report.confirmation import confirmation_of
     from cvfp_opt.report.confirmation_words import confirmation_lines, confirmation_table
-    from cvfp_opt.search.plan import Request, make_plan
     from cvfp_opt.store.database.location import resolve_location
     from cvfp_opt.store.database.retry import Patience
-    from cvfp_opt.workers.forking import start_server_for
-    from cvfp_opt.workers.session import open_session
-    from cvfp_opt.workers.shares import WorkerOptions, share_out
+    from cvfp_opt.tuning.plan import Request
+    from cvfp_opt.workers.limits import Limits
+    from cvfp_opt.workers.shares import Workers
 
     console = make_console(stderr=as_json)
     patiently = Patience(notify=console.print)
     location = resolve_location(storage)
-    with open_summary(storage, study_name, patiently) as summary:
+    with open_summary(location, study_name, patiently) as summary:
         name = summary.name
-    request = Request(study_name=name, data=data, allow_code=allow_code, confirms=True)
-    plan = make_plan(location, request, patiently)
-    options = share_out(
-        WorkerOptions(
+    assignment = Assignment(
+        location=location,
+        request=Request(study_name=name, data=data, allow_code=allow_code, confirms=True),
+        workers=Workers(
             device=device, threads=threads, n_jobs=n_jobs, engine=engine, scheduler=scheduler
-        )
+        ),
+        limits=Limits(),
+        view=view_on(console),
     )
-    start_server_for(options)  # which imports beside us
-    with open_session(location, plan, options) as session:
-        code = _run(session, plan, summary, (top, seeds, windows), console, patiently)
-    with open_summary(storage, name, patiently) as summary:
+    stopped = confirm_study(assignment, summary, top=top, num_seeds=seeds, windows=windows)
+    if stopped:
+        console.print("stopped; what is done is kept: type the same command to go on")
+    with open_summary(location, name, patiently) as summary:
         found = confirmation_of(summary)
     assert found is not None, "it was entered"
     if as_json:
@@ -117,43 +110,4 @@ def confirm(
         console.print()
         console.print(confirmation_table(found))
         print_lines(["", *confirmation_lines(found)])
-    sys.exit(code)
-
-
-def _run(
-    session: "Session",
-    source: "Plan",
-    summary: "Summary",
-    extent: tuple[int, int, bool],
-    console: "Console",
-    patiently: "Patience",
-) -> int:
-    """Run what is missing; return the exit code."""
-    from cvfp_opt.cli.run import search_study
-    from cvfp_opt.report.dashboard.page import refresh
-    from cvfp_opt.search.confirm import enter_runs
-    from cvfp_opt.store.database.retry import DATABASE_ERRORS
-    from cvfp_opt.store.database.storage import open_for_editing
-    from cvfp_opt.store.record.studies import load_study
-
-    top, num_seeds, windows = extent
-    with open_for_editing(session.location, patiently) as store:
-        entered = patiently(
-            lambda: enter_runs(
-                store,
-                source,
-                summary,
-                session.environment,
-                top=top,
-                num_seeds=num_seeds,
-                windows=windows,
-            )
-        )
-        study, plan, total = entered.study, entered.plan, entered.total
-        _, code = search_study(session, store, study, plan, total, console, notes=entered.notes)
-        if code:
-            console.print("stopped; what is done is kept: type the same command to go on")
-        # its page says what is known of the winner now
-        with suppress(*DATABASE_ERRORS):  # a page is worth neither waiting nor an end
-            refresh(store, load_study(store, summary.name), lambda text: None)
-    return code
+    sys.exit(stopped.exit_code if stopped else 0)

@@ -1,12 +1,11 @@
 """``study publish``, and ``best --save``: a winner as a folder that others can use."""
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from cvfp_opt.cli.opening import open_summary
+from cvfp_opt.api.opening import locate, open_summary
 from cvfp_opt.cli.options import UserPath, storage_option
 from cvfp_opt.escaping import printable
 
@@ -57,7 +56,7 @@ def publish(
     from cvfp_opt.rerun.repeat import Conditions
 
     conditions = Conditions(data=data, device=device, threads=threads, allow_code=allow_code)
-    with open_summary(storage, name) as summary:
+    with open_summary(locate(storage), name) as summary:
         pass  # a snapshot: training needs no database
     save_trial(summary, folder, trial, conditions, allow_drift=allow_drift)
 
@@ -72,27 +71,14 @@ def save_trial(
     stderr: bool = False,
 ) -> None:
     """Train a trial again, the best one by default, and write it; print on ``stderr`` if asked."""
-    from cvfp_opt.api.display.console import compile_once, make_console
-    from cvfp_opt.api.display.training import resumable
+    from cvfp_opt.api.display.console import make_console
+    from cvfp_opt.api.display.training import ConsoleTraining
+    from cvfp_opt.api.repeating import save_trial as save_again
     from cvfp_opt.report.best import require_best
-    from cvfp_opt.report.card import describe
-    from cvfp_opt.report.confirmation import confirmed_trial_json
-    from cvfp_opt.rerun.publish import plan_publication
 
     console = make_console(stderr=stderr)
     trial = require_best(summary) if number is None else summary.trial(number)
-    plan = plan_publication(
-        summary, trial, folder, conditions, console.print, allow_drift=allow_drift
-    )
-    definition = plan.repetition.objective.definition
-    compile_once(console, definition, str(plan.repetition.objective.device))
-    console.print(
-        f"training trial {trial.number} of study {summary.name} again, to prove its record",
-        markup=False,
-    )
-    with resumable(console, definition, notices=False) as table:
-        identical = plan.write(
-            table.observe, partial(describe, summary), confirmed_trial_json(summary, trial)
-        )
+    view = ConsoleTraining(console)
+    identical = save_again(summary, trial, folder, conditions, view, allow_drift=allow_drift)
     same = "the same weights, to the bit" if identical else "NOT identical, and marked so"
     console.print(printable(f"{same}: {folder}"), soft_wrap=True)

@@ -36,20 +36,18 @@ def replay(
     Exit code 0 if all is identical, 1 if not.
     """
     from cvfp_opt.api.display.console import make_console
-    from cvfp_opt.api.display.training import resumable
+    from cvfp_opt.api.display.training import ConsoleTraining
+    from cvfp_opt.api.opening import locate, open_summary
+    from cvfp_opt.api.repeating import replay_trial
     from cvfp_opt.cli.console import print_json, print_lines
-    from cvfp_opt.cli.opening import open_summary
     from cvfp_opt.report.replay import replay_lines
     from cvfp_opt.rerun.repeat import Conditions
-    from cvfp_opt.rerun.replay import prepare_replay
-    from cvfp_opt.rerun.replay import replay as run_again
 
     conditions = Conditions(data=data, device=device, threads=threads, allow_code=allow_code)
-    with open_summary(storage, study_name) as summary:
-        prepared = prepare_replay(summary, number, conditions)
-    shown = prepared.objective.definition
-    with resumable(make_console(stderr=as_json), shown, notices=False) as table:
-        done = run_again(prepared, table.observe).to_dict()
+    with open_summary(locate(storage), study_name) as summary:
+        pass  # a snapshot: training needs no database
+    view = ConsoleTraining(make_console(stderr=as_json))
+    done = replay_trial(summary, number, conditions, view)
     if as_json:
         print_json(done)
     else:

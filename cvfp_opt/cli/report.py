@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from cvfp_opt.api.display.console import make_console
+from cvfp_opt.api.opening import locate, open_summary
 from cvfp_opt.cli.console import echo, print_json
-from cvfp_opt.cli.opening import open_summary
 from cvfp_opt.cli.options import Name, UserPath, json_option, storage_option
 
 # The names in report.figures.kinds, repeated here so that --help is quick; a test compares them.
@@ -52,10 +52,10 @@ def report(
     from cvfp_opt.report.page.write import write_data, write_report
     from cvfp_opt.store.database.location import resolve_location
 
-    with open_summary(storage, study) as summary:
+    with open_summary(locate(storage), study) as summary:
         comparison = None
         if other is not None:
-            with open_summary(storage, other) as second:
+            with open_summary(locate(storage), other) as second:
                 comparison = compare_studies(summary, second)
         write_report(summary, output, resolve_location(storage).option, comparison)
         echo(f"the report is in {output}")
@@ -84,7 +84,7 @@ def plot(name: str | None, kind: str, output: Path | None, storage: str | None) 
 
     if output is not None:
         require_format(output)
-    with open_summary(storage, name) as summary:
+    with open_summary(locate(storage), name) as summary:
         info = kinds[kind].info(summary)
         if output is not None:
             write_figure(kinds[kind].draw(info), output)
@@ -106,7 +106,7 @@ def compare(first: str, second: str, storage: str | None, as_json: bool) -> None
     from cvfp_opt.report.compare import compare_studies
     from cvfp_opt.report.tables import rows_table
 
-    with open_summary(storage, first) as one, open_summary(storage, second) as two:
+    with open_summary(locate(storage), first) as one, open_summary(locate(storage), second) as two:
         comparison = compare_studies(one, two)
     if as_json:
         print_json(comparison.to_dict())

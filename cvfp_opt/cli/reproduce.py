@@ -28,12 +28,12 @@ def reproduce(
     from dataclasses import asdict
 
     from cvfp_opt.api.display.console import make_console
-    from cvfp_opt.api.display.training import resumable
+    from cvfp_opt.api.display.training import ConsoleTraining
     from cvfp_opt.cli.console import print_json, print_lines
     from cvfp_opt.report.reproduction import reproduction_lines
-    from cvfp_opt.search.environment import describe_environment
     from cvfp_opt.single import reproduce as library
     from cvfp_opt.training.device import resolve_device, set_threads
+    from cvfp_opt.tuning.environment import describe_environment
 
     environment = describe_environment(resolve_device(device), set_threads(threads))
     console = make_console(stderr=as_json)
@@ -46,7 +46,7 @@ def reproduce(
             definition = library.define(experiment, variant, count)
             console.print()
             console.print(f"{key}: {variant.label}, {count} tokens", style="bold")
-            with resumable(console, definition, notices=False) as table:
+            with ConsoleTraining(console).show(definition, notices=False) as table:
                 rows.append(
                     library.reproduce(
                         definition, variant, table.observe, environment, table.notice

@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 
 from cvfp_opt.api.display.console import blocks_for, make_console
+from cvfp_opt.api.opening import locate, open_study, open_summary
 from cvfp_opt.cli.console import echo, print_json, print_lines
-from cvfp_opt.cli.opening import open_study, open_summary
 from cvfp_opt.cli.options import Seconds, UserPath, json_option, storage_option, study_name_option
 from cvfp_opt.escaping import printable
 
@@ -39,7 +39,7 @@ def status(
 
     if seconds is not None and as_json:
         raise click.UsageError("--watch and --json exclude each other; give one of them")
-    with open_study(storage, study_name) as look:
+    with open_study(locate(storage), study_name) as look:
         if seconds is not None:
             watch(look, seconds, make_console())
             return
@@ -89,7 +89,7 @@ def best(
 
     if [toml, as_json, combiners].count(True) > 1:
         raise click.UsageError("--toml, --json and --combiners exclude each other; give one")
-    with open_summary(storage, study_name) as summary:
+    with open_summary(locate(storage), study_name) as summary:
         winner = require_best(summary)
     combined = audit_combiners(summary.trials, winner)
     if toml:

@@ -4,9 +4,9 @@ import sys
 
 import click
 
+from cvfp_opt.api.opening import locate, open_summary
 from cvfp_opt.cli.console import echo, print_json, print_lines
 from cvfp_opt.cli.doctor import doctor
-from cvfp_opt.cli.opening import open_summary
 from cvfp_opt.cli.options import artifacts_option, json_option, storage_option
 from cvfp_opt.cli.publish import publish
 from cvfp_opt.cli.show import list_studies
@@ -29,7 +29,7 @@ def show(name: str, storage: str | None, as_json: bool) -> None:
     """Show a study: what it was created with, what ran it, how far it is, its definition."""
     from cvfp_opt.report.study import study_json, study_lines
 
-    with open_summary(storage, name) as summary:
+    with open_summary(locate(storage), name) as summary:
         if as_json:
             print_json(study_json(summary))
         else:
@@ -52,7 +52,7 @@ def delete(name: str, storage: str | None, artifacts: str | None, yes: bool, for
 
     location = resolve_location(storage)
     files = open_artifacts(location, artifacts)
-    with open_summary(storage, name) as summary:
+    with open_summary(locate(storage), name) as summary:
         what = f"study {printable(name)} with {len(summary.trials)} trials in {location.shown}"
     if not yes:
         if not sys.stdin.isatty():

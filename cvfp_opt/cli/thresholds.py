@@ -97,11 +97,11 @@ def _of_checkpoint(checkpoint: Path) -> "StoredAudit":
 def _of_trial(
     storage: str | None, study_name: str | None, trial: int | None
 ) -> tuple[str, "StoredAudit"]:
-    from cvfp_opt.cli.opening import open_summary
+    from cvfp_opt.api.opening import locate, open_summary
     from cvfp_opt.errors import StudyError
     from cvfp_opt.report.best import require_best
 
-    with open_summary(storage, study_name) as summary:
+    with open_summary(locate(storage), study_name) as summary:
         record = require_best(summary) if trial is None else summary.trial(trial)
         if "residual_quantiles" not in record.audit:
             named = "it has no residuals; name a complete trial with --trial"

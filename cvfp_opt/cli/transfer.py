@@ -129,8 +129,8 @@ def merge_studies(
     if len(studies) < 2:
         raise click.UsageError(f"two or more studies are required, got {studies[0]!r} alone")
     from cvfp_opt.report.transfer import loaded_json, merged_json, merged_lines
-    from cvfp_opt.search.drift import disagreements
     from cvfp_opt.store.transfer import operations
+    from cvfp_opt.tuning.drift import disagreements
 
     place = _place(storage, artifacts)
     merged, loaded = operations.merge_studies(studies, output, place, disagreements)

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import click
 
 from cvfp_opt.api.display.console import make_console
+from cvfp_opt.api.opening import locate, open_summary
 from cvfp_opt.cli.console import echo, print_json, print_lines
-from cvfp_opt.cli.opening import open_summary
 from cvfp_opt.cli.options import json_option, storage_option, study_name_option
 from cvfp_opt.cli.replay import replay
 from cvfp_opt.escaping import quoted
@@ -32,7 +32,7 @@ def show(number: int, storage: str | None, study_name: str | None, as_json: bool
     from cvfp_opt.report.tables import iterations_table
     from cvfp_opt.report.trial import trial_json, trial_lines
 
-    with open_summary(storage, study_name) as summary:
+    with open_summary(locate(storage), study_name) as summary:
         found = summary.trial(number)
         if as_json:
             print_json(trial_json(summary, found))
@@ -93,10 +93,10 @@ def enqueue(
     Give one of --set, --from-study and --retry. Points of another study must lie in the ranges
     that are searched here, agree with what is fixed here, and have no parameter unknown here.
     """
-    from cvfp_opt.search.enqueue import enqueue_best, enqueue_retry, enqueue_values
     from cvfp_opt.store.database.location import resolve_location
     from cvfp_opt.store.database.storage import open_for_editing
     from cvfp_opt.store.record.studies import load_study, only_study_name
+    from cvfp_opt.tuning.enqueue import enqueue_best, enqueue_retry, enqueue_values
 
     if (bool(settings), from_study is not None, retry is not None).count(True) != 1:
         raise click.UsageError("one of --set, --from-study and --retry is required")
@@ -105,7 +105,7 @@ def enqueue(
     with open_for_editing(resolve_location(storage)) as store:
         study = load_study(store, study_name or only_study_name(store))
         if from_study is not None:
-            with open_summary(from_storage or storage, from_study) as source:
+            with open_summary(locate(from_storage or storage), from_study) as source:
                 done, notes = enqueue_best(store, study, source, top, clip=clip, ignore=ignore)
             print_lines(notes)
         elif retry is not None:

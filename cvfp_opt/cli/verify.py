@@ -31,29 +31,19 @@ def verify(
     parameters, which is trained first. Exit code 1 if a check fails.
     """
     from cvfp_opt.api.display.console import make_console
-    from cvfp_opt.api.display.training import TrainingTable
+    from cvfp_opt.api.display.training import ConsoleTraining
+    from cvfp_opt.api.single_runs import verify_network_of
     from cvfp_opt.cli.console import print_json, print_lines
     from cvfp_opt.disk import is_folder
     from cvfp_opt.report.tables import checks_table
-    from cvfp_opt.search.plan import Request
-    from cvfp_opt.single.train import load_network
-    from cvfp_opt.single.verify import PROTOCOLS, reduced, verify_definition, verify_network
-    from cvfp_opt.training.device import set_threads
+    from cvfp_opt.tuning.plan import Request
 
-    set_threads(threads)
-    if is_folder(Path(source)):
-        if settings:
-            raise click.UsageError(
-                "--set changes a definition; a checkpoint is fixed: leave it out"
-            )
-        network, definition, _ = load_network(Path(source))
-        checks = verify_network(network, definition, PROTOCOLS[protocol])
-    else:
-        definition = Request(definition=source, settings=settings).resolve(None)
-        definition.hyperparameters()
-        shown = reduced(definition, PROTOCOLS[protocol])
-        with TrainingTable(make_console(stderr=as_json), shown) as table:
-            checks, _ = verify_definition(definition, PROTOCOLS[protocol], table.observe)
+    saved = is_folder(Path(source))
+    if saved and settings:
+        raise click.UsageError("--set changes a definition; a checkpoint is fixed: leave it out")
+    found = Request(definition=source, settings=settings).resolve(None) if not saved else None
+    view = ConsoleTraining(make_console(stderr=as_json))
+    checks = verify_network_of(found or Path(source), protocol, view, threads=threads)
     failed = sum(not check.passed for check in checks)
     if as_json:
         print_json([asdict(check) for check in checks])

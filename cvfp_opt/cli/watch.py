@@ -28,7 +28,7 @@ def watch(look: "Callable[[], Summary]", seconds: float, console: Console) -> No
         seconds: between two.
         console: standard output.
     """
-    from cvfp_opt.search.stopping import SearchStopped, StopRequest, pause
+    from cvfp_opt.tuning.stopping import SearchStopped, StopRequest, pause
 
     try:
         with StopRequest(lambda: None) as stop:

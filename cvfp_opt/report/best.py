@@ -14,7 +14,7 @@ from cvfp_opt.report.words import (
     trial_definition,
     value_words,
 )
-from cvfp_opt.store.record.definition_sections import with_parameters
+from cvfp_opt.store.record.definition_sections import Sections, with_parameters
 from cvfp_opt.store.record.point_checks import strangers
 from cvfp_opt.store.record.records import TrialRecord, Unread, definition_of
 from cvfp_opt.store.record.summary import Summary
@@ -86,16 +86,26 @@ def best_toml(summary: Summary) -> str:
         StudyError: no complete trial, or another program's study.
     """
     best = require_best(summary)
-    if summary.record is None:
-        why = summary.note or Unread.FOREIGN.sentence
-        raise StudyError(f"study {summary.name!r} has no definition to print: {why}")
+    sections = fixed_sections(summary, best)
     comments = [f"Trial {best.number} of study {summary.name}, score {number(best.value, 4)}."]
     if confirmed := confirmation_line(summary):
         comments.append(confirmed)
-    sections = definition_of(summary.record, best)
-    for name, why in strangers(sections["space"], best.params):
+    return definition_toml(sections, comments)
+
+
+def fixed_sections(summary: Summary, trial: TrialRecord) -> Sections:
+    """Give the sections of the study's definition, with a trial's parameters as values.
+
+    Raises:
+        StudyError: another program's study or trial.
+    """
+    if summary.record is None:
+        why = summary.note or Unread.FOREIGN.sentence
+        raise StudyError(f"study {summary.name!r} has no definition to print: {why}")
+    sections = definition_of(summary.record, trial)
+    for name, why in strangers(sections["space"], trial.params):
         raise StudyError(
-            f"study {summary.name!r}, trial {best.number}: {excerpt(name)}: {why}; another "
+            f"study {summary.name!r}, trial {trial.number}: {excerpt(name)}: {why}; another "
             "program wrote it, and no definition is made of it"
         )
-    return definition_toml(with_parameters(sections, best.params), comments)
+    return with_parameters(sections, trial.params)

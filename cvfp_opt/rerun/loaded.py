@@ -14,10 +14,10 @@ from cvfp_opt.errors import CheckpointError, DataError
 from cvfp_opt.escaping import excerpt, release_of
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import ContextOverflow, sequential_pass, zero_context
-from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.single.train import load_network
 from cvfp_opt.store.files.saved_networks import Account, Checkpoint
 from cvfp_opt.training.tokenizer import load_tokenizer, shipped_digest
+from cvfp_opt.tuning.definition import StudyDefinition
 
 
 @dataclass(frozen=True, kw_only=True)

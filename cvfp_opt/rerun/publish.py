@@ -8,7 +8,6 @@ from typing import Any
 from cvfp_opt.errors import StudyError
 from cvfp_opt.escaping import positional, quoted
 from cvfp_opt.rerun.repeat import Conditions, Repetition, prepare_repetition
-from cvfp_opt.search.objective import outcome
 from cvfp_opt.single.train import Trained, save_network
 from cvfp_opt.store.files.saved_networks import check_target
 from cvfp_opt.store.record.definition_sections import Sections
@@ -17,6 +16,7 @@ from cvfp_opt.store.record.published import PublishedTrial
 from cvfp_opt.store.record.records import TrialRecord, definition_of
 from cvfp_opt.store.record.summary import Summary
 from cvfp_opt.training.events import Observer
+from cvfp_opt.tuning.objective import outcome
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,11 +6,6 @@ from typing import Any
 
 from cvfp_opt.errors import DataError, StudyError
 from cvfp_opt.escaping import printable
-from cvfp_opt.search.custom_code import definition_at, load_code
-from cvfp_opt.search.definition_file import data_settings, resolve_definition
-from cvfp_opt.search.drift import facts, refuse_sources
-from cvfp_opt.search.environment import describe_environment
-from cvfp_opt.search.objective import Objective, never
 from cvfp_opt.single.train import Trained
 from cvfp_opt.store.record.differences import Difference, differences
 from cvfp_opt.store.record.identity import TrialIdentity
@@ -21,6 +16,11 @@ from cvfp_opt.training.device import resolve_device, set_threads
 from cvfp_opt.training.events import Observer, ignore
 from cvfp_opt.training.result import IterationMetrics
 from cvfp_opt.training.trainers import TRAINERS
+from cvfp_opt.tuning.custom_code import definition_at, load_code
+from cvfp_opt.tuning.definition_file import data_settings, resolve_definition
+from cvfp_opt.tuning.drift import facts, refuse_sources
+from cvfp_opt.tuning.environment import describe_environment
+from cvfp_opt.tuning.objective import Objective, never
 
 
 @dataclass(frozen=True, kw_only=True)

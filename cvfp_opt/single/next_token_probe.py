@@ -10,9 +10,9 @@ from cvfp_opt.errors import CheckpointError
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import ContextOverflow, sequential_pass, zero_context
 from cvfp_opt.model.probe import NextTokens, ProbeResult, fit_probe, unigram_result
-from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.search.objective import Objective
 from cvfp_opt.training.seeds import Purpose, torch_generator
+from cvfp_opt.tuning.definition import StudyDefinition
+from cvfp_opt.tuning.objective import Objective
 
 NUM_SEEDS = 3
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import torch
 
-from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.search.definition_file import read_sections, resolve_definition
-from cvfp_opt.search.objective import Objective
 from cvfp_opt.single.train import FileKeeper, run_resumable
 from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.training.events import Observer
+from cvfp_opt.tuning.definition import StudyDefinition
+from cvfp_opt.tuning.definition_file import read_sections, resolve_definition
+from cvfp_opt.tuning.objective import Objective
 
 STANDARD_TOKENS = 6400
 
@@ -184,7 +184,7 @@ def reproduce(
         definition: see ``define``.
         variant: its words.
         observe: notified of progress.
-        environment: see search.environment; names the device.
+        environment: see tuning.environment; names the device.
         notify: given a line on an earlier stop.
     """
     tokens = definition.load_tokens()

@@ -13,10 +13,6 @@ import torch
 from cvfp_opt.errors import CheckpointError, DefinitionError, StorageError
 from cvfp_opt.escaping import excerpt, listed
 from cvfp_opt.model.network import ContextNetwork
-from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.search.objective import Objective, never
-from cvfp_opt.search.snapshot_arrays import BITS_DEPEND_ON, arrays_of, snapshot_of
-from cvfp_opt.search.stopping import SearchStopped
 from cvfp_opt.store.files.saved_networks import (
     Account,
     Checkpoint,
@@ -33,6 +29,10 @@ from cvfp_opt.training.run import TrainingRun
 from cvfp_opt.training.snapshot import Snapshot
 from cvfp_opt.training.tokenizer import is_shipped, shipped_digest
 from cvfp_opt.training.trainers import TRAINERS
+from cvfp_opt.tuning.definition import StudyDefinition
+from cvfp_opt.tuning.objective import Objective, never
+from cvfp_opt.tuning.snapshot_arrays import BITS_DEPEND_ON, arrays_of, snapshot_of
+from cvfp_opt.tuning.stopping import SearchStopped
 from cvfp_opt.version import __version__
 
 # A run that is over sooner is not worth a snapshot of hundreds of megabytes.
@@ -45,7 +45,7 @@ class FileKeeper:
     Args:
         definition: searches nothing.
         tokens: of its text.
-        environment: what the run's bits depend on besides, see search.environment.
+        environment: what the run's bits depend on besides, see tuning.environment.
         notify: given a line each on what was found and what could not be kept.
 
     Attributes:
@@ -160,34 +160,67 @@ def save_network(
     Raises:
         CheckpointError: the folder can't be written.
     """
-    definition, tokens = trained.objective.definition, trained.objective.tokens
-    tokenizer = "" if is_shipped(tokens.tokenizer) else tokens.tokenizer.to_str()
-    known = {"version": __version__, "sha256": shipped_digest()}
-    if tokenizer:
-        known = {"sha256": hashlib.sha256(tokenizer.encode()).hexdigest()}
+    tokenizer = _own_tokenizer(trained.objective.tokens)
     table = trained.objective.embeddings(trained.number, seed=trained.seed)
-    account = Account(
-        definition=definition.to_dict(),
-        parameters=asdict(definition.hyperparameters()),
-        result=trained.result.to_dict(),
-        environment=dict(trained.environment),
-        tokenizer=known,
-        origin={
-            "seed": trained.seed,
-            "number": trained.number,
-            "data_digest": tokens.digest,
-            "sources": tokens.sources,
-            **(origin or {}),
-        },
-    )
     checkpoint = Checkpoint(
-        account=account,
+        account=account_of(
+            trained.objective,
+            seed=trained.seed,
+            number=trained.number,
+            result=trained.result.to_dict(),
+            environment=trained.environment,
+            origin=origin,
+        ),
         weights=arrays_of(trained.network.state_dict()),
         embeddings=arrays_of({"table": table})["table"],
         tokenizer=tokenizer,
         card=card,
     )
     write_checkpoint(folder, checkpoint)
+
+
+def account_of(
+    objective: Objective,
+    *,
+    seed: int,
+    number: int,
+    result: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    origin: Mapping[str, Any] | None = None,
+) -> Account:
+    """Give the account of a trained network.
+
+    Args:
+        objective: its definition searches nothing.
+        seed, number: see ``Trained``.
+        result: of its run, as plain values.
+        environment: that it ran on.
+        origin: to add to what is known of where it comes from.
+    """
+    definition, tokens = objective.definition, objective.tokens
+    tokenizer = _own_tokenizer(tokens)
+    known = {"version": __version__, "sha256": shipped_digest()}
+    if tokenizer:
+        known = {"sha256": hashlib.sha256(tokenizer.encode()).hexdigest()}
+    return Account(
+        definition=definition.to_dict(),
+        parameters=asdict(definition.hyperparameters()),
+        result=dict(result),
+        environment=dict(environment),
+        tokenizer=known,
+        origin={
+            "seed": seed,
+            "number": number,
+            "data_digest": tokens.digest,
+            "sources": tokens.sources,
+            **(origin or {}),
+        },
+    )
+
+
+def _own_tokenizer(tokens: Tokens) -> str:
+    """Give the JSON of a text's tokenizer; "" for the one that the package ships."""
+    return "" if is_shipped(tokens.tokenizer) else tokens.tokenizer.to_str()
 
 
 def load_network(folder: Path) -> tuple[ContextNetwork, StudyDefinition, Checkpoint]:

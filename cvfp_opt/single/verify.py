@@ -9,12 +9,12 @@ from cvfp_opt.model.audit import IDENTITY_COSINE, frozen_text, identity_cosine
 from cvfp_opt.model.config import REFERENCE_THRESHOLD
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import ContextOverflow, sequential_pass, zero_context
-from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.search.objective import Objective, never
 from cvfp_opt.training.events import Observer, ignore
 from cvfp_opt.training.result import TrainingResult
 from cvfp_opt.training.run import TrainingRun
 from cvfp_opt.training.trainers import TRAINERS
+from cvfp_opt.tuning.definition import StudyDefinition
+from cvfp_opt.tuning.objective import Objective, never
 
 # A rank has to be this share of the highest that so many tokens can have, as in the report.
 MIN_RANK = 0.8

@@ -5,10 +5,10 @@ from typing import Protocol
 
 import optuna
 
-from cvfp_opt.search.observer import SearchObserver
-from cvfp_opt.search.stopping import Stop
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.record.trial_attributes import StoredEnvironment
+from cvfp_opt.tuning.observer import SearchObserver
+from cvfp_opt.tuning.stopping import Stop
 from cvfp_opt.workers.task import Task
 
 

@@ -4,16 +4,16 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from cvfp_opt.errors import ClusterError, nearest
-from cvfp_opt.search.stopping import SearchStopped, Stop
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.retry import DATABASE_ERRORS
 from cvfp_opt.store.record.records import count_finished
 from cvfp_opt.store.record.trial_attributes import StoredEnvironment
+from cvfp_opt.tuning.stopping import SearchStopped, Stop
 from cvfp_opt.workers.dask.cluster import Cluster, check_installed, connect, start_local
 from cvfp_opt.workers.dask.engine import DaskWorkers
 from cvfp_opt.workers.engine import Engine, Job
 from cvfp_opt.workers.local import LocalWorkers
-from cvfp_opt.workers.shares import WorkerOptions
+from cvfp_opt.workers.shares import Workers
 
 
 class Processes:
@@ -21,7 +21,7 @@ class Processes:
 
     place = ""
 
-    def __init__(self, options: WorkerOptions, location: Location) -> None:
+    def __init__(self, options: Workers, location: Location) -> None:
         if options.scheduler is not None:
             raise ClusterError("--scheduler: --engine dask is required with it")
         self._workers: LocalWorkers | None = None
@@ -52,7 +52,7 @@ class Dask:
         ClusterError: the extra is missing; the user's cannot be reached, or is not fit.
     """
 
-    def __init__(self, options: WorkerOptions, location: Location) -> None:
+    def __init__(self, options: Workers, location: Location) -> None:
         check_installed()
         self._options = options
         self._location = location
@@ -105,13 +105,13 @@ class Dask:
             self._cluster.close()
 
 
-ENGINES: Mapping[str, Callable[[WorkerOptions, Location], Engine]] = {
+ENGINES: Mapping[str, Callable[[Workers, Location], Engine]] = {
     "processes": Processes,
     "dask": Dask,
 }
 
 
-def make_engine(options: WorkerOptions, location: Location) -> Engine:
+def make_engine(options: Workers, location: Location) -> Engine:
     """Make the engine that the user named.
 
     Args:

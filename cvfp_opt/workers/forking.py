@@ -14,7 +14,7 @@ from typing import Any
 import numpy
 
 from cvfp_opt.errors import SearchError
-from cvfp_opt.workers.shares import WorkerOptions
+from cvfp_opt.workers.shares import Workers
 from cvfp_opt.workers.signals import signals_blocked
 
 PRELOAD = "cvfp_opt.workers.preload"
@@ -42,7 +42,7 @@ def start_server() -> None:
         forkserver.ensure_running()
 
 
-def start_server_for(options: WorkerOptions) -> None:
+def start_server_for(options: Workers) -> None:
     """Start the server as soon as it is known that workers will be forked."""
     several = options.engine == "processes" and (options.n_jobs or 1) > 1
     if several and can_fork(options.resolve_device().type):

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import optuna
 
 from cvfp_opt.errors import SearchError
-from cvfp_opt.search.observer import SearchObserver
-from cvfp_opt.search.stopping import Stop
 from cvfp_opt.store.record.progress import ProgressTracker
 from cvfp_opt.store.record.records import count_finished, count_taken
+from cvfp_opt.tuning.observer import SearchObserver
+from cvfp_opt.tuning.stopping import Stop
 from cvfp_opt.workers.messages import (
     Broken,
     Message,

@@ -10,12 +10,12 @@ from multiprocessing.process import BaseProcess
 import optuna
 
 from cvfp_opt.errors import StorageError
-from cvfp_opt.search.observer import SearchObserver
-from cvfp_opt.search.stopping import Stop
 from cvfp_opt.store.database.file_watch import FileGone
 from cvfp_opt.store.database.retry import DATABASE_ERRORS
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.record.records import count_finished
+from cvfp_opt.tuning.observer import SearchObserver
+from cvfp_opt.tuning.stopping import Stop
 from cvfp_opt.workers.forking import can_fork, start_worker
 from cvfp_opt.workers.listener import Listener
 from cvfp_opt.workers.messages import Message, Refused

@@ -9,10 +9,10 @@ from signal import SIGTERM
 from typing import Any
 
 from cvfp_opt.errors import CvfpOptError, foreign_fault
-from cvfp_opt.search.stopping import SearchStopped
 from cvfp_opt.store.record.progress import StudyProgress
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.training.events import Event, Progress
+from cvfp_opt.tuning.stopping import SearchStopped
 
 # A display draws ten times a second; more is only work for both sides.
 PROGRESS_SECONDS = 0.1

@@ -6,8 +6,8 @@ import signal
 import threading
 from multiprocessing import connection, parent_process
 
-from cvfp_opt.search.stopping import SearchStopped, StopRequest
 from cvfp_opt.training.device import set_threads
+from cvfp_opt.tuning.stopping import SearchStopped, StopRequest
 from cvfp_opt.workers.messages import Sender, failure
 from cvfp_opt.workers.task import Task
 

@@ -6,18 +6,19 @@ from dataclasses import dataclass
 
 import optuna
 
-from cvfp_opt.search.drift import drift_lines, with_drift
-from cvfp_opt.search.environment import describe_environment
-from cvfp_opt.search.lanes import check_lanes
-from cvfp_opt.search.plan import Plan
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.training.device import available_threads
+from cvfp_opt.tuning.drift import drift_lines, with_drift
+from cvfp_opt.tuning.environment import describe_environment
+from cvfp_opt.tuning.lanes import check_lanes
+from cvfp_opt.tuning.plan import Plan
 from cvfp_opt.workers.engine import Engine
 from cvfp_opt.workers.engines import make_engine
-from cvfp_opt.workers.shares import WorkerOptions
-from cvfp_opt.workers.task import Limits, Task
+from cvfp_opt.workers.limits import Limits
+from cvfp_opt.workers.shares import Workers
+from cvfp_opt.workers.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,7 @@ class Session:
 def open_session(
     location: Location,
     plan: Plan,
-    options: WorkerOptions,
+    options: Workers,
     limits: Limits | None = None,
     deadline: float | None = None,
 ) -> Iterator[Session]:

@@ -12,7 +12,7 @@ MAX_DEFAULT_JOBS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkerOptions:
+class Workers:
     """The workers that the user asked for.
 
     Attributes:
@@ -46,7 +46,7 @@ class WorkerOptions:
         return resolve_device("auto" if self.remote and self.device == "cuda" else self.device)
 
 
-def share_out(options: WorkerOptions) -> WorkerOptions:
+def share_out(options: Workers) -> Workers:
     """Choose how many workers run at once, and set the threads of each on this machine.
 
     As many processes as threads by default, up to MAX_DEFAULT_JOBS, and one on a GPU: passes use

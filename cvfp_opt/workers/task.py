@@ -1,54 +1,35 @@
 """A worker's task, the same in this process and in another one."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import optuna
 
 from cvfp_opt.report.dashboard.curves import files_of
 from cvfp_opt.report.dashboard.page import keep_current
-from cvfp_opt.search.checkpointing import CHECKPOINT_SECONDS, Checkpointing
-from cvfp_opt.search.custom_code import load_code
-from cvfp_opt.search.drift import drift_lines, refuse_sources, with_drift
-from cvfp_opt.search.lanes import search_in_lanes
-from cvfp_opt.search.objective import Objective
-from cvfp_opt.search.observer import SearchObserver
-from cvfp_opt.search.plan import Plan
-from cvfp_opt.search.runner import Search
-from cvfp_opt.search.stopping import Stop, pause
-from cvfp_opt.search.trial_files import TrialFiles
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.optuna_private import study_id_of
-from cvfp_opt.store.database.retry import PATIENCE_SECONDS, Patience
+from cvfp_opt.store.database.retry import Patience
 from cvfp_opt.store.database.storage import Store, open_for_editing
 from cvfp_opt.store.files.artifact_stores import open_artifacts
 from cvfp_opt.store.files.trial_files import Networks
-from cvfp_opt.store.queue.claims import MAX_RETRIES, Claims
-from cvfp_opt.store.queue.leases import LEASE_SECONDS
+from cvfp_opt.store.queue.claims import Claims
 from cvfp_opt.store.queue.trial_writer import Renewer
 from cvfp_opt.store.record.differences import differences
 from cvfp_opt.store.record.records import StudyRecord
 from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.training.device import resolve_device
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """The limits of a worker's patience. No part of the study: its workers may differ.
-
-    Attributes:
-        lease_seconds: after so long without a sign of life a worker's trial goes to another one.
-        patience_seconds: how long a database that does not answer is waited for.
-        max_retries: how often a trial is taken over from workers that died, before it is lost.
-        checkpoint_seconds: between two checkpoints of a trial; 0 for one after each iteration.
-        artifacts: where checkpoints lie; None for the usual place.
-    """
-
-    lease_seconds: float = LEASE_SECONDS
-    patience_seconds: float = PATIENCE_SECONDS
-    max_retries: int = MAX_RETRIES
-    checkpoint_seconds: float = CHECKPOINT_SECONDS
-    artifacts: str | None = None
+from cvfp_opt.tuning.checkpointing import Checkpointing
+from cvfp_opt.tuning.custom_code import load_code
+from cvfp_opt.tuning.drift import drift_lines, refuse_sources, with_drift
+from cvfp_opt.tuning.lanes import search_in_lanes
+from cvfp_opt.tuning.objective import Objective
+from cvfp_opt.tuning.observer import SearchObserver
+from cvfp_opt.tuning.plan import Plan
+from cvfp_opt.tuning.runner import Search
+from cvfp_opt.tuning.stopping import Stop, pause
+from cvfp_opt.tuning.trial_files import TrialFiles
+from cvfp_opt.workers.limits import Limits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +43,7 @@ class Task:
         total: finished and running trials of the study, whoever runs them.
         deadline: ``time.monotonic()``, one clock for all processes of a machine, after which no
             further trial is started; None for none.
-        lanes: trials at once, see search.lanes.
+        lanes: trials at once, see tuning.lanes.
         limits: what it puts up with.
     """
 
@@ -72,7 +53,7 @@ class Task:
     total: int
     deadline: float | None = None
     lanes: int = 1
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
 
     def join(self, observer: SearchObserver, stop: Stop, *, remote: bool = False) -> None:
         """Search as a worker that may start hours after the study was entered.

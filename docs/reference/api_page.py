@@ -1,7 +1,9 @@
 """``docs/api.md``: what ``import cvfp_opt`` offers, from the docstrings."""
 
 import inspect
+import re
 from collections.abc import Iterable, Iterator
+from importlib import import_module
 from typing import Any
 
 import griffe
@@ -13,11 +15,18 @@ INTRODUCTION = f"""# The Python interface
 
 {MADE}
 
-What `import cvfp_opt` offers. Importing it is quick: torch is imported by the first call that
-computes. All errors that are meant for you are `CvfpOptError`s, and their text is what the command
-line would have printed.
+What the package offers to programs and notebooks:
+
+```python
+import cvfp_opt as cv
+```
+
+Importing it is quick: torch is imported by the first call that computes. All but the first
+argument are given by name. Errors that are meant for you are `CvfpOptError`s, and their text is
+what the command line would have printed.
 """
 WIDTH = 88
+KINDS = ("function", "class", "error")
 Documented = griffe.Function | griffe.Class | griffe.Attribute
 _KINDS = griffe.DocstringSectionKind
 _TABLES = {
@@ -37,11 +46,24 @@ def page() -> str:
     """Make the page."""
     package = griffe.load("cvfp_opt", docstring_parser="google", submodules=True)
     found = {name: look_up(package, name) for name in public_names() if name[:2] != "__"}
-    index = table(
-        ["name", ""], [(f"[`{n}`](#{n.lower()})", summary(one)) for n, one in found.items()]
-    )
-    sections = [part for name, one in found.items() for part in describe(name, one)]
-    return "\n\n".join([INTRODUCTION.rstrip(), index, *sections]) + "\n"
+    found = dict(sorted(found.items(), key=lambda item: KINDS.index(kind_of(item[1]))))
+    parts = [INTRODUCTION.rstrip()]
+    for kind in KINDS:
+        rows = [
+            (f"[`{name}`](#{name.lower()})", summary(one))
+            for name, one in found.items()
+            if kind_of(one) == kind
+        ]
+        parts += [table([kind, "what it is for"], rows)] if rows else []
+    parts += [part for name, one in found.items() for part in describe(name, one)]
+    return "\n\n".join(parts) + "\n"
+
+
+def kind_of(one: Documented) -> str:
+    """Tell functions, classes and errors apart."""
+    if isinstance(one, griffe.Function):
+        return "function"
+    return "error" if one.name.endswith("Error") else "class"
 
 
 def look_up(package: griffe.Object | griffe.Alias, name: str) -> Documented:
@@ -61,13 +83,20 @@ def summary(one: Documented) -> str:
 def describe(name: str, one: Documented) -> Iterator[str]:
     """Make the parts of a public name: signature, text, and for a class its members."""
     yield f"## {name}"
-    if isinstance(one, griffe.Function):
-        yield signature(f"cvfp_opt.{name}", one)
+    if kind_of(one) == "function" or (kind_of(one) == "class" and is_made(one)):
+        yield signature(f"cv.{name}", one)
     yield from docstring(one)
     if isinstance(one, griffe.Class):
         if bases := [str(base) for base in one.bases if str(base) != "Exception"]:
             yield f"A kind of {', '.join(map(code, bases))}."
         yield from members(name, one)
+
+
+def is_made(one: Any) -> bool:
+    """Tell whether users make objects of a class: its arguments are described, or all optional."""
+    needed = [p for p in one.parameters if p.name != "self"]
+    described = one.docstring is not None and "\nArgs:" in inspect.cleandoc(one.docstring.value)
+    return described or (bool(needed) and all(p.default is not None for p in needed))
 
 
 def members(name: str, one: griffe.Class) -> Iterator[str]:
@@ -106,15 +135,24 @@ def is_value(member: Any) -> bool:
 
 def signature(name: str, one: Any) -> str:
     """Write a function's signature, a parameter a line where it is long."""
-    words = list(parameters(one.parameters))
-    returned = f" -> {annotation(one)}" if one.returns is not None else ""
+    words = list(parameters(one.parameters, one.module.path))
+    returned = f" -> {annotation(one)}" if getattr(one, "returns", None) is not None else ""
     short = f"{name}({', '.join(words)}){returned}"
     if len(short) > WIDTH:
         short = "\n".join([f"{name}(", *(f"    {word}," for word in words), f"){returned}"])
     return f"```text\n{short}\n```"
 
 
-def parameters(found: Iterable[griffe.Parameter]) -> Iterator[str]:
+def default_of(one: griffe.Parameter, module: str) -> str:
+    """Write a default; a constant of the module by its value."""
+    written = str(one.default)
+    value = getattr(import_module(module), written, None) if written.isidentifier() else None
+    if value is not None:
+        return repr(value)
+    return written.replace("'", '"') if '"' not in written else written
+
+
+def parameters(found: Iterable[griffe.Parameter], module: str) -> Iterator[str]:
     """Write parameters as Python does; ``self`` is left out."""
     keyword_only = False
     for one in found:
@@ -127,7 +165,7 @@ def parameters(found: Iterable[griffe.Parameter]) -> Iterator[str]:
         keyword_only = keyword_only or kind is griffe.ParameterKind.var_positional
         stars = {griffe.ParameterKind.var_positional: "*", griffe.ParameterKind.var_keyword: "**"}
         typed = f": {plain(one.annotation)}" if one.annotation is not None else ""
-        default = "" if one.default is None or kind in stars else f" = {one.default}"
+        default = "" if one.default is None or kind in stars else f" = {default_of(one, module)}"
         yield f"{stars.get(kind, '')}{one.name}{typed}{default}"
 
 
@@ -155,7 +193,9 @@ def docstring(one: Any) -> Iterator[str]:
             said = " ".join(sentence(inline(item.description)) for item in part.value)
             yield f"{_RESULTS[part.kind]}: {said}"
         elif part.kind is _KINDS.examples:
-            yield from (example(*item) for item in part.value)
+            yield from (example(text) for _, text in part.value)
+        elif part.kind is _KINDS.admonition and part.value.kind == "example":
+            yield example(part.value.description)
         else:
             raise ValueError(
                 f"{one.path}: a section of a docstring that is not known: {part.kind}"
@@ -164,13 +204,14 @@ def docstring(one: Any) -> Iterator[str]:
 
 def label(item: Any) -> str:
     """Name an argument, an attribute, or the class of an error."""
-    return str(getattr(item, "name", None) or plain(item.annotation))
+    return str(getattr(item, "name", None) or plain(item.annotation).strip("()"))
 
 
-def example(kind: griffe.DocstringSectionKind, text: str) -> str:
-    """Set an example as a block, as plain Python."""
-    if kind is _KINDS.text:
-        return inline(text)
-    lines = inspect.cleandoc(text).splitlines()
-    typed = [line[4:] for line in lines if line.startswith((">>> ", "... "))]
-    return "```python\n" + "\n".join(typed or lines) + "\n```"
+def example(text: str) -> str:
+    """Set an example as a block that can be typed, or a single call as it is."""
+    # in its own module a name has no prefix
+    own = rf"(?<![\w.])({'|'.join(public_names())})\("
+    text = re.sub(own, r"cv.\1(", inspect.cleandoc(text))
+    if not text.startswith(">>> "):
+        return f"For example {inline(' '.join(text.split()))}."
+    return f"```pycon\n{text}\n```"

@@ -12,14 +12,14 @@ from page_text import MADE, attributes, code, first_line, prose, table
 
 from cvfp_opt.model.diversity import DIVERSITY_LOSSES
 from cvfp_opt.model.schedules import WEIGHT_SCHEDULES
-from cvfp_opt.search.definition import LOCATED, StudyDefinition, shown
-from cvfp_opt.search.pruner import PRUNERS
-from cvfp_opt.search.sampler import SAMPLERS
-from cvfp_opt.search.space import LIMITS, SETTINGS, SearchSpace
 from cvfp_opt.training.config import Hyperparameters
 from cvfp_opt.training.embedding import EMBEDDING_SOURCES
 from cvfp_opt.training.text import TEXT_SOURCES
 from cvfp_opt.training.trainers import TRAINERS
+from cvfp_opt.tuning.definition import LOCATED, StudyDefinition, shown
+from cvfp_opt.tuning.pruner import PRUNERS
+from cvfp_opt.tuning.sampler import SAMPLERS
+from cvfp_opt.tuning.space import LIMITS, SETTINGS, SearchSpace
 
 INTRODUCTION = f"""# Study definitions
 

@@ -25,9 +25,6 @@ import torch
 from support import TINY
 
 from cvfp_opt.model.network import ContextNetwork
-from cvfp_opt.search.definition_file import read_sections, resolve_definition
-from cvfp_opt.search.objective import Objective, forget
-from cvfp_opt.search.plan import Plan, Request
 from cvfp_opt.store.database import server
 from cvfp_opt.store.database.location import Location, resolve_location
 from cvfp_opt.store.database.storage import open_for_search
@@ -36,7 +33,11 @@ from cvfp_opt.training.data import Tokens
 from cvfp_opt.training.events import Event, IterationFinished, Observer
 from cvfp_opt.training.result import IterationMetrics, TrainingResult
 from cvfp_opt.training.snapshot import NOTHING, Keeper
-from cvfp_opt.workers.task import Limits, Task
+from cvfp_opt.tuning.definition_file import read_sections, resolve_definition
+from cvfp_opt.tuning.objective import Objective, forget
+from cvfp_opt.tuning.plan import Plan, Request
+from cvfp_opt.workers.limits import Limits
+from cvfp_opt.workers.task import Task
 
 SETTINGS = [
     *TINY,

@@ -185,7 +185,7 @@ def test_messages_name_no_option_that_confirm_lacks(
     def broken(*args: object, **words: object) -> None:
         raise RuntimeError("broken device")
 
-    monkeypatch.setattr("cvfp_opt.search.objective.Objective.__call__", broken)
+    monkeypatch.setattr("cvfp_opt.tuning.objective.Objective.__call__", broken)
     failed = invoke("confirm", *FEW)
     assert "all failed, the last one with: RuntimeError: broken device; mend" in failed.err
     monkeypatch.undo()

@@ -8,8 +8,8 @@ import pytest
 from support import Outcome
 
 from cvfp_opt.model.config import ModelConfig
-from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.single import reproduce as library
+from cvfp_opt.tuning.definition import StudyDefinition
 
 Invoke = Callable[..., Outcome]
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from cvfp_opt.report.card import code, model_card
-from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.store.record.published import PublishedTrial
 from cvfp_opt.store.record.records import TrialRecord
+from cvfp_opt.tuning.definition import StudyDefinition
 
 
 def read(convergence: float, rank: float) -> dict[str, float]:

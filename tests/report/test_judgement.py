@@ -7,10 +7,10 @@ import pytest
 from known_studies import on_fresh_seeds
 
 from cvfp_opt.report.judgement import answer, judge
-from cvfp_opt.search.definition import StudyDefinition
 from cvfp_opt.store.record.confirmation import DEFAULT
 from cvfp_opt.store.record.records import StudyRecord, TrialRecord
 from cvfp_opt.store.record.summary import Summary
+from cvfp_opt.tuning.definition import StudyDefinition
 
 PARAMS = {
     "dist_reg_weight": 0.5,

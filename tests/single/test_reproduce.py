@@ -7,11 +7,11 @@ import torch
 from support import TINY
 
 from cvfp_opt.model.config import ModelConfig
-from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.search.definition_file import resolve_definition
-from cvfp_opt.search.environment import describe_environment
 from cvfp_opt.single.reproduce import EXPERIMENTS, Reproduction, define, reproduce
 from cvfp_opt.training.events import ignore
+from cvfp_opt.tuning.definition import StudyDefinition
+from cvfp_opt.tuning.definition_file import resolve_definition
+from cvfp_opt.tuning.environment import describe_environment
 
 ENVIRONMENT = describe_environment(torch.device("cpu"), 1)
 

@@ -8,7 +8,6 @@ from torch.nn import functional as F
 
 from cvfp_opt.model.config import ModelConfig
 from cvfp_opt.model.network import ContextNetwork
-from cvfp_opt.search.definition_file import resolve_definition
 from cvfp_opt.single.verify import (
     PROTOCOLS,
     Check,
@@ -17,6 +16,7 @@ from cvfp_opt.single.verify import (
     reduced,
     verify_definition,
 )
+from cvfp_opt.tuning.definition_file import resolve_definition
 
 POINT = [
     "space.dist_reg_weight=0.85",

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from cvfp_opt.errors import DefinitionError
-from cvfp_opt.search.definition_file import read_sections, resolve_definition
 from cvfp_opt.training.config import TrainingConfig
 from cvfp_opt.training.events import Event, ignore
 from cvfp_opt.training.loop import UNTRAINED
@@ -16,6 +15,7 @@ from cvfp_opt.training.online import train_online
 from cvfp_opt.training.result import IterationMetrics, Status, TrainingResult
 from cvfp_opt.training.run import TrainingRun
 from cvfp_opt.training.steps import Stepper
+from cvfp_opt.tuning.definition_file import read_sections, resolve_definition
 
 MakeRun = Callable[..., TrainingRun]
 ONLINE = {"trainer": "online", "loss": "deviation"}

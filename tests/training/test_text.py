@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from support import TINY_ARGUMENTS, Outcome, load_script
 
 from cvfp_opt.errors import DataError, DefinitionError
-from cvfp_opt.search.definition_file import data_settings
 from cvfp_opt.training.data import load_tokens
 from cvfp_opt.training.data_config import DataConfig
 from cvfp_opt.training.text import CORPUS, SEPARATOR, TEXT_SOURCES, JoinedText, read_files
 from cvfp_opt.training.tokenizer import TOKENIZER, load_tokenizer
+from cvfp_opt.tuning.definition_file import data_settings
 
 WORDS = " ".join(f"some words, number {i}." for i in range(100))
 

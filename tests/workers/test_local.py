@@ -30,13 +30,13 @@ from running import (
 from support import TINY, Outcome, Start
 
 from cvfp_opt.errors import StorageError
-from cvfp_opt.search.definition_file import read_sections, resolve_definition
-from cvfp_opt.search.objective import Objective
-from cvfp_opt.search.plan import Request, make_plan
-from cvfp_opt.search.stopping import SearchStopped, StopRequest
 from cvfp_opt.store.database.file_watch import FileGone
 from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.storage import open_for_search
+from cvfp_opt.tuning.definition_file import read_sections, resolve_definition
+from cvfp_opt.tuning.objective import Objective
+from cvfp_opt.tuning.plan import Request, make_plan
+from cvfp_opt.tuning.stopping import SearchStopped, StopRequest
 from cvfp_opt.workers.local import LocalWorkers, _Worker
 from cvfp_opt.workers.messages import Refused
 from cvfp_opt.workers.process import _ignore_further_sigterm

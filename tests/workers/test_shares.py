@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cvfp_opt.errors import DeviceError
-from cvfp_opt.workers.shares import MAX_DEFAULT_JOBS, WorkerOptions, share_out
+from cvfp_opt.workers.shares import MAX_DEFAULT_JOBS, Workers, share_out
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def threads() -> Iterator[None]:
 def test_workers_share_the_threads(
     typed: dict[str, Any], n_jobs: int | None, threads: int | None
 ) -> None:
-    shared = share_out(WorkerOptions(**({"device": "cpu"} | typed)))
+    shared = share_out(Workers(**({"device": "cpu"} | typed)))
     assert (shared.n_jobs, shared.threads) == (n_jobs, threads)
     if not shared.remote:
         assert torch.get_num_threads() == threads
@@ -43,4 +43,4 @@ def test_workers_share_the_threads(
 )
 def test_less_than_one_is_refused(typed: dict[str, Any], message: str) -> None:
     with pytest.raises(DeviceError, match=message):
-        share_out(WorkerOptions(device="cpu", **typed))
+        share_out(Workers(device="cpu", **typed))

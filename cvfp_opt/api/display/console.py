@@ -11,7 +11,7 @@ from rich.text import Text
 from cvfp_opt.escaping import printable
 
 if TYPE_CHECKING:
-    from cvfp_opt.search.definition import StudyDefinition
+    from cvfp_opt.tuning.definition import StudyDefinition
 
 LOG_WIDTH = 120
 NOTEWORTHY_SECONDS = 2.0

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -9,14 +10,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
+from cvfp_opt.api.display.console import compile_once
+from cvfp_opt.api.display.protocol import View
 from cvfp_opt.escaping import printable
 from cvfp_opt.report.confirmation_words import confirmation_line
 from cvfp_opt.report.judgement import judge
 from cvfp_opt.report.rows import scored
 from cvfp_opt.report.tables import audit_table, best_table
 from cvfp_opt.report.words import commands, counts_line, duration, parameters_line, share
-from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.search.plan import Plan
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.record.progress import StudyProgress
 from cvfp_opt.store.record.records import TrialRecord
@@ -24,6 +25,8 @@ from cvfp_opt.store.record.summary import Summary, untrained_score
 from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.training.events import Event, IterationFinished, Phase
 from cvfp_opt.training.events import Progress as PhaseProgress
+from cvfp_opt.tuning.definition import StudyDefinition
+from cvfp_opt.tuning.plan import Plan
 
 
 @dataclass
@@ -57,6 +60,7 @@ class RunDisplay:
         self._console = console
         self._total = total
         self._processes, self._lanes = processes, lanes
+        self._definition = definition
         self._iterations = definition.training.num_iterations
         self._durations: list[float] = []
         self._running: dict[int, _Running] = {}
@@ -114,6 +118,10 @@ class RunDisplay:
         for notice in notices + plan.definition.notices():
             self._line(f"note: {notice}", style="yellow")
         self._bars.update(self._study_task, completed=done or 0, text=f"{done or 0}/{self._total}")
+
+    def compile(self, device: str) -> None:
+        """Compile the kernels if this installation has not, and say so."""
+        compile_once(self._console, self._definition, device)
 
     # SearchObserver
 
@@ -230,6 +238,11 @@ class RunDisplay:
         self._console.print(
             Text(printable(text), style=style), soft_wrap=not self._console.is_terminal
         )
+
+
+def view_on(console: Console) -> View:
+    """Show searches on a console."""
+    return View(make=partial(RunDisplay, console), notify=console.print)
 
 
 def _shares(processes: int, lanes: int, threads: int) -> str:

@@ -1,6 +1,5 @@
 """One training run as a table that grows by a line per iteration."""
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,14 +10,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
+from cvfp_opt.api.display.console import compile_once
 from cvfp_opt.api.display.search import position
 from cvfp_opt.escaping import printable
 from cvfp_opt.report.words import duration, number, share
-from cvfp_opt.search.definition import StudyDefinition
-from cvfp_opt.search.stopping import SearchStopped, StopRequest
 from cvfp_opt.training.events import Event, IterationFinished, IterationTrained
 from cvfp_opt.training.events import Progress as PhaseProgress
 from cvfp_opt.training.result import IterationMetrics
+from cvfp_opt.tuning.definition import StudyDefinition
+from cvfp_opt.tuning.stopping import StopRequest
 
 # Name, width and figure of each column.
 COLUMNS: tuple[tuple[str, int, Callable[[IterationMetrics], str]], ...] = (
@@ -127,16 +127,25 @@ class TrainingTable:
         self._console.print(Text(printable(text)), soft_wrap=True)
 
 
-@contextmanager
-def resumable(
-    console: Console, definition: StudyDefinition, *, notices: bool = True
-) -> Iterator[TrainingTable]:
-    """Show a run that ^C or SIGTERM stops between two events, with the exit code for it."""
-    try:
+class ConsoleTraining:
+    """Shows training runs as tables on a console; a TrainingView."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def notify(self, text: str) -> None:
+        self._console.print(Text(printable(text)), soft_wrap=True)
+
+    def compile(self, definition: StudyDefinition, device: str) -> None:
+        compile_once(self._console, definition, device)
+
+    @contextmanager
+    def show(
+        self, definition: StudyDefinition, *, notices: bool = True
+    ) -> Iterator[TrainingTable]:
+        """Show a run that ^C or SIGTERM stops between two events."""
         with (
-            StopRequest(lambda: console.print("stopping ...")) as stop,
-            TrainingTable(console, definition, notices=notices, stop=stop) as table,
+            StopRequest(lambda: self._console.print("stopping ...")) as stop,
+            TrainingTable(self._console, definition, notices=notices, stop=stop) as table,
         ):
             yield table
-    except SearchStopped as stopped:
-        sys.exit(stopped.exit_code)

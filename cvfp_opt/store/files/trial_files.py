@@ -8,7 +8,7 @@ import hashlib
 import io
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -17,6 +17,7 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.trial import TrialState
 from sqlalchemy import Connection, func, select
 
+from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.damage import parsed
 from cvfp_opt.store.database.number_checks import is_finite
 from cvfp_opt.store.database.storage import Store
@@ -29,7 +30,7 @@ from cvfp_opt.store.files.artifact_names import (
     forget_artifacts,
 )
 from cvfp_opt.store.files.artifact_stores import ArtifactStore
-from cvfp_opt.store.files.snapshot_format import Arrays, encode
+from cvfp_opt.store.files.snapshot_format import Arrays, encode, read_arrays, read_head
 from cvfp_opt.store.files.trial_checkpoints import BINARY
 
 # The last part of an id begins so; "-1" and "-2" are checkpoints.
@@ -89,6 +90,19 @@ def picture_id(system_attrs: Mapping[str, Any]) -> str:
             if isinstance(meta, dict) and meta.get("mimetype") == SVG:
                 return artifact_id
     return ""
+
+
+def read_network(artifacts: ArtifactStore, trial: str) -> Arrays | None:
+    """Read the weights that were kept of a trial, by name; None if they were not, or are damaged.
+
+    Args:
+        trial: its uuid, see record.identity.
+    """
+    try:
+        with closing(artifacts.open_reader(f"{trial}{_NETWORK}")) as file:
+            return read_arrays(file, read_head(file, "network"), "network")
+    except (ArtifactNotFound, StorageError):
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -76,7 +76,7 @@ class StoredAudit(TypedDict, total=False):
 
 
 class StoredEnvironment(TypedDict, total=False):
-    """The machine and versions that a study or a trial ran on; see search.environment."""
+    """The machine and versions that a study or a trial ran on; see tuning.environment."""
 
     versions: dict[str, str]
     commit: str

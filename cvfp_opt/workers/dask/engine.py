@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from cvfp_opt.errors import CvfpOptError, SearchError
-from cvfp_opt.search.stopping import Stop
+from cvfp_opt.tuning.stopping import Stop
 from cvfp_opt.workers.dask.cluster import Cluster
 from cvfp_opt.workers.dask.members import Member, fair_share, neighbours_of
 from cvfp_opt.workers.dask.task import TOPIC, Assignment, end_after_trial, forget, receive

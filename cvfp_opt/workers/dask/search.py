@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from distributed import Worker, WorkerPlugin, get_worker
 
-from cvfp_opt.search.environment import describe_environment
-from cvfp_opt.search.stopping import SearchStopped
 from cvfp_opt.training.device import resolve_device, set_threads
+from cvfp_opt.tuning.environment import describe_environment
+from cvfp_opt.tuning.stopping import SearchStopped
 from cvfp_opt.workers.dask.task import TOPIC, Assignment, ends_after_trial
 from cvfp_opt.workers.messages import (
     Began,

@@ -86,8 +86,8 @@ def describe() -> Place:
 
 def environment_here(device: str, threads: int) -> "StoredEnvironment":
     """Describe what a task would run on. Raises DeviceError if there is no such device."""
-    from cvfp_opt.search.environment import describe_environment
     from cvfp_opt.training.device import resolve_device
+    from cvfp_opt.tuning.environment import describe_environment
 
     return describe_environment(resolve_device(device), threads)
 

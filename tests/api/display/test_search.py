@@ -9,10 +9,10 @@ from rich.console import Console
 from support import TINY
 
 from cvfp_opt.api.display.search import RunDisplay, _shares
-from cvfp_opt.search.definition_file import read_sections, resolve_definition
 from cvfp_opt.store.record.progress import StudyProgress
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.training.events import Phase, Progress
+from cvfp_opt.tuning.definition_file import read_sections, resolve_definition
 
 PARAMS = {
     "dist_reg_weight": 0.853,

@@ -19,10 +19,10 @@ from optuna.storages._rdb import models
 from optuna.trial import TrialState, create_trial
 from support import REPOSITORY
 
-from cvfp_opt.search.sampler import SAMPLERS, PerTrialSampler
 from cvfp_opt.store.database import optuna_private
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import ClaimingStorage, ReadingStorage, open_for_search
+from cvfp_opt.tuning.sampler import SAMPLERS, PerTrialSampler
 
 PACKAGE = REPOSITORY / "cvfp_opt"
 PRIVATE = {"optuna": "optuna_private.py", "optuna_dashboard": "dashboard_private.py"}

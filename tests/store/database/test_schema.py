@@ -5,11 +5,11 @@ import sqlalchemy
 from optuna.storages._rdb.models import BaseModel
 
 from cvfp_opt.errors import StorageError
-from cvfp_opt.search.plan import Request, make_plan
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.schema import CURRENT, is_current, optuna_schemas
 from cvfp_opt.store.database.storage import open_for_reading, open_for_search
+from cvfp_opt.tuning.plan import Request, make_plan
 
 
 @pytest.fixture

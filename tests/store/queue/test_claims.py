@@ -16,13 +16,13 @@ import sqlalchemy
 from claiming import Workers, take
 from optuna.trial import TrialState, create_trial
 
-from cvfp_opt.search.optuna_trial import open_trial
 from cvfp_opt.store.database.optuna_private import study_id_of
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.tables import LEASES
 from cvfp_opt.store.queue.claims import MAX_RETRIES, ClaimedTrial, NoTrial, fail_trial
 from cvfp_opt.store.queue.leases import FORMER_LEASE, LeaseLost, Worker, read_leases
 from cvfp_opt.store.record.identity import IDENTITY_KEY
+from cvfp_opt.tuning.optuna_trial import open_trial
 
 DEAD = {"pid": 2**22 + 1}  # beyond what Linux counts to
 # On another machine pids say nothing: only the lease counts.

@@ -12,11 +12,11 @@ from optuna.distributions import FloatDistribution
 from optuna.samplers import TPESampler
 from optuna.trial import TrialState, create_trial
 
-from cvfp_opt.search.optuna_trial import open_trial
 from cvfp_opt.store.database.optuna_private import study_id_of
 from cvfp_opt.store.queue.leases import LeaseLost, read_leases
 from cvfp_opt.store.queue.trial_writer import Renewer, TrialWriter
 from cvfp_opt.store.record.identity import IDENTITY_KEY
+from cvfp_opt.tuning.optuna_trial import open_trial
 
 X = FloatDistribution(0, 1)
 

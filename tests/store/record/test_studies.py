@@ -12,7 +12,6 @@ from dumps import own_study
 from support import TINY
 
 from cvfp_opt.errors import StudyError
-from cvfp_opt.search.plan import Request, make_plan
 from cvfp_opt.store.database.location import Location, resolve_location
 from cvfp_opt.store.database.storage import open_for_search
 from cvfp_opt.store.database.study_rows import METRIC_NAMES
@@ -22,6 +21,7 @@ from cvfp_opt.store.record.records import CONFIRMS, MIRROR_OF, STUDY, StudyRecor
 from cvfp_opt.store.record.studies import create_study, load_study, study_names, summarize
 from cvfp_opt.store.transfer.editing import delete_study, rename_study
 from cvfp_opt.store.transfer.to_database import write_dump
+from cvfp_opt.tuning.plan import Request, make_plan
 
 on_a_file = pytest.mark.parametrize("location", ["sqlite"], indirect=True)
 on_mariadb = pytest.mark.parametrize("location", ["mysql"], indirect=True)

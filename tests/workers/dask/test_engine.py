@@ -7,8 +7,8 @@ import pytest
 from scripted_cluster import DONE, A, B, Bench, C, FakeCluster, member
 
 from cvfp_opt.errors import ClusterError, CvfpOptError, DataError, SearchError
-from cvfp_opt.search.stopping import SearchStopped
 from cvfp_opt.store.record.records import TrialRecord
+from cvfp_opt.tuning.stopping import SearchStopped
 from cvfp_opt.workers.dask.members import Member
 from cvfp_opt.workers.listener import WorkerError
 from cvfp_opt.workers.messages import (

@@ -1,0 +1,469 @@
+"""A study in a database, and what can be done with it."""
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cvfp_opt.api.opening import locate, open_study, open_summary
+from cvfp_opt.api.trial import Trial
+from cvfp_opt.errors import DefinitionError, StudyError
+from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.record.summary import Summary
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from cvfp_opt.api.plan import Plan
+    from cvfp_opt.report.compare import Comparison
+    from cvfp_opt.report.confirmation import Confirmation
+    from cvfp_opt.report.trial_list import Table
+    from cvfp_opt.store.doctor.examination import Report
+    from cvfp_opt.store.transfer.operations import Exported, Place
+    from cvfp_opt.workers.limits import Limits
+    from cvfp_opt.workers.shares import Workers
+
+# Seconds between two looks of one who waits, and looks in a row that must find nothing running.
+_LOOK_SECONDS, _LOOKS_AT_REST = 1.0, 2
+
+
+class Study:
+    """A study in a database. Each question reads it anew, so two objects of one study agree.
+
+    It pickles as the place of its database and its name, with the database's password if its
+    URL has one.
+
+    Args:
+        name: of the study.
+        storage: path or URL of its database; None for CVFP_OPT_STORAGE, or storage/cvfp.db.
+        artifacts: where files of its trials lie; None for CVFP_OPT_ARTIFACTS, or beside it.
+
+    Attributes:
+        name: of the study.
+        location: of its database.
+        artifacts: as given.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        storage: str | os.PathLike[str] | Location | None = None,
+        *,
+        artifacts: str | None = None,
+    ) -> None:
+        self.name = name
+        self.location = locate(storage)
+        self.artifacts = artifacts or os.environ.get("CVFP_OPT_ARTIFACTS") or None
+
+    def look(self) -> Summary:
+        """Take a snapshot of the study, from which all reports start.
+
+        Raises:
+            StudyError: it is not there any more.
+            StorageError: its database cannot be read.
+        """
+        with open_summary(self.location, self.name) as summary:
+            return summary
+
+    # its trials
+
+    @property
+    def best(self) -> Trial:
+        """The best complete trial. Raises StudyError if there is none."""
+        from cvfp_opt.report.best import require_best
+
+        summary = self.look()
+        return Trial(self, summary, require_best(summary))
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """All trials, by number."""
+        summary = self.look()
+        return tuple(Trial(self, summary, one) for one in summary.trials)
+
+    @property
+    def ranking(self) -> tuple[Trial, ...]:
+        """Complete trials, best first; with two objectives those on the Pareto front."""
+        summary = self.look()
+        return tuple(Trial(self, summary, one) for one in summary.ranking)
+
+    def trial(self, number: int) -> Trial:
+        """Get a trial by its number. Raises StudyError if there is none."""
+        summary = self.look()
+        return Trial(self, summary, summary.trial(number))
+
+    def __len__(self) -> int:
+        return len(self.look().trials)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of trials in each state."""
+        return self.look().counts
+
+    def table(
+        self,
+        *,
+        sort: str | None = None,
+        state: str | Sequence[str] = (),
+        where: str | Sequence[str] = (),
+    ) -> "Table":
+        """List trials, a row each, as columns that pandas and polars take as they are.
+
+        Args:
+            sort: a column; "score" for best first.
+            state: of the trials wanted; all by default.
+            where: conditions that they fulfil, for instance ``"dist_reg_weight>0.5"``.
+
+        Raises:
+            StudyError: no such column or state, or no condition.
+
+        Example:
+            ``pandas.DataFrame(study.table(sort="score", state="complete"))``
+        """
+        from cvfp_opt.report.trial_list import trial_table
+
+        states = (state,) if isinstance(state, str) else tuple(state)
+        conditions = (where,) if isinstance(where, str) else tuple(where)
+        return trial_table(self.look(), sort=sort, states=states, where=conditions)
+
+    # what it says
+
+    @property
+    def judgement(self) -> str:
+        """Whether to believe its winner, in one or two sentences."""
+        from cvfp_opt.report.judgement import judge
+
+        return judge(self.look())
+
+    @property
+    def confirmation(self) -> "Confirmation | None":
+        """What fresh seeds said of its best trials; None before `confirm`."""
+        from cvfp_opt.report.confirmation import confirmation_of
+
+        return confirmation_of(self.look())
+
+    def plan(self) -> "Plan":
+        """Give its own definition as a plan.
+
+        Raises:
+            StudyError: another program's study, which has none.
+        """
+        from cvfp_opt.api.plan import define
+        from cvfp_opt.store.record.definition_sections import completed
+        from cvfp_opt.store.record.records import Unread
+
+        summary = self.look()
+        if summary.record is None:
+            why = summary.note or Unread.FOREIGN.sentence
+            raise StudyError(f"study {self.name!r} has no definition: {why}")
+        return define(completed(summary.record.definition), name=self.name)
+
+    def plot(self, kind: str, **how: Any) -> "go.Figure":
+        """Draw a figure of the report: a Plotly figure.
+
+        Args:
+            kind: "pareto", "confirmation", "history", "thresholds", "curves", "importance",
+                "parallel" or "slices".
+            how: of its drawing.
+
+        Raises:
+            ReportError: there is no such figure.
+        """
+        from cvfp_opt.errors import ReportError, nearest
+        from cvfp_opt.report.figures.kinds import KINDS
+
+        if kind not in KINDS:
+            raise ReportError(f"unknown figure {kind!r}; {nearest(str(kind), KINDS)}")
+        return KINDS[kind].draw(KINDS[kind].info(self.look()), **how)
+
+    def report(
+        self,
+        path: str | os.PathLike[str] = "report.html",
+        *,
+        compare: "Study | str | None" = None,
+        data: str | os.PathLike[str] | None = None,
+    ) -> Path:
+        """Write its report, one HTML file that needs no network; return its path.
+
+        Args:
+            path: of the file.
+            compare: another study to compare it with.
+            data: a folder for the numbers of every figure, as CSV and JSON.
+
+        Raises:
+            ReportError: the disk refuses.
+        """
+        from cvfp_opt.report.page.write import write_data, write_report
+
+        summary, file = self.look(), Path(path)
+        comparison = None if compare is None else self.compare(compare)
+        write_report(summary, file, self.location.option, comparison)
+        if data is not None:
+            write_data(summary, Path(data))
+        return file
+
+    def compare(self, other: "Study | str") -> "Comparison":
+        """Compare it with another study: winners, audits, times, definitions."""
+        from cvfp_opt.report.compare import compare_studies
+
+        return compare_studies(self.look(), self._other(other).look())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give what it was created with, how far it is and its five best, as plain JSON values."""
+        from cvfp_opt.report.confirmation import confirmation_json
+        from cvfp_opt.report.judgement import judge
+
+        summary = self.look()
+        more = {"judgement": judge(summary), "confirmation": confirmation_json(summary)}
+        return summary.to_dict() | more
+
+    # what runs in it
+
+    def more(
+        self,
+        n_trials: int,
+        *,
+        timeout: float | None = None,
+        workers: "Workers | None" = None,
+        limits: "Limits | None" = None,
+        allow_code: bool = False,
+        progress: bool | None = False,
+    ) -> Iterator[Trial]:
+        """Run more trials, and give each one as it ends, whoever ran it.
+
+        It begins when it is iterated over. Breaking off the loop, or ^C, gives the running trial
+        back: it waits with its number, parameters and checkpoint for whoever goes on.
+
+        Args:
+            n_trials: more than have finished.
+            timeout: seconds after which no further trial is started.
+            workers: who runs them.
+            limits: of their patience.
+            allow_code: run losses and schedules that the study itself names.
+            progress: show them; None to choose by where it is shown.
+
+        Raises:
+            CvfpOptError: what `cvfp-opt run` refuses, with the same words.
+        """
+        from cvfp_opt.api.search import run_more
+
+        return run_more(
+            self,
+            n_trials,
+            timeout=timeout,
+            workers=workers,
+            limits=limits,
+            allow_code=allow_code,
+            progress=progress,
+        )
+
+    def confirm(
+        self,
+        *,
+        top: int = 5,
+        seeds: int = 5,
+        windows: bool = False,
+        data: str | os.PathLike[str] | None = None,
+        workers: "Workers | None" = None,
+        allow_code: bool = False,
+        progress: bool | None = None,
+    ) -> "Confirmation":
+        """Run the best trials, the default point and the untrained net on fresh seeds.
+
+        What was run before is not run again; after a stop, the same call goes on.
+
+        Args:
+            top: how many of the best trials.
+            seeds: fresh seeds for each.
+            windows: give each seed a part of the text of its own, which the search did not read.
+            data: where the text is now.
+            workers: who runs them.
+            allow_code: run losses and schedules that the study itself names.
+            progress: show it; None to choose by where it is shown.
+
+        Returns:
+            Means, intervals and verdicts.
+
+        Raises:
+            CvfpOptError: what `cvfp-opt confirm` refuses, with the same words.
+        """
+        from cvfp_opt.api.search import run_confirmation
+
+        return run_confirmation(
+            self,
+            top=top,
+            seeds=seeds,
+            windows=windows,
+            data=data,
+            workers=workers,
+            allow_code=allow_code,
+            progress=progress,
+        )
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until no trial runs or waits, whoever runs them.
+
+        Args:
+            timeout: seconds; None for as long as it takes.
+
+        Returns:
+            Whether it came to rest in that time.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        at_rest = 0
+        with open_study(self.location, self.name) as look:
+            while True:
+                counts = look().counts
+                at_rest = 0 if counts["running"] or counts["waiting"] else at_rest + 1
+                if at_rest == _LOOKS_AT_REST:
+                    return True
+                if end is not None and time.monotonic() >= end:
+                    return False
+                time.sleep(_LOOK_SECONDS)
+
+    def enqueue(
+        self,
+        params: Mapping[str, Any] | None = None,
+        *,
+        best_of: "Study | str | None" = None,
+        top: int = 5,
+        clip: bool = False,
+        ignore: bool = False,
+        retry: int | None = None,
+    ) -> tuple[Trial, ...]:
+        """Enqueue trials at points of your choice; the next free worker runs them.
+
+        Args:
+            params: a point, by name; the sampler chooses what it leaves out.
+            best_of: take the best points of another study instead.
+            top: how many of its points.
+            clip: move its numbers into the ranges here.
+            ignore: leave out parameters that are unknown here.
+            retry: repeat the point of this finished trial, with other seeds, instead.
+
+        Returns:
+            The trials; one that waited already is not enqueued twice.
+
+        Raises:
+            DefinitionError: an unknown name, or a value outside of what the study searches.
+            StudyError: no such study or trial.
+        """
+        from cvfp_opt.api.changing import enqueue, settings_of
+
+        if (params is not None, best_of is not None, retry is not None).count(True) != 1:
+            raise DefinitionError("enqueue: one of params, best_of and retry is required")
+        numbers = enqueue(
+            self.location,
+            self.name,
+            settings=settings_of(params or {}),
+            source=None if best_of is None else self._other(best_of).look(),
+            top=top,
+            clip=clip,
+            ignore=ignore,
+            retry=retry,
+        ).numbers
+        summary = self.look()
+        return tuple(Trial(self, summary, summary.trial(number)) for number in numbers)
+
+    def fail(self, number: int, reason: str = "ended by hand") -> None:
+        """End a running or waiting trial as failed; a worker that runs it goes on to the next.
+
+        Raises:
+            StudyError: there is no such trial, or it has ended already.
+        """
+        from cvfp_opt.api.changing import fail
+
+        fail(self.location, self.name, number, reason)
+
+    # as a whole
+
+    @property
+    def place(self) -> "Place":
+        """Its database and artifacts, for transfers."""
+        from cvfp_opt.store.transfer.operations import Place
+
+        return Place(location=self.location, artifacts=self.artifacts)
+
+    def export(self, path: str | os.PathLike[str]) -> "Exported":
+        """Write the study, its mirrors and artifacts to one new file; workers may go on.
+
+        Raises:
+            ArchiveError: the file exists, is not called ``*.zip``, or cannot be written.
+        """
+        from cvfp_opt.store.transfer.operations import export_study
+
+        return export_study(self.place, self.name, Path(path))
+
+    def copy(
+        self,
+        to: str | os.PathLike[str] | Location,
+        *,
+        name: str | None = None,
+        artifacts: str | None = None,
+    ) -> "Study":
+        """Copy it to another database; return the copy.
+
+        Args:
+            to: path or URL of that database.
+            name: of the copy; None for the same.
+            artifacts: where files of its trials go.
+
+        Raises:
+            StudyError: there is one of that name.
+        """
+        from cvfp_opt.store.transfer.operations import copy_study
+
+        copy = Study(name or self.name, to, artifacts=artifacts)
+        copy_study(self.place, self.name, copy.place, name)
+        return copy
+
+    def rename(self, name: str) -> None:
+        """Give it another name. Raises StudyError if that is taken."""
+        from cvfp_opt.api.changing import rename
+
+        rename(self.location, self.name, name)
+        self.name = name
+
+    def delete(self, *, force: bool = False) -> None:
+        """Delete it with all its trials, mirrors and checkpoints. There is no way back.
+
+        Args:
+            force: even if workers run it; they stop with an error.
+
+        Raises:
+            StudyError: workers run it.
+        """
+        from cvfp_opt.api.changing import delete
+
+        delete(self.location, self.name, self.artifacts, force=force)
+
+    def doctor(self, *, repair: bool = False) -> "Report":
+        """Look for faults in it and in the files beside it.
+
+        Args:
+            repair: mend what is safe to mend.
+        """
+        from cvfp_opt.api.changing import examined
+        from cvfp_opt.store.doctor.examination import Patient
+
+        patient = Patient(location=self.location, artifacts=self.artifacts, study=self.name)
+        return examined(patient, repair=repair)
+
+    def _other(self, other: "Study | str") -> "Study":
+        if isinstance(other, str):
+            return Study(other, self.location, artifacts=self.artifacts)
+        if not isinstance(other, Study):
+            raise DefinitionError(f"a study or its name is required, got {type(other).__name__}")
+        return other
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Study):
+            return NotImplemented
+        return (self.name, self.location) == (other.name, other.location)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.location))
+
+    def __repr__(self) -> str:
+        return f"Study({self.name!r}, storage={self.location.shown!r})"

@@ -1,0 +1,285 @@
+"""The request that `run` was given: resolved, and checked before anything is written."""
+
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import optuna
+from optuna.trial import FrozenTrial
+
+from cvfp_opt.errors import DataError, DefinitionError
+from cvfp_opt.escaping import printable
+from cvfp_opt.store.database.kinds import kind_of
+from cvfp_opt.store.database.lazy_attributes import user_attribute
+from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.database.retry import AT_ONCE, LOOKING, Patience
+from cvfp_opt.store.database.storage import Store, open_for_reading
+from cvfp_opt.store.record.attribute_shapes import is_ours
+from cvfp_opt.store.record.definition_sections import completed, missing_keys
+from cvfp_opt.store.record.differences import Difference, differences, record_drift, refused
+from cvfp_opt.store.record.records import StudyRecord
+from cvfp_opt.store.record.studies import (
+    check_new_name,
+    create_study,
+    has_study,
+    load_study,
+    refuse_foreign,
+)
+from cvfp_opt.store.record.trial_attributes import StoredEnvironment
+from cvfp_opt.tuning.custom_code import check_allowed, load_code
+from cvfp_opt.tuning.definition import StudyDefinition
+from cvfp_opt.tuning.definition_file import (
+    Sections,
+    data_settings,
+    read_sections,
+    resolve_definition,
+)
+from cvfp_opt.tuning.drift import (
+    facts,
+    facts_of_record,
+    refuse_drift,
+    refuse_unmixable,
+)
+from cvfp_opt.tuning.pruner import PRUNERS
+from cvfp_opt.tuning.sampler import SAMPLERS, PerTrialSampler
+from cvfp_opt.tuning.typed_values import written
+
+if TYPE_CHECKING:
+    from cvfp_opt.training.data import Tokens
+
+DEFAULT_DEFINITION = "recommended"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The words that the user typed.
+
+    Attributes:
+        definition: a name or path; None to go on with the study's own, or for the default.
+        sections: of a definition that was read already, and is only named ``definition``.
+        study_name: None for the definition's name.
+        settings: ``section.key=value`` each.
+        data: path of the text; None for the definition's.
+        seed: None for the definition's.
+        allow_code: whether code that only the study's database names may be run.
+        allow_drift: whether trials may be added by another definition, text or code than the
+            study's.
+        confirms: whether `confirm` is to run the study's own points: it takes no settings and
+            allows no drift.
+    """
+
+    definition: str | None = None
+    sections: Sections | None = None
+    study_name: str | None = None
+    settings: Sequence[str] = ()
+    data: str | None = None
+    seed: int | None = None
+    allow_code: bool = False
+    allow_drift: bool = False
+    confirms: bool = False
+
+    @property
+    def name(self) -> str:
+        """Give the name of the study meant."""
+        return self.study_name or Path(self.definition or DEFAULT_DEFINITION).stem
+
+    def resolve(self, record: StudyRecord | None) -> StudyDefinition:
+        """Resolve the definition asked for, on top of the study's own if none is named.
+
+        Keys that the study is older than need not be asked for.
+        """
+        former = missing_keys(record.definition) if record is not None else {}
+        settings = [
+            f"{section}.{key}={written(value)}"
+            for section, keys in former.items()
+            for key, value in keys.items()
+        ]
+        settings += self.settings
+        settings += data_settings(self.data)
+        settings += [f"search.seed={self.seed}"] if self.seed is not None else []
+        sections: Sections
+        if self.definition is None and record is not None:
+            sections, where = completed(record.definition), f"study {printable(self.name)}"
+        else:
+            where = self.definition or DEFAULT_DEFINITION
+            sections = read_sections(where) if self.sections is None else self.sections
+        return resolve_definition(sections, settings, where=where)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A study to create or to go on with; everything checked.
+
+    Attributes:
+        name: of the study.
+        definition: frozen, or about to be; its ``data`` says where the text lies now.
+        tokens: of its text.
+        code: digests of the user's own functions, see tuning.custom_code.
+    """
+
+    name: str
+    definition: StudyDefinition
+    tokens: "Tokens"
+    code: dict[str, str]
+    request: Request = field(repr=False)
+
+    def promise(self, trial: FrozenTrial, iteration: int) -> float | None:
+        """Rate what a trial promised after an iteration; None if it did not come so far."""
+        iterations = user_attribute(trial, "iterations") or []
+        if not is_ours("iterations", iterations) or iteration >= len(iterations):
+            return None
+        residual = iterations[iteration].get("residual")
+        rank = iterations[iteration].get("effective_rank")
+        if residual is None or rank is None:
+            return None
+        try:
+            threshold = self.definition.threshold(trial.params)
+        except DefinitionError:  # of a trial by another definition: see tuning.drift
+            return None
+        return self.definition.objective.promise(residual, rank, threshold)
+
+    def enter(self, store: Store, environment: StoredEnvironment) -> tuple[optuna.Study, bool]:
+        """Open the study, creating it if need be; return it, and whether it was created."""
+        created = store.patiently(lambda: self._create(store, environment))
+        return store.patiently(lambda: self.load(store)), created
+
+    def new_record(self, environment: StoredEnvironment) -> StudyRecord:
+        """Make the record of a study that is created now, in this environment."""
+        return StudyRecord(
+            definition=self.definition.to_dict(),
+            definition_digest=self.definition.digest(),
+            data_digest=self.tokens.digest,
+            sources=self.tokens.sources,
+            created=time.time(),
+            environment=environment,
+            code=self.code,
+            uuid=uuid.uuid4().hex,
+        )
+
+    def _create(self, store: Store, environment: StoredEnvironment) -> bool:
+        with store.lock():
+            record = _record(store, self.name)
+            if record is None:
+                create_study(store, self.name, self.new_record(environment))
+                return True
+            # since the plan was made, another process may have created it differently
+            self._check_drift(store, record)
+        return False
+
+    def drift(self, study: optuna.Study, environment: StoredEnvironment) -> list[Difference]:
+        """Compare this worker with what the study was created with and on."""
+        record = StudyRecord.of(study)
+        if record is None:
+            return []
+        ours = facts(self.definition, self.tokens, self.code, environment)
+        return differences(facts_of_record(record), ours)
+
+    def _check_drift(self, store: Store, record: StudyRecord) -> None:
+        """Refuse what differs, or record that it was allowed. Call under the store's lock."""
+        study = load_study(store, self.name)
+        found = refused(self.drift(study, {}))
+        if not found:
+            return
+        option = store.location.option
+        if not self.request.allow_drift:
+            refuse_drift(self.name, found, self.definition, option)
+        trials = study.get_trials(deepcopy=False)
+        refuse_unmixable(self.name, record, self.definition, option, trials)
+        record_drift(study, found)
+
+    def load(self, store: Store) -> optuna.Study:
+        """Open the study that was entered, with its sampler and pruner."""
+        search = self.definition.search
+        sampler = PerTrialSampler(
+            SAMPLERS[search.sampler],
+            search.seed,
+            search.num_startup_trials,
+            search.max_sampler_trials,
+        )
+        pruner = PRUNERS[search.pruner](
+            search.num_pruner_startup_trials, search.num_pruner_warmup_steps, self.promise
+        )
+        return load_study(store, self.name, sampler=sampler, pruner=pruner)
+
+
+def make_plan(location: Location, request: Request, patiently: Patience = LOOKING) -> Plan:
+    """Check the database, the definition, the study's own if it exists, and the text.
+
+    Args:
+        location: of the database.
+        request: what the user typed.
+        patiently: how to wait for a database that is away.
+
+    Raises:
+        CvfpOptError: whichever of them is not as required; nothing was created or changed.
+    """
+    record, definition = resolve_request(location, request, patiently)
+    if record is not None:
+        if request.allow_drift:
+            refuse_unmixable(request.name, record, definition, location.option)
+        else:  # before the text is read: what was asked for may not be readable
+            theirs = {"definition": facts_of_record(record)["definition"]}
+            found = differences(theirs, {"definition": definition.flat()})
+            refuse_drift(request.name, found, definition, location.option)
+        typed = request.definition is not None
+        check_allowed(request.name, definition, allowed=typed or request.allow_code)
+    code = load_code(definition)
+    try:
+        tokens = definition.load_tokens()
+    except DataError as error:
+        if record is None or request.data is not None:
+            raise
+        options = ["--set data.path=PATH" if definition.data.hub_copy else "--data PATH"]
+        options += ["--set embedding.path=PATH"] if definition.embedding.path else []
+        raise DataError(
+            f"{error} (the text of study {request.name!r}; if it lies elsewhere now, "
+            f"add {' or '.join(options)})"
+        ) from None
+    if record is not None and not request.allow_drift:
+        found = differences(facts_of_record(record), facts(definition, tokens, code, {}))
+        refuse_drift(
+            request.name, found, definition, location.option, mendable=not request.confirms
+        )
+    return Plan(
+        name=request.name, definition=definition, tokens=tokens, code=code, request=request
+    )
+
+
+def resolve_request(
+    location: Location, request: Request, patiently: Patience = LOOKING
+) -> tuple[StudyRecord | None, StudyDefinition]:
+    """Read the study's record, None if it is new, and the definition that is asked for.
+
+    Raises:
+        CvfpOptError: the database or the definition is not as required.
+    """
+    record = patiently(lambda: _record_at(location, request.name))
+    return record, request.resolve(record)
+
+
+def _record_at(location: Location, name: str) -> StudyRecord | None:
+    """Read the record of a study in a database that can be written to, if both are there."""
+    kind_of(location).check_writable(location)
+    if not kind_of(location).has_database(location):
+        check_new_name(name)
+        return None
+    with open_for_reading(location, AT_ONCE) as store:
+        return _record(store, name)
+
+
+def _record(store: Store, name: str) -> StudyRecord | None:
+    """Read the record of a study; None if there is none (or its creation was cut off).
+
+    Raises:
+        StudyError: another program's, a newer version's, or a mirror; or no study can have the
+            name.
+    """
+    if not has_study(store, name):
+        check_new_name(name)
+        return None
+    study = load_study(store, name)
+    refuse_foreign(study, store)
+    return StudyRecord.of(study)

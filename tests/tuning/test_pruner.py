@@ -1,0 +1,143 @@
+"""Pruners: which trials are given up, and when."""
+
+import math
+import time
+from typing import Any
+
+import optuna
+import pytest
+from optuna.pruners import BasePruner, NopPruner
+from optuna.trial import FrozenTrial, TrialState
+
+from cvfp_opt.training.config import LOG_SHARE, ObjectiveConfig
+from cvfp_opt.tuning.pruner import LOOK_SECONDS, PRUNERS, PromisePruner
+
+STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.FAIL)
+
+
+def promise(trial: FrozenTrial, step: int) -> float | None:
+    promises: list[float] = trial.user_attrs["promises"]
+    return promises[step] if step < len(promises) else None
+
+
+def study_of(*promises: list[float], states: tuple[TrialState, ...] = STATES) -> optuna.Study:
+    """Trials that promised so much after each iteration."""
+    study = optuna.create_study(direction="maximize")
+    for i, values in enumerate(promises):
+        state = states[i % len(states)]
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=state,
+                value=0.0 if state is TrialState.COMPLETE else None,
+                user_attrs={"promises": values},
+                intermediate_values=dict.fromkeys(range(len(values)), 0.0),
+            )
+        )
+    return study
+
+
+def pruned(study: optuna.Study, pruner: BasePruner) -> bool:
+    """Whether the last trial is."""
+    return pruner.prune(study, study.trials[-1])
+
+
+def test_the_lowest_third_of_those_that_came_as_far_ends() -> None:
+    others = [[0.0, 1.0], [0.0, 2.0], [0.0, 3.0], [0.0, 4.0], [9.0]]  # one is not there yet
+    pruner = PromisePruner(4, 1, promise)
+    assert pruned(study_of(*others, [0.0, 1.9]), pruner)
+    assert not pruned(study_of(*others, [0.0, 2.1]), pruner)
+
+
+def test_what_became_of_the_others_does_not_matter() -> None:
+    others = [[0.0, float(i)] for i in range(1, 10)]
+    for state in STATES:
+        study = study_of(*others, [0.0, 3.5], states=(state,))
+        assert pruned(study, PromisePruner(3, 1, promise))
+
+
+def test_nothing_is_pruned_before_there_is_something_to_compare() -> None:
+    others = [[0.0, 1.0], [0.0, 2.0]]
+    assert not pruned(study_of(*others, [0.0, 0.1]), PromisePruner(3, 1, promise))
+    assert pruned(study_of(*others, [0.0, 0.1]), PromisePruner(2, 1, promise))
+
+
+@pytest.mark.parametrize("warmup", [1, 3])
+def test_the_rungs_are_powers_of_two_times_the_warmup(warmup: int) -> None:
+    rungs = []
+    for length in range(1, 20):
+        study = study_of(*([[1.0] * 20] * 4), [0.0] * length)
+        if pruned(study, PromisePruner(3, warmup, promise)):
+            rungs.append(length - 1)
+    assert rungs == {1: [1, 2, 4, 8, 16], 3: [3, 6, 12]}[warmup]
+
+
+class Counting(optuna.Study):
+    """A study that counts how often its trials are asked for."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        self.__dict__.update(study.__dict__)
+        self.asked = 0
+
+    def get_trials(self, *arguments: Any, **more: Any) -> list[FrozenTrial]:
+        self.asked += 1
+        return super().get_trials(*arguments, **more)
+
+
+def test_a_trial_looks_at_the_others_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    study = Counting(study_of([0.0, 1.0, 1.0], [0.0, 2.0, 2.0], [0.0, 3.0], [0.0, 0.5, 0.5]))
+    pruner = PromisePruner(2, 1, promise)
+    first, last = study.trials[2], study.trials[3]
+    study.asked = 0
+    assert not pruner.prune(study, first)
+    assert pruner.prune(study, last)
+    assert study.asked == 2  # each for itself
+    first.user_attrs["promises"] += [0.5]
+    first.intermediate_values[2] = 0.0
+    assert pruner.prune(study, first)
+    assert study.asked == 2
+    now += LOOK_SECONDS
+    assert pruner.prune(study, first)
+    assert study.asked == 3
+    assert len(pruner._looks) == 1
+
+
+def test_a_finished_trial_is_asked_once_for_its_promise() -> None:
+    asked: list[tuple[int, int]] = []
+
+    def ask(trial: FrozenTrial, step: int) -> float | None:
+        asked.append((trial.number, step))
+        return promise(trial, step)
+
+    pruner = PromisePruner(1, 1, ask)
+    study = study_of([0.0, 1.0], [0.0, 2.0], [0.0, 3.0], [0.0], [0.0, 0.5], [0.0, 0.75])
+    assert pruner.prune(study, study.trials[4])
+    assert sorted(asked) == [(number, 1) for number in range(6)]
+    asked.clear()
+    assert pruner.prune(study, study.trials[5])
+    # 2 runs; 4 is complete, but was not among the others before
+    assert sorted(asked) == [(2, 1), (4, 1), (5, 1)]
+
+
+def test_a_trial_that_reported_nothing_goes_on() -> None:
+    assert not pruned(study_of([0.0, 1.0], []), PromisePruner(1, 1, promise))
+
+
+def test_every_pruner_is_made_alike() -> None:
+    study = study_of([0.0, 1.0], [0.0, 1.0])
+    for factory in PRUNERS.values():
+        assert factory(1, 1, promise).prune(study, study.trials[-1]) in (True, False)
+    assert isinstance(PRUNERS["none"](1, 1, promise), NopPruner)
+
+
+def test_the_promise_knows_residuals_before_anything_converges() -> None:
+    objective = ObjectiveConfig()
+    near, far = objective.promise(0.5, 0.9, 0.1), objective.promise(2.0, 0.9, 0.1)
+    assert near > far
+    assert near - far == pytest.approx(0.5 * LOG_SHARE * math.log(4))
+    assert objective.promise(0.5, 0.9, 0.1) > objective.promise(0.5, 0.7, 0.1)
+    assert objective.promise(0.5, 0.9, 0.2) == objective.promise(0.25, 0.9, 0.1)
+    assert objective.promise(0.0, 0.9, 0.1) == math.inf
+    rank_only = ObjectiveConfig(convergence_weight=0.0, effective_rank_weight=1.0)
+    assert rank_only.promise(7.0, 0.9, 0.1) == pytest.approx(0.9)
