@@ -54,7 +54,9 @@ class Block:
     @property
     def runs(self) -> bool:
         return "not run" not in self.marks and (
-            self.language in ("console", "python", "pycon") or "printed" in self.marks
+            self.language in ("console", "python", "pycon")
+            or "printed" in self.marks
+            or "saved as" in self.marks
         )
 
     @property

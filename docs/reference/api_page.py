@@ -146,7 +146,7 @@ def signature(name: str, one: Any) -> str:
 def default_of(one: griffe.Parameter, module: str) -> str:
     """Write a default; a constant of the module by its value."""
     written = str(one.default)
-    value = getattr(import_module(module), written, None) if written.isidentifier() else None
+    value = getattr(import_module(module), written) if written.isupper() else None
     if value is not None:
         return repr(value)
     return written.replace("'", '"') if '"' not in written else written
