@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from cvfp_opt.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from cvfp_opt.api.dashboard import dashboard as dashboard
     from cvfp_opt.api.plan import Plan as Plan
     from cvfp_opt.api.plan import define as define
+    from cvfp_opt.api.reproducing import reproduce as reproduce
     from cvfp_opt.api.search import open as open
     from cvfp_opt.api.search import search as search
     from cvfp_opt.api.search import studies as studies
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from cvfp_opt.errors import PointError as PointError
     from cvfp_opt.errors import ReportError as ReportError
     from cvfp_opt.errors import SearchError as SearchError
+    from cvfp_opt.errors import ServerError as ServerError
     from cvfp_opt.errors import StorageError as StorageError
     from cvfp_opt.errors import StudyError as StudyError
     from cvfp_opt.rerun.loaded import LoadedNetwork as LoadedNetwork
@@ -44,7 +47,9 @@ if TYPE_CHECKING:
 
 # module -> the names that it gives
 _PLACES = {
+    "api.dashboard": ("dashboard",),
     "api.plan": ("Plan", "define"),
+    "api.reproducing": ("reproduce",),
     "api.search": ("open", "search", "studies"),
     "api.single": ("TrainedNetwork", "load", "thresholds", "train", "verify"),
     "api.study": ("Study",),
@@ -61,6 +66,7 @@ _PLACES = {
         "PointError",
         "ReportError",
         "SearchError",
+        "ServerError",
         "StorageError",
         "StudyError",
     ),

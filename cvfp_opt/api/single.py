@@ -1,27 +1,27 @@
 """Runs without a study, and networks that were saved: the public functions."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cvfp_opt.api.audits import audit_of_folder, audit_of_trial
 from cvfp_opt.api.display.choose import training_view
 from cvfp_opt.api.interrupts import interruptible
 from cvfp_opt.api.plan import Plan, define
 from cvfp_opt.api.study import Study
 from cvfp_opt.api.trial import Trial
-from cvfp_opt.errors import CheckpointError, DefinitionError, StudyError, nearest
+from cvfp_opt.errors import DefinitionError, nearest
 from cvfp_opt.report.judgement import judge_trial
 from cvfp_opt.report.rows import threshold_rows
 from cvfp_opt.store.record.records import TrialRecord
-from cvfp_opt.store.record.summary import Summary
 
 if TYPE_CHECKING:
     from cvfp_opt.rerun.loaded import LoadedNetwork
     from cvfp_opt.single.train import Trained
     from cvfp_opt.single.verify import Check
-    from cvfp_opt.store.record.trial_attributes import StoredAudit
 
 _PROTOCOLS = ("quick", "standard")
 
@@ -39,9 +39,9 @@ class TrainedNetwork:
     record: TrialRecord
 
     @property
-    def score(self) -> float | None:
-        """Its score, from 0 to 1; None if it diverged."""
-        return self.record.value
+    def score(self) -> float:
+        """Its score, from 0 to 1; NaN if it diverged."""
+        return math.nan if self.record.value is None else self.record.value
 
     @property
     def status(self) -> str:
@@ -92,7 +92,7 @@ class TrainedNetwork:
         return path
 
     def __repr__(self) -> str:
-        score = "no score" if self.score is None else f"score {self.score:.4f}"
+        score = "no score" if math.isnan(self.score) else f"score {self.score:.4f}"
         return f"TrainedNetwork({score}, {self.status}: {self.reason})"
 
 
@@ -215,27 +215,6 @@ def thresholds(source: Trial | Study | str | os.PathLike[str]) -> list[dict[str,
     if isinstance(source, Trial):
         return threshold_rows(audit_of_trial(source.summary, source.record))
     return threshold_rows(audit_of_folder(Path(source)))
-
-
-def audit_of_folder(folder: Path) -> "StoredAudit":
-    """Read the audit of a saved network. Raises CheckpointError if it was not audited."""
-    from cvfp_opt.store.files.saved_networks import read_checkpoint
-
-    audit: StoredAudit | None = read_checkpoint(folder).account.result.get("audit")
-    if not audit or "residual_quantiles" not in audit:
-        raise CheckpointError(f"{folder}: its run was not audited: it has no residuals")
-    return audit
-
-
-def audit_of_trial(summary: Summary, record: TrialRecord) -> "StoredAudit":
-    """Take the audit of a trial. Raises StudyError if it was not audited."""
-    if "residual_quantiles" not in record.audit:
-        named = "it has no residuals; name a complete trial with --trial"
-        raise StudyError(
-            f"trial {record.number} of study {summary.name!r} was not audited "
-            f"({record.state}): {summary.note or named}"
-        )
-    return record.audit
 
 
 def _plan(source: Plan | str | os.PathLike[str] | None) -> Plan:

@@ -1,5 +1,6 @@
 """A trial of a study, as it was recorded."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,9 +51,9 @@ class Trial:
         return dict(self.record.params)
 
     @property
-    def score(self) -> float | None:
-        """Its score, from 0 to 1; another program's single value; None before it has one."""
-        return self.record.value
+    def score(self) -> float:
+        """Its score, from 0 to 1, or another program's single value; NaN while it has none."""
+        return _number(self.record.value)
 
     @property
     def values(self) -> tuple[float, ...]:
@@ -60,19 +61,19 @@ class Trial:
         return tuple(self.record.values)
 
     @property
-    def convergence(self) -> float | None:
-        """The share of tokens that had converged, from 0 to 1, as it was scored."""
-        return scored(self.record).get("convergence_rate")
+    def convergence(self) -> float:
+        """The share of tokens that had converged, from 0 to 1, as it was scored; NaN without."""
+        return _number(scored(self.record).get("convergence_rate"))
 
     @property
-    def effective_rank(self) -> float | None:
-        """The effective rank of its contexts / D, from 0 to 1, as it was scored."""
-        return scored(self.record).get("effective_rank")
+    def effective_rank(self) -> float:
+        """The effective rank of its contexts / D, from 0 to 1, as it was scored; NaN without."""
+        return _number(scored(self.record).get("effective_rank"))
 
     @property
-    def untrained_score(self) -> float | None:
-        """The score of the same network before training; None if it was not audited."""
-        return untrained_score(self.record)
+    def untrained_score(self) -> float:
+        """The score of the same network before training; NaN if it was not audited."""
+        return _number(untrained_score(self.record))
 
     @property
     def status(self) -> str:
@@ -223,7 +224,7 @@ class Trial:
         return trial_definition(self.summary, self.record)
 
     def __repr__(self) -> str:
-        score = "" if self.score is None else f", score {self.score:.4f}"
+        score = "" if math.isnan(self.score) else f", score {self.score:.4f}"
         params = f": {parameters_line(self.params)}" if self.params else ""
         return f"Trial {self.number} of {self.summary.name!r} ({self.state}{score}){params}"
 
@@ -234,3 +235,8 @@ class Trial:
 
     def __hash__(self) -> int:
         return hash((self.study, self.number))
+
+
+def _number(value: float | None) -> float:
+    """Give NaN for no number: it compares with numbers, and is better than none of them."""
+    return math.nan if value is None else value

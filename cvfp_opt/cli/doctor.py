@@ -26,18 +26,19 @@ def doctor(
     Each line says what was found, its cause, and what --repair does about it or what to type.
     Without --repair nothing is changed. docs/doctor.md explains each check.
     """
+    from cvfp_opt.api.changing import examined
+    from cvfp_opt.api.opening import locate
     from cvfp_opt.report.doctor import closing_lines, finding_lines, report_json
-    from cvfp_opt.store.database.location import resolve_location
-    from cvfp_opt.store.doctor.examination import Patient, examine, mend
+    from cvfp_opt.store.doctor.examination import Patient, Report
 
-    patient = Patient(location=resolve_location(storage), artifacts=artifacts, study=study_name)
-    report = examine(patient)
-    mended: list[str] = []
-    notify = mended.append if as_json else echo
-    if repair and report.repairable:
+    def show(report: Report) -> None:
         if not as_json:
             print_lines([*finding_lines(report), ""])
-        report = mend(patient, report, notify)
+
+    patient = Patient(location=locate(storage), artifacts=artifacts, study=study_name)
+    mended: list[str] = []
+    notify = mended.append if as_json else echo
+    report = examined(patient, repair=repair, found=show, notify=notify)
     if as_json:
         print_json(report_json(report, mended))
     else:

@@ -25,40 +25,19 @@ def reproduce(
     6400 tokens take from ten minutes to an hour, and go on where they were stopped when the same
     command is typed again.
     """
-    from dataclasses import asdict
-
     from cvfp_opt.api.display.console import make_console
     from cvfp_opt.api.display.training import ConsoleTraining
+    from cvfp_opt.api.reproducing import reproductions
     from cvfp_opt.cli.console import print_json, print_lines
     from cvfp_opt.report.reproduction import reproduction_lines
-    from cvfp_opt.single import reproduce as library
-    from cvfp_opt.training.device import resolve_device, set_threads
-    from cvfp_opt.tuning.environment import describe_environment
+    from cvfp_opt.single.reproduce import STANDARD_TOKENS
 
-    environment = describe_environment(resolve_device(device), set_threads(threads))
-    console = make_console(stderr=as_json)
+    view = ConsoleTraining(make_console(stderr=as_json))
+    names = NAMES[:-1] if name == "all" else (name,)
     report = {}
-    for key in NAMES[:-1] if name == "all" else [name]:
-        experiment = library.EXPERIMENTS[key]
-        count = tokens or experiment.tokens
-        rows = []
-        for variant in experiment.variants:
-            definition = library.define(experiment, variant, count)
-            console.print()
-            console.print(f"{key}: {variant.label}, {count} tokens", style="bold")
-            with ConsoleTraining(console).show(definition, notices=False) as table:
-                rows.append(
-                    library.reproduce(
-                        definition, variant, table.observe, environment, table.notice
-                    )
-                )
-        report[key] = {
-            "title": experiment.title,
-            "tokens": count,
-            "explanation": experiment.explanation,
-            "variants": [asdict(row) for row in rows],
-        }
+    for key, found in reproductions(names, view, tokens=tokens, device=device, threads=threads):
+        report[key] = found
         if not as_json:
-            print_lines(["", *reproduction_lines(key, report[key], library.STANDARD_TOKENS)])
+            print_lines(["", *reproduction_lines(key, found, STANDARD_TOKENS)])
     if as_json:
         print_json(report)

@@ -44,15 +44,13 @@ def show(name: str, storage: str | None, as_json: bool) -> None:
 @click.option("--force", is_flag=True, help="Even if workers run it; they stop with an error.")
 def delete(name: str, storage: str | None, artifacts: str | None, yes: bool, force: bool) -> None:
     """Delete a study with all its trials, mirrors and checkpoints. There is no way back."""
+    from cvfp_opt.api import changing
     from cvfp_opt.errors import StudyError
-    from cvfp_opt.store.database.location import resolve_location
-    from cvfp_opt.store.database.storage import open_for_editing
     from cvfp_opt.store.files.artifact_stores import open_artifacts
-    from cvfp_opt.store.transfer.editing import delete_study
 
-    location = resolve_location(storage)
-    files = open_artifacts(location, artifacts)
-    with open_summary(locate(storage), name) as summary:
+    location = locate(storage)
+    open_artifacts(location, artifacts)  # refused before anybody is asked
+    with open_summary(location, name) as summary:
         what = f"study {printable(name)} with {len(summary.trials)} trials in {location.shown}"
     if not yes:
         if not sys.stdin.isatty():
@@ -65,8 +63,7 @@ def delete(name: str, storage: str | None, artifacts: str | None, yes: bool, for
         if not click.confirm(f"Delete {what}? There is no way back.", err=True):
             echo("nothing was deleted")
             sys.exit(1)
-    with open_for_editing(location) as store:
-        delete_study(store, name, files, force=force)
+    changing.delete(location, name, artifacts, force=force)
     echo(f"deleted {what}")
 
 
@@ -76,12 +73,9 @@ def delete(name: str, storage: str | None, artifacts: str | None, yes: bool, for
 @storage_option
 def rename(old: str, new: str, storage: str | None) -> None:
     """Give a study another name."""
-    from cvfp_opt.store.database.location import resolve_location
-    from cvfp_opt.store.database.storage import open_for_editing
-    from cvfp_opt.store.transfer.editing import rename_study
+    from cvfp_opt.api import changing
 
-    with open_for_editing(resolve_location(storage)) as store:
-        rename_study(store, old, new)
+    changing.rename(locate(storage), old, new)
     echo(f"study {old} is study {new} now")
 
 

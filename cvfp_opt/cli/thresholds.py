@@ -1,14 +1,11 @@
 """``thresholds``: what a convergence rate rests on, and what the contexts are worth downstream."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from cvfp_opt.cli.options import json_option, storage_option, study_name_option
-
-if TYPE_CHECKING:
-    from cvfp_opt.store.record.trial_attributes import StoredAudit
 
 
 @click.command(epilog="Example: cvfp-opt thresholds --study-name quick --trial 3")
@@ -38,9 +35,12 @@ def thresholds(
     of a STUDY or of a CHECKPOINT (a folder that `train --save` wrote). Nothing is computed anew
     but for --downstream, which asks whether a fixed point with a high rank predicts anything.
     """
+    from cvfp_opt.api.audits import audit_of_folder, audit_of_trial
     from cvfp_opt.api.display.console import make_console
+    from cvfp_opt.api.opening import locate, open_summary
     from cvfp_opt.cli.console import echo, print_json
     from cvfp_opt.disk import is_folder
+    from cvfp_opt.report.best import require_best
     from cvfp_opt.report.rows import threshold_rows
     from cvfp_opt.report.tables import probe_table, threshold_table
 
@@ -55,9 +55,12 @@ def thresholds(
             "cvfp-opt best --toml > winner.toml && cvfp-opt train winner.toml --save net"
         )
     if checkpoint is not None:
-        label, audit = str(checkpoint), _of_checkpoint(checkpoint)
+        label, audit = str(checkpoint), audit_of_folder(checkpoint)
     else:
-        label, audit = _of_trial(storage, study_name or source, trial)
+        with open_summary(locate(storage), study_name or source) as summary:
+            record = require_best(summary) if trial is None else summary.trial(trial)
+        label = f"trial {record.number} of study {summary.name}"
+        audit = audit_of_trial(summary, record)
     rows = threshold_rows(audit)
     console = make_console(stderr=as_json)
     if not as_json:
@@ -82,31 +85,3 @@ def _probe(checkpoint: Path, threads: int | None, console: Any) -> list[dict[str
     network, definition, _ = load_network(checkpoint)
     rows = probe_network(network, definition, lambda line: console.print(Text(line, style="dim")))
     return [row.to_dict() for row in rows]
-
-
-def _of_checkpoint(checkpoint: Path) -> "StoredAudit":
-    from cvfp_opt.errors import CheckpointError
-    from cvfp_opt.store.files.saved_networks import read_checkpoint
-
-    audit: StoredAudit | None = read_checkpoint(checkpoint).account.result.get("audit")
-    if not audit or "residual_quantiles" not in audit:
-        raise CheckpointError(f"{checkpoint}: its run was not audited: it has no residuals")
-    return audit
-
-
-def _of_trial(
-    storage: str | None, study_name: str | None, trial: int | None
-) -> tuple[str, "StoredAudit"]:
-    from cvfp_opt.api.opening import locate, open_summary
-    from cvfp_opt.errors import StudyError
-    from cvfp_opt.report.best import require_best
-
-    with open_summary(locate(storage), study_name) as summary:
-        record = require_best(summary) if trial is None else summary.trial(trial)
-        if "residual_quantiles" not in record.audit:
-            named = "it has no residuals; name a complete trial with --trial"
-            raise StudyError(
-                f"trial {record.number} of study {summary.name!r} was not audited "
-                f"({record.state}): {summary.note or named}"
-            )
-        return f"trial {record.number} of study {summary.name}", record.audit

@@ -45,7 +45,8 @@ def show(number: int, storage: str | None, study_name: str | None, as_json: bool
 
 
 @click.command(
-    epilog="Example: cvfp-opt trial enqueue --study-name quick --set dist_reg_weight=0.85"
+    "enqueue",
+    epilog="Example: cvfp-opt trial enqueue --study-name quick --set dist_reg_weight=0.85",
 )
 @storage_option
 @study_name_option
@@ -77,7 +78,7 @@ def show(number: int, storage: str | None, study_name: str | None, as_json: bool
     metavar="N",
     help="Repeat the point of finished trial N with other seeds; at most three times.",
 )
-def enqueue(
+def enqueue_command(
     storage: str | None,
     study_name: str | None,
     settings: tuple[str, ...],
@@ -93,26 +94,28 @@ def enqueue(
     Give one of --set, --from-study and --retry. Points of another study must lie in the ranges
     that are searched here, agree with what is fixed here, and have no parameter unknown here.
     """
-    from cvfp_opt.store.database.location import resolve_location
-    from cvfp_opt.store.database.storage import open_for_editing
-    from cvfp_opt.store.record.studies import load_study, only_study_name
-    from cvfp_opt.tuning.enqueue import enqueue_best, enqueue_retry, enqueue_values
+    from cvfp_opt.api.changing import enqueue
 
     if (bool(settings), from_study is not None, retry is not None).count(True) != 1:
         raise click.UsageError("one of --set, --from-study and --retry is required")
     if from_study is None and (from_storage or clip or ignore):
         raise click.UsageError("--from-storage, --clip and --ignore go with --from-study")
-    with open_for_editing(resolve_location(storage)) as store:
-        study = load_study(store, study_name or only_study_name(store))
-        if from_study is not None:
-            with open_summary(locate(from_storage or storage), from_study) as source:
-                done, notes = enqueue_best(store, study, source, top, clip=clip, ignore=ignore)
-            print_lines(notes)
-        elif retry is not None:
-            done = [enqueue_retry(store, study, retry)]
-        else:
-            done = [enqueue_values(store, study, settings)]
-    _print_enqueued(done, study.study_name)
+    source = None
+    if from_study is not None:
+        with open_summary(locate(from_storage or storage), from_study) as source:
+            pass  # a snapshot
+    added = enqueue(
+        locate(storage),
+        study_name,
+        settings=settings,
+        source=source,
+        top=top,
+        clip=clip,
+        ignore=ignore,
+        retry=retry,
+    )
+    print_lines(added.notes)
+    _print_enqueued(added.trials, added.study)
 
 
 def _print_enqueued(done: "list[Enqueued]", study: str) -> None:
@@ -126,33 +129,22 @@ def _print_enqueued(done: "list[Enqueued]", study: str) -> None:
         echo(f"to run what waits:  cvfp-opt run --study-name {quoted(study)} --n-trials +{added}")
 
 
-@click.command(epilog="Example: cvfp-opt trial fail 3 --study-name quick --reason 'wrong disk'")
+@click.command(
+    "fail", epilog="Example: cvfp-opt trial fail 3 --study-name quick --reason 'wrong disk'"
+)
 @number_argument
 @storage_option
 @study_name_option
 @click.option(
     "--reason", default="ended by hand", show_default=True, help="Reason to record with the trial."
 )
-def fail(number: int, storage: str | None, study_name: str | None, reason: str) -> None:
+def fail_command(number: int, storage: str | None, study_name: str | None, reason: str) -> None:
     """End running or waiting trial N as failed; a worker that runs it goes on to the next."""
-    from cvfp_opt.errors import StudyError
-    from cvfp_opt.store.database.location import resolve_location
-    from cvfp_opt.store.database.storage import open_for_editing
-    from cvfp_opt.store.queue.claims import fail_trial
-    from cvfp_opt.store.record.studies import load_study, only_study_name
-    from cvfp_opt.store.record.summary import Summary
+    from cvfp_opt.api.changing import fail
 
-    location = resolve_location(storage)
-    with open_for_editing(location) as store:
-        study = load_study(store, study_name or only_study_name(store))
-        found = Summary.of(study, location.shown).trial(number)
-        if not fail_trial(store, study, number, reason):
-            raise StudyError(
-                f"trial {number} of study {study.study_name!r} has ended already "
-                f"({found.state}): one that runs or waits is required"
-            )
-    echo(f"trial {number} of study {study.study_name} has failed: {reason}")
+    study = fail(locate(storage), study_name, number, reason)
+    echo(f"trial {number} of study {study} has failed: {reason}")
 
 
-for command in (show, replay, enqueue, fail):
+for command in (show, replay, enqueue_command, fail_command):
     trial.add_command(command)

@@ -2,9 +2,10 @@
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cvfp_opt.model.audit import Audit
+if TYPE_CHECKING:
+    from cvfp_opt.model.audit import Audit
 
 
 class Status(StrEnum):
@@ -68,7 +69,7 @@ class TrainingResult:
     status: Status
     reason: str
     iterations: tuple[IterationMetrics, ...]
-    audit: Audit | None
+    audit: "Audit | None"
     optimizer_steps: int
     diversity_scale: float
     weights_digest: str

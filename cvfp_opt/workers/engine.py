@@ -7,16 +7,9 @@ import optuna
 
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.record.trial_attributes import StoredEnvironment
-from cvfp_opt.tuning.observer import SearchObserver
 from cvfp_opt.tuning.stopping import Stop
+from cvfp_opt.workers.observer import EngineObserver
 from cvfp_opt.workers.task import Task
-
-
-class EngineObserver(SearchObserver, Protocol):
-    """Is notified of what a search and its workers do."""
-
-    def workers_changed(self, count: int) -> None:
-        """Show how many workers search from here on."""
 
 
 @dataclass(frozen=True, kw_only=True)

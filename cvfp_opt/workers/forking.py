@@ -77,7 +77,8 @@ def start_worker(
 
     def start() -> None:
         try:
-            process.start()
+            with _main_hidden():
+                process.start()
         except Exception as error:
             failures.append(error)
 
@@ -95,6 +96,21 @@ def start_worker(
             ) from None
         raise failure
     return None if thread.is_alive() else process
+
+
+@contextmanager
+def _main_hidden() -> Iterator[None]:
+    """Keep a new process from running the user's script, which it has no need of.
+
+    A script that starts a search without ``if __name__ == "__main__"`` would do so in each worker.
+    """
+    main = vars(sys.modules["__main__"])
+    known: dict[str, Any] = {n: main.pop(n) for n in ("__spec__", "__file__") if n in main}
+    main["__spec__"] = None
+    try:
+        yield
+    finally:
+        main.update(known)
 
 
 class _Parent:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from cvfp_opt.store.database.retry import PATIENCE_SECONDS
+from cvfp_opt.store.files.trial_checkpoints import CHECKPOINT_SECONDS
 from cvfp_opt.store.queue.claims import MAX_RETRIES
 from cvfp_opt.store.queue.leases import LEASE_SECONDS
-from cvfp_opt.tuning.checkpointing import CHECKPOINT_SECONDS
 
 
 @dataclass(frozen=True, kw_only=True)

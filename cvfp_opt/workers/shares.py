@@ -1,11 +1,12 @@
 """How many workers run at once on this machine, and with how many threads each."""
 
 from dataclasses import dataclass, replace
-
-import torch
+from typing import TYPE_CHECKING
 
 from cvfp_opt.errors import DeviceError
-from cvfp_opt.training.device import resolve_device, set_threads
+
+if TYPE_CHECKING:
+    import torch
 
 # More processes, half a gigabyte each, would fill a new user's machine.
 MAX_DEFAULT_JOBS = 4
@@ -37,12 +38,14 @@ class Workers:
         """Check if trials are computed by a Dask cluster of the user's, not by this machine."""
         return self.scheduler is not None
 
-    def resolve_device(self) -> torch.device:
+    def resolve_device(self) -> "torch.device":
         """Find the device of this machine that they mean.
 
         Raises:
             DeviceError: there is none.
         """
+        from cvfp_opt.training.device import resolve_device
+
         return resolve_device("auto" if self.remote and self.device == "cuda" else self.device)
 
 
@@ -56,6 +59,8 @@ def share_out(options: Workers) -> Workers:
     Raises:
         DeviceError: no such device; fewer than one worker or thread.
     """
+    from cvfp_opt.training.device import set_threads
+
     device, count = options.resolve_device(), options.n_jobs
     available = set_threads(options.threads)
     if count is not None and count < 1:

@@ -69,14 +69,14 @@ def test_what_differs_first_is_named_with_what_may_be_the_cause(
     def elsewhere(environment: dict[str, Any]) -> dict[str, Any]:
         environment["versions"]["torch"] = "2.6.0"
         del environment["versions"]["numba"]
-        return environment | {"threads": 3, "processor": "AVX2", "reader": "torch", "lanes": 4}
+        return environment | {"threads": 3, "processor": "SVE256", "reader": "torch", "lanes": 4}
 
     change(0, "environment", elsewhere)
     found = replayed(invoke, 0, "--threads", "1")
     differ = {one["name"]: (one["then"], one["now"]) for one in found["environment"]}
     assert differ["threads"] == (3, 1)
     assert differ["lanes"] == (4, 1)
-    assert differ["processor"][0] == "AVX2"
+    assert differ["processor"][0] == "SVE256"
     assert differ["torch"][0] == "2.6.0"
     assert found["unrecorded"] == ["numba"]
     assert found["first_deviation"]["quantity"] == "residual"

@@ -10,7 +10,7 @@ from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.training.events import Event
 from cvfp_opt.tuning.definition import StudyDefinition
 from cvfp_opt.tuning.plan import Plan
-from cvfp_opt.workers.engine import EngineObserver
+from cvfp_opt.workers.observer import EngineObserver
 
 
 class SearchDisplay(EngineObserver, AbstractContextManager[Any], Protocol):
