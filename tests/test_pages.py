@@ -11,6 +11,7 @@ import pages
 import pytest
 import tomlkit
 from support import REPOSITORY, TINY, Outcome
+from typist import Typist, fits, forget_modules
 
 from cvfp_opt.cli import cli
 from cvfp_opt.report.figures.kinds import KINDS
@@ -50,11 +51,11 @@ def type_page(
     """Type all blocks of a page that run, and look at what it leaves."""
 
     def run(page: str) -> None:
-        pages.Typist(invoke).type_page(page)
+        Typist(invoke).type_page(page)
         AFTER.get(page, lambda invoke: None)(invoke)
 
     yield run
-    pages.forget_modules()
+    forget_modules()
 
 
 def after_the_readme(invoke: Invoke) -> None:
@@ -175,7 +176,7 @@ def test_every_command_is_typed_in_some_page() -> None:
     ],
 )
 def test_dots_stand_for_anything(shown: str, printed: str, expected: bool) -> None:
-    assert pages.fits(shown, printed) is expected
+    assert fits(shown, printed) is expected
 
 
 @pytest.mark.parametrize(
