@@ -20,6 +20,8 @@ from cvfp_opt.tuning import definition_file
 RUNNING = [page for page in pages.PAGES if any(block.runs for block in pages.blocks(page))]
 # They show what a study's page looks like in the dashboard.
 DRAWN = ("README.md", "docs/dashboard.md")
+# At its true size: half a minute of computing.
+LONG = ("docs/tutorial.md",)
 Invoke = Callable[..., Outcome]
 
 
@@ -98,8 +100,14 @@ AFTER: dict[str, Callable[[Invoke], None]] = {
 }
 
 
-@pytest.mark.parametrize("page", [page for page in RUNNING if page not in DRAWN])
+@pytest.mark.parametrize("page", [page for page in RUNNING if page not in DRAWN + LONG])
 def test_the_blocks_of_a_page_run(page: str, type_page: Callable[[str], None]) -> None:
+    type_page(page)
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("page", LONG)
+def test_the_blocks_of_a_long_page_run(page: str, type_page: Callable[[str], None]) -> None:
     type_page(page)
 
 
