@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from cvfp_opt.errors import StudyError as StudyError
     from cvfp_opt.rerun.loaded import LoadedNetwork as LoadedNetwork
     from cvfp_opt.rerun.repeat import Conditions as Conditions
-    from cvfp_opt.workers.limits import Limits as Limits
+    from cvfp_opt.tuning.limits import Limits as Limits
     from cvfp_opt.workers.shares import Workers as Workers
 
 # module -> the names that it gives
@@ -72,7 +72,7 @@ _PLACES = {
     ),
     "rerun.loaded": ("LoadedNetwork",),
     "rerun.repeat": ("Conditions",),
-    "workers.limits": ("Limits",),
+    "tuning.limits": ("Limits",),
     "workers.shares": ("Workers",),
 }
 _MODULES = {name: f"cvfp_opt.{module}" for module, names in _PLACES.items() for name in names}

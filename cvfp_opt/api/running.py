@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from cvfp_opt.api.display.protocol import SearchDisplay, View
     from cvfp_opt.store.database.storage import Store
+    from cvfp_opt.tuning.limits import Limits
     from cvfp_opt.tuning.stopping import SearchStopped
-    from cvfp_opt.workers.limits import Limits
     from cvfp_opt.workers.session import Session
     from cvfp_opt.workers.shares import Workers
 

@@ -23,7 +23,7 @@ from cvfp_opt.tuning.stopping import StopSwitch
 from cvfp_opt.tuning.typed_values import brief
 
 if TYPE_CHECKING:
-    from cvfp_opt.workers.limits import Limits
+    from cvfp_opt.tuning.limits import Limits
     from cvfp_opt.workers.shares import Workers
 
 # Seconds between two looks for trials that others have ended.
@@ -229,7 +229,7 @@ def _assignment(
     progress: bool | None,
     study: Study | None = None,
 ) -> Assignment:
-    from cvfp_opt.workers.limits import Limits
+    from cvfp_opt.tuning.limits import Limits
     from cvfp_opt.workers.shares import Workers
 
     artifacts = study.artifacts if study else os.environ.get("CVFP_OPT_ARTIFACTS") or None

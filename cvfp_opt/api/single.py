@@ -143,21 +143,24 @@ def train(
     return TrainedNetwork(trained, record_of(trained))
 
 
-def load(source: str | os.PathLike[str]) -> "LoadedNetwork":
+def load(source: str | os.PathLike[str], *, revision: str | None = None) -> "LoadedNetwork":
     """Open a network that `best --save`, `train --save` or `Trial.save` wrote to a folder.
 
     Nothing in the folder is executed, and a file that was changed is refused.
 
     Args:
-        source: the folder.
+        source: the folder; or, where there is none of that name, ``user/name`` of a repository
+            on the Hugging Face hub that has its files. They are kept in the hub's cache.
+        revision: commit, tag or branch on the hub; None for the newest. With the full hash of a
+            commit it is always the same network, and needs the hub only once.
 
     Raises:
-        CheckpointError: no such folder, another format, damaged, or another tokenizer than this
-            version ships.
+        CheckpointError: no such folder or repository, another format, damaged, or another
+            tokenizer than this version ships; or the hub cannot be reached.
     """
-    from cvfp_opt.rerun.loaded import load_folder  # torch takes seconds, and not all need it
+    from cvfp_opt.rerun import loaded  # torch takes seconds, and not all need it
 
-    return load_folder(source)
+    return loaded.load(source, revision=revision)
 
 
 def verify(

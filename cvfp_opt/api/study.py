@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cvfp_opt.report.trial_list import Table
     from cvfp_opt.store.doctor.examination import Report
     from cvfp_opt.store.transfer.operations import Exported, Place
-    from cvfp_opt.workers.limits import Limits
+    from cvfp_opt.tuning.limits import Limits
     from cvfp_opt.workers.shares import Workers
 
 # Seconds between two looks of one who waits, and looks in a row that must find nothing running.

@@ -80,8 +80,8 @@ def confirm(
     from cvfp_opt.report.confirmation_words import confirmation_lines, confirmation_table
     from cvfp_opt.store.database.location import resolve_location
     from cvfp_opt.store.database.retry import Patience
+    from cvfp_opt.tuning.limits import Limits
     from cvfp_opt.tuning.plan import Request
-    from cvfp_opt.workers.limits import Limits
     from cvfp_opt.workers.shares import Workers
 
     console = make_console(stderr=as_json)

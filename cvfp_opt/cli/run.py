@@ -142,8 +142,8 @@ def run(
     from cvfp_opt.api.display.search import view_on
     from cvfp_opt.api.running import Assignment, search_study
     from cvfp_opt.store.database.location import resolve_location
+    from cvfp_opt.tuning.limits import Limits
     from cvfp_opt.tuning.plan import Request
-    from cvfp_opt.workers.limits import Limits
     from cvfp_opt.workers.shares import Workers
 
     assignment = Assignment(

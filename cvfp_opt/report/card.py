@@ -8,7 +8,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from cvfp_opt.escaping import markdown
+from cvfp_opt.escaping import markdown, printable
+from cvfp_opt.report.card_metadata import front_matter
 from cvfp_opt.report.confirmation_words import confirmation_line
 from cvfp_opt.report.judgement import FIXED_POINT, judge_trial
 from cvfp_opt.report.words import (
@@ -35,7 +36,9 @@ def describe(summary: Summary, facts: PublishedTrial) -> str:
 
 
 def model_card(facts: PublishedTrial, *, judgement: str, confirmed: str = "") -> str:
-    """Write the card, ending in a newline. What comes from a user is escaped.
+    """Write the card, ending in a newline: what the hub reads, then what people read.
+
+    What comes from a user is escaped.
 
     Args:
         facts: of the trial and its network.
@@ -50,6 +53,7 @@ def model_card(facts: PublishedTrial, *, judgement: str, confirmed: str = "") ->
         _environment()
         .get_template("card.md.j2")
         .render(
+            front_matter=Markup(front_matter(facts)),
             facts=facts,
             trial=trial,
             judgement=judgement,
@@ -72,7 +76,8 @@ def model_card(facts: PublishedTrial, *, judgement: str, confirmed: str = "") ->
 
 def code(text: object) -> Markup:
     """Write text as code, in a table too."""
-    return Markup("`" + " ".join(str(text).split()).replace("`", "'").replace("|", "/") + "`")
+    words = printable(" ".join(str(text).split()))
+    return Markup("`" + words.replace("`", "'").replace("|", "/") + "`")
 
 
 def _source(source: Mapping[str, str]) -> str:
@@ -82,7 +87,10 @@ def _source(source: Mapping[str, str]) -> str:
 
 def _as_text(value: Any) -> str:
     """Escape whatever the template puts in, unless it is Markdown already."""
-    return value if isinstance(value, Markup) else markdown(value, readable=True)
+    if isinstance(value, Markup):
+        return value
+    # a card is also read in a terminal
+    return markdown(printable(" ".join(str(value).split())), readable=True)
 
 
 @cache
@@ -104,6 +112,6 @@ def _environment() -> Environment:
         "named_values": named_values,
         "code": code,
         "source": _source,
-        "json": lambda text: Markup(json.dumps(text, ensure_ascii=False)),
+        "json": lambda text: Markup(printable(json.dumps(text, ensure_ascii=False))),
     }
     return environment

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,12 @@ import torch
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 
+from cvfp_opt.disk import is_there
 from cvfp_opt.errors import CheckpointError, DataError
 from cvfp_opt.escaping import excerpt, release_of
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import ContextOverflow, sequential_pass, zero_context
+from cvfp_opt.rerun.hub_network import fetch, is_name
 from cvfp_opt.single.train import load_network
 from cvfp_opt.store.files.saved_networks import Account, Checkpoint
 from cvfp_opt.training.tokenizer import load_tokenizer, shipped_digest
@@ -32,6 +34,7 @@ class LoadedNetwork:
         definition: what it was trained by.
         account: metrics, audit, versions, origin, as its folder records them.
         card: the model card, Markdown; "" if it has none.
+        revision: the commit of the Hugging Face hub that it is from; "" of a folder.
     """
 
     network: ContextNetwork
@@ -40,6 +43,7 @@ class LoadedNetwork:
     definition: StudyDefinition
     account: Account
     card: str
+    revision: str = ""
 
     def tokens(self, text: str) -> list[str]:
         """Split a text into its T tokens, as the tokenizer spells them.
@@ -96,9 +100,33 @@ class LoadedNetwork:
         return contexts
 
 
-def load_folder(folder: str | os.PathLike[str]) -> LoadedNetwork:
-    """Open a network's folder; see ``cvfp_opt.load``."""
-    path = Path(folder)
+def load(place: str | os.PathLike[str], *, revision: str | None = None) -> LoadedNetwork:
+    """Open a network's folder, or where there is none of that name, one of the hub.
+
+    See ``cvfp_opt.load``.
+    """
+    name = place if isinstance(place, str) else ""
+    if not is_name(name) or is_there(Path(name)):
+        if revision:
+            raise CheckpointError(
+                f"{place}: a revision belongs to a network of the Hugging Face hub, named as "
+                "user/name, "
+                + ("but this is here" if is_there(Path(place)) else "and this is no such name")
+                + "; leave revision= out"
+            )
+        return load_folder(Path(place))
+    folder, commit = fetch(name, revision or "")
+    try:
+        return replace(load_folder(folder), revision=commit)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{name} of the hub: {error} (if only the copy here is damaged, remove "
+            f"{folder.parents[1]} and load it again)"
+        ) from None
+
+
+def load_folder(path: Path) -> LoadedNetwork:
+    """Open a network's folder."""
     network, definition, checkpoint = load_network(path)
     if checkpoint.account.format == 1:
         raise CheckpointError(

@@ -8,6 +8,7 @@ from typing import Any
 from cvfp_opt.errors import StudyError
 from cvfp_opt.escaping import positional, quoted
 from cvfp_opt.rerun.repeat import Conditions, Repetition, prepare_repetition
+from cvfp_opt.single.run_card import facts_of
 from cvfp_opt.single.train import Trained, save_network
 from cvfp_opt.store.files.saved_networks import check_target
 from cvfp_opt.store.record.definition_sections import Sections
@@ -16,7 +17,6 @@ from cvfp_opt.store.record.published import PublishedTrial
 from cvfp_opt.store.record.records import TrialRecord, definition_of
 from cvfp_opt.store.record.summary import Summary
 from cvfp_opt.training.events import Observer
-from cvfp_opt.tuning.objective import outcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,33 +106,15 @@ class Publication:
 
     def _facts(self, trained: Trained, identical: bool) -> PublishedTrial:
         """Collect what the model card says, of the published weights and not of those recorded."""
-        result, definition = trained.result, trained.objective.definition
-        scored = definition.objective.scored(result)
-        trial = replace(
-            self.repetition.trial,
-            value=scored.score if scored else None,
-            **outcome(result, scored),
-            environment={
-                **trained.environment,
-                "optimizer_steps": result.optimizer_steps,
-                "weights_digest": result.weights_digest,
-            },
-        )
         difference = ""
         if not identical:
             difference = self._reason(self.repetition.trial.environment.get("weights_digest"))
-        return PublishedTrial(
+        return replace(
+            facts_of(trained, self.folder.name, self.repetition.trial),
             study=self.summary.name,
-            trial=trial,
             recorded_score=self.repetition.trial.value,
             searched=self._searched,
-            definition=definition.to_dict(),
-            notices=tuple(definition.notices()),
             identity=asdict(self.repetition.identity),
-            sources=trained.objective.tokens.sources,
-            data_digest=trained.objective.tokens.digest,
-            num_parameters=sum(p.numel() for p in trained.network.parameters()),
-            folder=self.folder.name,
             difference=difference,
             trials=self.summary.counts,
         )

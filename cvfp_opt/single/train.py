@@ -13,6 +13,8 @@ import torch
 from cvfp_opt.errors import CheckpointError, DefinitionError, StorageError
 from cvfp_opt.escaping import excerpt, listed
 from cvfp_opt.model.network import ContextNetwork
+from cvfp_opt.single.run_card import describe_run
+from cvfp_opt.store.files.disclosure import disclosed_environment, disclosed_sections
 from cvfp_opt.store.files.saved_networks import (
     Account,
     Checkpoint,
@@ -151,11 +153,13 @@ def save_network(
 ) -> None:
     """Write a trained network, and what it takes to use it, as a checkpoint.
 
+    The folder may be published as it is: it names no machine and no folder of its author's.
+
     Args:
         folder: a new one.
         trained: what to write.
         origin: to add to the account's.
-        card: Markdown.
+        card: the model card, Markdown; "": that of a run without a study.
 
     Raises:
         CheckpointError: the folder can't be written.
@@ -174,7 +178,7 @@ def save_network(
         weights=arrays_of(trained.network.state_dict()),
         embeddings=arrays_of({"table": table})["table"],
         tokenizer=tokenizer,
-        card=card,
+        card=card or describe_run(trained, folder.name),
     )
     write_checkpoint(folder, checkpoint)
 
@@ -203,16 +207,16 @@ def account_of(
     if tokenizer:
         known = {"sha256": hashlib.sha256(tokenizer.encode()).hexdigest()}
     return Account(
-        definition=definition.to_dict(),
+        definition=disclosed_sections(definition.to_dict()),
         parameters=asdict(definition.hyperparameters()),
         result=dict(result),
-        environment=dict(environment),
+        environment=disclosed_environment(environment),
         tokenizer=known,
         origin={
             "seed": seed,
             "number": number,
             "data_digest": tokens.digest,
-            "sources": tokens.sources,
+            "sources": disclosed_sections(tokens.sources),
             **(origin or {}),
         },
     )

@@ -9,17 +9,22 @@ from cvfp_opt.errors import CvfpOptError, DataError
 from cvfp_opt.escaping import printable
 
 
-def require(package: str, key: str) -> ModuleType:
+def require(package: str, key: str, *, error: type[CvfpOptError] = DataError) -> ModuleType:
     """Import a package of the extra ``hub``.
 
+    Args:
+        package: to import.
+        key: what needs it: the message begins with it.
+        error: to raise.
+
     Raises:
-        DataError: it is not installed; names the extra.
+        CvfpOptError: of the class ``error``: it is not installed; names the extra.
     """
     try:
         return importlib.import_module(package)
-    except ImportError as error:
-        raise DataError(
-            f"{key}: the package {package} is required ({error}); "
+    except ImportError as reason:
+        raise error(
+            f"{key}: the package {package} is required ({reason}); "
             "type `pip install 'cvfp-opt[hub]'`"
         ) from None
 

@@ -8,11 +8,12 @@ from typing import Any
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.files.artifact_names import artifact_key
 from cvfp_opt.store.files.artifact_stores import ArtifactStore
-from cvfp_opt.store.files.trial_checkpoints import CHECKPOINT_SECONDS, TrialCheckpoints
+from cvfp_opt.store.files.trial_checkpoints import TrialCheckpoints
 from cvfp_opt.store.record.differences import differences
 from cvfp_opt.training.data import Tokens
 from cvfp_opt.training.snapshot import Snapshot
 from cvfp_opt.tuning.definition import StudyDefinition
+from cvfp_opt.tuning.limits import CHECKPOINT_SECONDS
 from cvfp_opt.tuning.snapshot_arrays import BITS_DEPEND_ON, arrays_of, snapshot_of
 
 # Checkpoints may cost at most this share of a trial's time, however slow the store is.

@@ -13,10 +13,10 @@ from cvfp_opt.training.device import available_threads
 from cvfp_opt.tuning.drift import drift_lines, with_drift
 from cvfp_opt.tuning.environment import describe_environment
 from cvfp_opt.tuning.lanes import check_lanes
+from cvfp_opt.tuning.limits import Limits
 from cvfp_opt.tuning.plan import Plan
 from cvfp_opt.workers.engine import Engine
 from cvfp_opt.workers.engines import make_engine
-from cvfp_opt.workers.limits import Limits
 from cvfp_opt.workers.shares import Workers
 from cvfp_opt.workers.task import Task
 

@@ -23,13 +23,13 @@ from cvfp_opt.tuning.checkpointing import Checkpointing
 from cvfp_opt.tuning.custom_code import load_code
 from cvfp_opt.tuning.drift import drift_lines, refuse_sources, with_drift
 from cvfp_opt.tuning.lanes import search_in_lanes
+from cvfp_opt.tuning.limits import Limits
 from cvfp_opt.tuning.objective import Objective
 from cvfp_opt.tuning.observer import SearchObserver
 from cvfp_opt.tuning.plan import Plan
 from cvfp_opt.tuning.runner import Search
 from cvfp_opt.tuning.stopping import Stop, pause
 from cvfp_opt.tuning.trial_files import TrialFiles
-from cvfp_opt.workers.limits import Limits
 
 
 @dataclass(frozen=True, kw_only=True)

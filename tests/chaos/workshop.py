@@ -34,9 +34,9 @@ from cvfp_opt.training.events import Event, IterationFinished, Observer
 from cvfp_opt.training.result import IterationMetrics, TrainingResult
 from cvfp_opt.training.snapshot import NOTHING, Keeper
 from cvfp_opt.tuning.definition_file import read_sections, resolve_definition
+from cvfp_opt.tuning.limits import Limits
 from cvfp_opt.tuning.objective import Objective, forget
 from cvfp_opt.tuning.plan import Plan, Request
-from cvfp_opt.workers.limits import Limits
 from cvfp_opt.workers.task import Task
 
 SETTINGS = [

@@ -168,6 +168,8 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
     ours, theirs = (
         json.loads((Path(name) / ACCOUNT).read_text()) for name in ("resumed", "undisturbed")
     )
+    for account in (ours, theirs):
+        del account["files"]["README.md"]  # it names its folder
     assert ours["files"] == theirs["files"]
     assert ours["result"]["iterations"] == theirs["result"]["iterations"]
 

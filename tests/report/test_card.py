@@ -60,6 +60,12 @@ def facts(**fields: Any) -> PublishedTrial:
 
 
 def card(**fields: Any) -> str:
+    """The card below its front matter, of which tests/report/test_card_metadata.py speaks."""
+    _, _, below = whole_card(**fields).split("---\n", 2)
+    return below.removeprefix("\n")
+
+
+def whole_card(**fields: Any) -> str:
     confirmed = fields.pop("confirmed", "")
     return model_card(facts(**fields), judgement="It scores 0.885.", confirmed=confirmed)
 
@@ -128,6 +134,24 @@ def test_a_users_text_is_shown_as_it_is() -> None:
     assert len([line for line in text.splitlines() if line.startswith("# ")]) == 1
     assert 'cvfp_opt.load("a\\"b")' in text
     assert code("a`b|\nc") == "`a'b/ c`"
+
+
+def test_it_does_nothing_to_a_terminal() -> None:
+    name = "a\x1b[2J\u202eb\udcff"
+    text = whole_card(study=name, folder=name, sources={"data": {"source": name}})
+    assert all(one.isprintable() for line in text.splitlines() for one in line)
+    assert 'cvfp_opt.load("a\\u001b[2J\\u202eb\\udcff")' in text
+    assert "of study a\\\\x1b\\[2J\\\\u202eb\\\\udcff" in text
+
+
+def test_a_run_without_a_study_speaks_of_none() -> None:
+    text = card(study="", identity={"seed": 3, "number": 0})
+    assert text.startswith("# A CVFP network\n\n**It scores 0.885.**\n")
+    assert "\n- seed 3, number 0: all that is random\n- trained with torch 2.13.0; " in text
+    assert "\n- digest of the weights: `abc123`\n" in text
+    assert "\nOne network of one seed: a part of its score is luck. A fixed point" in text
+    for word in ("study", "trial", "search"):
+        assert word not in text
 
 
 def test_where_a_text_lies_on_a_disk_is_nobodys_business() -> None:

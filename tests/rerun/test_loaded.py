@@ -1,6 +1,9 @@
 """`cvfp_opt.load`: contexts as the definition of a pass has them, or a refusal."""
 
 import json
+import os
+import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -89,7 +92,7 @@ def test_what_it_was_trained_by_is_at_hand(train: Callable[..., LoadedNetwork]) 
     assert model.definition.hyperparameters().layernorm_mix == 0.7
     assert model.account.origin["seed"] == 5
     assert model.account.result["audit"]["frozen_train"]["convergence"] >= 0
-    assert model.card == ""
+    assert "\n# A CVFP network\n" in model.card
 
 
 def test_its_embeddings_are_those_that_it_was_trained_on(
@@ -223,6 +226,40 @@ def test_the_first_format_lacks_what_it_takes() -> None:
     with pytest.raises(CheckpointError, match="left embeddings and tokenizer out"):
         cvfp_opt.load(folder)
     assert json.loads((folder / "checkpoint.json").read_text())["format"] == 1
+
+
+def test_the_second_format_opens_with_its_card(isolated_folder: Path) -> None:
+    fixture = REPOSITORY / "tests" / "fixtures" / "saved-format-2" / "winner"
+    model = cvfp_opt.load(fixture)
+    assert model.account.format == 2
+    assert model.contexts("a b c").shape == (3, 8)
+    assert model.card.startswith("# A CVFP network: trial 0 of study quick\n")
+    copy = Path(shutil.copytree(fixture, "copy"))
+    (copy / "README.md").write_text("---\nlicense: mit\n---\n" + model.card)
+    with pytest.raises(CheckpointError, match=r"bytes are required|its digest is not the one"):
+        cvfp_opt.load("copy")
+
+
+def test_a_folder_to_publish_tells_nothing_of_its_authors_machine(
+    train: Callable[..., LoadedNetwork], invoke: Invoke, isolated_folder: Path
+) -> None:
+    (isolated_folder / "elsewhere").mkdir()
+    (isolated_folder / "here").mkdir()
+    os.chdir("here")
+    text = isolated_folder / "elsewhere" / "text.txt"
+    text.write_text("a b c d e f g h " * 60)
+    train("--data", str(text))
+    for path in Path("net").iterdir():
+        content = path.read_bytes()
+        for word in (str(isolated_folder), "elsewhere", socket.gethostname(), Path.home().name):
+            assert f'"{word}'.encode() not in content, (path, word)
+            assert f"/{word}".encode() not in content, (path, word)
+    assert cvfp_opt.load("net").definition.data.path == "text.txt"
+    lost = invoke("verify", "quick", "net")
+    assert (lost.code, lost.out) == (1, "")
+    assert f"text.txt: no such file or folder (in {Path.cwd()})" in lost.err
+    os.chdir("../elsewhere")
+    assert "of 6 checks failed" in invoke("verify", "quick", "../here/net").out
 
 
 def test_importing_the_package_imports_nothing_slow() -> None:

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from support import TINY_ARGUMENTS, Outcome
 
-from cvfp_opt.cli.opening import open_summary
+from cvfp_opt.api.opening import open_summary
 from cvfp_opt.errors import CheckpointError, CvfpOptError, DataError, StudyError
 from cvfp_opt.report.best import require_best
 from cvfp_opt.report.card import describe
 from cvfp_opt.rerun.publish import Publication, plan_publication
 from cvfp_opt.rerun.repeat import Conditions
 from cvfp_opt.single.train import load_network
+from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.files.saved_networks import ACCOUNT, CARD, read_checkpoint
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
@@ -28,7 +29,7 @@ FOLDER = Path("winner")
 
 
 def taken(name: str | None = None) -> Summary:
-    with open_summary(None, name) as summary:
+    with open_summary(resolve_location(None), name) as summary:
         return summary
 
 
@@ -75,7 +76,7 @@ def test_the_folder_holds_the_recorded_network_and_its_figures(summary: Summary)
     assert (origin["identical"], origin["differences"]) == (True, [])
     assert (origin["trial"], origin["uuid"]) == (best.number, best.identity["uuid"])
     assert origin["score"] == origin["recorded_score"] == best.value
-    assert checkpoint.card.startswith(f"# A CVFP network: trial {best.number} of study quick\n")
+    assert f"\n# A CVFP network: trial {best.number} of study quick\n" in checkpoint.card
     assert "Not identical" not in checkpoint.card
     assert best.environment["weights_digest"] in checkpoint.card
 
@@ -105,7 +106,8 @@ def test_allowed_they_are_marked_for_all_to_see(summary: Summary) -> None:
     publication, _ = plan(summary, elsewhere(require_best(summary)), allow_drift=True)
     assert not publication.write(ignore, partial(describe, publication.summary))
     checkpoint = read_checkpoint(FOLDER)
-    assert checkpoint.card.splitlines()[2].startswith("> **Not identical.**")
+    _, below = checkpoint.card.split("\n# A CVFP network: ")
+    assert below.splitlines()[2].startswith("> **Not identical.**")
     origin = checkpoint.account.origin
     assert origin["identical"] is False
     assert origin["recorded_weights_digest"] == "f" * 64
@@ -164,4 +166,4 @@ def test_code_that_only_the_database_names_is_not_run(summary: Summary, tmp_path
 
 def test_the_account_is_plain_json(summary: Summary) -> None:
     plan(summary)[0].write(ignore, partial(describe, summary))
-    assert json.loads((FOLDER / ACCOUNT).read_text())["format"] == 2
+    assert json.loads((FOLDER / ACCOUNT).read_text())["format"] == 3

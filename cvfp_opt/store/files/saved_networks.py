@@ -1,7 +1,8 @@
 """Trained networks on disk: a folder with weights (safetensors) and an account of them (JSON).
 
 Since format 2 the folder is enough to use the network: token embeddings and, unless it is the
-shipped one, the tokenizer lie beside the weights. Nothing in it is ever executed.
+shipped one, the tokenizer lie beside the weights. Since format 3 the front matter of the card may
+be edited: that is where one says a licence. Nothing in the folder is ever executed.
 """
 
 import hashlib
@@ -23,9 +24,11 @@ from cvfp_opt.disk import check_new, making_folder
 from cvfp_opt.errors import CheckpointError
 from cvfp_opt.escaping import excerpt, listed
 from cvfp_opt.store.database.number_checks import parse_whole
+from cvfp_opt.store.files.card_text import text_below
 
 # 2: embeddings, tokenizer and card beside the weights; digests and sizes of all files.
-FORMAT = 2
+# 3: of the card those of the text below its front matter.
+FORMAT = 3
 WEIGHTS = "weights.safetensors"
 EMBEDDINGS = "embeddings.safetensors"
 TOKENIZER = "tokenizer.json"
@@ -55,7 +58,8 @@ class Account:
         tokenizer: ``sha256`` of its tokenizer.json, and the ``version`` of cvfp-opt that ships it
             if it is not in the folder; empty in format 1.
         origin: the text's digest and sources, seed and number; study and trial, if it is of one.
-        files: ``sha256`` and ``bytes`` of the other files, by name; empty in format 1.
+        files: ``sha256`` and ``bytes`` of the other files, by name, of the card without its front
+            matter (before format 3: with it); empty in format 1.
         weights_sha256: of the weights' file, in format 1.
         format: of the folder.
     """
@@ -115,16 +119,18 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         contents[TOKENIZER] = checkpoint.tokenizer.encode()
     if checkpoint.card:
         contents[CARD] = checkpoint.card.encode()
-    files = {
-        name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-        for name, content in contents.items()
-    }
+    files = {name: _known(name, content) for name, content in contents.items()}
     value = asdict(replace(checkpoint.account, files=files))
     text = json.dumps(value | {"sha256": _digest(value)}, indent=1, allow_nan=False)
     contents[ACCOUNT] = f"{text}\n".encode()
     with making_folder(folder, error=CheckpointError) as temporary:
         for name, content in contents.items():
             (temporary / name).write_bytes(content)
+
+
+def _known(name: str, content: bytes) -> dict[str, Any]:
+    covered = text_below(content) if name == CARD else content
+    return {"sha256": hashlib.sha256(covered).hexdigest(), "bytes": len(covered)}
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
@@ -140,7 +146,10 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         return Checkpoint(account=account, weights=_arrays(folder / WEIGHTS, content))
     contents = {}
     for name, known in account.files.items():
-        contents[name] = _read_known(folder / name, known["bytes"], known["sha256"])
+        if name == CARD and account.format > 2:
+            contents[name] = _read_card(folder / name, known["sha256"])
+        else:
+            contents[name] = _read_known(folder / name, known["bytes"], known["sha256"])
     table = None
     if EMBEDDINGS in contents:
         table = _arrays(folder / EMBEDDINGS, contents[EMBEDDINGS]).get(_TABLE)
@@ -170,7 +179,7 @@ def _read_account(folder: Path) -> Account:
     found = value.get("format") if isinstance(value, dict) else None
     if type(found) is not int or not 1 <= found <= FORMAT:
         raise CheckpointError(
-            f"{path}: format 1 or {FORMAT} is required, got {reprlib.repr(found)}; "
+            f"{path}: a format from 1 to {FORMAT} is required, got {reprlib.repr(found)}; "
             "a newer one needs `pip install -U cvfp-opt`"
         )
     if found > 1 and not fits:
@@ -225,6 +234,17 @@ def _read_known(path: Path, size: int, sha256: str) -> bytes:
         content = _read(path, MAX_FILE, size)
     _check_digest(path, content, sha256)
     return content
+
+
+def _read_card(path: Path, sha256: str) -> bytes:
+    """Read a card; only what follows its front matter has to be what was written."""
+    content = _read(path, MAX_ACCOUNT)
+    if hashlib.sha256(text_below(content)).hexdigest() != sha256:
+        raise CheckpointError(
+            f"{path}: the digest of the text below its front matter is not the one in {ACCOUNT}: "
+            "restore that text; edit what stands between the two lines ---, or other files"
+        )
+    return content.replace(b"\r\n", b"\n")
 
 
 def _read(path: Path, limit: int, size: int | None = None) -> bytes:

@@ -17,8 +17,6 @@ from cvfp_opt.store.files.artifact_names import artifact_attribute
 from cvfp_opt.store.files.artifact_stores import ArtifactStore
 from cvfp_opt.store.files.snapshot_format import Arrays, Head, encode, read_arrays, read_head
 
-# A death may cost so many seconds of work, and the iteration that it breaks off.
-CHECKPOINT_SECONDS = 60.0
 # Endings of the two ids; optuna-dashboard takes ids of hexadecimal digits and "-" only.
 _PLACES = ("1", "2")
 BINARY = "application/octet-stream"

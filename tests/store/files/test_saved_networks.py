@@ -146,14 +146,20 @@ def blow_up(name: str, size: int) -> Callable[[], None]:
         (lambda: (FOLDER / WEIGHTS).unlink(), "is required"),
         (lambda: (FOLDER / ACCOUNT).write_text("{"), "is required"),
         (lambda: (FOLDER / ACCOUNT).write_text("[" * 100_000), "is required"),
-        (lambda: (FOLDER / ACCOUNT).write_text("[]"), "format 1 or 2 is required, got None"),
-        (forge(format=3), "format 1 or 2 is required, got 3.*pip install -U"),
-        (forge(format=True), "format 1 or 2 is required, got True"),
+        (
+            lambda: (FOLDER / ACCOUNT).write_text("[]"),
+            "a format from 1 to 3 is required, got None",
+        ),
+        (forge(format=4), "a format from 1 to 3 is required, got 4.*pip install -U"),
+        (forge(format=True), "a format from 1 to 3 is required, got True"),
         (forge(surprise=1), "not an account"),
         (lambda: (FOLDER / ACCOUNT).write_text("[" * 900 + "]" * 900), "is required"),
         (lambda: (FOLDER / ACCOUNT).write_text('{"format": ' + "9" * 5000 + "}"), "5000 digits"),
         (forge(format=10**400), "a whole number of 401 digits"),
-        (forge(format="2" * 9999), "format 1 or 2 is required, got '2{9,12}\\.\\.\\.2+'; a"),
+        (
+            forge(format="2" * 9999),
+            "a format from 1 to 3 is required, got '2{9,12}\\.\\.\\.2+'; a",
+        ),
         (forge(definition={"model": {"x": math.nan}}), "NaN in the place of a number"),
         (forge(parameters={"x": -math.inf}), "-Infinity in the place of a number"),
         (forge(definition=[]), "definition is no table"),
@@ -169,8 +175,9 @@ def blow_up(name: str, size: int) -> Callable[[], None]:
             r"required, a0\\x1b\[2J is float64, a1\\x1b\[2J is .* is float64 and 14\d more$",
         ),
         (forge_file(CARD, b"\xff"), "is not text"),
-        *[(flip_a_bit(name), "digest is not the one") for name in (WEIGHTS, EMBEDDINGS, CARD)],
+        *[(flip_a_bit(name), "digest is not the one") for name in (WEIGHTS, EMBEDDINGS)],
         (flip_a_bit(TOKENIZER), "digest is not the one"),
+        (flip_a_bit(CARD), "the digest of the text below its front matter is not the one"),
         (truncate, "bytes are required, it has"),
         (exchange_for_a_pipe, "a file is required"),
         (blow_up(WEIGHTS, 1 << 40), "bytes are required, it has 1099511627776"),
@@ -192,7 +199,26 @@ def test_the_line_ends_of_windows_do_no_harm(name: str) -> None:
     read = read_checkpoint(FOLDER)
     assert (read.card, read.tokenizer) == (text, text)
     (FOLDER / name).write_bytes(text.replace("\n", "\r\nmore").encode())
-    with pytest.raises(CheckpointError, match="is not what was written"):
+    with pytest.raises(CheckpointError, match=r"is not what was written|below its front matter"):
+        read_checkpoint(FOLDER)
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        "---\nlicense: mit\ntags:\n- cvfp\n---\n# Text\n\n---\nmore\n",
+        "---\r\nlicense: mit\r\n---\r\n\r\n# Text\r\n\r\n---\r\nmore",
+        "# Text\n\n---\nmore\n",
+    ],
+)
+def test_the_front_matter_of_a_card_may_be_edited_and_nothing_else(edited: str) -> None:
+    card = "---\ntags: []\n---\n\n# Text\n\n---\nmore\n"
+    write_checkpoint(FOLDER, checkpoint(card=card))
+    assert read_checkpoint(FOLDER).card == card
+    (FOLDER / CARD).write_bytes(edited.encode())
+    assert read_checkpoint(FOLDER).card == edited.replace("\r\n", "\n")
+    (FOLDER / CARD).write_bytes(edited.replace("Text", "Test").encode())
+    with pytest.raises(CheckpointError, match="below its front matter is not the one"):
         read_checkpoint(FOLDER)
 
 

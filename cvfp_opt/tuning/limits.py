@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 from cvfp_opt.store.database.retry import PATIENCE_SECONDS
-from cvfp_opt.store.files.trial_checkpoints import CHECKPOINT_SECONDS
 from cvfp_opt.store.queue.claims import MAX_RETRIES
 from cvfp_opt.store.queue.leases import LEASE_SECONDS
+
+# A death may cost so many seconds of work, and the iteration that it breaks off.
+CHECKPOINT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
