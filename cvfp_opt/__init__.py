@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cvfp_opt.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from cvfp_opt.api.adopting import adopt as adopt
     from cvfp_opt.api.dashboard import dashboard as dashboard
     from cvfp_opt.api.plan import Plan as Plan
     from cvfp_opt.api.plan import define as define
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from cvfp_opt.errors import ServerError as ServerError
     from cvfp_opt.errors import StorageError as StorageError
     from cvfp_opt.errors import StudyError as StudyError
+    from cvfp_opt.report.column_table import Table as Table
     from cvfp_opt.rerun.loaded import LoadedNetwork as LoadedNetwork
     from cvfp_opt.rerun.repeat import Conditions as Conditions
     from cvfp_opt.tuning.limits import Limits as Limits
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 
 # module -> the names that it gives
 _PLACES = {
+    "api.adopting": ("adopt",),
     "api.dashboard": ("dashboard",),
     "api.plan": ("Plan", "define"),
     "api.reproducing": ("reproduce",),
@@ -70,6 +73,7 @@ _PLACES = {
         "StorageError",
         "StudyError",
     ),
+    "report.column_table": ("Table",),
     "rerun.loaded": ("LoadedNetwork",),
     "rerun.repeat": ("Conditions",),
     "tuning.limits": ("Limits",),
