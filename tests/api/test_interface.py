@@ -34,6 +34,7 @@ FUNCTIONS = {
     "study copy": "Study.copy",
     "study merge": "merge",
     "study doctor": "doctor",
+    "trial list": "Study.table",
     "trial show": "Study.trial",
     "trial replay": "Trial.replay",
     "trial enqueue": "Study.enqueue",
