@@ -26,7 +26,7 @@ from cvfp_opt.store.files.artifact_names import artifact_ids, artifact_key
 from cvfp_opt.store.files.folder import FolderStore
 from cvfp_opt.store.files.trial_checkpoints import TrialCheckpoints
 from cvfp_opt.store.queue.claims import fail_trial
-from cvfp_opt.store.queue.leases import FORMER_LEASE
+from cvfp_opt.store.queue.leases import FORMER_LEASE, REVOKED
 from cvfp_opt.store.queue.unsent import FOLDER as UNSENT
 from cvfp_opt.store.queue.unsent import Unsent
 from cvfp_opt.store.record.identity import IDENTITY_KEY
@@ -228,6 +228,11 @@ def waits(site: Site) -> bool:
 
 def plant_zombie(site: Site) -> None:
     site.run(WAITING, lease=None)
+
+
+def plant_taken_from_the_queue(site: Site) -> None:
+    """As it is when a worker gave the trial back and another program's ``ask`` took it."""
+    site.run(WAITING, worker=REVOKED, epoch=2, expires=0.0)
 
 
 def fail_waiting(site: Site) -> None:

@@ -20,6 +20,9 @@ from cvfp_opt.tuning.plan import DEFAULT_DEFINITION, Request
 from cvfp_opt.tuning.typed_values import brief, read_toml
 
 if TYPE_CHECKING:
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
+
     from cvfp_opt.tuning.stock_objective import StockObjective
 
 _UNNAMED = "study"
@@ -107,12 +110,26 @@ class Plan:
             device: "auto", "cpu" or "cuda".
             threads: of torch; None for all processors.
 
-        Raises:
-            DataError: its text cannot be read.
+        Returns:
+            A function of an ``optuna.Trial``. It reads the text when the first trial begins.
         """
         from cvfp_opt.tuning.stock_objective import StockObjective
 
-        return StockObjective(definition=self.definition, device=device, threads=threads)
+        return StockObjective(
+            definition=self.definition, name=self.name, device=device, threads=threads
+        )
+
+    def sampler(self) -> "BaseSampler":
+        """Make the sampler that the definition names, for ``optuna.create_study(sampler=...)``."""
+        from cvfp_opt.tuning.sampler_pruner import sampler_of
+
+        return sampler_of(self.definition)
+
+    def pruner(self) -> "BasePruner":
+        """Make the pruner that the definition names, for ``optuna.create_study(pruner=...)``."""
+        from cvfp_opt.tuning.sampler_pruner import pruner_of
+
+        return pruner_of(self.definition)
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Give all sections with all keys, as plain values; `define` reads them back."""
@@ -128,6 +145,11 @@ class Plan:
     def __repr__(self) -> str:
         changes = ", ".join(f"{key}={brief(value)}" for key, value in self.changes.items())
         return f"Plan({self.name!r}: {changes or 'all defaults'})"
+
+    def _repr_html_(self) -> str:
+        from cvfp_opt.report.html import plan_html
+
+        return plan_html(self.name, self.changes, self.space)
 
 
 def define(

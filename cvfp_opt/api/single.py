@@ -95,6 +95,9 @@ class TrainedNetwork:
         score = "no score" if math.isnan(self.score) else f"score {self.score:.4f}"
         return f"TrainedNetwork({score}, {self.status}: {self.reason})"
 
+    def _repr_html_(self) -> str:
+        return self.load()._repr_html_()
+
 
 def train(
     plan: Plan | str | os.PathLike[str] | None = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cvfp_opt.api.opening import locate, open_study, open_summary
 from cvfp_opt.api.trial import Trial
-from cvfp_opt.errors import DefinitionError, StudyError
+from cvfp_opt.errors import CvfpOptError, DefinitionError, StudyError
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.record.summary import Summary
 
@@ -466,4 +466,24 @@ class Study:
         return hash((self.name, self.location))
 
     def __repr__(self) -> str:
-        return f"Study({self.name!r}, storage={self.location.shown!r})"
+        from cvfp_opt.report.brief import study_text
+
+        summary = self._seen()
+        if summary is None:
+            return f"Study({self.name!r}, storage={self.location.shown!r})"
+        return study_text(summary)
+
+    def _repr_html_(self) -> str | None:
+        from cvfp_opt.report.html import study_html
+
+        summary = self._seen()
+        return study_html(summary) if summary else None
+
+    def _seen(self) -> Summary | None:
+        """Take a snapshot to be shown; None if study or database are away, which is no error."""
+        from cvfp_opt.store.database.retry import DATABASE_ERRORS
+
+        try:
+            return self.look()
+        except (CvfpOptError, *DATABASE_ERRORS):
+            return None

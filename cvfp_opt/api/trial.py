@@ -228,6 +228,11 @@ class Trial:
         params = f": {parameters_line(self.params)}" if self.params else ""
         return f"Trial {self.number} of {self.summary.name!r} ({self.state}{score}){params}"
 
+    def _repr_html_(self) -> str:
+        from cvfp_opt.report.html import trial_html
+
+        return trial_html(self.summary, self.record)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Trial):
             return NotImplemented

@@ -104,7 +104,13 @@ allow_code_option = click.option(
     help="Run the losses and schedules that the study itself names as package.module:function.",
 )
 compute_options = _together(
-    click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda"),
+    click.option(
+        "--device",
+        default="auto",
+        show_default=True,
+        metavar="auto|cpu|cuda",
+        help="Where to compute; auto: on a GPU if there is one.",
+    ),
     click.option("--threads", type=int, help="Threads of torch. [default: all processors]"),
 )
 engine_options = _together(

@@ -5,6 +5,7 @@ import sys
 import click
 
 from cvfp_opt.api.opening import locate, open_summary
+from cvfp_opt.cli.adopt import adopt_command
 from cvfp_opt.cli.console import echo, print_json, print_lines
 from cvfp_opt.cli.doctor import doctor
 from cvfp_opt.cli.options import artifacts_option, json_option, storage_option
@@ -18,7 +19,7 @@ MOVES = (export_study, import_study, copy_study, merge_studies)
 
 @click.group(epilog="Example: cvfp-opt study show quick")
 def study() -> None:
-    """Look at studies, hand on, move, join, mend, rename and delete them."""
+    """Look at studies, adopt, hand on, move, join, mend, rename and delete them."""
 
 
 @click.command(epilog="Example: cvfp-opt study show quick --json")
@@ -79,5 +80,5 @@ def rename(old: str, new: str, storage: str | None) -> None:
     echo(f"study {old} is study {new} now")
 
 
-for command in (list_studies, show, delete, rename, publish, *MOVES, doctor):
+for command in (list_studies, show, adopt_command, delete, rename, publish, *MOVES, doctor):
     study.add_command(command)

@@ -139,7 +139,7 @@ class Audit:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as plain JSON values."""
-        return asdict(self)
+        return asdict(self) | {"residual_quantiles": list(self.residual_quantiles)}
 
 
 def frozen_text(first: Tensor, second: Tensor) -> FrozenText:

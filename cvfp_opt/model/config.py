@@ -24,9 +24,9 @@ class ModelConfig:
     """Sizes of the context network.
 
     Attributes:
-        context_size: D, width of a context; at least 2.
-        embedding_size: E, width of a token embedding; at least 2.
-        num_layers: L, layers with weights of their own; at least 1.
+        context_size: Width D of a context. Range: at least 2.
+        embedding_size: Width E of a token embedding. Range: at least 2.
+        num_layers: Number L of layers, each with weights of its own. Range: at least 1.
     """
 
     context_size: int = 768
@@ -46,10 +46,13 @@ class DiversityConfig:
     """Settings of the diversity loss.
 
     Attributes:
-        loss: one of LOSSES, or "package.module:function" for the user's own.
-        scale: "none" takes the loss as it is; "untrained" multiplies it by `untrained_scale`, so
-            that one `dist_reg_weight` means the same for each loss.
-        mean_momentum: weight of the old average at each context, in [0, 1); of `deviation`.
+        loss: The loss that keeps contexts apart. With the trainer "online" only "deviation" and
+            the user's own are possible. Range: one of LOSSES, or package.module:function.
+        scale: "none" takes the loss as it is; "untrained" multiplies it so that it pulls as hard
+            as the fixed-point loss does in the untrained network, and one `dist_reg_weight` means
+            the same for each loss. Range: one of SCALES.
+        mean_momentum: Weight of the old moving average at each context, for the loss "deviation".
+            Range: in [0, 1).
     """
 
     loss: str = "orthogonality"

@@ -104,11 +104,18 @@ class ScheduleConfig:
     """Which weight schedule, and its settings; the defaults are the original report's.
 
     Attributes:
-        kind: a key of WEIGHT_SCHEDULES, or "package.module:function" for the user's own.
-        stage_weights: for "staged": one weight in [0, 1] a stage; at least one stage.
-        rank_limit: for "adaptive": ER / D, in [0, 1].
-        convergence_limit: for "adaptive": a rate, in [0, 1].
-        low_rank_weight, low_convergence_weight, balanced_weight: for "adaptive", in [0, 1].
+        kind: How the diversity weight w changes from iteration to iteration. Range: one of
+            WEIGHT_SCHEDULES, or package.module:function.
+        stage_weights: Weights of "staged", one a stage: at least one stage, and no more than
+            iterations that train. Range: each in [0, 1].
+        rank_limit: Effective rank ER / D below which "adaptive" takes `low_rank_weight`. Range:
+            in [0, 1].
+        convergence_limit: Convergence rate below which "adaptive" takes `low_convergence_weight`,
+            where the rank is high enough. Range: in [0, 1].
+        low_rank_weight: Weight that "adaptive" takes where the rank is low. Range: in [0, 1].
+        low_convergence_weight: Weight that "adaptive" takes where the rank is high enough, and
+            the convergence rate low. Range: in [0, 1].
+        balanced_weight: Weight that "adaptive" takes where neither is low. Range: in [0, 1].
     """
 
     kind: str = "constant"

@@ -6,9 +6,9 @@ from typing import Any
 
 from cvfp_opt.report.confirmation import confirmation_of
 from cvfp_opt.report.confirmation_words import interval_words
-from cvfp_opt.report.judgement import SCORE_NOISE
 from cvfp_opt.report.rows import AUDITED, SCORED, Cell, Quantity, Rows
 from cvfp_opt.report.words import duration, joined, number, parameter, share
+from cvfp_opt.store.record.decisions import SCORE_NOISE
 from cvfp_opt.store.record.definition_sections import completed
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary, untrained_score

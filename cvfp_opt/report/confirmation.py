@@ -62,7 +62,7 @@ class Result:
         }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Confirmation:
     """A study's confirmation.
 
@@ -115,6 +115,16 @@ class Confirmation:
     def of(self, uuid: str) -> Result | None:
         """Find the result of a trial of the search; None if it is not among them."""
         return next((one for one in self.trials if one.point.key == uuid), None)
+
+    def __repr__(self) -> str:
+        from cvfp_opt.report.brief import confirmation_text
+
+        return confirmation_text(self)
+
+    def _repr_html_(self) -> str:
+        from cvfp_opt.report.html import confirmation_html
+
+        return confirmation_html(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain JSON values."""

@@ -3,6 +3,7 @@
 from rich.table import Table
 
 from cvfp_opt.report.confirmation import Confirmation, Result, confirmation_of
+from cvfp_opt.report.rows import Cell, Rows
 from cvfp_opt.report.statistics import Interval
 from cvfp_opt.report.tables import terminal_table
 from cvfp_opt.report.words import commands, number, parameter, share
@@ -93,25 +94,42 @@ def _winner_words(found: Confirmation, winner: Result) -> str:
     return f"{text}."
 
 
+def confirmation_rows(found: Confirmation) -> Rows:
+    """List the figures and the verdict of each point."""
+    return Rows(
+        columns=(
+            "point",
+            "reported",
+            "mean",
+            "95 % interval",
+            "seeds",
+            "against default",
+            "P(better)",
+            "verdict",
+        ),
+        rows=tuple(map(_row, found.results)),
+        formats={"reported": number, "mean": number, "P(better)": share},
+    )
+
+
+def _row(result: Result) -> tuple[Cell, ...]:
+    score, difference = result.score, result.difference
+    return (
+        result.point.label,
+        result.point.reported,
+        score.mean if score else None,
+        _range(score),
+        f"{len(result.scores)}{f', {result.diverged} diverged' * bool(result.diverged)}",
+        signed_words(difference) if difference else "-",
+        difference.probability_positive if difference else None,
+        result.verdict.value if result.point.trial is not None else "",
+    )
+
+
 def confirmation_table(found: Confirmation) -> Table:
     """Draw a row for each point."""
-    figures = ("reported", "mean", "95 % interval", "seeds", "against default", "P(better)")
-    rows = []
-    for result in found.results:
-        score, difference = result.score, result.difference
-        rows.append(
-            (
-                result.point.label,
-                number(result.point.reported),
-                number(score.mean if score else None),
-                _range(score),
-                f"{len(result.scores)}{f', {result.diverged} diverged' * bool(result.diverged)}",
-                signed_words(difference) if difference else "-",
-                share(difference.probability_positive if difference else None),
-                result.verdict.value if result.point.trial is not None else "",
-            )
-        )
-    return terminal_table(("point", *figures, "verdict"), rows, left=(0, 7), wrap=(7,))
+    rows = confirmation_rows(found)
+    return terminal_table(rows.columns, rows.words(), left=(0, 7), wrap=(7,))
 
 
 def _range(interval: Interval | None) -> str:

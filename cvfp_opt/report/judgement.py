@@ -9,12 +9,11 @@ from cvfp_opt.report.confirmation import ConfirmationVerdict, confirmation_of
 from cvfp_opt.report.confirmation_words import seeds_words
 from cvfp_opt.report.words import DEGENERATE, joined, number, trial_definition
 from cvfp_opt.store.database.number_checks import is_finite
+from cvfp_opt.store.record.decisions import SCORE_NOISE
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary, untrained_score
 from cvfp_opt.store.record.trial_attributes import StoredAudit
 
-# The score varies over seeds by about so much: see docs/experiments.md.
-SCORE_NOISE = 0.01
 # Share of tokens that agree between two reads from which on a net has a fixed point.
 FIXED_POINT = 0.95
 NEAR_BOUND = 0.03

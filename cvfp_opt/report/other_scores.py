@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cvfp_opt.report.judgement import SCORE_NOISE
 from cvfp_opt.report.rows import Rows
 from cvfp_opt.report.words import number, share
+from cvfp_opt.store.record.decisions import SCORE_NOISE
 from cvfp_opt.store.record.records import TrialRecord
 
 Combiner = Callable[[float, float], float]

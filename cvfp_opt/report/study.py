@@ -50,11 +50,13 @@ def _record_lines(record: StudyRecord) -> list[str]:
     ran += [f"threads {at['threads']}"] if "threads" in at else []
     commit = [f"commit {at['commit'][:12]}"] if "commit" in at else []
     commit += ["with uncommitted changes"] if at.get("uncommitted") else []
+    # of a study that was adopted nobody knows what it began on
+    versions = [named_values(at["versions"]), *commit] if "versions" in at else commit
     return [
         _row("uuid", record.identity),
         _row("created", f"{moment(record.created)} on {at.get('host', 'an unknown host')}"),
-        _row("versions", ", ".join([named_values(at.get("versions", {})), *commit])),
-        _row("first ran on", ", ".join(ran)),
+        *([_row("versions", ", ".join(versions))] if versions else []),
+        *([_row("first ran on", ", ".join(ran))] if ran else []),
         _row("definition", f"digest {record.definition_digest}"),
         _row("text", f"digest {record.data_digest}"),
         *(_row("", f"{name}: {named_values(one)}") for name, one in record.sources.items()),

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from cvfp_opt.escaping import positional, printable, quoted
+from cvfp_opt.store.record.decisions import Degenerate
 from cvfp_opt.store.record.records import TrialRecord, definition_of
 from cvfp_opt.store.record.summary import Summary
 
@@ -25,7 +26,6 @@ STAGE = "schedule.stage_weights["
 # Names of the texts that ``objective.split`` and an audit's reads mean.
 TEXTS = {"train": "training text", "validation": "validation text", "held_out": "held-out text"}
 
-Degenerate = Literal["global_attractor", "near_zero", "identity_map"]
 # Flags of an audit by which a net is worth nothing, whatever its score.
 DEGENERATE: Mapping[Degenerate, str] = {
     "global_attractor": "all contexts are the same",

@@ -15,14 +15,17 @@ from cvfp_opt.errors import CheckpointError, DataError
 from cvfp_opt.escaping import excerpt, release_of
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import ContextOverflow, sequential_pass, zero_context
+from cvfp_opt.report.brief import network_text
+from cvfp_opt.report.network import NetworkRecord
 from cvfp_opt.rerun.hub_network import fetch, is_name
+from cvfp_opt.rerun.network_record import network_record
 from cvfp_opt.single.train import load_network
 from cvfp_opt.store.files.saved_networks import Account, Checkpoint
 from cvfp_opt.training.tokenizer import load_tokenizer, shipped_digest
 from cvfp_opt.tuning.definition import StudyDefinition
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class LoadedNetwork:
     """A network with its tokenizer and token embeddings.
 
@@ -44,6 +47,23 @@ class LoadedNetwork:
     account: Account
     card: str
     revision: str = ""
+
+    def __repr__(self) -> str:
+        return network_text(self._record())
+
+    def _repr_html_(self) -> str:
+        from cvfp_opt.report.html import network_html  # plotly comes with it
+
+        return network_html(self._record())
+
+    def _record(self) -> NetworkRecord:
+        return network_record(
+            self.account,
+            self.definition,
+            num_parameters=sum(one.numel() for one in self.network.parameters()),
+            num_tokens=len(self.table),
+            revision=self.revision,
+        )
 
     def tokens(self, text: str) -> list[str]:
         """Split a text into its T tokens, as the tokenizer spells them.

@@ -26,7 +26,9 @@ def train_batch(
     should_prune: Callable[[IterationMetrics], bool],
     keeper: Keeper = NOTHING,
 ) -> TrainingResult:
-    """Train by minibatches; see the module and ``Trainer``."""
+    """Train on minibatches of token positions, between two passes over the text.
+
+    See the module and ``Trainer``."""
     method = BatchMethod(run, observe)
     return Loop(
         run=run, method=method, observe=observe, should_prune=should_prune, keeper=keeper

@@ -38,26 +38,35 @@ class TrainingConfig:
     """The training protocol.
 
     Attributes:
-        trainer: one of TRAINER_NAMES.
-        num_iterations: passes over the text, the last one a pass only; at least 2.
-        minibatch_size: B, token positions a step; at least 2 (the diversity of one is nothing).
-        num_epochs: times that each position is trained on between two passes; 0 trains nothing,
-            and shows the untrained network. Of the trainer "batch".
-        learning_rate_schedule: "constant", or "linear": in equal steps over the iterations that
-            train, from the trial's learning rate towards 0, which the next one would have.
-        gradient_clip: limit on the norm of all gradients together; positive.
-        min_converged_ratio: convergence rate at which a run stops early; in (0, 1].
-        step_rule: "always", or "positive_loss": step only where the total loss is positive,
-            which is the original program's hidden rule.
-        cvfp_loss: "raw" MSE, or "normalized": of directions only, the original's first bug.
-        detach_context: whether gradients end at the incoming context; false is the original's
-            second bug, and possible with the trainer "online" only.
-        precision: one of PRECISIONS, for the matrix products of the trainer "batch".
-        training_pass: what contexts come from that are only trained on: "exact", the same pass as
-            those that are reported; or "segments", see model.segments: several times faster, and
-            possible with the trainer "batch" only. The last two passes are always exact.
-        measuring_pass: what an exact pass is: "sequential", token by token; or "repaired": the
-            same within model.segments.TOLERANCE, where the network contracts, and faster.
+        trainer: How the network is trained. Range: one of TRAINER_NAMES.
+        num_iterations: Passes over the text; after the last one nothing is trained. Range: at
+            least 2.
+        minibatch_size: Token positions B in an optimizer step of the trainer "batch", at most
+            data.train_tokens. Range: at least 2.
+        num_epochs: Times that the trainer "batch" trains on each position between two passes; 0
+            trains nothing, and shows the untrained network. Range: at least 0.
+        learning_rate_schedule: "constant" keeps the trial's learning rate; "linear" lets it fall
+            in equal steps over the iterations that train, towards the 0 that the next one would
+            have. Range: one of LEARNING_RATE_SCHEDULES.
+        gradient_clip: Limit on the norm of all gradients together. Range: positive.
+        min_converged_ratio: Convergence rate at which a run stops early. Range: in (0, 1].
+        step_rule: "always" takes each optimizer step; "positive_loss" only those where the total
+            loss is positive, which is the original program's hidden rule. Range: one of
+            STEP_RULES.
+        cvfp_loss: "raw" compares contexts; "normalized" only their directions, which is the
+            original program's first bug. Range: one of CVFP_LOSSES.
+        detach_context: Whether gradients end at the incoming context; false is the original
+            program's second bug, and possible with the trainer "online" only. Range: true or
+            false.
+        precision: Number type of the matrix products of the trainer "batch". The trainer "online"
+            requires "float32". Range: one of PRECISIONS.
+        training_pass: Where contexts come from that are only trained on: "exact" takes the same
+            pass as for those that are reported; "segments" reads stretches of the text side by
+            side, which is several times faster and possible with the trainer "batch" only. The
+            first pass and the last two are always exact. Range: one of TRAINING_PASSES.
+        measuring_pass: What an exact pass is: "sequential" reads token by token; "repaired" gives
+            the same within 1e-5 of a context's length where the network contracts, and is faster.
+            Range: one of MEASURING_PASSES.
     """
 
     trainer: str = "batch"
@@ -129,16 +138,19 @@ class ObjectiveConfig:
     """The score: ``convergence_weight * convergence rate + effective_rank_weight * ER / D``.
 
     Attributes:
-        kind: "score" (one objective), or "pareto": convergence rate and effective rank are two.
-        convergence: "training": between the last two passes of training; or "frozen": between
-            two reads with the final weights, scale-free, with the rank of the second: what
-            neither the threshold nor the scale of the contexts can raise.
-        convergence_weight: weight of the convergence rate, in [0, 1].
-        effective_rank_weight: weight of ER / D, in [0, 1]; the two sum to 1.
-        threshold: "trial" (the trial's own `phase1_convergence_threshold`), or one fixed
-            positive number for all trials; with "frozen", REFERENCE_THRESHOLD or
-            STRICT_THRESHOLD.
-        split: which text is scored, "train" or "validation"; with "frozen" also "held_out".
+        kind: "score" is one objective; with "pareto" convergence rate and effective rank are two,
+            and nothing is pruned. Range: one of KINDS.
+        convergence: "training" compares the last two passes of training; "frozen" two reads with
+            the final weights, scale-free, with the rank of the second: what neither the threshold
+            nor the scale of the contexts can raise. Range: one of CONVERGENCES.
+        convergence_weight: Weight of the convergence rate in the score; the two weights sum to 1.
+            Range: in [0, 1].
+        effective_rank_weight: Weight of the effective rank ER / D in the score. Range: in [0, 1].
+        threshold: Residual below which a token counts as converged: "trial" takes the trial's own
+            `phase1_convergence_threshold`, a number is the same for all trials. With
+            convergence = "frozen" it is 0.1 or 0.01. Range: "trial", or positive.
+        split: Text that is scored; "held_out" only with convergence = "frozen". Range: one of
+            FROZEN_SPLITS.
     """
 
     kind: str = "score"
@@ -236,10 +248,13 @@ class Hyperparameters:
     """The four main parameters of a trial, by the original program's names.
 
     Attributes:
-        dist_reg_weight: w in [0, 1]: total loss = (1 - w) * cvfp + w * diversity.
-        phase1_learning_rate: Adam's, positive.
-        phase1_convergence_threshold: MSE below which a token counts as converged, positive.
-        layernorm_mix: m in [0, 1], see ContextLayer.
+        dist_reg_weight: Diversity weight w in the total loss (1 - w) * cvfp + w * diversity.
+            Range: in [0, 1].
+        phase1_learning_rate: Learning rate of Adam. Range: positive.
+        phase1_convergence_threshold: Residual (MSE between two passes) below which a token counts
+            as converged. Range: positive.
+        layernorm_mix: Share m of LayerNorm in what a layer gives, (1 - m) * v + m * LayerNorm(v).
+            Range: in [0, 1].
     """
 
     dist_reg_weight: float

@@ -19,18 +19,21 @@ class DataConfig:
     """Settings of the text: which one, and how much of it.
 
     Attributes:
-        source: one of TEXTS.
-        path: file or folder of the source "text"; a local copy for "ultrachat", or empty for the
-            hub; empty for "embedded". A relative one is relative to the current folder, ``~`` is
-            the home. Where the text lies is not part of what a study is: only the tokens are.
-        hub: for "ultrachat": name of the data set on the hub.
-        revision: for "ultrachat": commit or branch there; empty for the newest.
-        first_token: where in the text to begin: tokens before it are left out.
-        train_tokens: T, the tokens from there on; at least 64.
-        validation: "train_tail" (the last tokens of the training text, the original's rule) or
-            "held_out" (the tokens that follow the training text).
-        validation_fraction: tokens of the validation split and of the held-out text, each, as a
-            share of T; in (0, 1).
+        source: Where the text comes from. Range: one of TEXTS.
+        path: File or folder of the source "text"; a local copy for "ultrachat", or empty for the
+            hub; empty for "embedded". A relative path begins in the current folder, ``~`` is the
+            home. Where the text lies is no part of what a study is; its tokens are. Range: a
+            path, or empty.
+        hub: Name of the data set on the Hugging Face Hub, for "ultrachat". Range: a name.
+        revision: Commit or branch on the hub, for "ultrachat"; empty for the newest. Range: a
+            name, or empty.
+        first_token: Place in the text to begin at; tokens before it are left out. Range: at least
+            0.
+        train_tokens: Number T of training tokens, from `first_token` on. Range: at least 64.
+        validation: "train_tail" takes the last tokens of the training text, as the original
+            program did; "held_out" those that follow it. Range: one of VALIDATION_SPLITS.
+        validation_fraction: Tokens of the validation split, and of the held-out text, as a share
+            of T that gives at least 8. Range: in (0, 1).
     """
 
     source: str = "embedded"
@@ -107,12 +110,16 @@ class EmbeddingConfig:
     """Settings of the token embeddings. Where files lie is not part of what a study is.
 
     Attributes:
-        source: one of EMBEDDINGS.
-        path: for "safetensors": the file; for "gpt2": a folder, or empty for the hub.
-        tensor: for "safetensors": name of the (V, E) tensor; empty if there is but one matrix.
-        tokenizer: for "safetensors": a tokenizer.json; empty for the shipped tokenizer.
-        hub: for "gpt2": name of the model on the hub.
-        revision: for "gpt2": commit or branch there; empty for the newest.
+        source: Where the token embeddings come from. Range: one of EMBEDDINGS.
+        path: The file of "safetensors"; for "gpt2" a folder, or empty for the hub. Range: a path,
+            or empty.
+        tensor: Name of the (V, E) tensor in the file of "safetensors"; empty if it has but one
+            matrix. Range: a name, or empty.
+        tokenizer: A tokenizer.json for "safetensors"; empty for the shipped tokenizer. Range: a
+            path, or empty.
+        hub: Name of the model on the Hugging Face Hub, for "gpt2". Range: a name.
+        revision: Commit or branch on the hub, for "gpt2"; empty for the newest. Range: a name, or
+            empty.
     """
 
     source: str = "random"

@@ -73,7 +73,9 @@ def train_online(
     should_prune: Callable[[IterationMetrics], bool],
     keeper: Keeper = NOTHING,
 ) -> TrainingResult:
-    """Train token by token; see the module and ``Trainer``."""
+    """Train token by token, an optimizer step each, as the original program did.
+
+    See the module and ``Trainer``."""
     method = OnlineMethod(run, observe)
     return Loop(
         run=run, method=method, observe=observe, should_prune=should_prune, keeper=keeper

@@ -82,4 +82,8 @@ class TrainingResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as plain JSON values."""
-        return asdict(self) | {"status": self.status.value}
+        return asdict(self) | {
+            "status": self.status.value,
+            "iterations": [asdict(one) for one in self.iterations],
+            "audit": self.audit.to_dict() if self.audit else None,
+        }

@@ -40,7 +40,7 @@ def embedded(path: str, hub: str, revision: str) -> Documents:
 
 
 def text(path: str, hub: str, revision: str) -> Documents:
-    """Open the user's files, see ``read_files``."""
+    """Open a text file, a folder of them, or a file of rows, of the user's."""
     return read_files(path), {"path": path}
 
 

@@ -51,15 +51,22 @@ class SearchConfig:
     """How points are proposed, and trials pruned.
 
     Attributes:
-        sampler: a key of SAMPLERS.
-        num_startup_trials: random points before the sampler begins; at least 1.
-        max_sampler_trials: of "tpe", trials it looks at (tuning.limited_history); 0 for all.
-        pruner: a key of PRUNERS.
-        num_pruner_startup_trials: trials that have come as far before one is pruned; at least 1.
-        num_pruner_warmup_steps: iterations before a trial may be pruned; at least 1.
-        min_untrained_rank: ER / D of the untrained network, below which a trial is given up after
-            its first pass; in [0, 1], 0 for never. Not with the pruner "none".
-        seed: of everything random in the study; in [0, 2^63).
+        sampler: How points are proposed. Range: one of SAMPLERS.
+        num_startup_trials: Random points before the sampler begins; with "nsga2" also the trials
+            in a generation. Range: at least 1.
+        max_sampler_trials: Finished trials that "tpe" looks at, the best and the latest ones; 0
+            for all. Range: 0, or at least num_startup_trials.
+        pruner: How trials are ended early. With two objectives, or a frozen score, only "none" is
+            possible. Range: one of PRUNERS.
+        num_pruner_startup_trials: Trials that must have come as far before one is pruned. Range:
+            at least 1.
+        num_pruner_warmup_steps: Iterations before a trial may be pruned, fewer than
+            training.num_iterations; "asha" compares after 1, 2, 4 ... times as many. Range: at
+            least 1.
+        min_untrained_rank: Effective rank ER / D of the untrained network below which a trial is
+            given up after its first pass; 0 for never. The pruner "none" does without it. Range:
+            in [0, 1].
+        seed: Random seed from which all that is random in the study follows. Range: in [0, 2^63).
     """
 
     sampler: str = "tpe"

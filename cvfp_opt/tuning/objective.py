@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from cvfp_opt.model.network import ContextNetwork
+from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.training.compute import Compute, alone
 from cvfp_opt.training.config import Scored
 from cvfp_opt.training.data import Tokens
@@ -42,6 +43,38 @@ def outcome(result: TrainingResult, scored: Scored | None) -> dict[str, Any]:
         "iterations": plain["iterations"],
         "audit": plain["audit"] or {},
     }
+
+
+def account(
+    result: TrainingResult,
+    scored: Scored | None,
+    ran_on: StoredEnvironment,
+    bookkeeping: float,
+) -> dict[str, Any]:
+    """Give all attributes of a trial that was trained, by their names.
+
+    Args:
+        result, scored: what came out of training, and its worth.
+        ran_on: environment and worker of the trial.
+        bookkeeping: seconds spent on the study.
+    """
+    return {
+        **outcome(result, scored),
+        "seconds": result.seconds | {"bookkeeping": bookkeeping},
+        "environment": ran_on
+        | {
+            "optimizer_steps": result.optimizer_steps,
+            "diversity_scale": result.diversity_scale,
+            "weights_digest": result.weights_digest,
+        },
+    }
+
+
+def values(definition: StudyDefinition, scored: Scored) -> list[float]:
+    """Give a study's values of a trial: the score, or both objectives."""
+    if definition.objective.kind == "pareto":
+        return [scored.convergence_rate, scored.effective_rank]
+    return [scored.score]
 
 
 @dataclass(frozen=True, kw_only=True)

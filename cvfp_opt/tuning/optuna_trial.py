@@ -1,6 +1,7 @@
 """Optuna's Trial for a trial that this worker has claimed."""
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import optuna
@@ -83,15 +84,34 @@ def suggest(
     Raises:
         PointError: whoever made it gave it others than the study's space has.
     """
-    definition.check_point(writer.claimed.fixed)
+    # a trial that this search made has a point that the definition gave it
+    params = draw(trial, writer.claimed.fixed, definition, own=writer.claimed.made is not None)
+    writer.flush()
+    return params
+
+
+def draw(
+    trial: optuna.Trial, fixed: Mapping[str, Any], definition: StudyDefinition, *, own: bool
+) -> dict[str, Any]:
+    """Let Optuna draw a trial's parameters, and check them.
+
+    Args:
+        trial: about to run.
+        fixed: parameters that whoever enqueued it gave it.
+        definition: of the study.
+        own: whether nobody else can have given it any: then what does not fit is raised as it is.
+
+    Raises:
+        PointError: whoever made it gave it others than the study's space has.
+    """
+    definition.check_point(fixed)
     try:
         params = definition.space.suggest(trial)
         definition.at(params)
     except PointError:
         raise
     except (DefinitionError, TypeError, ValueError) as error:
-        if writer.claimed.made is not None:  # by this search
+        if own:
             raise
         raise PointError(f"no point of the study's space: {error}") from None
-    writer.flush()
     return params

@@ -2,22 +2,19 @@
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import optuna
-from optuna.trial import FrozenTrial
 
-from cvfp_opt.errors import DataError, DefinitionError
+from cvfp_opt.errors import DataError
 from cvfp_opt.escaping import printable
 from cvfp_opt.store.database.kinds import kind_of
-from cvfp_opt.store.database.lazy_attributes import user_attribute
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.retry import AT_ONCE, LOOKING, Patience
 from cvfp_opt.store.database.storage import Store, open_for_reading
-from cvfp_opt.store.record.attribute_shapes import is_ours
 from cvfp_opt.store.record.definition_sections import completed, missing_keys
 from cvfp_opt.store.record.differences import Difference, differences, record_drift, refused
 from cvfp_opt.store.record.records import StudyRecord
@@ -43,8 +40,7 @@ from cvfp_opt.tuning.drift import (
     refuse_drift,
     refuse_unmixable,
 )
-from cvfp_opt.tuning.pruner import PRUNERS
-from cvfp_opt.tuning.sampler import SAMPLERS, PerTrialSampler
+from cvfp_opt.tuning.sampler_pruner import pruner_of, sampler_of
 from cvfp_opt.tuning.typed_values import written
 
 if TYPE_CHECKING:
@@ -126,21 +122,6 @@ class Plan:
     code: dict[str, str]
     request: Request = field(repr=False)
 
-    def promise(self, trial: FrozenTrial, iteration: int) -> float | None:
-        """Rate what a trial promised after an iteration; None if it did not come so far."""
-        iterations = user_attribute(trial, "iterations") or []
-        if not is_ours("iterations", iterations) or iteration >= len(iterations):
-            return None
-        residual = iterations[iteration].get("residual")
-        rank = iterations[iteration].get("effective_rank")
-        if residual is None or rank is None:
-            return None
-        try:
-            threshold = self.definition.threshold(trial.params)
-        except DefinitionError:  # of a trial by another definition: see tuning.drift
-            return None
-        return self.definition.objective.promise(residual, rank, threshold)
-
     def enter(self, store: Store, environment: StoredEnvironment) -> tuple[optuna.Study, bool]:
         """Open the study, creating it if need be; return it, and whether it was created."""
         created = store.patiently(lambda: self._create(store, environment))
@@ -148,16 +129,7 @@ class Plan:
 
     def new_record(self, environment: StoredEnvironment) -> StudyRecord:
         """Make the record of a study that is created now, in this environment."""
-        return StudyRecord(
-            definition=self.definition.to_dict(),
-            definition_digest=self.definition.digest(),
-            data_digest=self.tokens.digest,
-            sources=self.tokens.sources,
-            created=time.time(),
-            environment=environment,
-            code=self.code,
-            uuid=uuid.uuid4().hex,
-        )
+        return new_record(self.definition, self.tokens, self.code, environment)
 
     def _create(self, store: Store, environment: StoredEnvironment) -> bool:
         with store.lock():
@@ -192,17 +164,33 @@ class Plan:
 
     def load(self, store: Store) -> optuna.Study:
         """Open the study that was entered, with its sampler and pruner."""
-        search = self.definition.search
-        sampler = PerTrialSampler(
-            SAMPLERS[search.sampler],
-            search.seed,
-            search.num_startup_trials,
-            search.max_sampler_trials,
-        )
-        pruner = PRUNERS[search.pruner](
-            search.num_pruner_startup_trials, search.num_pruner_warmup_steps, self.promise
-        )
+        sampler, pruner = sampler_of(self.definition), pruner_of(self.definition)
         return load_study(store, self.name, sampler=sampler, pruner=pruner)
+
+
+def new_record(
+    definition: StudyDefinition,
+    tokens: "Tokens",
+    code: Mapping[str, str],
+    environment: StoredEnvironment,
+) -> StudyRecord:
+    """Make the record of a study that begins now.
+
+    Args:
+        definition, tokens: see Plan.
+        code: see ``load_code``.
+        environment: of its first worker; empty where nobody knows it.
+    """
+    return StudyRecord(
+        definition=definition.to_dict(),
+        definition_digest=definition.digest(),
+        data_digest=tokens.digest,
+        sources=tokens.sources,
+        created=time.time(),
+        environment=environment,
+        code=dict(code),
+        uuid=uuid.uuid4().hex,
+    )
 
 
 def make_plan(location: Location, request: Request, patiently: Patience = LOOKING) -> Plan:

@@ -95,10 +95,10 @@ Dimension = Range | Choices | Constant
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSpace:
-    """Each parameter as a FloatRange or a fixed value; see Hyperparameters.
+    """What is searched: each parameter as a FloatRange or a fixed value; see Hyperparameters.
 
     Attributes:
-        settings: what else is searched, by name; a constant overrules the setting's own section.
+        settings: What else is searched, by name; a constant overrules the setting's own section.
     """
 
     dist_reg_weight: FloatRange | float = FloatRange(low=0.1, high=0.9)

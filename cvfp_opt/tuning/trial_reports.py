@@ -16,6 +16,7 @@ from cvfp_opt.training.events import Event, IterationFinished
 from cvfp_opt.training.result import IterationMetrics
 from cvfp_opt.tuning.definition import StudyDefinition
 from cvfp_opt.tuning.observer import SearchObserver
+from cvfp_opt.tuning.sampler_pruner import falls_behind
 from cvfp_opt.tuning.stopping import Stop
 
 # Reports are for the pruners of other workers and for people: after a trial's first, those of
@@ -37,8 +38,7 @@ class Reporter:
     ) -> None:
         self._trial = trial
         self._writer = writer
-        self._objective = definition.objective
-        self._search = definition.search
+        self._definition = definition
         self._observer = observer
         self._stop = stop
         self._iterations: list[dict[str, Any]] = []
@@ -58,8 +58,9 @@ class Reporter:
         """Report an iteration to the study, for its pruner and for whoever looks."""
         self._iterations.append(dict(vars(metrics)))
         write_attributes(self._trial, iterations=self._iterations)
-        if self._objective.known_while_training:
-            self._trial.report(self._objective.value(metrics), metrics.iteration)
+        objective = self._definition.objective
+        if objective.known_while_training:
+            self._trial.report(objective.value(metrics), metrics.iteration)
         if time.monotonic() - self._last_write >= REPORT_SECONDS:
             self._flush()
 
@@ -74,10 +75,11 @@ class Reporter:
             self._last_write = time.monotonic()
 
     def should_prune(self, metrics: IterationMetrics) -> bool:
-        if not self._objective.known_while_training or self._search.pruner == "none":
+        if self._definition.search.pruner == "none":  # whose answer is known
             return False
-        if metrics.iteration == 0:
-            return metrics.effective_rank < self._search.min_untrained_rank
+        return falls_behind(self._definition, metrics, self._ask)
+
+    def _ask(self) -> bool:
         with self._timed(), self._outage_tolerated():
             return self._trial.should_prune()
         return False

@@ -20,11 +20,10 @@ from cvfp_opt.store.queue.trial_writer import TrialWriter
 from cvfp_opt.store.queue.unsent import keep_unsent
 from cvfp_opt.store.record.records import TrialRecord, write_attributes
 from cvfp_opt.store.record.trial_attributes import StoredEnvironment
-from cvfp_opt.training.config import Scored
-from cvfp_opt.training.result import Status, TrainingResult
+from cvfp_opt.training.result import Status
 from cvfp_opt.tuning.checkpointing import Checkpointing, TrialKeeper
 from cvfp_opt.tuning.drift import with_point_changes
-from cvfp_opt.tuning.objective import Objective, outcome
+from cvfp_opt.tuning.objective import Objective, account, values
 from cvfp_opt.tuning.observer import SearchObserver
 from cvfp_opt.tuning.optuna_trial import open_trial, suggest
 from cvfp_opt.tuning.stopping import SearchStopped, Stop
@@ -124,7 +123,8 @@ class TrialRun:
                 trained=networks.append,
             )
             scored = definition.objective.scored(result)
-            self._record(trial, result, scored, asking_seconds + reporter.seconds)
+            bookkeeping = asking_seconds + reporter.seconds
+            write_attributes(trial, **account(result, scored, self._ran_on(), bookkeeping))
         except (SearchStopped, KeyboardInterrupt):
             self.give_back()
             raise
@@ -141,7 +141,7 @@ class TrialRun:
             state, kept = _STATES[result.status], False
             if state is TrialState.COMPLETE and scored and not writer.claimed.run and networks:
                 kept = self._keep_network(networks[0], params, result.weights_digest, scored.score)
-            self._finish(trial, keeper, state, self._values(scored))
+            self._finish(trial, keeper, state, values(definition, scored) if scored else None)
             if kept:
                 self.files.thin()
 
@@ -161,39 +161,11 @@ class TrialRun:
             notify=lambda text: self.observer.notice(f"trial {claimed.number}: {text}"),
         )
 
-    def _record(
-        self,
-        trial: optuna.Trial,
-        result: TrainingResult,
-        scored: Scored | None,
-        bookkeeping: float,
-    ) -> None:
-        """Write what came out of training."""
-        write_attributes(
-            trial,
-            **outcome(result, scored),
-            seconds=result.seconds | {"bookkeeping": bookkeeping},
-            environment=self._ran_on()
-            | {
-                "optimizer_steps": result.optimizer_steps,
-                "diversity_scale": result.diversity_scale,
-                "weights_digest": result.weights_digest,
-            },
-        )
-
     def _ran_on(self) -> StoredEnvironment:
         """Describe what the trial ran on, and who ran it."""
         worker = self.writer.claims.worker.worker
         deaths = self.writer.claimed.attempts
         return self.environment | {"worker": worker, "deaths": deaths, "finished": time.time()}
-
-    def _values(self, scored: Scored | None) -> list[float] | None:
-        """Give the study's values of the trial: the score, or both objectives."""
-        if scored is None:
-            return None
-        if self.objective.definition.objective.kind == "pareto":
-            return [scored.convergence_rate, scored.effective_rank]
-        return [scored.score]
 
     def _fail(self, trial: optuna.Trial, keeper: TrialKeeper, status: str, reason: str) -> None:
         write_attributes(trial, status=status, reason=reason, environment=self._ran_on())

@@ -8,6 +8,7 @@ import optuna
 
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.queue.unleased import unleased_lines
 from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.training.device import available_threads
 from cvfp_opt.tuning.drift import drift_lines, with_drift
@@ -46,7 +47,9 @@ class Session:
     def task(
         self, store: Store, study: optuna.Study, plan: Plan, total: int
     ) -> tuple[Task, list[str]]:
-        """Give each worker's task in a study, and what differs from the study's first worker.
+        """Give each worker's task in a study, and lines to show.
+
+        These say what differs from the study's first worker, and which trials nobody takes over.
 
         Args:
             store, study: opened by this process.
@@ -64,7 +67,8 @@ class Session:
             lanes=self.lanes,
             limits=self.limits,
         )
-        return task, drift_lines(differences)
+        unleased = store.patiently(lambda: unleased_lines(store, study))
+        return task, [*drift_lines(differences), *unleased]
 
 
 @contextmanager

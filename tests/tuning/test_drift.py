@@ -16,6 +16,7 @@ from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.record.differences import DRIFT, read_drift
 from cvfp_opt.tuning.drift import drift_lines, with_drift
 from cvfp_opt.tuning.plan import Plan, Request, make_plan
+from cvfp_opt.tuning.sampler_pruner import promise
 
 Invoke = Callable[..., Outcome]
 WORDS = "a b c d e f g h " * 60
@@ -207,4 +208,4 @@ def test_a_trial_without_a_threshold_promises_nothing_to_one_that_searches_it() 
         value=1.0,
         user_attrs={"iterations": [{"residual": 0.5, "effective_rank": 0.5}]},
     )
-    assert plan.promise(trial, 0) is None
+    assert promise(plan.definition, trial, 0) is None

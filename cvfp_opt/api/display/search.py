@@ -102,21 +102,12 @@ class RunDisplay:
             done: finished trials; None for a new study.
             place: where trials run, if not in this process and others like it.
         """
-        data = plan.definition.data
-        shares = _shares(self._processes, self._lanes, environment["threads"])
-        computed = f"{environment['device']}{shares}"
-        action = "new study" if done is None else "going on with study"
-        self._line(
-            f"{action} {plan.name} in {location.shown}: {self._total} trials in all, "
-            f"seed {plan.definition.search.seed}, {place or computed}"
-        )
-        self._line(
-            f"text: {data.place}, {data.train_tokens} tokens to train on, "
-            f"{data.num_validation} held out"
-        )
-        notices = [plan.tokens.notice] if plan.tokens.notice else []
-        for notice in notices + plan.definition.notices():
-            self._line(f"note: {notice}", style="yellow")
+        shares = shares_words(self._processes, self._lanes, environment["threads"])
+        computed = place or f"{environment['device']}{shares}"
+        for line in header_lines(plan, location, done, self._total, computed):
+            self._line(line)
+        for note in header_notes(plan):
+            self._line(note, style="yellow")
         self._bars.update(self._study_task, completed=done or 0, text=f"{done or 0}/{self._total}")
 
     def compile(self, device: str) -> None:
@@ -245,7 +236,34 @@ def view_on(console: Console) -> View:
     return View(make=partial(RunDisplay, console), notify=console.print)
 
 
-def _shares(processes: int, lanes: int, threads: int) -> str:
+def header_lines(
+    plan: Plan, location: Location, done: int | None, total: int, computed: str
+) -> list[str]:
+    """Write which study is searched, and by which text.
+
+    Args:
+        plan, location: the study, and its database.
+        done: finished trials; None for a new study.
+        total: trials of the study in all.
+        computed: where and by how many.
+    """
+    data = plan.definition.data
+    action = "new study" if done is None else "going on with study"
+    return [
+        f"{action} {plan.name} in {location.shown}: {total} trials in all, "
+        f"seed {plan.definition.search.seed}, {computed}",
+        f"text: {data.place}, {data.train_tokens} tokens to train on, "
+        f"{data.num_validation} held out",
+    ]
+
+
+def header_notes(plan: Plan) -> list[str]:
+    """Write what to know before a study's figures are believed, a line each."""
+    notices = [plan.tokens.notice] if plan.tokens.notice else []
+    return [f"note: {notice}" for notice in notices + plan.definition.notices()]
+
+
+def shares_words(processes: int, lanes: int, threads: int) -> str:
     """Say who computes: `` with 2 threads``, ``, 2 processes of 1 thread``, `` ..., 8 lanes``."""
     words = f"{threads} thread{'s' if threads != 1 else ''}"
     words = f" with {words}" if processes == 1 else f", {processes} processes of {words}"

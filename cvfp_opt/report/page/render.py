@@ -4,10 +4,10 @@ import base64
 import gzip
 from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from cvfp_opt.report.page.content import Content
+from cvfp_opt.report.page.templates import html_environment
 from cvfp_opt.version import __version__
 
 
@@ -18,20 +18,9 @@ def render(content: Content, made: str) -> str:
         made: when, in words.
     """
     return (
-        _environment()
+        html_environment()
         .get_template("report.html.j2")
         .render(page=content, made=made, version=__version__, plotly=compressed_plotly())
-    )
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("cvfp_opt.report", "page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
     )
 
 

@@ -4,7 +4,6 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from typing import Any
 
-import optuna
 import sqlalchemy
 from filelock import Timeout
 from optuna.exceptions import StorageInternalError
@@ -37,7 +36,6 @@ from cvfp_opt.store.database.tables import LEASES
 LOCK_SECONDS = 60
 
 # Our observers report what a study does; Optuna would report it a second time.
-optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 class ReadingStorage(RDBStorage):

@@ -15,6 +15,7 @@ from cvfp_opt.store.doctor.finding import Finding, Repair, counted, of_trials
 from cvfp_opt.store.doctor.rows import StudyRows, TrialRow
 from cvfp_opt.store.queue.claims import Claims
 from cvfp_opt.store.queue.leases import Lease, former_is_dead
+from cvfp_opt.store.queue.unleased import is_unleased
 
 # After this age of its last heartbeat a program is gone: they come every minute or so.
 _HEARTBEAT_MAX_AGE = timedelta(minutes=10)
@@ -30,7 +31,7 @@ def _dead(context: Context, study: StudyRows) -> Finding | None:
     for trial in study.running:
         lease = study.leases.get(trial.trial_id)
         former = trial.former_lease
-        if lease is not None and context.is_dead(lease):
+        if lease is not None and not lease.is_revoked and context.is_dead(lease):
             workers.append(_who(lease, context.now))
         elif lease is None and former is not None and former_is_dead(former):
             workers.append(f"process {former['pid']} on {former['host']} is gone")
@@ -81,7 +82,7 @@ def find_zombies(context: Context) -> list[Finding]:
         silent = [
             trial
             for trial in study.running
-            if trial.trial_id not in study.leases
+            if is_unleased(study.leases.get(trial.trial_id))
             and trial.former_lease is None
             and not _beats(beats.get(trial.trial_id), beats.get(0))
         ]

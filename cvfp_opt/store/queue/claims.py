@@ -29,6 +29,7 @@ from cvfp_opt.store.database.tables import LEASES, SYSTEM_ATTRIBUTES, TRIALS
 from cvfp_opt.store.queue.leases import (
     FORMER_LEASE,
     LEASE_SECONDS,
+    REVOKED,
     Lease,
     Worker,
     former_is_dead,
@@ -192,7 +193,8 @@ class Claims:
                 return taken
         started = connection.execute(_COUNT, {"of": study_id}).scalar_one() - len(enqueued)
         if started >= total:
-            others = any(t.lease and t.lease.worker != self.worker.worker for t in running)
+            ours = self.worker.worker, REVOKED
+            others = any(t.lease and t.lease.worker not in ours for t in running)
             all_ended = started - len(running) >= total
             return NoTrial.WAIT if others and not all_ended else NoTrial.DONE
         return self._next(connection, enqueued, notices)
@@ -296,6 +298,8 @@ class Claims:
                 )
                 if is_former_lease(former) and former_is_dead(former):
                     dead.append(trial)
+            elif trial.lease.is_revoked:
+                continue  # given back, and then taken from the queue by another program
             elif trial.lease.is_dead(now, one_host=one_host):
                 dead.append(trial)
             elif trial.lease.expires > now + 1.5 * trial.lease.seconds:
@@ -357,7 +361,7 @@ def _revoke_lease(connection: Connection, trial_id: int, **values: Any) -> None:
     connection.execute(
         update(LEASES)
         .where(LEASES.c.trial_id == trial_id)
-        .values(epoch=LEASES.c.epoch + 1, expires=0.0, worker="", **values)
+        .values(epoch=LEASES.c.epoch + 1, expires=0.0, worker=REVOKED, **values)
     )
 
 

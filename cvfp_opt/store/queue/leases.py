@@ -26,6 +26,9 @@ from cvfp_opt.store.database.tables import LEASES, TRIALS
 # A lease lasts so long without renewal; workers renew it after a third of that.
 LEASE_SECONDS = 60.0
 
+# The worker of a lease that is nobody's: its trial waits, has ended, or another program runs it.
+REVOKED = ""
+
 # No system has a process id as large as this.
 _END_OF_PIDS = 2**31
 
@@ -118,6 +121,14 @@ class Lease(Worker):
         for text in (self.worker, self.host, self.machine):
             if not isinstance(text, str):
                 raise ValueError(f"a name is {text!r}")
+
+    @property
+    def is_revoked(self) -> bool:
+        """Check whether it was taken from its worker, or given back.
+
+        A trial that runs all the same was taken from the queue by another program.
+        """
+        return self.worker == REVOKED
 
     def is_dead(self, now: float, *, one_host: bool) -> bool:
         """Check whether the trial may be taken over.

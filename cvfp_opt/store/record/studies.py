@@ -1,7 +1,7 @@
 """Studies in an open database: found, created, listed."""
 
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,12 +9,18 @@ import optuna
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
-from sqlalchemy import select
+from optuna.trial import FrozenTrial
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
 from cvfp_opt.errors import StudyError, nearest
-from cvfp_opt.escaping import choices, quoted
-from cvfp_opt.store.database.frozen_trials import read_studies
+from cvfp_opt.escaping import choices, positional, quoted
+from cvfp_opt.store.database.frozen_trials import (
+    read_attributes,
+    read_directions,
+    read_studies,
+    read_trials,
+)
 from cvfp_opt.store.database.optuna_private import FrozenStudy, study_id_of
 from cvfp_opt.store.database.reading import one_moment
 from cvfp_opt.store.database.rows import as_texts, lock_study
@@ -110,6 +116,11 @@ def load_study(
     )
 
 
+def objectives(kind: str) -> list[str]:
+    """Name the objectives of a study, which it maximizes, by the kind that its definition has."""
+    return ["convergence rate", "effective rank"] if kind == "pareto" else ["score"]
+
+
 def create_study(
     store: Store, name: str, record: StudyRecord, links: Mapping[str, Any] | None = None
 ) -> optuna.Study:
@@ -128,8 +139,7 @@ def create_study(
         StudyError: there is a study of that name, or one that the server takes for it; or no
             study can be called so.
     """
-    pareto = record.definition["objective"]["kind"] == "pareto"
-    names = ["convergence rate", "effective rank"] if pareto else ["score"]
+    names = objectives(record.definition["objective"]["kind"])
     directions = [StudyDirection.MAXIMIZE] * len(names)
     user_attrs = {STUDY: asdict(record), **(links or {})}
     if not has_study(store, name):
@@ -173,6 +183,62 @@ def found_study(
         ) from None
 
 
+@dataclass(frozen=True, kw_only=True)
+class StudyRows:
+    """A study as it is at one moment, whoever made it."""
+
+    name: str
+    directions: Sequence[StudyDirection]
+    user_attrs: Mapping[str, Any]
+    system_attrs: Mapping[str, Any]
+    trials: Sequence[FrozenTrial]
+
+
+def read_study(store: Store, name: str) -> StudyRows:
+    """Read a study as it is now.
+
+    Raises:
+        StudyError: there is none of that name.
+    """
+    study = load_study(store, name)
+    with one_moment(store.engine) as connection:
+        return _read_rows(connection, name, study_id_of(study))
+
+
+def _read_rows(connection: Connection, name: str, study_id: int) -> StudyRows:
+    return StudyRows(
+        name=name,
+        directions=read_directions(connection, study_id),
+        user_attrs=read_attributes(connection, study_id, system=False),
+        system_attrs=read_attributes(connection, study_id, system=True),
+        trials=read_trials(connection, study_id),
+    )
+
+
+def adopt_study(
+    store: Store, name: str, record: StudyRecord, check: Callable[[StudyRows], None]
+) -> None:
+    """Give a study that another program made its record, in one transaction.
+
+    Args:
+        check: raises if the study, as it is within the transaction, may not be adopted.
+
+    Raises:
+        StudyError: there is none of that name.
+    """
+    with store.lock():
+        study_id = study_id_of(load_study(store, name))
+        with store.engine.begin() as connection:
+            lock_study(connection, study_id)
+            rows = _read_rows(connection, name, study_id)
+            check(rows)
+            put_attributes(connection, STUDY_USER_ATTRIBUTES, study_id, {STUDY: asdict(record)})
+            if METRIC_NAMES not in rows.system_attrs:
+                names = objectives(record.definition["objective"]["kind"])
+                metrics = {METRIC_NAMES: names}
+                put_attributes(connection, STUDY_SYSTEM_ATTRIBUTES, study_id, metrics)
+
+
 def check_new_name(name: str) -> None:
     """Refuse what no database can keep as the name of a study and of what belongs to it.
 
@@ -211,10 +277,15 @@ def refuse_foreign(study: optuna.Study, store: Store) -> None:
 
 def _made_elsewhere(study: optuna.Study, store: Store) -> str:
     _, unread = StudyRecord.look(study.user_attrs)
-    made = "is a mirror of another" if unread is Unread.MIRROR else "was made by another program"
+    made, more = "was made by another program", ""
+    if unread is Unread.MIRROR:
+        made = "is a mirror of another"
+    else:
+        words = f"{store.location.option} {positional(study.study_name)}"
+        more = f", or see whether this one can be adopted: `cvfp-opt study adopt{words}`"
     return (
         f"study {study.study_name!r} in {store.location.where} {made}: to search here, name "
-        "another study with --study-name"
+        f"another study with --study-name{more}"
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from support import TINY
 
-from cvfp_opt.api.display.search import RunDisplay, _shares
+from cvfp_opt.api.display.search import RunDisplay, shares_words
 from cvfp_opt.store.record.progress import StudyProgress
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.training.events import Phase, Progress
@@ -86,4 +86,4 @@ def test_the_time_left_counts_the_processes(
     ],
 )
 def test_who_computes_is_said(processes: int, lanes: int, threads: int, words: str) -> None:
-    assert _shares(processes, lanes, threads) == words
+    assert shares_words(processes, lanes, threads) == words
