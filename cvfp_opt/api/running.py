@@ -162,6 +162,7 @@ def confirm_study(
             entered.total,
             assignment.view,
             notes=entered.notes,
+            created=entered.created,
             stop_by=stop_by,
         )
         # its page says what is known of the winner now

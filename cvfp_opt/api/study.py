@@ -105,15 +105,19 @@ class Study:
         self,
         *,
         sort: str | None = None,
+        reverse: bool = False,
         state: str | Sequence[str] = (),
         where: str | Sequence[str] = (),
+        limit: int | None = None,
     ) -> "Table":
         """List trials, a row each, as columns that pandas and polars take as they are.
 
         Args:
             sort: a column; "score" for best first.
+            reverse: the other way round.
             state: of the trials wanted; all by default.
             where: conditions that they fulfil, for instance ``"dist_reg_weight>0.5"``.
+            limit: the first so many.
 
         Raises:
             StudyError: no such column or state, or no condition.
@@ -125,7 +129,14 @@ class Study:
 
         states = (state,) if isinstance(state, str) else tuple(state)
         conditions = (where,) if isinstance(where, str) else tuple(where)
-        return trial_table(self.look(), sort=sort, states=states, where=conditions)
+        return trial_table(
+            self.look(),
+            sort=sort,
+            reverse=reverse,
+            states=states,
+            where=conditions,
+            limit=limit,
+        )
 
     # what it says
 

@@ -1,6 +1,6 @@
 """Tables as plain lines of text that fit a width: whole columns are left out, no cell is cut.
 
-rich draws tables too, but takes 29 s for 10 000 rows of 12 columns, where this takes 0.3 s.
+rich draws tables too, but takes 29 s for 10 000 rows of 12 columns, where this takes 1.3 s.
 """
 
 from collections.abc import Sequence

@@ -20,6 +20,7 @@ from cvfp_opt.store.record.confirmation import (
 )
 from cvfp_opt.store.record.records import TrialRecord, drifted
 from cvfp_opt.store.record.retries import uuid_of
+from cvfp_opt.store.record.studies import has_study
 from cvfp_opt.store.record.summary import Summary
 from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.training.config import OWN_THRESHOLD
@@ -138,12 +139,14 @@ class EnteredConfirmation:
         plan: for its workers.
         total: its trials in all, for ``Claims.claim``.
         notes: what was left out, a line each.
+        created: whether there was none before.
     """
 
     study: optuna.Study
     plan: Plan
     total: int
     notes: list[str]
+    created: bool
 
 
 def enter_runs(
@@ -184,10 +187,13 @@ def enter_runs(
         with_point_changes(source.definition, source.tokens, environment, point.changes)
     first_tokens = _first_tokens(source.definition, num_seeds) if windows else []
     record = plan.new_record(environment)
+    created = not has_study(store, plan.name)
     study = enter_confirmation(store, source.name, summary.record.identity, record)
     add_runs(store, study, points, num_seeds, seed=summary.record.seed, windows=first_tokens)
     total = len(study.get_trials(deepcopy=False))
-    return EnteredConfirmation(study=plan.load(store), plan=plan, total=total, notes=notes)
+    return EnteredConfirmation(
+        study=plan.load(store), plan=plan, total=total, notes=notes, created=created
+    )
 
 
 def _first_tokens(definition: StudyDefinition, num_seeds: int) -> list[int]:

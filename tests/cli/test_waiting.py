@@ -86,13 +86,13 @@ def test_a_connection_killed_at_the_last_look_costs_nothing(
         killer.at = killer.count
         return look(*arguments)
 
-    def search_study(*arguments: Any, **words: Any) -> Any:
+    def run_trials(*arguments: Any, **words: Any) -> Any:
         found = real(*arguments, **words)
         monkeypatch.setattr(Summary, "of", kill_and_look)
         return found
 
-    real = run.search_study
-    monkeypatch.setattr(run, "search_study", search_study)
+    real = running.run_trials
+    monkeypatch.setattr(running, "run_trials", run_trials)
     outcome = invoke(*WORDS, "--storage", postgresql.url)
     assert outcome.code == 0, outcome.err
     assert killer.at is not None
