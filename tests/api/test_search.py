@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import optuna
 import pytest
 from api.conftest import ALONE
 from support import TINY_ARGUMENTS, Outcome
@@ -61,13 +62,15 @@ def test_breaking_off_gives_the_running_trial_back(study: cv.Study) -> None:
     assert not [one for one in threading.enumerate() if one.name == "cvfp-opt search"]
 
 
-def test_what_others_end_comes_too(study: cv.Study) -> None:
-    trials = study.more(2, workers=ALONE)
+def test_what_others_end_comes_too(study: cv.Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cvfp_opt.api.search._LOOK_SECONDS", 0.01)
+    trials = study.more(4, workers=ALONE)
     first = next(trials)
-    study.fail(study.enqueue({"dist_reg_weight": 0.5})[0].number)
+    theirs = optuna.load_study(study_name="mine", storage="sqlite:///studies.db")
+    theirs.add_trial(optuna.trial.create_trial(value=0.25))
     rest = list(trials)
-    assert {first.number, *(trial.number for trial in rest)} >= {3, 4}
-    assert [trial for trial in rest if trial.state == "fail"]
+    assert [trial for trial in rest if trial.score == 0.25]
+    assert sorted([first.number, *(trial.number for trial in rest)]) == [3, 4, 5, 6]
 
 
 def test_a_refusal_within_the_thread_is_raised_where_one_looks(study: cv.Study) -> None:

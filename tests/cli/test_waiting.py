@@ -4,7 +4,6 @@ import gc
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,11 @@ from outages import Door, Killer, administrator
 from running import end_of, read_until
 from support import TINY_ARGUMENTS, Outcome, Start
 
+from cvfp_opt.api import running
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import open_for_reading
 from cvfp_opt.store.record.summary import Summary
 
-run = import_module("cvfp_opt.cli.run")  # the package's attribute is the command
 # SQLAlchemy forgets to close a connection that ends while it asks the server who it is.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Exception ignored in.*BaseConnection.__del__:pytest.PytestUnraisableExceptionWarning"
