@@ -23,8 +23,8 @@ def adopt(
     values scores; docs/optuna.md says what is missing of such a study.
 
     Args:
-        name: of the study.
-        plan: to go on with.
+        name: the study's name.
+        plan: the definition to go on with.
         storage: path or URL of the database; None for CVFP_OPT_STORAGE, or storage/cvfp.db.
 
     Raises:

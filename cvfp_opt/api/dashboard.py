@@ -35,11 +35,11 @@ def dashboard(
     Prints the address. docs/dashboard.md says what is to be seen, and who may see it.
 
     Args:
-        study: to open; None for the only one, or a list.
+        study: name of the study to open; None for the only one, or a list.
         storage: path or URL of the database; None for CVFP_OPT_STORAGE, or storage/cvfp.db.
         artifacts: where files of trials lie; None for beside it.
         host: address to listen on; beyond this machine a token is required, which is printed once.
-        port: 0 for any free one.
+        port: port to listen on; 0 for any free one.
         read_only: refuse all changes.
 
     Raises:

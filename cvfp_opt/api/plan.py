@@ -35,8 +35,8 @@ class Plan:
     It never changes: ``searching`` and ``set`` return another one. `define` makes the first.
 
     Attributes:
-        name: that its study has, unless another one is given.
-        definition: section by section.
+        name: the name that its study has, unless another one is given.
+        definition: the definition, section by section.
     """
 
     name: str
@@ -108,7 +108,7 @@ class Plan:
 
         Args:
             device: "auto", "cpu" or "cuda".
-            threads: of torch; None for all processors.
+            threads: number of torch's threads; None for all processors.
 
         Returns:
             A function of an ``optuna.Trial``. It reads the text when the first trial begins.
@@ -165,10 +165,10 @@ def define(
         source: the name of a definition that comes with the package ("recommended", "quick",
             "standard", ...), the path of a TOML file, TOML text, or sections of plain values;
             None for "recommended".
-        name: of its study; None for the definition's name.
+        name: its study's name; None for the definition's.
         data: text to train on: a .txt file, a folder of them, a .jsonl or .parquet file; None for
             the definition's.
-        seed: of everything random; None for the definition's.
+        seed: the seed of everything random; None for the definition's.
 
     Returns:
         A plan, which never changes.

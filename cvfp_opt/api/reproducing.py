@@ -26,9 +26,9 @@ def reproduce(
 
     Args:
         name: "bug-1", "bug-2", "test-1" or "test-2".
-        tokens: to train on; None for 256, 64 or 6400.
+        tokens: tokens to train on; None for 256, 64 or 6400.
         device: "auto", "cpu" or "cuda".
-        threads: of torch; None for all processors.
+        threads: number of torch's threads; None for all processors.
         progress: show it; None to choose by where it is shown.
 
     Returns:

@@ -31,10 +31,10 @@ class Assignment:
     """A study, and who is to run its trials.
 
     Attributes:
-        location: of its database.
+        location: place of its database.
         request: the study.
         workers: as they were asked for.
-        limits: of their patience.
+        limits: the limits of their patience.
         view: shows what they do.
         deadline: see workers.task.Task.
     """

@@ -51,12 +51,12 @@ def search(
     Args:
         plan: from `define`, or what it takes; None for the study's own definition, or for
             "recommended" if the study is new.
-        n_trials: of the study in all; ``"+10"`` for ten more than it has.
+        n_trials: trials of the study in all; ``"+10"`` for ten more than it has.
         timeout: seconds after which no further trial is started.
-        name: of the study; None for the plan's name.
+        name: the study's name; None for the plan's.
         storage: path or URL of the database; None for CVFP_OPT_STORAGE, or storage/cvfp.db.
         workers: who runs the trials; None for processes of this machine, one a thread, up to 4.
-        limits: of their patience, and where files of trials lie.
+        limits: the limits of their patience, and where files of trials lie.
         allow_code: run losses and schedules that only the study's database names.
         allow_drift: go on although definition, text or code differ from the study's; the study
             records it.
@@ -100,7 +100,7 @@ def open(
     """Open a study that is there.
 
     Args:
-        name: of the study; None for the only one.
+        name: the study's name; None for the only one.
         storage: path or URL of the database; None for CVFP_OPT_STORAGE, or storage/cvfp.db.
         artifacts: where files of its trials lie; None for CVFP_OPT_ARTIFACTS, or beside it.
 

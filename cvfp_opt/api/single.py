@@ -116,10 +116,10 @@ def train(
 
     Args:
         plan: from `define`, or what it takes; None for "recommended".
-        seed: of everything random; None for the plan's.
+        seed: the seed of everything random; None for the plan's.
         data: text to train on, as for `define`; None for the plan's.
         device: "auto", "cpu" or "cuda".
-        threads: of torch; None for all processors.
+        threads: number of torch's threads; None for all processors.
         progress: show it; None to choose by where it is shown.
         params: values of the parameters that the plan searches, by name.
 
@@ -180,7 +180,7 @@ def verify(
             fixes all parameters and is trained first.
         protocol: "quick" (100 tokens, 5 iterations) or "standard" (6400 and 1280 tokens, 10
             iterations).
-        threads: of torch; None for all processors.
+        threads: number of torch's threads; None for all processors.
         progress: show it; None to choose by where it is shown.
 
     Returns:

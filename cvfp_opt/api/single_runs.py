@@ -95,7 +95,7 @@ def verify_network_of(
         source: a definition that searches nothing, or a folder that `train --save` wrote.
         protocol: "quick" or "standard".
         view: shows the training.
-        threads: of torch; None for all processors.
+        threads: number of torch's threads; None for all processors.
 
     Raises:
         CvfpOptError: something is not as required.

@@ -35,13 +35,13 @@ class Study:
     URL has one.
 
     Args:
-        name: of the study.
+        name: the study's name.
         storage: path or URL of its database; None for CVFP_OPT_STORAGE, or storage/cvfp.db.
         artifacts: where files of its trials lie; None for CVFP_OPT_ARTIFACTS, or beside it.
 
     Attributes:
-        name: of the study.
-        location: of its database.
+        name: the study's name.
+        location: place of its database.
         artifacts: as given.
     """
 
@@ -115,8 +115,8 @@ class Study:
         Args:
             sort: a column; "score" for best first.
             reverse: the other way round.
-            state: of the trials wanted; all by default.
-            where: conditions that they fulfil, for instance ``"dist_reg_weight>0.5"``.
+            state: states of the trials wanted; all by default.
+            where: conditions that the trials fulfil, for instance ``"dist_reg_weight>0.5"``.
             limit: the first so many.
 
         Raises:
@@ -176,7 +176,7 @@ class Study:
         Args:
             kind: "pareto", "confirmation", "history", "thresholds", "curves", "importance",
                 "parallel" or "slices".
-            how: of its drawing.
+            how: options of its drawing.
 
         Raises:
             ReportError: there is no such figure.
@@ -198,7 +198,7 @@ class Study:
         """Write its report, one HTML file that needs no network; return its path.
 
         Args:
-            path: of the file.
+            path: path of the file.
             compare: another study to compare it with.
             data: a folder for the numbers of every figure, as CSV and JSON.
 
@@ -247,10 +247,10 @@ class Study:
         back: it waits with its number, parameters and checkpoint for whoever goes on.
 
         Args:
-            n_trials: more than have finished.
+            n_trials: so many more than have finished.
             timeout: seconds after which no further trial is started.
             workers: who runs them.
-            limits: of their patience.
+            limits: the limits of their patience.
             allow_code: run losses and schedules that the study itself names.
             progress: show them; None to choose by where it is shown.
 
@@ -417,7 +417,7 @@ class Study:
 
         Args:
             to: path or URL of that database.
-            name: of the copy; None for the same.
+            name: the copy's name; None for the same.
             artifacts: where files of its trials go.
 
         Raises:

@@ -24,8 +24,8 @@ def import_study(
     """Read a study from a file that `Study.export` wrote: all of it, or nothing.
 
     Args:
-        path: of the file.
-        name: of the study here; None for the one that it had.
+        path: path of the file.
+        name: the study's name here; None for the one that it had.
         storage: path or URL of the database; None for CVFP_OPT_STORAGE, or storage/cvfp.db.
         artifacts: where files of its trials go.
 
@@ -52,7 +52,7 @@ def merge(
 
     Args:
         studies: two or more: studies; or names in this database, exported files, or ``URL#NAME``.
-        name: of the new study.
+        name: the new study's name.
         storage: path or URL of its database; None for CVFP_OPT_STORAGE, or storage/cvfp.db.
         artifacts: where files of its trials go.
 
