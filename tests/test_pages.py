@@ -61,12 +61,14 @@ def type_page(
 
 
 def after_the_readme(invoke: Invoke) -> None:
-    assert re.search(r"^recommended +\d+ +\d+ +0 +0 +0", invoke("list").out, flags=re.MULTILINE)
+    assert re.search(
+        r"^recommended +\d+ +\d+ +\d+ +0 +0 +0", invoke("list").out, flags=re.MULTILINE
+    )
 
 
 def after_studies(invoke: Invoke) -> None:
     listed = invoke("list").out
-    assert re.search(r"^quick +\d+ +\d+ +1 +0 +0", listed, flags=re.MULTILINE)
+    assert re.search(r"^quick +\d+ +\d+ +\d+ +1 +0 +0", listed, flags=re.MULTILINE)
     assert "narrow" not in listed
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import optuna
 
     from cvfp_opt.store.doctor.examination import Patient, Report
+    from cvfp_opt.store.queue.control import Controlled
     from cvfp_opt.store.queue.enqueued import Enqueued
     from cvfp_opt.store.record.summary import Summary
 
@@ -104,6 +105,23 @@ def fail(location: Location, name: str | None, number: int, reason: str) -> str:
                 f"({found.state}): one that runs or waits is required"
             )
     return study.study_name
+
+
+def control(
+    location: Location, name: str | None, act: "Callable[[Store, optuna.Study], Controlled]"
+) -> "tuple[str, Controlled]":
+    """Change what is wanted of a study; return its name, and what came of it.
+
+    Args:
+        location, name: the study; None for the only one.
+        act: one of store.queue.control.
+
+    Raises:
+        StudyError: the change is not possible in its state.
+    """
+    with open_for_editing(location) as store:
+        study = _open(store, name)
+        return study.study_name, store.patiently(lambda: act(store, study))
 
 
 def rename(location: Location, old: str, new: str) -> None:

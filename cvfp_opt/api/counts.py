@@ -5,6 +5,8 @@ from typing import NamedTuple
 from cvfp_opt.errors import DefinitionError
 from cvfp_opt.escaping import excerpt
 
+# Of a study for which nobody has said how many.
+DEFAULT_TRIALS = 50
 # No database numbers more, and Python reads no number of 5000 digits.
 _MOST_DIGITS = 9
 

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cvfp_opt.api.counts import TrialCount
+from cvfp_opt.api.counts import DEFAULT_TRIALS, TrialCount
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.retry import DATABASE_ERRORS, LOOKING, Patience
 from cvfp_opt.store.record.summary import Summary
@@ -68,29 +68,34 @@ class Ended:
 
 
 def search_study(
-    assignment: Assignment, count: TrialCount, stop_by: StopBy | None = None
+    assignment: Assignment, count: TrialCount | None, stop_by: StopBy | None = None
 ) -> Ended:
     """Create a study or open it, and run its trials.
 
     Args:
         assignment: the study, and who runs it.
-        count: of trials.
+        count: of trials; None for the study's own total.
         stop_by: makes what stops it; None for ^C and SIGTERM.
 
     Raises:
         CvfpOptError: something is not as required; nothing is half done.
     """
     from cvfp_opt.store.database.storage import open_for_search
+    from cvfp_opt.store.queue.control import require_open, set_total
     from cvfp_opt.store.record.mirrors import left_out
+    from cvfp_opt.store.record.queue_entry import QueueEntry
     from cvfp_opt.store.record.records import count_finished
 
     patiently = assignment.patiently
     with (
-        ready(assignment, several=count.number > 1) as (session, plan),
+        ready(assignment, several=count is None or count.number > 1) as (session, plan),
         open_for_search(assignment.location, patiently) as store,
     ):
         study, created = plan.enter(store, session.environment)
-        total = count.total(patiently(lambda: count_finished(study)))
+        patiently(lambda: require_open(study, assignment.location.option))
+        own = TrialCount(QueueEntry.of(study.user_attrs).total or DEFAULT_TRIALS)
+        total = (count or own).total(patiently(lambda: count_finished(study)))
+        patiently(lambda: set_total(store, study, total))
         notes = patiently(lambda: left_out(store, study))
         display, stopped = run_trials(
             session,

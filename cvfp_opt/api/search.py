@@ -33,7 +33,7 @@ _LOOK_SECONDS = 1.0
 def search(
     plan: "Plan | str | os.PathLike[str] | None" = None,
     *,
-    n_trials: int | str = 50,
+    n_trials: int | str | None = None,
     timeout: float | None = None,
     name: str | None = None,
     storage: str | os.PathLike[str] | Location | None = None,
@@ -51,7 +51,8 @@ def search(
     Args:
         plan: from `define`, or what it takes; None for the study's own definition, or for
             "recommended" if the study is new.
-        n_trials: trials of the study in all; ``"+10"`` for ten more than it has.
+        n_trials: trials of the study in all; ``"+10"`` for ten more than it has; None for the
+            study's own total, 50 for a new one.
         timeout: seconds after which no further trial is started.
         name: the study's name; None for the plan's.
         storage: path or URL of the database; None for CVFP_OPT_STORAGE, or storage/cvfp.db.
@@ -83,7 +84,8 @@ def search(
     )
     location = locate(storage)
     assignment = _assignment(location, request, workers, limits, timeout, progress)
-    ended = search_study(assignment, trial_count(n_trials))
+    count = None if n_trials is None else trial_count(n_trials)
+    ended = search_study(assignment, count)
     study = Study(request.name, location, artifacts=assignment.limits.artifacts)
     if ended.stopped is not None:
         done = "" if ended.summary is None else _so_far(ended.summary)

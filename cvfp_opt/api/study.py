@@ -2,23 +2,27 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cvfp_opt.api.counts import trial_count
 from cvfp_opt.api.opening import locate, open_study, open_summary
 from cvfp_opt.api.trial import Trial
 from cvfp_opt.errors import CvfpOptError, DefinitionError, StudyError
 from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.queue import control
 from cvfp_opt.store.record.summary import Summary
 
 if TYPE_CHECKING:
+    import optuna
     import plotly.graph_objects as go
 
     from cvfp_opt.api.plan import Plan
     from cvfp_opt.report.column_table import Table
     from cvfp_opt.report.compare import Comparison
     from cvfp_opt.report.confirmation import Confirmation
+    from cvfp_opt.store.database.storage import Store
     from cvfp_opt.store.doctor.examination import Report
     from cvfp_opt.store.transfer.operations import Exported, Place
     from cvfp_opt.tuning.limits import Limits
@@ -386,6 +390,53 @@ class Study:
         from cvfp_opt.api.changing import fail
 
         fail(self.location, self.name, number, reason)
+
+    @property
+    def total(self) -> int | None:
+        """The number of trials that it is to have; None if nobody has said."""
+        return self.look().queue.total
+
+    @property
+    def state(self) -> str:
+        """Whether trials may begin: "open", "paused" or "cancelled"."""
+        return self.look().queue.state.value
+
+    def pause(self, *, now: bool = False) -> None:
+        """Let no further trial begin; those that run go on to their end.
+
+        Args:
+            now: give those that run back as well: they wait, with their checkpoints.
+
+        Raises:
+            StudyError: it is done, or cancelled.
+        """
+        self._control(lambda store, study: control.pause(store, study, now=now))
+
+    def resume(self) -> None:
+        """Let trials begin again; workers have to be started again."""
+        self._control(control.resume)
+
+    def cancel(self) -> None:
+        """Give running trials back, and let none begin; `resume` opens it again.
+
+        Raises:
+            StudyError: it is done.
+        """
+        self._control(control.cancel)
+
+    def set_total(self, n_trials: int) -> None:
+        """Set the number of trials that it is to have.
+
+        Raises:
+            StudyError: more have finished or run.
+        """
+        total = trial_count(n_trials).number
+        self._control(lambda store, study: control.change_total(store, study, total))
+
+    def _control(self, act: "Callable[[Store, optuna.Study], control.Controlled]") -> None:
+        from cvfp_opt.api.changing import control as change
+
+        change(self.location, self.name, act)
 
     # as a whole
 

@@ -48,10 +48,9 @@ class TrialCountType(click.ParamType):
 @click.option(
     "--n-trials",
     type=TrialCountType(),
-    default="50",
-    show_default=True,
     metavar="N|+N",
-    help="Total number of trials of the study; +N for N more than it has.",
+    help="Total number of trials of the study; +N for N more than it has. "
+    "[default: the study's own, 50 for a new one]",
 )
 @click.option(
     "--timeout",
@@ -103,7 +102,7 @@ class TrialCountType(click.ParamType):
 @json_option
 def run(
     definition: str | None,
-    n_trials: "TrialCount",
+    n_trials: "TrialCount | None",
     timeout: float | None,
     storage: str | None,
     study_name: str | None,

@@ -50,7 +50,8 @@ def status(
         return
     history = history_line(summary, blocks=blocks_for(sys.stdout.encoding))
     confirmed = confirmation_line(summary, option=resolve_location(storage).option)
-    print_lines([*status_lines(summary, history), *filter(None, [confirmed])])
+    option = resolve_location(storage).option
+    print_lines([*status_lines(summary, history, option), *filter(None, [confirmed])])
     make_console().print(printable(judge(summary)))
 
 

@@ -7,6 +7,7 @@ import click
 from cvfp_opt.api.opening import locate, open_summary
 from cvfp_opt.cli.adopt import adopt_command
 from cvfp_opt.cli.console import echo, print_json, print_lines
+from cvfp_opt.cli.control import cancel, pause, resume, set_study
 from cvfp_opt.cli.doctor import doctor
 from cvfp_opt.cli.options import artifacts_option, json_option, storage_option
 from cvfp_opt.cli.publish import publish
@@ -80,5 +81,8 @@ def rename(old: str, new: str, storage: str | None) -> None:
     echo(f"study {old} is study {new} now")
 
 
-for command in (list_studies, show, adopt_command, delete, rename, publish, *MOVES, doctor):
+CONTROLS = (pause, resume, cancel, set_study)
+EDITS = (adopt_command, delete, rename, publish)
+
+for command in (list_studies, show, *CONTROLS, *EDITS, *MOVES, doctor):
     study.add_command(command)

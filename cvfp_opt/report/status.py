@@ -1,7 +1,8 @@
 """The state of a study, in a few lines."""
 
 from cvfp_opt.report.environment_groups import environment_groups, groups_line
-from cvfp_opt.report.words import counts_line, duration, moment, number, value_words
+from cvfp_opt.report.extent import extent_lines, trials_words
+from cvfp_opt.report.words import duration, moment, number, value_words
 from cvfp_opt.store.record.summary import Summary, untrained_score
 
 
@@ -15,11 +16,18 @@ def drift_lines(summary: Summary) -> list[str]:
     return lines
 
 
-def status_lines(summary: Summary, history: str = "") -> list[str]:
-    """Write a study's state in a few lines; ``history`` is one, see report.history."""
+def status_lines(summary: Summary, history: str = "", option: str = "") -> list[str]:
+    """Write a study's state in a few lines.
+
+    Args:
+        summary: of the study.
+        history: a line of it, see report.history.
+        option: what to add to a command to mean its database.
+    """
     lines = [
         f"study {summary.name} in {summary.url}",
-        f"trials: {counts_line(summary.counts, 'none yet')}",
+        f"trials: {trials_words(summary)}",
+        *extent_lines(summary, option),
     ]
     if summary.note:
         lines.append(summary.note)

@@ -10,6 +10,7 @@ from rich.text import Text
 from cvfp_opt.escaping import printable
 from cvfp_opt.report.rows import MARKED, Rows, audit_rows, best_rows, iteration_rows
 from cvfp_opt.report.words import number
+from cvfp_opt.store.record.queue_entry import QueueState
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.studies import StudySummary
 
@@ -87,13 +88,20 @@ def studies_table(studies: Iterable[StudySummary]) -> Table:
     """Draw all studies of a database."""
     rows = (
         (
-            f"{one.name} ({one.note})" if one.note else one.name,
+            f"{one.name} ({note})" if (note := _note(one)) else one.name,
+            "-" if one.queue.total is None else str(one.queue.total),
             *(one.num_trials.get(state, 0) for state in _COUNTED),
             number(one.best_value),
         )
         for one in studies
     )
-    return terminal_table(("study", *_COUNTED, "best"), rows, left=(0,))
+    return terminal_table(("study", "total", *_COUNTED, "best"), rows, left=(0,))
+
+
+def _note(study: StudySummary) -> str:
+    """Say whose a study is, or that no trial begins in it."""
+    state = study.queue.state
+    return study.note or ("" if state is QueueState.OPEN else state.value)
 
 
 def checks_table(checks: Iterable[dict[str, Any]]) -> Table:

@@ -10,10 +10,11 @@ from rich.text import Text
 
 from cvfp_opt.escaping import printable
 from cvfp_opt.report.confirmation_words import confirmation_line
+from cvfp_opt.report.extent import extent_lines, trials_words
 from cvfp_opt.report.history import BLOCKS, best_so_far, history_line, sparkline
 from cvfp_opt.report.judgement import judge
 from cvfp_opt.report.rows import SCORED, quantity_rows
-from cvfp_opt.report.words import counts_line, moment, number, parameters_line, value_words
+from cvfp_opt.report.words import moment, number, parameters_line, value_words
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
 
@@ -31,7 +32,7 @@ SPARKLINE_WIDTHS = (10, 72)
 
 def watch_line(summary: Summary, now: float, blocks: str = BLOCKS) -> str:
     """Write state, best and history at ``now`` (epoch seconds), in one line."""
-    parts = [moment(now), counts_line(summary.counts, "no trial yet")]
+    parts = [moment(now), trials_words(summary, "no trial yet"), *extent_lines(summary)]
     best = summary.best
     if best is not None:
         parts.append(f"best: trial {best.number} with {value_words(summary, best)}")
@@ -61,6 +62,8 @@ class WatchView:
         summary, width = self.summary, options.max_width
         yield self._title()
         yield self._states(width)
+        for extent in extent_lines(summary):
+            yield Text(printable(extent), "dim")
         low, high = SPARKLINE_WIDTHS
         line = history_line(summary, width=min(max(width - 34, low), high), blocks=self._blocks)
         if line:
@@ -82,6 +85,8 @@ class WatchView:
 
     def _title(self) -> Rule:
         words = Text.assemble((printable(self.summary.name), "bold"), f"  {moment(self.seen)}")
+        if self.summary.queue.total is not None:
+            words.append(f"  {self.summary.num_finished}/{self.summary.queue.total}")
         return Rule(words, align="left", style="dim", characters="-")
 
     def _states(self, width: int) -> Text:

@@ -146,6 +146,9 @@ class Search:
             self.stop.check()
             started = time.perf_counter()
             claimed = self._patiently(lambda: self.claims.claim(num_trials))
+            if claimed in (NoTrial.PAUSED, NoTrial.CANCELLED):
+                self.observer.notice(f"{claimed.value}: no further trial begins")
+                break
             if claimed is NoTrial.DONE:
                 break
             if claimed is NoTrial.WAIT:
@@ -177,7 +180,9 @@ class Search:
             with self._renewed(writer):
                 self._train(writer, asking_seconds)
         except LeaseLost:
-            self.observer.notice(f"trial {number} is another worker's now: it is dropped here")
+            self.observer.notice(
+                f"trial {number} is not this worker's any more: it is dropped here"
+            )
             self.observer.trial_dropped(number)
             return None
         if self.mirroring.due():

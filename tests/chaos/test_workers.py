@@ -104,7 +104,7 @@ def test_a_worker_that_sleeps_past_its_lease_drops_its_trial_and_goes_on(
     assert dropped["pid"] == found.printed["pid"]
     [notice] = [line for line in found.lines("notice") if line["pid"] == dropped["pid"]]
     number = dropped["number"]
-    assert notice["text"] == f"trial {number} is another worker's now: it is dropped here"
+    assert notice["text"] == f"trial {number} is not this worker's any more: it is dropped here"
 
 
 @pytest.mark.parametrize("kind", SERVERS)

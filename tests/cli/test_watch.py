@@ -47,7 +47,7 @@ def test_a_finished_study_is_one_line_in_a_log(run_tiny: Invoke, invoke: Invoke)
     outcome = invoke("status", "--watch", "0.1")
     assert outcome.code == 0
     [line] = outcome.out.splitlines()
-    assert " UTC  2 complete  best: trial " in line
+    assert " UTC  2 of 2: 2 complete  best: trial " in line
 
 
 def test_status_has_a_line_of_history(run_tiny: Invoke, invoke: Invoke) -> None:

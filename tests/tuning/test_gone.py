@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from optuna.trial import FrozenTrial, TrialState
-from search.test_lanes import Lanes, lanes
-from search.test_outages import iteration, outlasting
 from searching import Recorder
+from tuning.test_lanes import Lanes, lanes
+from tuning.test_outages import iteration, outlasting
 
 from cvfp_opt.store.database.file_watch import FileGone
 from cvfp_opt.store.database.location import Location, resolve_location

@@ -14,10 +14,11 @@ from cvfp_opt.api.display.console import compile_once
 from cvfp_opt.api.display.protocol import View
 from cvfp_opt.escaping import printable
 from cvfp_opt.report.confirmation_words import confirmation_line
+from cvfp_opt.report.extent import trials_words
 from cvfp_opt.report.judgement import judge
 from cvfp_opt.report.rows import scored
 from cvfp_opt.report.tables import audit_table, best_table
-from cvfp_opt.report.words import commands, counts_line, duration, parameters_line, share
+from cvfp_opt.report.words import commands, duration, parameters_line, share
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.record.progress import StudyProgress
 from cvfp_opt.store.record.records import TrialRecord
@@ -205,7 +206,7 @@ class RunDisplay:
         ranking = summary.ranking[: 10 if summary.is_pareto else 5]
         title = "The Pareto front, best score first" if summary.is_pareto else ""
         self._line("")
-        self._line(f"study {summary.name}: {counts_line(summary.counts, 'no trials')}")
+        self._line(f"study {summary.name}: {trials_words(summary, 'no trials')}")
         if ranking:
             for table in (best_table(ranking, title), audit_table(ranking)):
                 self._line("")

@@ -26,6 +26,7 @@ from cvfp_opt.store.database.rows import (
 )
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.tables import LEASES, SYSTEM_ATTRIBUTES, TRIALS
+from cvfp_opt.store.queue.entries import read_entry
 from cvfp_opt.store.queue.leases import (
     FORMER_LEASE,
     LEASE_SECONDS,
@@ -36,6 +37,7 @@ from cvfp_opt.store.queue.leases import (
     is_former_lease,
 )
 from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity
+from cvfp_opt.store.record.queue_entry import QueueState
 from cvfp_opt.store.record.records import CONFIRMATION_RUN, FIXED_PARAMS, is_confirmation_run
 
 # Worker deaths after which a trial is given up: by then the trial itself probably kills them.
@@ -49,6 +51,11 @@ class NoTrial(Enum):
 
     DONE = "the total is reached"
     WAIT = "others run the last trials"
+    PAUSED = "the study is paused"
+    CANCELLED = "the study is cancelled"
+
+
+_CLOSED = {QueueState.PAUSED: NoTrial.PAUSED, QueueState.CANCELLED: NoTrial.CANCELLED}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +190,10 @@ class Claims:
             lease = trial.lease
             if lease and lease.worker == self.worker.worker and trial.trial_id not in self.claimed:
                 return self._claimed(connection, trial, lease.epoch, lease.attempts, new=False)
+        entry = read_entry(connection, study_id)
+        if entry.state in _CLOSED:
+            return _CLOSED[entry.state]
+        total = total if entry.total is None else min(total, entry.total)
         for trial in self._dead(connection, running):
             if self._give_up(connection, trial, notices):
                 continue

@@ -37,6 +37,7 @@ from cvfp_opt.store.database.study_rows import (
 from cvfp_opt.store.database.tables import STUDY_SYSTEM_ATTRIBUTES, STUDY_USER_ATTRIBUTES, VERSIONS
 from cvfp_opt.store.database.trial_outcomes import Complete, Outcomes, read_outcomes
 from cvfp_opt.store.record.attribute_shapes import is_ours
+from cvfp_opt.store.record.queue_entry import NOT_SAID, QueueEntry
 from cvfp_opt.store.record.records import (
     CONFIRMS,
     MIRROR_OF,
@@ -305,6 +306,7 @@ class StudySummary:
         best_value: the best score, or another program's best value; None if no trial is complete.
         made_here: whether this program made it.
         note: whose it is, where it has no record that can be read.
+        queue: what is wanted of it.
     """
 
     name: str
@@ -312,6 +314,7 @@ class StudySummary:
     best_value: float | None
     made_here: bool
     note: str = ""
+    queue: QueueEntry = NOT_SAID
 
 
 def summarize(store: Store) -> list[StudySummary]:
@@ -336,6 +339,7 @@ def _summary(study: FrozenStudy, outcomes: Outcomes) -> StudySummary:
         best_value=best_of(values, maximized=maximized),
         made_here=record is not None,
         note=unread.owner if unread else "",
+        queue=QueueEntry.of(study.user_attrs),
     )
 
 

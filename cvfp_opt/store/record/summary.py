@@ -11,6 +11,7 @@ from optuna.distributions import BaseDistribution
 from cvfp_opt.errors import StudyError
 from cvfp_opt.store.record.confirmation import Runs, read_runs
 from cvfp_opt.store.record.differences import AllowedDrift, read_drift
+from cvfp_opt.store.record.queue_entry import NOT_SAID, QueueEntry
 from cvfp_opt.store.record.records import (
     CONFIRMS,
     StudyRecord,
@@ -41,6 +42,7 @@ class Summary:
         distributions: of each parameter, as the newest trial that has it drew it.
         confirmation: its best points on fresh seeds, see report.confirmation; None if there is
             none.
+        queue: what is wanted of it.
         confirms: name of the study that this one is the confirmation of; "" if it is none.
     """
 
@@ -56,6 +58,7 @@ class Summary:
     distributions: Mapping[str, BaseDistribution] = field(default_factory=dict)
     confirmation: Runs | None = None
     confirms: str = ""
+    queue: QueueEntry = NOT_SAID
 
     @classmethod
     def of(cls, study: Study, url: str, optuna: str = "") -> Self:
@@ -78,6 +81,7 @@ class Summary:
             },
             confirmation=read_runs(study, record),
             confirms=str(study.user_attrs.get(CONFIRMS, "")),
+            queue=QueueEntry.of(study.user_attrs),
         )
 
     @property
@@ -106,6 +110,11 @@ class Summary:
         """The number of trials in each state."""
         counter = Counter(trial.state for trial in self.trials)
         return {state: counter[state] for state in STATES}
+
+    @property
+    def num_finished(self) -> int:
+        """The number of trials to which nothing more will happen."""
+        return sum(trial.finished for trial in self.trials)
 
     @property
     def is_pareto(self) -> bool:
@@ -146,6 +155,8 @@ class Summary:
         return {
             "study_name": self.name,
             "storage": self.url,
+            "state": self.queue.state.value,
+            "total": self.queue.total,
             "counts": self.counts,
             "seconds": self.seconds,
             "best": [trial.to_dict() for trial in self.ranking[:5]],

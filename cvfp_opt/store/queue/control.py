@@ -1,0 +1,187 @@
+"""Control of a study: its total, and whether trials may begin in it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import optuna
+from optuna.trial import TrialState
+from sqlalchemy import Connection, func, select
+
+from cvfp_opt.errors import StudyError
+from cvfp_opt.escaping import positional
+from cvfp_opt.store.database.optuna_private import study_id_of
+from cvfp_opt.store.database.rows import lock_study
+from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.database.tables import TRIALS
+from cvfp_opt.store.queue.claims import enqueue_again
+from cvfp_opt.store.queue.entries import read_entry, write_entry
+from cvfp_opt.store.queue.leases import read_leases
+from cvfp_opt.store.record.queue_entry import QueueEntry, QueueState
+from cvfp_opt.store.record.studies import refuse_foreign
+
+
+@dataclass(frozen=True, kw_only=True)
+class Controlled:
+    """A study after a change.
+
+    Attributes:
+        entry: what is wanted of it now.
+        running: trials that run on to their end.
+        given_back: numbers of running trials that were given back.
+    """
+
+    entry: QueueEntry
+    running: int
+    given_back: tuple[int, ...] = ()
+
+
+def set_total(store: Store, study: optuna.Study, total: int) -> None:
+    """Note a study's total; one that its trials have reached already is not noted."""
+
+    def change(connection: Connection, entry: QueueEntry) -> QueueEntry:
+        started, _ = _count(connection, study_id_of(study))
+        return entry if total <= started else replace(entry, total=total)
+
+    _change(store, study, change)
+
+
+def require_open(study: optuna.Study, option: str) -> None:
+    """Refuse to begin trials in a study that is paused or cancelled.
+
+    Args:
+        study: of this program.
+        option: what to add to a command to mean its database.
+
+    Raises:
+        StudyError: it is; says what to type.
+    """
+    state = QueueEntry.of(study.user_attrs).state
+    if state is not QueueState.OPEN:
+        raise StudyError(
+            f"study {study.study_name!r} is {state.value}: no trial begins in it; type "
+            f"`cvfp-opt study resume{option} {positional(study.study_name)}` first"
+        )
+
+
+def pause(store: Store, study: optuna.Study, *, now: bool = False) -> Controlled:
+    """Let no further trial begin; ``now`` gives running trials back, too.
+
+    Raises:
+        StudyError: it is done, cancelled, or another program's.
+    """
+
+    def change(connection: Connection, entry: QueueEntry) -> QueueEntry:
+        if entry.state is QueueState.CANCELLED:
+            raise StudyError(
+                f"study {study.study_name!r} is cancelled, which pauses it for good; to open it "
+                f"again, type `cvfp-opt study resume {positional(study.study_name)}`"
+            )
+        _refuse_done(connection, study, entry, "pause")
+        return replace(entry, state=QueueState.PAUSED)
+
+    return _close(store, study, change, give_back=now)
+
+
+def cancel(store: Store, study: optuna.Study) -> Controlled:
+    """Give running trials back, and let none begin.
+
+    Raises:
+        StudyError: it is done, or another program's.
+    """
+
+    def change(connection: Connection, entry: QueueEntry) -> QueueEntry:
+        _refuse_done(connection, study, entry, "cancel")
+        return replace(entry, state=QueueState.CANCELLED)
+
+    return _close(store, study, change, give_back=True)
+
+
+def resume(store: Store, study: optuna.Study) -> Controlled:
+    """Let trials begin again. Raises StudyError for another program's study."""
+    return _close(
+        store,
+        study,
+        lambda connection, entry: replace(entry, state=QueueState.OPEN),
+        give_back=False,
+    )
+
+
+def change_total(store: Store, study: optuna.Study, total: int) -> Controlled:
+    """Set a study's total.
+
+    Raises:
+        StudyError: more trials have finished or run, or it is another program's.
+    """
+
+    def change(connection: Connection, entry: QueueEntry) -> QueueEntry:
+        started, running = _count(connection, study_id_of(study))
+        if total < started:
+            raise StudyError(
+                f"study {study.study_name!r}: a total of at least {started} is required, so many "
+                f"trials have finished or run ({running} run now); got {total}"
+            )
+        return replace(entry, total=total)
+
+    return _close(store, study, change, give_back=False)
+
+
+_Change = Callable[[Connection, QueueEntry], QueueEntry]
+
+
+def _close(store: Store, study: optuna.Study, change: _Change, *, give_back: bool) -> Controlled:
+    refuse_foreign(study, store)
+    return _change(store, study, change, give_back=give_back)
+
+
+def _change(
+    store: Store, study: optuna.Study, change: _Change, *, give_back: bool = False
+) -> Controlled:
+    """Change an entry under the study's lock: no trial is claimed meanwhile."""
+    study_id = study_id_of(study)
+    with store.engine.begin() as connection:
+        lock_study(connection, study_id)
+        before = read_entry(connection, study_id)
+        entry = write_entry(connection, study_id, before, change(connection, before))
+        numbers = _give_back(connection, study_id) if give_back else ()
+        _, running = _count(connection, study_id)
+    return Controlled(entry=entry, running=running, given_back=numbers)
+
+
+def _give_back(connection: Connection, study_id: int) -> tuple[int, ...]:
+    """Put running trials back into the queue, from whoever runs them by a lease."""
+    leases = read_leases(connection, study_id)
+    rows = connection.execute(
+        select(TRIALS.c.trial_id, TRIALS.c.number)
+        .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.RUNNING)
+        .order_by(TRIALS.c.number)
+    ).all()
+    ours = [row for row in rows if row.trial_id in leases and not leases[row.trial_id].is_revoked]
+    return tuple(
+        row.number
+        for row in ours
+        if enqueue_again(connection, row.trial_id, leases[row.trial_id].attempts)
+    )
+
+
+def _count(connection: Connection, study_id: int) -> tuple[int, int]:
+    """Count the trials that have finished or run, and those that run."""
+    rows = connection.execute(
+        select(TRIALS.c.state, func.count())
+        .where(TRIALS.c.study_id == study_id)
+        .group_by(TRIALS.c.state)
+    )
+    counts: dict[TrialState, int] = dict(map(tuple, rows))
+    waiting = counts.get(TrialState.WAITING, 0)
+    return sum(counts.values()) - waiting, counts.get(TrialState.RUNNING, 0)
+
+
+def _refuse_done(
+    connection: Connection, study: optuna.Study, entry: QueueEntry, verb: str
+) -> None:
+    started, running = _count(connection, study_id_of(study))
+    if entry.total is not None and not running and started >= entry.total:
+        raise StudyError(
+            f"study {study.study_name!r} is done, {started} of {entry.total} trials: there is "
+            f"nothing to {verb}; to add trials, type "
+            f"`cvfp-opt run --study-name {positional(study.study_name)} --n-trials +10`"
+        )
