@@ -9,14 +9,14 @@ from cvfp_opt.cli.options import (
     compute_options,
     engine_options,
     json_option,
+    named_study,
     storage_option,
-    study_name_option,
 )
 
 
-@click.command(epilog="Example: cvfp-opt confirm --study-name quick --top 5 --seeds 5")
+@click.command(epilog="Example: cvfp-opt confirm quick --top 5 --seeds 5")
+@named_study
 @storage_option
-@study_name_option
 @click.option(
     "--top",
     type=click.IntRange(min=1),

@@ -5,11 +5,11 @@ import sys
 import click
 
 from cvfp_opt.cli.console import echo
-from cvfp_opt.cli.options import artifacts_option, storage_option, study_name_option
+from cvfp_opt.cli.options import artifacts_option, named_study, storage_option
 
 
-@click.command(epilog="Example: cvfp-opt dashboard --study-name quick --read-only")
-@study_name_option
+@click.command(epilog="Example: cvfp-opt dashboard quick --read-only")
+@named_study
 @storage_option
 @artifacts_option
 @click.option(

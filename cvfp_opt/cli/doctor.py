@@ -5,12 +5,12 @@ import sys
 import click
 
 from cvfp_opt.cli.console import echo, print_json, print_lines
-from cvfp_opt.cli.options import artifacts_option, json_option, storage_option, study_name_option
+from cvfp_opt.cli.options import artifacts_option, json_option, named_study, storage_option
 
 
 @click.command(epilog="Example: cvfp-opt study doctor --storage storage/cvfp.db --repair")
+@named_study
 @storage_option
-@study_name_option
 @artifacts_option
 @click.option("--repair", is_flag=True, help="Repair what is safe to repair, and print it.")
 @json_option

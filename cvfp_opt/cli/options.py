@@ -1,9 +1,10 @@
 """Options that several commands share."""
 
+import functools
 import math
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -97,6 +98,22 @@ artifacts_option = click.option(
     "file, storage/artifacts for a server; environment: CVFP_OPT_ARTIFACTS]",
 )
 study_name_option = click.option("--study-name", metavar="NAME", help="Name of the study.")
+
+
+def named_study(command: Command) -> Command:
+    """Let a study be named by an argument or by --study-name: the command's ``study_name``."""
+
+    @click.argument("study", required=False, metavar="[STUDY]")
+    @study_name_option
+    @functools.wraps(command)
+    def named(*, study: str | None, study_name: str | None, **words: Any) -> Any:
+        if study is not None and study_name is not None:
+            raise click.UsageError("the study is named twice; give STUDY or --study-name")
+        return command(study_name=study or study_name, **words)
+
+    return cast(Command, named)
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 allow_code_option = click.option(
     "--allow-code",

@@ -4,13 +4,13 @@ import sys
 
 import click
 
-from cvfp_opt.cli.options import allow_code_option, json_option, storage_option, study_name_option
+from cvfp_opt.cli.options import allow_code_option, json_option, named_study, storage_option
 
 
-@click.command(epilog="Example: cvfp-opt trial replay 3 --study-name quick")
+@click.command(epilog="Example: cvfp-opt trial replay 3 quick")
 @click.argument("number", type=click.IntRange(min=0), metavar="N")
+@named_study
 @storage_option
-@study_name_option
 @click.option("--data", type=click.Path(), help="Where the study's text is now.")
 @click.option("--threads", type=int, help="Threads of torch. [default: as many as it ran with]")
 @click.option(

@@ -7,7 +7,7 @@ import click
 from cvfp_opt.api.display.console import make_console
 from cvfp_opt.api.opening import locate, open_summary
 from cvfp_opt.cli.console import echo, print_json
-from cvfp_opt.cli.options import Name, UserPath, json_option, storage_option
+from cvfp_opt.cli.options import Name, UserPath, json_option, named_study, storage_option
 
 # The names in report.figures.kinds, repeated here so that --help is quick; a test compares them.
 KINDS = (
@@ -23,7 +23,7 @@ KINDS = (
 
 
 @click.command(epilog="Example: cvfp-opt report quick -o report.html")
-@click.argument("study", required=False, metavar="[STUDY]")
+@named_study
 @click.option(
     "-o",
     "--output",
@@ -42,7 +42,7 @@ KINDS = (
 )
 @storage_option
 def report(
-    study: str | None, output: Path, other: str | None, data: Path | None, storage: str | None
+    study_name: str | None, output: Path, other: str | None, data: Path | None, storage: str | None
 ) -> None:
     """Write a study's report: one HTML file that needs no network, to be read or sent on.
 
@@ -52,7 +52,7 @@ def report(
     from cvfp_opt.report.page.write import write_data, write_report
     from cvfp_opt.store.database.location import resolve_location
 
-    with open_summary(locate(storage), study) as summary:
+    with open_summary(locate(storage), study_name) as summary:
         comparison = None
         if other is not None:
             with open_summary(locate(storage), other) as second:
@@ -65,7 +65,7 @@ def report(
 
 
 @click.command(epilog="Example: cvfp-opt plot quick --kind pareto -o pareto.svg")
-@click.argument("name", required=False, metavar="[STUDY]")
+@named_study
 @click.option("--kind", type=Name(KINDS), required=True, help="Which figure.")
 @click.option(
     "-o",
@@ -76,7 +76,7 @@ def report(
     "Without one, the figure is printed as a table.",
 )
 @storage_option
-def plot(name: str | None, kind: str, output: Path | None, storage: str | None) -> None:
+def plot(study_name: str | None, kind: str, output: Path | None, storage: str | None) -> None:
     """Draw one figure of a study to a file, or print it as a table."""
     from cvfp_opt.report.figures.kinds import KINDS as kinds
     from cvfp_opt.report.page.write import require_format, write_figure
@@ -84,7 +84,7 @@ def plot(name: str | None, kind: str, output: Path | None, storage: str | None) 
 
     if output is not None:
         require_format(output)
-    with open_summary(locate(storage), name) as summary:
+    with open_summary(locate(storage), study_name) as summary:
         info = kinds[kind].info(summary)
         if output is not None:
             write_figure(kinds[kind].draw(info), output)

@@ -8,13 +8,13 @@ import click
 from cvfp_opt.api.display.console import blocks_for, make_console
 from cvfp_opt.api.opening import locate, open_study, open_summary
 from cvfp_opt.cli.console import echo, print_json, print_lines
-from cvfp_opt.cli.options import Seconds, UserPath, json_option, storage_option, study_name_option
+from cvfp_opt.cli.options import Seconds, UserPath, json_option, named_study, storage_option
 from cvfp_opt.escaping import printable
 
 
-@click.command(epilog="Example: cvfp-opt status --study-name quick --watch")
+@click.command(epilog="Example: cvfp-opt status quick --watch")
+@named_study
 @storage_option
-@study_name_option
 @json_option
 @click.option(
     "--watch",
@@ -55,9 +55,9 @@ def status(
     make_console().print(printable(judge(summary)))
 
 
-@click.command(epilog="Example: cvfp-opt best --toml > winner.toml && cvfp-opt run winner.toml")
+@click.command(epilog="Example: cvfp-opt best quick --toml > winner.toml")
+@named_study
 @storage_option
-@study_name_option
 @json_option
 @click.option(
     "--toml", is_flag=True, help="Print its study definition, with the parameters fixed."

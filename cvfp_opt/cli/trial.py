@@ -7,7 +7,7 @@ import click
 from cvfp_opt.api.display.console import make_console
 from cvfp_opt.api.opening import locate, open_summary
 from cvfp_opt.cli.console import echo, print_json, print_lines
-from cvfp_opt.cli.options import json_option, storage_option, study_name_option
+from cvfp_opt.cli.options import json_option, named_study, storage_option
 from cvfp_opt.cli.replay import replay
 from cvfp_opt.cli.trial_list import list_trials
 from cvfp_opt.escaping import quoted
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 number_argument = click.argument("number", type=click.IntRange(min=0), metavar="N")
 
 
-@click.group(epilog="Example: cvfp-opt trial show 3 --study-name quick")
+@click.group(epilog="Example: cvfp-opt trial show 3 quick")
 def trial() -> None:
     """List and show trials, run one again, enqueue one, end one."""
 
 
-@click.command(epilog="Example: cvfp-opt trial show 3 --study-name quick")
+@click.command(epilog="Example: cvfp-opt trial show 3 quick")
 @number_argument
+@named_study
 @storage_option
-@study_name_option
 @json_option
 def show(number: int, storage: str | None, study_name: str | None, as_json: bool) -> None:
     """Show trial N: parameters, every pass, metrics, audit, what it ran on, what it repeats."""
@@ -47,10 +47,10 @@ def show(number: int, storage: str | None, study_name: str | None, as_json: bool
 
 @click.command(
     "enqueue",
-    epilog="Example: cvfp-opt trial enqueue --study-name quick --set dist_reg_weight=0.85",
+    epilog="Example: cvfp-opt trial enqueue quick --set dist_reg_weight=0.85",
 )
+@named_study
 @storage_option
-@study_name_option
 @click.option(
     "--set",
     "settings",
@@ -130,12 +130,10 @@ def _print_enqueued(done: "list[Enqueued]", study: str) -> None:
         echo(f"to run what waits:  cvfp-opt run --study-name {quoted(study)} --n-trials +{added}")
 
 
-@click.command(
-    "fail", epilog="Example: cvfp-opt trial fail 3 --study-name quick --reason 'wrong disk'"
-)
+@click.command("fail", epilog="Example: cvfp-opt trial fail 3 quick --reason 'wrong disk'")
 @number_argument
+@named_study
 @storage_option
-@study_name_option
 @click.option(
     "--reason", default="ended by hand", show_default=True, help="Reason to record with the trial."
 )

@@ -5,13 +5,12 @@ import click
 from cvfp_opt.api.display.console import make_console
 from cvfp_opt.api.opening import locate, open_summary
 from cvfp_opt.cli.console import print_json, print_lines
-from cvfp_opt.cli.options import json_option, storage_option, study_name_option
+from cvfp_opt.cli.options import json_option, named_study, storage_option
 
 
 @click.command("list", epilog="Example: cvfp-opt trial list quick --sort score --limit 10")
-@click.argument("study", required=False, metavar="[STUDY]")
+@named_study
 @storage_option
-@study_name_option
 @click.option(
     "--sort",
     metavar="COLUMN",
@@ -37,7 +36,6 @@ from cvfp_opt.cli.options import json_option, storage_option, study_name_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV: all columns with all digits.")
 @json_option
 def list_trials(
-    study: str | None,
     storage: str | None,
     study_name: str | None,
     sort: str | None,
@@ -59,9 +57,7 @@ def list_trials(
 
     if as_csv and as_json:
         raise click.UsageError("--csv and --json exclude each other; give one of them")
-    if study is not None and study_name is not None:
-        raise click.UsageError("the study is named twice; give STUDY or --study-name")
-    with open_summary(locate(storage), study or study_name) as summary:
+    with open_summary(locate(storage), study_name) as summary:
         rows = trial_rows(
             summary, sort=sort, reverse=reverse, states=states, where=where, limit=limit
         )

@@ -20,6 +20,8 @@ FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 # Reasons why compiled kernels could not be cached; empty as long as they can.
 _unkept: list[str] = []
+# Names of the kernels that this process has compiled, and not found in the cache.
+_compiled: list[str] = []
 
 
 def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -46,6 +48,11 @@ def why_unkept() -> str:
     return _unkept[-1] if _unkept else ""
 
 
+def num_compiled() -> int:
+    """Count the kernels that this process has compiled, of those that can be cached."""
+    return len(_compiled)
+
+
 class _Cache(FunctionCache):
     """numba's cache, where neither a full disk nor a damaged file ends a trial.
 
@@ -67,6 +74,7 @@ class _Cache(FunctionCache):
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
+        _compiled.append(self._name)
         try:
             super().save_overload(sig, data)
         except Exception as error:

@@ -1,10 +1,13 @@
 """Numbers and paths of options, as odd as anybody can type them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 from support import TINY_ARGUMENTS, Outcome
+
+from cvfp_opt.cli import cli
 
 Invoke = Callable[..., Outcome]
 
@@ -81,3 +84,34 @@ def test_the_home_is_understood_after_an_equals_sign(
     assert outcome.code == 0, outcome.err
     assert (tmp_path / "quick.zip").is_file()
     assert not Path("~").exists()
+
+
+# There, --study-name is the name of the study to be: what it is made of is the argument.
+NAMES_ANOTHER = {"run", "study import", "study copy"}
+
+
+def commands(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", command
+
+
+def test_a_study_is_named_one_way_everywhere() -> None:
+    without = []
+    for name, command in commands(cli):
+        named = {parameter.name for parameter in command.params}
+        arguments = [one for one in command.params if isinstance(one, click.Argument)]
+        if "study_name" in named and not {"study", "source"} & {one.name for one in arguments}:
+            without.append(name)
+    assert set(without) == NAMES_ANOTHER
+
+
+def test_a_study_that_is_named_twice_is_refused(run_tiny: Invoke, invoke: Invoke) -> None:
+    run_tiny("--n-trials", "1", "--n-jobs", "1")
+    assert invoke("best", "quick").out == invoke("best", "--study-name", "quick").out
+    assert invoke("trial", "show", "0", "quick").code == 0
+    outcome = invoke("status", "quick", "--study-name", "quick")
+    assert outcome.code == 2
+    assert "the study is named twice; give STUDY or --study-name" in outcome.err

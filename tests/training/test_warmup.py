@@ -1,5 +1,9 @@
 """The kernels that are compiled before the first trial are those that the trials run."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +28,7 @@ needs_numba = pytest.mark.skipif(
 @needs_numba
 @pytest.mark.parametrize("layers", [1, 2, 3])
 def test_a_pass_finds_its_kernel_compiled(layers: int) -> None:
-    assert compile_kernels("batch", layers, CPU) > 0
+    compile_kernels("batch", layers, CPU)
     before = list(compiled._read.signatures)
     config = ModelConfig(context_size=9, embedding_size=7, num_layers=layers)
     network = ContextNetwork(config, layernorm_mix=0.5, generator=torch.Generator().manual_seed(0))
@@ -53,3 +57,21 @@ def test_without_kernels_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
     assert compile_kernels("online", 2, CPU) == 0.0
     assert compile_kernels("batch", 2, torch.device("cuda")) == 0.0
+
+
+@needs_numba
+@pytest.mark.processes
+def test_only_what_was_compiled_takes_time_that_is_told(tmp_path: Path) -> None:
+    code = (
+        "import torch; from cvfp_opt.training.warmup import compile_kernels; "
+        "print(compile_kernels('batch', 1, torch.device('cpu')))"
+    )
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+
+    def seconds() -> float:
+        words = [sys.executable, "-c", code]
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+        return float(done.stdout)
+
+    assert seconds() > 0
+    assert seconds() == 0  # read from the cache, however slowly
