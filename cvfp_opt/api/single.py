@@ -132,7 +132,8 @@ def train(
         ``train("quick", dist_reg_weight=0.85, phase1_learning_rate=0.002,
         phase1_convergence_threshold=0.5, layernorm_mix=1.0).score``
     """
-    from cvfp_opt.api.single_runs import record_of, train_once
+    from cvfp_opt.api.single_runs import train_once
+    from cvfp_opt.single.run_card import record_of
 
     plan = _plan(plan).searching(params) if params else _plan(plan)
     if seed is not None:

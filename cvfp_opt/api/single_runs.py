@@ -1,10 +1,8 @@
 """Runs without a study: training once, and the original report's tests."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.tuning.definition import StudyDefinition
 
 if TYPE_CHECKING:
@@ -66,20 +64,6 @@ def train_once(
         save_network(save, trained)
     keeper.finished()
     return trained
-
-
-def record_of(trained: "Trained") -> TrialRecord:
-    """Write a run down as if it were trial 0 of a study."""
-    from cvfp_opt.tuning.objective import outcome
-
-    result, definition = trained.result, trained.objective.definition
-    scored = definition.objective.scored(result)
-    return replace(
-        TrialRecord(number=0, state="complete" if result.audit else "fail"),
-        value=scored.score if scored else None,
-        **outcome(result, scored),
-        environment={"optimizer_steps": result.optimizer_steps},
-    )
 
 
 def verify_network_of(

@@ -61,7 +61,8 @@ def train(
 
     from cvfp_opt.api.display.console import make_console
     from cvfp_opt.api.display.training import ConsoleTraining
-    from cvfp_opt.api.single_runs import record_of, train_once
+    from cvfp_opt.api.single_runs import train_once
+    from cvfp_opt.single.run_card import record_of
 
     view = ConsoleTraining(make_console(stderr=as_json))
     trained = train_once(resolved, view, device=device, threads=threads, save=save)

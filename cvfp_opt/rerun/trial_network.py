@@ -7,6 +7,7 @@ from cvfp_opt.escaping import quoted
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.rerun.loaded import LoadedNetwork
 from cvfp_opt.rerun.repeat import Conditions, Repetition, prepare_repetition
+from cvfp_opt.single.run_card import describe_run
 from cvfp_opt.single.train import Trained, account_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.files.artifact_stores import open_artifacts
@@ -88,7 +89,7 @@ def loaded_run(trained: Trained) -> LoadedNetwork:
         result=trained.result.to_dict(),
         environment=trained.environment,
     )
-    return _with_text(trained.objective, trained.network, account)
+    return _with_text(trained.objective, trained.network, account, describe_run(trained, ""))
 
 
 def _loaded(repetition: Repetition, network: ContextNetwork) -> LoadedNetwork:
@@ -117,7 +118,9 @@ def _loaded(repetition: Repetition, network: ContextNetwork) -> LoadedNetwork:
     return _with_text(objective, network, account)
 
 
-def _with_text(objective: Objective, network: ContextNetwork, account: Account) -> LoadedNetwork:
+def _with_text(
+    objective: Objective, network: ContextNetwork, account: Account, card: str = ""
+) -> LoadedNetwork:
     number, seed = account.origin["number"], account.origin["seed"]
     return LoadedNetwork(
         network=network.cpu().requires_grad_(False),
@@ -125,5 +128,5 @@ def _with_text(objective: Objective, network: ContextNetwork, account: Account) 
         table=objective.embeddings(number, seed=seed),
         definition=objective.definition,
         account=account,
-        card="",
+        card=card,
     )

@@ -13,6 +13,23 @@ if TYPE_CHECKING:
     from cvfp_opt.single.train import Trained
 
 RUN = TrialRecord(number=0, state="complete")
+_DIVERGED = TrialRecord(number=0, state="fail")
+
+
+def record_of(trained: "Trained", trial: TrialRecord | None = None) -> TrialRecord:
+    """Write a run down as a study would: as this trial, or as trial 0 of none."""
+    result, definition = trained.result, trained.objective.definition
+    scored = definition.objective.scored(result)
+    return replace(
+        trial or (RUN if result.audit else _DIVERGED),
+        value=scored.score if scored else None,
+        **outcome(result, scored),
+        environment={
+            **trained.environment,
+            "optimizer_steps": result.optimizer_steps,
+            "weights_digest": result.weights_digest,
+        },
+    )
 
 
 def facts_of(trained: "Trained", folder: str, trial: TrialRecord = RUN) -> PublishedTrial:
@@ -23,20 +40,10 @@ def facts_of(trained: "Trained", folder: str, trial: TrialRecord = RUN) -> Publi
         folder: name of the one that is written.
         trial: that it is; its figures become those of the trained weights.
     """
-    result, definition = trained.result, trained.objective.definition
-    scored, tokens = definition.objective.scored(result), trained.objective.tokens
+    definition, tokens = trained.objective.definition, trained.objective.tokens
     return PublishedTrial(
         study="",
-        trial=replace(
-            trial,
-            value=scored.score if scored else None,
-            **outcome(result, scored),
-            environment={
-                **trained.environment,
-                "optimizer_steps": result.optimizer_steps,
-                "weights_digest": result.weights_digest,
-            },
-        ),
+        trial=record_of(trained, trial),
         recorded_score=None,
         searched=definition.to_dict(),
         definition=definition.to_dict(),
