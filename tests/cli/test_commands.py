@@ -62,7 +62,7 @@ def test_json_of_run_is_all_of_standard_output(run_tiny: Invoke) -> None:
 def test_status_shows_counts_and_shares_of_time(run_tiny: Invoke, invoke: Invoke) -> None:
     run_tiny("--n-trials", "2")
     out = invoke("status").out
-    assert "trials: 2 complete" in out
+    assert "trials: 2 of 2: 2 complete" in out
     for phase in ("pass", "training", "rank", "audit", "bookkeeping"):
         assert f"{phase} " in out.split("time: ")[1]
 
