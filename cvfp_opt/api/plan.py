@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from optuna.distributions import (
@@ -12,7 +13,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from cvfp_opt.errors import DefinitionError
+from cvfp_opt.disk import what_it_is
+from cvfp_opt.errors import DataError, DefinitionError
 from cvfp_opt.report.toml import definition_toml
 from cvfp_opt.tuning.definition import StudyDefinition
 from cvfp_opt.tuning.definition_file import Sections, read_sections, resolve_definition
@@ -108,7 +110,8 @@ class Plan:
 
         Args:
             device: "auto", "cpu" or "cuda".
-            threads: number of torch's threads; None for all processors.
+            threads: number of torch's threads, set for the whole process; None to leave it as it
+                is.
 
         Returns:
             A function of an ``optuna.Trial``. It reads the text when the first trial begins.
@@ -144,6 +147,8 @@ class Plan:
 
     def __repr__(self) -> str:
         changes = ", ".join(f"{key}={brief(value)}" for key, value in self.changes.items())
+        if self.definition.data.path:
+            changes += f"{', ' if changes else ''}data.path={brief(self.definition.data.path)}"
         return f"Plan({self.name!r}: {changes or 'all defaults'})"
 
     def _repr_html_(self) -> str:
@@ -175,6 +180,7 @@ def define(
 
     Raises:
         DefinitionError: no such definition, or one that is not valid.
+        DataError: there is no such text.
 
     Example:
         >>> define("quick", seed=1).definition.search.seed
@@ -185,6 +191,8 @@ def define(
     where, sections = _read(source)
     text = None if data is None else os.fspath(data)
     request = Request(definition=where, sections=sections, study_name=name, data=text, seed=seed)
+    if text and what_it_is(Path(os.path.expanduser(text))) is None:
+        raise DataError(f"data: there is no file or folder {text}")
     return Plan(request.name, request.resolve(None))
 
 
@@ -232,6 +240,10 @@ def _dimension(name: str, value: Any, is_log: bool) -> Any:
             return {"low": low, "high": high, "log": True}
         case (low, high) if not isinstance(low, str):
             return {"low": low, "high": high, "log": is_log}
+        case tuple():
+            raise DefinitionError(
+                f'space.{name}: (low, high) or (low, high, "log") is required, got {value!r}'
+            )
         case _:
             return value
 

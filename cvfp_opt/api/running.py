@@ -95,7 +95,8 @@ def search_study(
         patiently(lambda: require_open(study, assignment.location.option))
         own = TrialCount(QueueEntry.of(study.user_attrs).total or DEFAULT_TRIALS)
         total = (count or own).total(patiently(lambda: count_finished(study)))
-        patiently(lambda: set_total(store, study, total))
+        more = count is not None and count.more
+        patiently(lambda: set_total(store, study, total, raise_only=more))
         notes = patiently(lambda: left_out(store, study))
         display, stopped = run_trials(
             session,

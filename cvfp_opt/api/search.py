@@ -11,6 +11,7 @@ from cvfp_opt.api.display.choose import search_view
 from cvfp_opt.api.interrupts import raise_stop
 from cvfp_opt.api.opening import locate, open_study, open_summary
 from cvfp_opt.api.plan import Plan, define
+from cvfp_opt.api.required import require_text, require_whole
 from cvfp_opt.api.running import Assignment, confirm_study, search_study
 from cvfp_opt.api.study import Study
 from cvfp_opt.api.trial import Trial
@@ -88,8 +89,7 @@ def search(
     ended = search_study(assignment, count)
     study = Study(request.name, location, artifacts=assignment.limits.artifacts)
     if ended.stopped is not None:
-        done = "" if ended.summary is None else _so_far(ended.summary)
-        raise_stop(ended.stopped, f"stopped{done}; nothing is lost: the same call goes on")
+        raise_stop(ended.stopped, _stopped(ended.summary, more=count is not None and count.more))
     return study
 
 
@@ -147,8 +147,7 @@ def run_more(
     progress: bool | None = False,
 ) -> Iterator[Trial]:
     """Run more trials of a study, and yield each one as it ends; see ``Study.more``."""
-    if isinstance(n_trials, bool) or not isinstance(n_trials, int):
-        raise DefinitionError(f"n_trials: a whole number is required, got {brief(n_trials)}")
+    require_whole("n_trials", n_trials, 1)
     count = TrialCount(trial_count(n_trials).number, more=True)
     request = Request(study_name=study.name, allow_code=allow_code)
     assignment = _assignment(study.location, request, workers, limits, timeout, progress, study)
@@ -176,6 +175,8 @@ def _each_trial(study: Study, assignment: Assignment, count: TrialCount) -> Iter
             while not ended:
                 ended = over.wait(_LOOK_SECONDS)
                 yield from _new(study, look(), seen)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("stopped; the running trials were given back") from None
         finally:
             switch.stop()
             thread.join()
@@ -203,9 +204,8 @@ def run_confirmation(
     progress: bool | None,
 ) -> Confirmation:
     """Run the best trials of a study on fresh seeds; see ``Study.confirm``."""
-    for key, value, least in (("top", top, 1), ("seeds", seeds, 2)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise DefinitionError(f"{key}: at least {least} is required, got {brief(value)}")
+    require_whole("top", top, 1)
+    require_whole("seeds", seeds, 2)
     request = Request(
         study_name=study.name,
         data=None if data is None else os.fspath(data),
@@ -234,6 +234,16 @@ def _assignment(
     from cvfp_opt.tuning.limits import Limits
     from cvfp_opt.workers.shares import Workers
 
+    for key, value, kind in (("workers", workers, Workers), ("limits", limits, Limits)):
+        if not isinstance(value, kind | None):
+            raise DefinitionError(
+                f"{key}: a cvfp_opt.{kind.__name__} is required, got {type(value).__name__} "
+                f"{brief(value)}"
+            )
+    if request.study_name is not None:
+        require_text("name", request.study_name)
+    if timeout is not None and not timeout >= 0:
+        raise DefinitionError(f"timeout: seconds from 0 on are required, got {brief(timeout)}")
     artifacts = study.artifacts if study else os.environ.get("CVFP_OPT_ARTIFACTS") or None
     return Assignment(
         location=location,
@@ -245,6 +255,9 @@ def _assignment(
     )
 
 
-def _so_far(summary: Summary) -> str:
-    done = sum(trial.finished for trial in summary.trials)
-    return f" after {done} trials"
+def _stopped(summary: Summary | None, *, more: bool) -> str:
+    """Say what was done, that nothing is lost, and which call goes on."""
+    if summary is None:
+        return "stopped; nothing is lost: the same call goes on"
+    total = f"n_trials={summary.queue.total}" if more else "the same call"
+    return f"stopped after {summary.num_finished} trials; nothing is lost: {total} goes on"

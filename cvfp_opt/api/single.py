@@ -136,6 +136,12 @@ def train(
     from cvfp_opt.single.run_card import record_of
 
     plan = _plan(plan).searching(params) if params else _plan(plan)
+    if plan.space:
+        missing = ", ".join(f"{name}=..." for name in plan.space)
+        raise DefinitionError(
+            f"one training run needs a value for each parameter that {plan.name} searches; add "
+            f"{missing}"
+        )
     if seed is not None:
         plan = plan.set("search.seed", seed)
     if data is not None:
@@ -221,6 +227,10 @@ def thresholds(source: Trial | Study | str | os.PathLike[str]) -> list[dict[str,
         source = source.best
     if isinstance(source, Trial):
         return threshold_rows(audit_of_trial(source.summary, source.record))
+    if not isinstance(source, str | os.PathLike):
+        raise DefinitionError(
+            f"a trial, a study or a folder is required, got {type(source).__name__} {source!r}"
+        )
     return threshold_rows(audit_of_folder(Path(source)))
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cvfp_opt.api.counts import trial_count
 from cvfp_opt.api.opening import locate, open_study, open_summary
+from cvfp_opt.api.required import require_text, require_whole
 from cvfp_opt.api.trial import Trial
 from cvfp_opt.errors import CvfpOptError, DefinitionError, StudyError
 from cvfp_opt.store.database.location import Location
@@ -56,6 +56,7 @@ class Study:
         *,
         artifacts: str | None = None,
     ) -> None:
+        require_text("name", name)
         self.name = name
         self.location = locate(storage)
         self.artifacts = artifacts or os.environ.get("CVFP_OPT_ARTIFACTS") or None
@@ -94,6 +95,7 @@ class Study:
 
     def trial(self, number: int) -> Trial:
         """Get a trial by its number. Raises StudyError if there is none."""
+        require_whole("number", number, 0)
         summary = self.look()
         return Trial(self, summary, summary.trial(number))
 
@@ -174,13 +176,12 @@ class Study:
             raise StudyError(f"study {self.name!r} has no definition: {why}")
         return define(completed(summary.record.definition), name=self.name)
 
-    def plot(self, kind: str, **how: Any) -> "go.Figure":
+    def plot(self, kind: str) -> "go.Figure":
         """Draw a figure of the report: a Plotly figure.
 
         Args:
             kind: "pareto", "confirmation", "history", "thresholds", "curves", "importance",
                 "parallel" or "slices".
-            how: options of its drawing.
 
         Raises:
             ReportError: there is no such figure.
@@ -190,7 +191,7 @@ class Study:
 
         if kind not in KINDS:
             raise ReportError(f"unknown figure {kind!r}; {nearest(str(kind), KINDS)}")
-        return KINDS[kind].draw(KINDS[kind].info(self.look()), **how)
+        return KINDS[kind].draw(KINDS[kind].info(self.look()))
 
     def report(
         self,
@@ -366,6 +367,8 @@ class Study:
         """
         from cvfp_opt.api.changing import enqueue, settings_of
 
+        if params is not None and not isinstance(params, Mapping):
+            raise DefinitionError(f"params: a dict of values by name is required, got {params!r}")
         if (params is not None, best_of is not None, retry is not None).count(True) != 1:
             raise DefinitionError("enqueue: one of params, best_of and retry is required")
         numbers = enqueue(
@@ -430,8 +433,8 @@ class Study:
         Raises:
             StudyError: more have finished or run.
         """
-        total = trial_count(n_trials).number
-        self._control(lambda store, study: control.change_total(store, study, total))
+        require_whole("n_trials", n_trials, 1)
+        self._control(lambda store, study: control.change_total(store, study, n_trials))
 
     def _control(self, act: "Callable[[Store, optuna.Study], control.Controlled]") -> None:
         from cvfp_opt.api.changing import control as change

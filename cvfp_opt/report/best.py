@@ -27,7 +27,11 @@ def require_best(summary: Summary) -> TrialRecord:
         StudyError: no trial is complete.
     """
     if summary.best is None:
-        more = f"type `cvfp-opt run --study-name {quoted(summary.name)}`"
+        ended = summary.num_finished
+        again = f" --n-trials +{ended}" if ended else ""
+        more = f"type `cvfp-opt run --study-name {quoted(summary.name)}{again}`"
+        if ended:
+            more = f"all {ended} that ended were pruned or failed; for as many more {more}"
         raise StudyError(
             f"study {summary.name!r}: at least one complete trial is required, it has none; "
             + (summary.note or more)

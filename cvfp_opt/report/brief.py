@@ -3,18 +3,19 @@
 from cvfp_opt.escaping import printable
 from cvfp_opt.report.confirmation import Confirmation
 from cvfp_opt.report.confirmation_words import confirmation_lines
+from cvfp_opt.report.extent import trials_words
 from cvfp_opt.report.network import NetworkRecord
 from cvfp_opt.report.words import number
+from cvfp_opt.store.record.queue_entry import QueueState
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
 
 
 def study_text(summary: Summary) -> str:
     """Write how many trials a study has, and its best one, in one line."""
-    counts = summary.counts
-    trials = f"{len(summary.trials)} trial{'s' if len(summary.trials) != 1 else ''}"
-    parts = [trials, f"{counts['complete']} complete"] if summary.trials else ["no trials yet"]
+    parts = [trials_words(summary, "no trials yet")]
     parts += [_best(summary, summary.best)] if summary.best else []
+    parts += [] if summary.queue.state is QueueState.OPEN else [summary.queue.state.value]
     return _lines([f"Study({summary.name!r}, storage={summary.url!r}): {', '.join(parts)}"])
 
 

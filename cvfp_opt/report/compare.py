@@ -32,6 +32,9 @@ class Comparison:
     parameters: Rows
     differences: Rows
 
+    def __repr__(self) -> str:
+        return f"Comparison of {' and '.join(map(repr, self.names))}: {self.sentence}"
+
     @property
     def tables(self) -> dict[str, Rows]:
         """All tables, by what stands above them."""

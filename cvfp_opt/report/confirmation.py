@@ -46,6 +46,11 @@ class Result:
     gain: Interval | None
     verdict: ConfirmationVerdict
 
+    def __repr__(self) -> str:
+        mean = f", mean score {self.score.mean:.4f}" if self.score else ""
+        verdict = f", {self.verdict.value}" if self.point.trial is not None else ""
+        return f"Result({self.point.label}: {len(self.scores)} seeds{mean}{verdict})"
+
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain JSON values."""
         difference = self.difference

@@ -16,6 +16,7 @@ from cvfp_opt.report.confirmation_words import (
     confirmation_lines,
     confirmation_rows,
 )
+from cvfp_opt.report.extent import trials_words
 from cvfp_opt.report.fragment import Fragment, render_fragment
 from cvfp_opt.report.judgement import answer, judge, judge_trial
 from cvfp_opt.report.network import NetworkRecord
@@ -33,7 +34,6 @@ from cvfp_opt.report.settings import range_words, setting_words, unsearched
 from cvfp_opt.report.sketch import sketch
 from cvfp_opt.report.words import (
     DEGENERATE,
-    counts_line,
     duration,
     fixed_parameters,
     parameter,
@@ -41,6 +41,7 @@ from cvfp_opt.report.words import (
     trial_definition,
     value_words,
 )
+from cvfp_opt.store.record.queue_entry import QueueState
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
 
@@ -74,12 +75,13 @@ def study_html(summary: Summary) -> str:
     """Show a study: whether to believe it, its trials as a picture, the best one, its audit."""
     best = summary.best
     audited = best is not None and bool(best.audit)
+    closed = "" if summary.queue.state is QueueState.OPEN else f", {summary.queue.state.value}"
     lines = [sentence(summary.note)] if summary.note else []
     lines += [judge(summary)] if audited else []
     lines += [sentence(line)] if (line := confirmation_line(summary, hint=False)) else []
     found = Fragment(
         title=f"Study {summary.name}",
-        state=f"{counts_line(summary.counts, 'no trials yet')} · {summary.url}",
+        state=f"{trials_words(summary, 'no trials yet')}{closed} · {summary.url}",
         answer=answer(summary),
         lines=lines,
         picture=sketch(summary),

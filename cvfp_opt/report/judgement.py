@@ -45,8 +45,22 @@ def judge(summary: Summary) -> str:
     """
     best = summary.best
     if best is None:
-        return "No trial is complete yet: there is nothing to judge."
+        return _none_complete(summary, "judge")
     return judge_trial(best, trial_definition(summary, best), subject=f"Trial {best.number}")
+
+
+def _none_complete(summary: Summary, what: str) -> str:
+    """Say that no trial is complete, and why, if all were given up after the first pass."""
+    counts = summary.counts
+    ended = [trial for trial in summary.trials if trial.finished]
+    first = all(trial.state == "pruned" and len(trial.iterations) == 1 for trial in ended)
+    if not ended or not first or counts["running"] or counts["waiting"]:
+        return f"No trial is complete yet: there is nothing to {what}."
+    number = "The only trial was" if len(ended) == 1 else f"All {len(ended)} trials were"
+    return (
+        f"{number} pruned after the first pass: the rank of the untrained network is below "
+        "search.min_untrained_rank. The text may be too short, or repeat itself."
+    )
 
 
 def judge_trial(best: TrialRecord, definition: dict[str, Any], *, subject: str) -> str:
@@ -94,7 +108,7 @@ def answer(summary: Summary) -> Answer:
     """Say whether to believe the study's best trial, by its audit and fresh seeds."""
     best = summary.best
     if best is None:
-        nothing = "No trial is complete yet: there is nothing to believe or doubt."
+        nothing = _none_complete(summary, "believe or doubt")
         return Answer(belief=Belief.UNKNOWN, text=nothing)
     name = f"trial {best.number}"
     if not best.audit:

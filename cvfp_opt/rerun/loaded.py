@@ -75,6 +75,8 @@ class LoadedNetwork:
         return spelled
 
     def _encoded(self, text: str) -> Encoding:
+        if not isinstance(text, str):
+            raise DataError(f"text: one text is required, got {type(text).__name__}")
         try:
             return self.tokenizer.encode(text, add_special_tokens=False)
         except Exception as error:  # of Rust: no narrower class
@@ -99,8 +101,8 @@ class LoadedNetwork:
             CheckpointError: contexts explode; or its tokenizer cannot read the text, or gives a
                 token without embedding.
         """
-        if passes < 1:
-            raise DataError(f"passes: at least 1 is required, got {passes}")
+        if not isinstance(passes, int) or passes < 1:
+            raise DataError(f"passes: a whole number from 1 on is required, got {passes!r}")
         ids = self._encoded(text).ids
         if not ids:
             raise DataError("text: at least one token is required, there is none in it")

@@ -32,7 +32,8 @@ class StockObjective:
         definition: what a trial does; its text is read once, by the first trial.
         name: of the definition, for messages.
         device: "auto" (CUDA if there is one), "cpu" or "cuda".
-        threads: of torch, at least 1; None for all processors. They are set for the whole process.
+        threads: number of torch's threads, at least 1, set for the whole process; None to leave
+            it as it is.
     """
 
     definition: StudyDefinition

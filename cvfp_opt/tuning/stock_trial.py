@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import optuna
+import torch
 
 from cvfp_opt.errors import PointError
 from cvfp_opt.redaction import redacted
@@ -56,7 +57,8 @@ class StockTrials:
         cls, definition: StudyDefinition, name: str, device: str, threads: int | None
     ) -> Self:
         """Read the text and make torch ready; see ``StockObjective``."""
-        place, count = resolve_device(device), set_threads(threads)
+        place = resolve_device(device)
+        count = set_threads(torch.get_num_threads() if threads is None else threads)
         load_linear_algebra(place)
         code = load_code(definition)
         return cls(

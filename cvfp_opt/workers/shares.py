@@ -63,6 +63,8 @@ def share_out(options: Workers) -> Workers:
 
     device, count = options.resolve_device(), options.n_jobs
     available = set_threads(options.threads)
+    if count is not None and (isinstance(count, bool) or not isinstance(count, int)):
+        raise DeviceError(f"n_jobs: a whole number is required, got {count!r}")
     if count is not None and count < 1:
         raise DeviceError(f"--n-jobs: at least 1 is required, got {count}")
     if options.remote:

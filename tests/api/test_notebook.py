@@ -91,9 +91,9 @@ def test_a_search_is_lines_and_one_bar(notebook: tuple[list[Any], list[Any]]) ->
 def test_its_study_is_shown(notebook: tuple[list[Any], list[Any]]) -> None:
     shown = values(notebook[0][2])
     text = Reading(shown["text/html"]).text
-    assert text.startswith("Study mine 3 complete · sqlite:///studies.db")
+    assert text.startswith("Study mine 3 of 3: 3 complete · sqlite:///studies.db")
     assert "layernorm_mix" in text
-    line = "Study('mine', storage='sqlite:///studies.db'): 3 trials, 3 complete, best 0."
+    line = "Study('mine', storage='sqlite:///studies.db'): 3 of 3: 3 complete, best 0."
     assert shown["text/plain"].startswith(line)
 
 

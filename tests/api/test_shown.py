@@ -25,9 +25,9 @@ def shown(one: object) -> str:
 
 def test_a_study_and_its_trials_show_themselves(study: cv.Study) -> None:
     best = study.best
-    counts = "2 trials, 2 complete, best"
+    counts = "2 of 2: 2 complete, best"
     assert repr(study).endswith(f"): {counts} {best.score:.3f} (trial {best.number})")
-    assert shown(study).startswith("Study quick 2 complete · sqlite:///studies.db ")
+    assert shown(study).startswith("Study quick 2 of 2: 2 complete · sqlite:///studies.db ")
     assert shown(best).startswith(f"Trial {best.number} of study quick complete, score ")
     assert "238 parameters It scores" in shown(best.load())
 

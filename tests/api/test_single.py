@@ -39,7 +39,7 @@ def test_a_seed_and_a_text_decide_it(tiny: cv.Plan) -> None:
 
 
 def test_what_has_no_value_is_named(tiny: cv.Plan) -> None:
-    with pytest.raises(cv.DefinitionError, match="these are searched: layernorm_mix"):
+    with pytest.raises(cv.DefinitionError, match="that quick searches; add layernorm_mix="):
         cv.train(tiny, progress=False, **{**POINT, "layernorm_mix": (0.5, 1.0)})  # type: ignore[dict-item]
     with pytest.raises(cv.DefinitionError, match="weight: unknown key"):
         cv.train(tiny, weight=1)

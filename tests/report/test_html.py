@@ -187,12 +187,12 @@ def test_a_table_is_shown_as_it_is() -> None:
 def test_a_study_is_one_line() -> None:
     where = "storage='sqlite:///storage/cvfp.db'"
     assert brief.study_text(small()) == (
-        f"Study('known', {where}): 7 trials, 3 complete, best 0.940 (trial 1)"
+        f"Study('known', {where}): 3 complete, 1 pruned, 2 fail, 1 waiting, best 0.940 (trial 1)"
     )
     assert brief.study_text(STUDIES["empty"]()) == f"Study('known', {where}): no trials yet"
-    assert brief.study_text(STUDIES["all failed"]()).endswith("): 3 trials, 0 complete")
-    assert brief.study_text(foreign()).endswith("4 trials, 4 complete, best 1 (trial 1)")
-    front = "3 trials, 3 complete, 2 on the Pareto front"
+    assert brief.study_text(STUDIES["all failed"]()).endswith("): 3 fail")
+    assert brief.study_text(foreign()).endswith("4 complete, best 1 (trial 1)")
+    front = "3 complete, 2 on the Pareto front"
     assert brief.study_text(STUDIES["two objectives"]()).endswith(front)
 
 

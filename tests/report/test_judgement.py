@@ -189,3 +189,16 @@ def test_nothing_to_judge() -> None:
 )
 def test_the_answer_in_one_sentence(record: TrialRecord, words: str) -> None:
     assert answer(summarized(record)).text == words
+
+
+def test_trials_that_are_all_given_up_after_a_pass_say_what_it_may_be() -> None:
+    pass_one = [{"iteration": 0, "score": 0.1}]
+    ended = [
+        TrialRecord(number=n, state="pruned", iterations=pass_one)  # type: ignore[list-item]
+        for n in range(2)
+    ]
+    study = Summary(name="quick", url="x.db", record=None, trials=ended)
+    assert judge(study).startswith("All 2 trials were pruned after the first pass: the rank of ")
+    assert answer(study).text == judge(study)
+    running = replace(study, trials=[*ended, TrialRecord(number=2, state="running")])
+    assert judge(running) == "No trial is complete yet: there is nothing to judge."

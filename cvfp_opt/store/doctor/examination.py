@@ -66,6 +66,12 @@ class Report:
     num_trials: int
     num_ours: int
 
+    def __repr__(self) -> str:
+        found = [f"  {finding.line}" for finding in self.faults]
+        count = f"{len(found)} faults" if len(found) != 1 else "1 fault"
+        looked = f"{len(self.made)} checks of {self.num_studies} studies, {self.num_trials} trials"
+        return "\n".join([f"Report: {count}; {looked}", *found])
+
     @property
     def faults(self) -> list[Finding]:
         """The findings that have to be mended, here or by hand."""

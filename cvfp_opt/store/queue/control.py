@@ -35,12 +35,19 @@ class Controlled:
     given_back: tuple[int, ...] = ()
 
 
-def set_total(store: Store, study: optuna.Study, total: int) -> None:
-    """Note a study's total; one that its trials have reached already is not noted."""
+def set_total(store: Store, study: optuna.Study, total: int, *, raise_only: bool = False) -> None:
+    """Note a study's total; one that its trials have reached already is not noted.
+
+    Args:
+        store, study: whose.
+        total: trials in all.
+        raise_only: whether to leave a larger one as it is.
+    """
 
     def change(connection: Connection, entry: QueueEntry) -> QueueEntry:
         started, _ = _count(connection, study_id_of(study))
-        return entry if total <= started else replace(entry, total=total)
+        least = max(started, entry.total or 0) if raise_only else started
+        return entry if total <= least else replace(entry, total=total)
 
     _change(store, study, change)
 
