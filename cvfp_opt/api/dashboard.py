@@ -30,7 +30,7 @@ def dashboard(
     port: int = 8080,
     read_only: bool = False,
 ) -> None:
-    """Show studies in the browser until ^C, which raises KeyboardInterrupt no further.
+    """Show studies in the browser until ^C, and return then.
 
     Prints the address. docs/dashboard.md says what is to be seen, and who may see it.
 

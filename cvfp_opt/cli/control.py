@@ -44,9 +44,15 @@ def resume(name: str, storage: str | None) -> None:
 
     location = locate(storage)
     name, done = changing.control(location, name, control.resume)
-    total = f" --n-trials {done.entry.total}" if done.entry.total is not None else ""
-    run = f"cvfp-opt run --study-name {quoted(name)}{location.option}{total}"
-    echo(f"study {name} is open; to run its trials, type `{run}`")
+    run = f"cvfp-opt run --study-name {quoted(name)}{location.option}"
+    total = done.entry.total
+    if total is not None and done.started >= total:
+        echo(
+            f"study {name} is open, with all of its {total} trials; for more, type "
+            f"`{run} --n-trials +10`"
+        )
+    else:
+        echo(f"study {name} is open; to run its trials, type `{run}`")
 
 
 @click.command(epilog="Example: cvfp-opt study cancel quick")

@@ -17,7 +17,7 @@ from cvfp_opt.cli.options import Name, json_option
     "settings",
     multiple=True,
     metavar="SECTION.KEY=VALUE",
-    help="Change the definition, or fix a parameter; repeatable. Not for a checkpoint.",
+    help="Change the definition, or fix a parameter, not of a checkpoint; repeatable.",
 )
 @click.option("--threads", type=int, help="Threads of torch. [default: all processors]")
 @json_option

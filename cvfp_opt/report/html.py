@@ -18,6 +18,7 @@ from cvfp_opt.report.confirmation_words import (
 )
 from cvfp_opt.report.extent import trials_words
 from cvfp_opt.report.fragment import Fragment, render_fragment
+from cvfp_opt.report.history import history_line
 from cvfp_opt.report.judgement import answer, judge, judge_trial
 from cvfp_opt.report.network import NetworkRecord
 from cvfp_opt.report.rows import (
@@ -79,6 +80,8 @@ def study_html(summary: Summary) -> str:
     lines = [sentence(summary.note)] if summary.note else []
     lines += [judge(summary)] if audited else []
     lines += [sentence(line)] if (line := confirmation_line(summary, hint=False)) else []
+    # what is left of the picture in a notebook that is not trusted
+    lines += [history] if (history := history_line(summary)) else []
     found = Fragment(
         title=f"Study {summary.name}",
         state=f"{trials_words(summary, 'no trials yet')}{closed} · {summary.url}",

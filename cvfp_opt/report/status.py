@@ -48,7 +48,8 @@ def status_lines(summary: Summary, history: str = "", option: str = "") -> list[
         shares = ", ".join(f"{phase} {spent / total:.1%}" for phase, spent in seconds.items())
         count = sum(bool(trial.seconds) for trial in summary.trials)
         lines.append(
-            f"time: {duration(total)} in {count} trials, {duration(total / count)} each: {shares}"
+            f"time: {duration(total)} in {count} trial{'s' if count != 1 else ''}, "
+            f"{duration(total / count)} each: {shares}"
         )
     lines += [
         f"trial {trial.number} failed"

@@ -26,11 +26,13 @@ class Controlled:
 
     Attributes:
         entry: what is wanted of it now.
+        started: trials that have finished or run.
         running: trials that run on to their end.
         given_back: numbers of running trials that were given back.
     """
 
     entry: QueueEntry
+    started: int
     running: int
     given_back: tuple[int, ...] = ()
 
@@ -150,8 +152,8 @@ def _change(
         before = read_entry(connection, study_id)
         entry = write_entry(connection, study_id, before, change(connection, before))
         numbers = _give_back(connection, study_id) if give_back else ()
-        _, running = _count(connection, study_id)
-    return Controlled(entry=entry, running=running, given_back=numbers)
+        started, running = _count(connection, study_id)
+    return Controlled(entry=entry, started=started, running=running, given_back=numbers)
 
 
 def _give_back(connection: Connection, study_id: int) -> tuple[int, ...]:
