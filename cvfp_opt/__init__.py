@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from cvfp_opt.errors import StorageError as StorageError
     from cvfp_opt.errors import StudyError as StudyError
     from cvfp_opt.report.column_table import Table as Table
+    from cvfp_opt.report.compare import Comparison as Comparison
+    from cvfp_opt.report.confirmation import Confirmation as Confirmation
+    from cvfp_opt.report.confirmation import Result as Result
     from cvfp_opt.rerun.loaded import LoadedNetwork as LoadedNetwork
     from cvfp_opt.rerun.repeat import Conditions as Conditions
     from cvfp_opt.tuning.limits import Limits as Limits
@@ -74,6 +77,8 @@ _PLACES = {
         "StudyError",
     ),
     "report.column_table": ("Table",),
+    "report.compare": ("Comparison",),
+    "report.confirmation": ("Confirmation", "Result"),
     "rerun.loaded": ("LoadedNetwork",),
     "rerun.repeat": ("Conditions",),
     "tuning.limits": ("Limits",),

@@ -28,14 +28,14 @@ class Result:
     """A point on the fresh seeds.
 
     Attributes:
-        point: the point.
-        scores: by seed, of the runs that came to their end.
+        point: the point, with the number of its trial.
+        scores: scores by seed, of the runs that came to their end.
         diverged: runs that did not, because their numbers broke.
-        score: mean of ``scores``; None of none.
-        difference: of the scores from the default point's, seed by seed; None where no seed has
-            both, and of the default point itself.
-        gain: the same from the untrained net.
-        verdict: of a trial; OPEN for the other two.
+        score: the mean of ``scores`` with its interval; None of none.
+        difference: how much they exceed the default point's, seed by seed, with its interval; None
+            where no seed has both, and of the default point itself.
+        gain: the same beyond the untrained net.
+        verdict: of fresh seeds on a trial; "undecided" for the other two.
     """
 
     point: ConfirmationPoint
@@ -69,14 +69,16 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Confirmation:
-    """A study's confirmation.
+    """What fresh seeds said of a study's best trials; docs/belief.md has the rules.
 
     Attributes:
         study: its name.
-        done, total: runs that are over, and all.
+        done: runs that are over.
+        total: all runs.
         trials: results of the search's trials, highest mean first.
-        default, untrained: of the default point and the untrained net; None if not asked for.
-        winner: of the search's best trial; None if that is not among them.
+        default: result of the default point; None if it was not asked for.
+        untrained: result of the untrained net; None if it was not asked for.
+        winner: result of the search's best trial; None if that is not among them.
         spread: standard deviation between seeds of one point, pooled over all trained points.
         num_searched: complete trials of the search, of which the winner is the best.
         windows: whether each seed read a part of the text of its own.
