@@ -80,7 +80,7 @@ def start_plan(folder: Path, plan: dict[str, Any]) -> Process:
 
 def end_plan(folder: Path, process: Process) -> dict[str, Any]:
     """Wait for a plan's end, and read what came of it."""
-    code = process.wait(3600)
+    code = process.wait(1200)
     err = (folder / "err").read_text()
     assert code == 0, err
     assert "Traceback" not in err, err

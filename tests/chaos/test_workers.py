@@ -107,6 +107,7 @@ def test_a_worker_that_sleeps_past_its_lease_drops_its_trial_and_goes_on(
     assert notice["text"] == f"trial {number} is not this worker's any more: it is dropped here"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SERVERS)
 def test_a_worker_that_sleeps_in_a_transaction_keeps_nobody_out(kind: str, play: Play) -> None:
     words = {"stride": 9, "idle": 1, "lease": 1.0}

@@ -339,18 +339,38 @@ def many(shop: Workshop, plan: dict[str, Any]) -> dict[str, Any]:
     return {"codes": codes, "seconds": time.perf_counter() - started}
 
 
+# How many sessions of a server's database are in a transaction, but for the one that asks.
+OPEN_TRANSACTIONS = {
+    "postgresql": "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+    "AND xact_start IS NOT NULL AND pid <> pg_backend_pid()",
+    "mysql": "SELECT count(*) FROM information_schema.innodb_trx JOIN "
+    "information_schema.processlist ON trx_mysql_thread_id = id WHERE db = database()",
+}
+
+
 def stopped(shop: Workshop, pid: int) -> bool:
-    """Stop a worker, unless it writes to SQLite: nobody else could as long as it slept."""
+    """Stop a worker, unless it is in a transaction: others would wait as long as it slept."""
     os.kill(pid, signal.SIGSTOP)
-    if shop.location.path is None:
+    if not in_transaction(shop.location):
         return True
-    with closing(sqlite3.connect(shop.location.path, timeout=0.1)) as connection:
+    os.kill(pid, signal.SIGCONT)
+    return False
+
+
+def in_transaction(location: Location) -> bool:
+    """Check whether somebody keeps locks on the database."""
+    if location.path is None:
+        engine = sqlalchemy.create_engine(location.url)
+        with closing(engine.connect()) as connection:
+            count = connection.exec_driver_sql(OPEN_TRANSACTIONS[location.kind]).scalar()
+        engine.dispose()
+        return bool(count)
+    with closing(sqlite3.connect(location.path, timeout=0.1)) as file:
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            file.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError:
-            os.kill(pid, signal.SIGCONT)
-            return False
-    return True
+            return True
+    return False
 
 
 def stop_past_the_lease(shop: Workshop, plan: dict[str, Any]) -> dict[str, Any]:

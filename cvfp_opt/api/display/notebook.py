@@ -69,15 +69,13 @@ def show_line(text: str) -> None:
 
 
 def plain_console() -> Console:
-    """Make a console that prints lines above the bars that there are.
+    """Make a console that prints lines.
 
     A kernel tells rich that it is a terminal (FORCE_COLOR), and rich knows Jupyter, too: either
     way there would be controls or widgets of rich's between the lines.
     """
-    from tqdm.contrib import DummyTqdmFile
-
     return PlainConsole(
-        file=DummyTqdmFile(sys.stdout),
+        file=sys.stdout,
         width=LOG_WIDTH,
         markup=False,
         highlight=False,
