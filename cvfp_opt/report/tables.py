@@ -7,7 +7,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from cvfp_opt.escaping import printable
+from cvfp_opt.escaping import listed, printable
+from cvfp_opt.report.aligned import fitting, selected
 from cvfp_opt.report.rows import MARKED, Rows, audit_rows, best_rows, iteration_rows
 from cvfp_opt.report.words import number
 from cvfp_opt.store.record.queue_entry import QueueState
@@ -63,19 +64,34 @@ def rows_table(rows: Rows) -> Table:
     return terminal_table(rows.columns, rows.words(), left=(0,), wrap=wrap)
 
 
-def best_table(ranking: Sequence[TrialRecord], title: str = "") -> Table:
-    """Draw scores and parameters of the best trials; a parameter's name may take two lines."""
-    rows = best_rows(ranking)
+_WIDE = 120
+# Columns that are left out where there is no room, the first one first.
+_LEAST_OF_BEST = ("ended", "convergence", "rank", "untrained")
+_LEAST_OF_AUDIT = ("norm", "lyapunov", "rank: unseen", "scale-free", "degenerate")
+
+
+def best_table(ranking: Sequence[TrialRecord], title: str = "", width: int = _WIDE) -> Table:
+    """Draw scores and parameters of the best trials, as far as a line has room for columns."""
     title = title or (f"The best {len(ranking)}" if len(ranking) > 1 else "The best")
-    wrap = range(5, len(rows.columns) - 1)
-    return terminal_table(rows.columns, rows.words(), title=title, wrap=wrap)
+    return _with_room(best_rows(ranking), title, width, _LEAST_OF_BEST)
 
 
-def audit_table(ranking: Sequence[TrialRecord]) -> Table:
+def audit_table(ranking: Sequence[TrialRecord], width: int = _WIDE) -> Table:
     """Draw what the score does not say, for the same trials."""
-    rows = audit_rows(ranking)
     title = "Their audit (thresholds 0.1 for all; frozen: two reads with the final weights)"
-    return terminal_table(rows.columns, rows.words(), title=title)
+    return _with_room(audit_rows(ranking), title, width, _LEAST_OF_AUDIT)
+
+
+def _with_room(rows: Rows, title: str, width: int, least: Sequence[str]) -> Table:
+    """Draw the columns that have room, and name the others: no figure is cut."""
+    importance = [-len(least) + least.index(n) if n in least else 0 for n in rows.columns]
+    chosen = fitting(rows, width, importance)
+    some = selected(rows, chosen)
+    table = terminal_table(some.columns, some.words(), title=title)
+    if without := [name for place, name in enumerate(rows.columns) if place not in chosen]:
+        table.caption = Text(f"no room for {listed(without)}")
+        table.caption_justify = "left"
+    return table
 
 
 def iterations_table(trial: TrialRecord) -> Table | None:

@@ -2,6 +2,8 @@
 
 import io
 
+import pytest
+from known_studies import small
 from rich.console import Console
 
 from cvfp_opt.report.best import best_lines
@@ -11,8 +13,8 @@ from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
 
 
-def drawn(renderable: object) -> str:
-    console = Console(file=io.StringIO(), width=120)
+def drawn(renderable: object, width: int = 120) -> str:
+    console = Console(file=io.StringIO(), width=width)
     console.print(renderable)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -51,3 +53,16 @@ def test_status_tells_why_trials_failed() -> None:
     trials = [TrialRecord(number=7, state="fail", status="error", reason="OSError: disk")]
     summary = Summary(name="s", url="u", record=None, trials=trials)
     assert "trial 7 failed (error): OSError: disk" in status_lines(summary)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
+def test_columns_without_room_are_named_and_no_figure_is_cut(width: int) -> None:
+    study = small()
+    for table in (best_table(study.ranking, width=width), audit_table(study.ranking, width)):
+        shown = drawn(table, width)
+        assert "…" not in shown
+        assert all(len(line.rstrip()) <= width for line in shown.splitlines())
+    shown = drawn(best_table(study.ranking, width=60), 60)
+    assert "no room for " in shown
+    assert "0.940" in shown
+    assert "no room for " not in drawn(audit_table(study.ranking, 120), 120)

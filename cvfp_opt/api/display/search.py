@@ -208,7 +208,8 @@ class RunDisplay:
         self._line("")
         self._line(f"study {summary.name}: {trials_words(summary, 'no trials')}")
         if ranking:
-            for table in (best_table(ranking, title), audit_table(ranking)):
+            width = self._console.width
+            for table in (best_table(ranking, title, width), audit_table(ranking, width)):
                 self._line("")
                 self._console.print(table)
         self._line("")
