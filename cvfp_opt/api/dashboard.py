@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from cvfp_opt.api.opening import locate
+from cvfp_opt.api.opening import artifacts_of, locate
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import open_for_editing, open_for_reading
 
@@ -37,7 +37,7 @@ def dashboard(
     Args:
         study: name of the study to open; None for the only one, or a list.
         storage: path or URL of the database; None for CVFP_OPT_STORAGE, or storage/cvfp.db.
-        artifacts: where files of trials lie; None for beside it.
+        artifacts: where files of trials lie; None for CVFP_OPT_ARTIFACTS, or beside it.
         host: address to listen on; beyond this machine a token is required, which is printed once.
         port: port to listen on; 0 for any free one.
         read_only: refuse all changes.
@@ -50,7 +50,11 @@ def dashboard(
 
     address = Address(host=host, port=port)
     serve_dashboard(
-        locate(storage), address, study_name=study, artifacts=artifacts, read_only=read_only
+        locate(storage),
+        address,
+        study_name=study,
+        artifacts=artifacts_of(artifacts),
+        read_only=read_only,
     )
 
 

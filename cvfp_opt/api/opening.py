@@ -29,6 +29,11 @@ def locate(storage: "str | os.PathLike[str] | Location | None") -> "Location":
     return resolve_location(named or None if storage is None else named)
 
 
+def artifacts_of(artifacts: str | None) -> str | None:
+    """Give where files of trials lie; None for CVFP_OPT_ARTIFACTS, or the usual place."""
+    return artifacts or os.environ.get("CVFP_OPT_ARTIFACTS") or None
+
+
 @contextmanager
 def open_study(
     location: "Location", study_name: str | None, patiently: "Patience | None" = None

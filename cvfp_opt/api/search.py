@@ -4,12 +4,13 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cvfp_opt.api.counts import TrialCount, trial_count
 from cvfp_opt.api.display.choose import search_view
 from cvfp_opt.api.interrupts import raise_stop
-from cvfp_opt.api.opening import locate, open_study, open_summary
+from cvfp_opt.api.opening import artifacts_of, locate, open_study, open_summary
 from cvfp_opt.api.plan import Plan, define
 from cvfp_opt.api.required import require_text, require_whole
 from cvfp_opt.api.running import Assignment, confirm_study, search_study
@@ -244,12 +245,12 @@ def _assignment(
         require_text("name", request.study_name)
     if timeout is not None and not timeout >= 0:
         raise DefinitionError(f"timeout: seconds from 0 on are required, got {brief(timeout)}")
-    artifacts = study.artifacts if study else os.environ.get("CVFP_OPT_ARTIFACTS") or None
+    artifacts = study.artifacts if study else artifacts_of(None)
     return Assignment(
         location=location,
         request=request,
         workers=workers or Workers(),
-        limits=limits or Limits(artifacts=artifacts),
+        limits=replace(limits or Limits(), artifacts=(limits and limits.artifacts) or artifacts),
         view=search_view(progress),
         deadline=None if timeout is None else time.monotonic() + timeout,
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cvfp_opt.api.opening import locate, open_study, open_summary
+from cvfp_opt.api.opening import artifacts_of, locate, open_study, open_summary
 from cvfp_opt.api.required import require_text, require_whole
 from cvfp_opt.api.trial import Trial
 from cvfp_opt.errors import CvfpOptError, DefinitionError, StudyError
@@ -59,7 +59,7 @@ class Study:
         require_text("name", name)
         self.name = name
         self.location = locate(storage)
-        self.artifacts = artifacts or os.environ.get("CVFP_OPT_ARTIFACTS") or None
+        self.artifacts = artifacts_of(artifacts)
 
     def look(self) -> Summary:
         """Take a snapshot of the study, from which all reports start.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cvfp_opt.api.opening import locate
+from cvfp_opt.api.opening import artifacts_of, locate
 from cvfp_opt.api.study import Study
 from cvfp_opt.errors import DefinitionError
 from cvfp_opt.store.database.location import Location
@@ -37,7 +37,9 @@ def import_study(
     from cvfp_opt.store.transfer.operations import import_study as import_file
 
     location = locate(storage)
-    loaded = import_file(Path(path), name, Place(location=location, artifacts=artifacts))
+    loaded = import_file(
+        Path(path), name, Place(location=location, artifacts=artifacts_of(artifacts))
+    )
     return Study(loaded.dump.study.name, location, artifacts=artifacts)
 
 
@@ -64,7 +66,7 @@ def merge(
 
     if isinstance(studies, str) or len(studies) < 2:
         raise DefinitionError(f"two or more studies are required, got {studies!r}")
-    place = Place(location=locate(storage), artifacts=artifacts)
+    place = Place(location=locate(storage), artifacts=artifacts_of(artifacts))
     names = [_word(one, place.location) for one in studies]
     merge_studies(names, name, place, disagreements)
     return Study(name, place.location, artifacts=artifacts)
@@ -92,7 +94,8 @@ def doctor(
     from cvfp_opt.api.changing import examined
     from cvfp_opt.store.doctor.examination import Patient
 
-    return examined(Patient(location=locate(storage), artifacts=artifacts), repair=repair)
+    patient = Patient(location=locate(storage), artifacts=artifacts_of(artifacts))
+    return examined(patient, repair=repair)
 
 
 def _word(study: Study | str, here: Location) -> str:

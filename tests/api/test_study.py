@@ -142,3 +142,16 @@ def test_two_kernels_on_one_study_share_its_trials(study: cv.Study) -> None:
     assert [trial.number for trial in trials] == list(range(len(trials)))
     assert 6 <= len(trials) <= 9
     assert {trial.state for trial in trials} <= {"complete", "pruned"}
+
+
+def test_the_artifacts_of_the_environment_count_everywhere(
+    study: cv.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.export("mine.zip")
+    monkeypatch.setenv("CVFP_OPT_ARTIFACTS", "kept")
+    read = cv.import_study("mine.zip", storage="read.db")
+    assert read.artifacts == "kept"
+    assert list(Path("kept").iterdir())
+    before = len(list(Path("kept").iterdir()))
+    list(read.more(1, workers=ALONE, limits=cv.Limits(max_retries=1)))
+    assert len(list(Path("kept").iterdir())) > before

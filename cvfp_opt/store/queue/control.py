@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 from sqlalchemy import Connection, func, select
 
 from cvfp_opt.errors import StudyError
-from cvfp_opt.escaping import positional
+from cvfp_opt.escaping import positional, quoted
 from cvfp_opt.store.database.optuna_private import study_id_of
 from cvfp_opt.store.database.rows import lock_study
 from cvfp_opt.store.database.storage import Store
@@ -79,13 +79,15 @@ def pause(store: Store, study: optuna.Study, *, now: bool = False) -> Controlled
         StudyError: it is done, cancelled, or another program's.
     """
 
+    option = store.location.option
+
     def change(connection: Connection, entry: QueueEntry) -> QueueEntry:
         if entry.state is QueueState.CANCELLED:
             raise StudyError(
                 f"study {study.study_name!r} is cancelled, which pauses it for good; to open it "
-                f"again, type `cvfp-opt study resume {positional(study.study_name)}`"
+                f"again, type `cvfp-opt study resume{option} {positional(study.study_name)}`"
             )
-        _refuse_done(connection, study, entry, "pause")
+        _refuse_done(connection, study, entry, "pause", option)
         return replace(entry, state=QueueState.PAUSED)
 
     return _close(store, study, change, give_back=now)
@@ -99,7 +101,7 @@ def cancel(store: Store, study: optuna.Study) -> Controlled:
     """
 
     def change(connection: Connection, entry: QueueEntry) -> QueueEntry:
-        _refuse_done(connection, study, entry, "cancel")
+        _refuse_done(connection, study, entry, "cancel", store.location.option)
         return replace(entry, state=QueueState.CANCELLED)
 
     return _close(store, study, change, give_back=True)
@@ -185,12 +187,13 @@ def _count(connection: Connection, study_id: int) -> tuple[int, int]:
 
 
 def _refuse_done(
-    connection: Connection, study: optuna.Study, entry: QueueEntry, verb: str
+    connection: Connection, study: optuna.Study, entry: QueueEntry, verb: str, option: str
 ) -> None:
+    """Refuse to do this to a study that has all of its trials. Raises StudyError."""
     started, running = _count(connection, study_id_of(study))
     if entry.total is not None and not running and started >= entry.total:
         raise StudyError(
             f"study {study.study_name!r} is done, {started} of {entry.total} trials: there is "
             f"nothing to {verb}; to add trials, type "
-            f"`cvfp-opt run --study-name {positional(study.study_name)} --n-trials +10`"
+            f"`cvfp-opt run --study-name {quoted(study.study_name)}{option} --n-trials +10`"
         )
