@@ -83,7 +83,7 @@ def test_two_passes_are_the_default_and_text_may_be_any(
     assert torch.isfinite(model.contexts("Ünïcode 漢字 🙂\n\x00")).all()
     with pytest.raises(DataError, match="at least one token is required"):
         model.contexts("")
-    with pytest.raises(DataError, match="passes: at least 1 is required, got 0"):
+    with pytest.raises(DataError, match="passes: a whole number from 1 on is required, got 0"):
         model.contexts(TEXT, passes=0)
 
 
