@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cvfp_opt.api.single import train as train
     from cvfp_opt.api.single import verify as verify
     from cvfp_opt.api.study import Study as Study
+    from cvfp_opt.api.submitting import submit as submit
     from cvfp_opt.api.transfer import doctor as doctor
     from cvfp_opt.api.transfer import import_study as import_study
     from cvfp_opt.api.transfer import merge as merge
@@ -40,7 +41,9 @@ if TYPE_CHECKING:
     from cvfp_opt.errors import SearchError as SearchError
     from cvfp_opt.errors import ServerError as ServerError
     from cvfp_opt.errors import StorageError as StorageError
+    from cvfp_opt.errors import StudyChanged as StudyChanged
     from cvfp_opt.errors import StudyError as StudyError
+    from cvfp_opt.errors import StudyExists as StudyExists
     from cvfp_opt.report.column_table import Table as Table
     from cvfp_opt.report.compare import Comparison as Comparison
     from cvfp_opt.report.confirmation import Confirmation as Confirmation
@@ -59,6 +62,7 @@ _PLACES = {
     "api.search": ("open", "search", "studies"),
     "api.single": ("TrainedNetwork", "load", "thresholds", "train", "verify"),
     "api.study": ("Study",),
+    "api.submitting": ("submit",),
     "api.transfer": ("doctor", "import_study", "merge"),
     "api.trial": ("Trial",),
     "errors": (
@@ -74,7 +78,9 @@ _PLACES = {
         "SearchError",
         "ServerError",
         "StorageError",
+        "StudyChanged",
         "StudyError",
+        "StudyExists",
     ),
     "report.column_table": ("Table",),
     "report.compare": ("Comparison",),

@@ -54,6 +54,14 @@ class StudyError(CvfpOptError):
     """A study is missing, or differs from what was asked for."""
 
 
+class StudyExists(StudyError):
+    """There is another study of that name already."""
+
+
+class StudyChanged(StudyError):
+    """A study was changed by somebody else since it was looked at."""
+
+
 class ArchiveError(CvfpOptError):
     """An exported study is damaged, of another kind, or made to do harm."""
 

@@ -25,8 +25,8 @@ from cvfp_opt.store.database.tables import (
 from cvfp_opt.store.files.artifact_names import artifact_ids, artifact_key
 from cvfp_opt.store.files.folder import FolderStore
 from cvfp_opt.store.files.trial_checkpoints import TrialCheckpoints
-from cvfp_opt.store.queue.claims import fail_trial
 from cvfp_opt.store.queue.leases import FORMER_LEASE, REVOKED
+from cvfp_opt.store.queue.takeover import fail_trial
 from cvfp_opt.store.queue.unsent import FOLDER as UNSENT
 from cvfp_opt.store.queue.unsent import Unsent
 from cvfp_opt.store.record.identity import IDENTITY_KEY

@@ -93,7 +93,7 @@ def fail(location: Location, name: str | None, number: int, reason: str) -> str:
     Raises:
         StudyError: there is no such trial, or it has ended already.
     """
-    from cvfp_opt.store.queue.claims import fail_trial
+    from cvfp_opt.store.queue.takeover import fail_trial
     from cvfp_opt.store.record.summary import Summary
 
     with open_for_editing(location) as store:

@@ -80,6 +80,7 @@ def search_study(
     Raises:
         CvfpOptError: something is not as required; nothing is half done.
     """
+    from cvfp_opt.api.wishes import new_entry
     from cvfp_opt.store.database.storage import open_for_search
     from cvfp_opt.store.queue.control import require_open, set_total
     from cvfp_opt.store.record.mirrors import left_out
@@ -91,7 +92,8 @@ def search_study(
         ready(assignment, several=count is None or count.number > 1) as (session, plan),
         open_for_search(assignment.location, patiently) as store,
     ):
-        study, created = plan.enter(store, session.environment)
+        wanted = (count or TrialCount(DEFAULT_TRIALS)).total(0)
+        study, created = plan.enter(store, session.environment, new_entry({"total": wanted}))
         patiently(lambda: require_open(study, assignment.location.option))
         own = TrialCount(QueueEntry.of(study.user_attrs).total or DEFAULT_TRIALS)
         total = (count or own).total(patiently(lambda: count_finished(study)))

@@ -4,11 +4,12 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from cvfp_opt.api.opening import artifacts_of, locate, open_study, open_summary
 from cvfp_opt.api.required import require_text, require_whole
 from cvfp_opt.api.trial import Trial
+from cvfp_opt.api.wishes import Wishes, changes_of
 from cvfp_opt.errors import CvfpOptError, DefinitionError, StudyError
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.queue import control
@@ -427,14 +428,20 @@ class Study:
         """
         self._control(control.cancel)
 
-    def set_total(self, n_trials: int) -> None:
-        """Set the number of trials that it is to have.
+    def set(self, **wishes: Unpack[Wishes]) -> None:
+        """Change what is wanted of it: all that is named, or nothing.
+
+        Args:
+            wishes: ``n_trials``, ``priority``, ``weight``, ``max_workers``, ``budget_hours``,
+                ``max_failed``, ``until``, ``owner``, ``tags``, as `submit` takes them; None for
+                no limit.
 
         Raises:
-            StudyError: more have finished or run.
+            DefinitionError: a value that does not fit.
+            StudyError: more trials have finished or run than the total would be.
         """
-        require_whole("n_trials", n_trials, 1)
-        self._control(lambda store, study: control.change_total(store, study, n_trials))
+        changes = changes_of(wishes)
+        self._control(lambda store, study: control.amend(store, study, changes))
 
     def _control(self, act: "Callable[[Store, optuna.Study], control.Controlled]") -> None:
         from cvfp_opt.api.changing import control as change

@@ -23,6 +23,7 @@ from cvfp_opt.cli.run import run
 from cvfp_opt.cli.show import best, list_studies, status
 from cvfp_opt.cli.streams import guard_streams, lost_output
 from cvfp_opt.cli.study import study
+from cvfp_opt.cli.submit import submit
 from cvfp_opt.cli.thresholds import thresholds
 from cvfp_opt.cli.train import train
 from cvfp_opt.cli.trial import trial
@@ -52,6 +53,7 @@ def cli() -> None:
 
 for command in (
     run,
+    submit,
     train,
     verify,
     reproduce,

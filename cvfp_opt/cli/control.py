@@ -1,16 +1,18 @@
 """``study pause``, ``resume``, ``cancel``, ``set``: what is wanted of a study."""
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from cvfp_opt.api.opening import locate
 from cvfp_opt.cli.console import echo
-from cvfp_opt.cli.options import storage_option
+from cvfp_opt.cli.options import Name, storage_option
+from cvfp_opt.cli.submit import said_wishes, wish_options, wish_words
 from cvfp_opt.escaping import positional, quoted
 
 if TYPE_CHECKING:
+    from cvfp_opt.api.wishes import Wishes
     from cvfp_opt.store.queue.control import Controlled
 
 
@@ -70,24 +72,41 @@ def cancel(name: str, storage: str | None) -> None:
     echo(f"study {name} is cancelled{_running(done)}")
 
 
-@click.command("set", epilog="Example: cvfp-opt study set quick --n-trials 80")
+@click.command("set", epilog="Example: cvfp-opt study set quick --n-trials 80 --weight 2")
 @click.argument("name")
 @storage_option
+@wish_options
+@click.option("--owner", metavar="NAME", help="Whose study it is.")
 @click.option(
-    "--n-trials",
-    type=click.IntRange(min=1, max=999_999_999),
-    required=True,
-    metavar="N",
-    help="Total number of trials; workers that were started with fewer end there.",
+    "--no",
+    "without",
+    multiple=True,
+    type=Name(("max-workers", "budget-hours", "max-failed", "until", "tag")),
+    help="Take a limit away, or the tags. May be repeated.",
 )
-def set_study(name: str, storage: str | None, n_trials: int) -> None:
-    """Set how many trials a study is to have; running trials are not touched."""
+def set_study(
+    name: str, storage: str | None, owner: str | None, without: tuple[str, ...], **wishes: Any
+) -> None:
+    """Change what is wanted of a study; running trials are not touched."""
     from cvfp_opt.api import changing
+    from cvfp_opt.api.wishes import changes_of, wishes_of
     from cvfp_opt.store.queue import control
 
-    act = partial(control.change_total, total=n_trials)
-    name, _ = changing.control(locate(storage), name, act)
-    echo(f"study {name} is to have {n_trials} trials")
+    said: dict[str, Any] = {**said_wishes(**wishes, owner=owner)}
+    for one in without:
+        key = {"tag": "tags"}.get(one, one.replace("-", "_"))
+        if key in said:
+            raise click.UsageError(f"--no {one}: it is set, too; give one of the two")
+        said[key] = () if key == "tags" else None
+    if not said:
+        raise click.UsageError("nothing to set; give --n-trials, --weight or another option")
+    changes = changes_of(cast("Wishes", said))
+    name, done = changing.control(
+        locate(storage), name, lambda store, study: control.amend(store, study, changes)
+    )
+    now = wishes_of(done.entry)
+    words = ", ".join(f"{key} {wish_words(now[key])}" for key in said)
+    echo(f"study {name}: {words}")
 
 
 def _running(done: "Controlled") -> str:

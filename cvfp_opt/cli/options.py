@@ -71,7 +71,7 @@ class Seconds(click.FloatRange):
         return seconds
 
 
-def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Make several options one decorator; the help lists them in this order."""
 
     def add(command: Command) -> Command:
@@ -114,13 +114,28 @@ def named_study(command: Command) -> Command:
     return cast(Command, named)
 
 
+seed_option = click.option(
+    "--seed", type=int, help="Seed of everything random (at creation). [default: 0]"
+)
+data_option = click.option(
+    "--data",
+    type=click.Path(),
+    help="Text to train on: a .txt file, a folder of them, or a .jsonl or .parquet file.",
+)
+set_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="SECTION.KEY=VALUE",
+    help="Change the definition (at creation); repeatable.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 allow_code_option = click.option(
     "--allow-code",
     is_flag=True,
     help="Run the losses and schedules that the study itself names as package.module:function.",
 )
-compute_options = _together(
+compute_options = together(
     click.option(
         "--device",
         default="auto",
@@ -130,7 +145,7 @@ compute_options = _together(
     ),
     click.option("--threads", type=int, help="Threads of torch. [default: all processors]"),
 )
-engine_options = _together(
+engine_options = together(
     click.option(
         "--engine",
         default="processes",
@@ -146,7 +161,7 @@ engine_options = _together(
         "new cluster on this machine]",
     ),
 )
-limit_options = _together(
+limit_options = together(
     click.option(
         "--lease",
         type=Seconds(1),

@@ -11,9 +11,12 @@ from cvfp_opt.cli.options import (
     allow_code_option,
     artifacts_option,
     compute_options,
+    data_option,
     engine_options,
     json_option,
     limit_options,
+    seed_option,
+    set_option,
     storage_option,
     study_name_option,
 )
@@ -60,19 +63,9 @@ class TrialCountType(click.ParamType):
 )
 @storage_option
 @study_name_option
-@click.option("--seed", type=int, help="Seed of everything random (at creation). [default: 0]")
-@click.option(
-    "--data",
-    type=click.Path(),
-    help="Text to train on: a .txt file, a folder of them, or a .jsonl or .parquet file.",
-)
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="SECTION.KEY=VALUE",
-    help="Change the definition (at creation); repeatable.",
-)
+@seed_option
+@data_option
+@set_option
 @allow_code_option
 @click.option(
     "--allow-drift",

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 
 import optuna
 
-from cvfp_opt.errors import DataError
-from cvfp_opt.escaping import printable
+from cvfp_opt.errors import DataError, StudyError
+from cvfp_opt.escaping import printable, quoted
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.retry import AT_ONCE, LOOKING, Patience
 from cvfp_opt.store.database.storage import Store, open_for_reading
 from cvfp_opt.store.record.definition_sections import completed, missing_keys
 from cvfp_opt.store.record.differences import Difference, differences, record_drift, refused
+from cvfp_opt.store.record.owner import this_owner
+from cvfp_opt.store.record.queue_entry import NOT_SAID, QUEUE, QueueEntry
 from cvfp_opt.store.record.records import StudyRecord
 from cvfp_opt.store.record.studies import (
     check_new_name,
@@ -122,20 +124,29 @@ class Plan:
     code: dict[str, str]
     request: Request = field(repr=False)
 
-    def enter(self, store: Store, environment: StoredEnvironment) -> tuple[optuna.Study, bool]:
-        """Open the study, creating it if need be; return it, and whether it was created."""
-        created = store.patiently(lambda: self._create(store, environment))
+    def enter(
+        self, store: Store, environment: StoredEnvironment, entry: QueueEntry = NOT_SAID
+    ) -> tuple[optuna.Study, bool]:
+        """Open the study, creating it if need be; return it, and whether it was created.
+
+        Args:
+            store: where it is.
+            environment: of its first worker; empty where nobody knows it.
+            entry: what is wanted of it if it is created.
+        """
+        created = store.patiently(lambda: self._create(store, environment, entry))
         return store.patiently(lambda: self.load(store)), created
 
     def new_record(self, environment: StoredEnvironment) -> StudyRecord:
         """Make the record of a study that is created now, in this environment."""
         return new_record(self.definition, self.tokens, self.code, environment)
 
-    def _create(self, store: Store, environment: StoredEnvironment) -> bool:
+    def _create(self, store: Store, environment: StoredEnvironment, entry: QueueEntry) -> bool:
         with store.lock():
             record = _record(store, self.name)
             if record is None:
-                create_study(store, self.name, self.new_record(environment))
+                wanted = {} if entry is NOT_SAID else {QUEUE: entry.to_dict()}
+                create_study(store, self.name, self.new_record(environment), wanted)
                 return True
             # since the plan was made, another process may have created it differently
             self._check_drift(store, record)
@@ -244,18 +255,38 @@ def resolve_request(
     Raises:
         CvfpOptError: the database or the definition is not as required.
     """
-    record = patiently(lambda: _record_at(location, request.name))
+    record, entry = patiently(lambda: _record_at(location, request.name))
+    if request.study_name is None:
+        _refuse_of_others(request.name, entry, location)
     return record, request.resolve(record)
 
 
-def _record_at(location: Location, name: str) -> StudyRecord | None:
-    """Read the record of a study in a database that can be written to, if both are there."""
+def _refuse_of_others(name: str, entry: QueueEntry, location: Location) -> None:
+    """Refuse to join somebody's study in silence, because both typed the same definition.
+
+    Raises:
+        StudyError: it has another owner; says what to type to join it, or for one's own.
+    """
+    own = this_owner()
+    if entry.owner and own and entry.owner != own:
+        raise StudyError(
+            f"study {name!r} in {location.where} is {entry.owner}'s; to work on it with them, add "
+            f"--study-name {quoted(name)}; for one of your own, "
+            f"--study-name {quoted(f'{name}-{own}')}"
+        )
+
+
+def _record_at(location: Location, name: str) -> tuple[StudyRecord | None, QueueEntry]:
+    """Read a study's record, in a database that can be written to, and what is wanted of it."""
     kind_of(location).check_writable(location)
     if not kind_of(location).has_database(location):
         check_new_name(name)
-        return None
+        return None, NOT_SAID
     with open_for_reading(location, AT_ONCE) as store:
-        return _record(store, name)
+        record = _record(store, name)
+        if record is None:
+            return None, NOT_SAID
+        return record, QueueEntry.of(load_study(store, name).user_attrs)
 
 
 def _record(store: Store, name: str) -> StudyRecord | None:

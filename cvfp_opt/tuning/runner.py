@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -34,6 +34,11 @@ MIRROR_SECONDS = 5.0
 # While others run the last trials, a worker looks again after so many seconds, ever more of them,
 # and says so after so many.
 FIRST_WAIT, LONGEST_WAIT, NOTIFY_AFTER = 0.05, 1.0, 10.0
+_WAITING = {
+    NoTrial.WAIT: "all trials are taken; waiting for those that other workers run, to take over "
+    "any that is left",
+    NoTrial.FULL: "as many workers as it may have run the study's trials; waiting for one to end",
+}
 # A search ends if so many trials raise before one does not.
 MAX_FIRST_FAILURES = 5
 
@@ -99,6 +104,8 @@ class Search:
         checkpoints: of trials, while they run.
         files: of trials that end.
         keep_page: keeps the study's page in the dashboard up to date.
+        stays: whether to wait while others run the last trials, to take over any that is left.
+        goes_on: asked before each trial but the first whether to take another.
     """
 
     store: Store
@@ -113,6 +120,8 @@ class Search:
     checkpoints: Checkpointing
     files: TrialFiles
     keep_page: KeepPage
+    stays: bool = True
+    goes_on: Callable[[], bool] = lambda: True
     mirroring: _Mirroring = field(default_factory=_Mirroring)
 
     def run(self, num_trials: int, deadline: float | None = None) -> None:
@@ -141,35 +150,35 @@ class Search:
 
     def run_trials(self, num_trials: int, deadline: float | None, first: FirstTrials) -> None:
         """Claim trials and run them, as one of several lanes maybe; see ``run``."""
-        waited = 0.0
+        waited, ran = 0.0, False
         while deadline is None or time.monotonic() < deadline:
             self.stop.check()
+            if ran and not self.goes_on():
+                break
             started = time.perf_counter()
             claimed = self._patiently(lambda: self.claims.claim(num_trials))
-            if claimed in (NoTrial.PAUSED, NoTrial.CANCELLED):
-                self.observer.notice(f"{claimed.value}: no further trial begins")
-                break
             if claimed is NoTrial.DONE:
                 break
-            if claimed is NoTrial.WAIT:
-                waited = self._wait(waited)
+            if claimed is NoTrial.WAIT or claimed is NoTrial.FULL:
+                if not self.stays:
+                    break
+                waited = self._wait(waited, claimed)
                 continue
-            assert not isinstance(claimed, NoTrial)
-            waited = 0.0
+            if isinstance(claimed, NoTrial):
+                self.observer.notice(f"{claimed.value}: no further trial begins")
+                break
+            waited, ran = 0.0, True
             writer = TrialWriter(claims=self.claims, claimed=claimed)
             record = self._run_trial(writer, time.perf_counter() - started)
             if record is not None:
                 first.note(record)
         self._mirror(last=True)
 
-    def _wait(self, waited: float) -> float:
+    def _wait(self, waited: float, reason: NoTrial) -> float:
         """Leave the others some time; return the seconds waited in all."""
         seconds = min(max(FIRST_WAIT, waited), LONGEST_WAIT)
         if waited < NOTIFY_AFTER <= waited + seconds:
-            self.observer.notice(
-                "all trials are taken; waiting for those that other workers run, to take over any "
-                "that is left"
-            )
+            self.observer.notice(_WAITING[reason])
         self._pause(seconds)
         return waited + seconds
 

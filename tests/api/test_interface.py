@@ -12,6 +12,7 @@ from cvfp_opt.cli import cli
 # What does in Python what a command does.
 FUNCTIONS = {
     "run": "search",
+    "submit": "submit",
     "train": "train",
     "verify": "verify",
     "reproduce": "reproduce",
@@ -28,7 +29,7 @@ FUNCTIONS = {
     "study pause": "Study.pause",
     "study resume": "Study.resume",
     "study cancel": "Study.cancel",
-    "study set": "Study.set_total",
+    "study set": "Study.set",
     "study list": "studies",
     "study show": "Study.to_dict",
     "study delete": "Study.delete",

@@ -53,7 +53,7 @@ MISTAKES: dict[str, tuple[Wrong, str]] = {
         "n_trials: at least 1 is required, got 0",
     ),
     "a total in words": (
-        lambda study: study.set_total("+5"),  # type: ignore[arg-type]
+        lambda study: study.set(n_trials="+5"),  # type: ignore[arg-type]
         'n_trials: a whole number is required, got "+5"',
     ),
     "a list of parameters": (
@@ -98,7 +98,7 @@ def test_a_mistake_is_named(mistake: str, study: cv.Study) -> None:
 
 
 def test_a_paused_study_shows_that_it_is(study: cv.Study) -> None:
-    study.set_total(9)
+    study.set(n_trials=9)
     study.pause()
     assert (study.state, study.total) == ("paused", 9)
     assert repr(study).endswith(", paused")
@@ -113,6 +113,6 @@ def test_a_paused_study_shows_that_it_is(study: cv.Study) -> None:
 
 
 def test_more_never_lowers_the_total(study: cv.Study) -> None:
-    study.set_total(9)
+    study.set(n_trials=9)
     assert len(list(study.more(1, workers=cv.Workers(n_jobs=1)))) == 1
     assert study.total == 9

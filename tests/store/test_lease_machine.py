@@ -16,8 +16,9 @@ from optuna.trial import TrialState
 from cvfp_opt.store.database import sqlite
 from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.storage import open_for_search
-from cvfp_opt.store.queue.claims import MAX_RETRIES, ClaimedTrial, Claims, NoTrial, fail_trial
+from cvfp_opt.store.queue.claims import MAX_RETRIES, ClaimedTrial, Claims, NoTrial
 from cvfp_opt.store.queue.leases import LeaseLost, Worker
+from cvfp_opt.store.queue.takeover import fail_trial
 from cvfp_opt.store.queue.trial_writer import TrialWriter
 from cvfp_opt.store.record.identity import TrialIdentity
 

@@ -14,7 +14,7 @@ from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.retry import Patience, passes
 from cvfp_opt.store.database.storage import Store, open_for_search
-from cvfp_opt.store.queue.claims import fail_trial
+from cvfp_opt.store.queue.takeover import fail_trial
 from cvfp_opt.training.events import Event, IterationFinished, Phase, Progress
 from cvfp_opt.tuning import trial_reports as reporting
 from cvfp_opt.tuning.runner import Search

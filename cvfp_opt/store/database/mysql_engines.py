@@ -14,7 +14,7 @@ from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.optuna_private import TABLES
 from cvfp_opt.store.database.schema import ALEMBIC_VERSION
-from cvfp_opt.store.database.tables import LEASES
+from cvfp_opt.store.database.tables import OWN
 
 # The tables that we make are of this engine, whatever the server's default is.
 _INNODB = "SET default_storage_engine=InnoDB"
@@ -74,4 +74,4 @@ def engine_cure(unsafe: Mapping[str, str]) -> str:
 
 
 def _ours() -> set[str]:
-    return {*TABLES, ALEMBIC_VERSION, LEASES.name}
+    return {*TABLES, ALEMBIC_VERSION, *OWN.tables}

@@ -10,7 +10,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage, get_storage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import ColumnElement, Engine
+from sqlalchemy import ColumnElement, Engine, Table
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import scoped_session, sessionmaker
 
@@ -31,7 +31,7 @@ from cvfp_opt.store.database.optuna_private import FrozenStudy, forget_studies
 from cvfp_opt.store.database.retry import LOOKING, Patience, driver_words
 from cvfp_opt.store.database.rows import change_state
 from cvfp_opt.store.database.schema import is_current
-from cvfp_opt.store.database.tables import LEASES
+from cvfp_opt.store.database.tables import OWN
 
 LOCK_SECONDS = 60
 
@@ -233,7 +233,7 @@ def _search_store(location: Location, patiently: Patience, create: bool) -> Stor
             try:
                 # the constructor's connections were opened before
                 kind.set_up(backend.engine)
-                LEASES.metadata.create_all(backend.engine)
+                OWN.create_all(backend.engine)
                 watch = kind.watch(location, backend.engine)
             except BaseException:
                 backend.engine.dispose()
@@ -269,9 +269,9 @@ def _reading_store(location: Location, patiently: Patience) -> Store:
         return Store(location, backend, patiently)
 
 
-def has_leases(store: Store) -> bool:
-    """Check if the database has our table: a version that knows it opened it for a search."""
-    return sqlalchemy.inspect(store.engine).has_table(LEASES.name)
+def has_table(store: Store, table: Table) -> bool:
+    """Check if the database has a table of ours: a version that knows it opened it to write."""
+    return sqlalchemy.inspect(store.engine).has_table(table.name)
 
 
 @contextmanager

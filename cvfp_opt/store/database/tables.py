@@ -1,6 +1,6 @@
-"""The tables of a study database: Optuna's, and one of ours beside them."""
+"""The tables of a study database: Optuna's, and ours beside them, of which it knows nothing."""
 
-from sqlalchemy import Column, Double, Integer, MetaData, String, Table
+from sqlalchemy import Column, Double, Integer, MetaData, String, Table, Text
 
 from cvfp_opt.store.database.optuna_private import TABLES
 
@@ -17,10 +17,13 @@ SYSTEM_ATTRIBUTES = TABLES["trial_system_attributes"]
 HEARTBEATS = TABLES["trial_heartbeats"]
 VERSIONS = TABLES["version_info"]
 
+# Whoever opens a database to write makes those that are missing; older versions leave them alone.
+OWN = MetaData()
+
 # A row for each trial that a worker runs, see store.queue.leases.
 LEASES = Table(
     "cvfp_opt_leases",
-    MetaData(),
+    OWN,
     Column("trial_id", Integer, primary_key=True, autoincrement=False),
     Column("worker", String(32), nullable=False),
     Column("host", String(255), nullable=False),
@@ -31,6 +34,31 @@ LEASES = Table(
     Column("expires", Double, nullable=False),
     Column("seconds", Double, nullable=False),
     Column("attempts", Integer, nullable=False),
+    mysql_engine="InnoDB",
+)
+
+# A row for each worker that stays, see store.queue.workers.
+WORKERS = Table(
+    "cvfp_opt_workers",
+    OWN,
+    Column("worker", String(32), primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("machine", String(128), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("started", Double, nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("device", String(255), nullable=False),
+    Column("lanes", Integer, nullable=False),
+    Column("patterns", Text, nullable=False),
+    Column("joined", Double, nullable=False),
+    Column("seen", Double, nullable=False),
+    Column("seconds", Double, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("study_id", Integer),
+    Column("reason", Text, nullable=False),
+    Column("skipped", Text, nullable=False),
+    Column("wanted", String(16), nullable=False),
+    Column("until", Double),
     mysql_engine="InnoDB",
 )
 

@@ -26,7 +26,7 @@ from cvfp_opt.store.database.rows import (
 )
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.tables import LEASES, SYSTEM_ATTRIBUTES, TRIALS
-from cvfp_opt.store.queue.entries import read_entry
+from cvfp_opt.store.queue.entries import read_entry, read_usage
 from cvfp_opt.store.queue.leases import (
     FORMER_LEASE,
     LEASE_SECONDS,
@@ -36,8 +36,9 @@ from cvfp_opt.store.queue.leases import (
     former_is_dead,
     is_former_lease,
 )
+from cvfp_opt.store.queue.takeover import end_by_force, enqueue_again
 from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity
-from cvfp_opt.store.record.queue_entry import QueueState
+from cvfp_opt.store.record.queue_entry import QueueEntry, QueueState
 from cvfp_opt.store.record.records import CONFIRMATION_RUN, FIXED_PARAMS, is_confirmation_run
 
 # Worker deaths after which a trial is given up: by then the trial itself probably kills them.
@@ -51,8 +52,10 @@ class NoTrial(Enum):
 
     DONE = "the total is reached"
     WAIT = "others run the last trials"
+    FULL = "as many workers as the study may have run its trials"
     PAUSED = "the study is paused"
     CANCELLED = "the study is cancelled"
+    SPENT = "the study's budget is spent"
 
 
 _CLOSED = {QueueState.PAUSED: NoTrial.PAUSED, QueueState.CANCELLED: NoTrial.CANCELLED}
@@ -191,8 +194,8 @@ class Claims:
             if lease and lease.worker == self.worker.worker and trial.trial_id not in self.claimed:
                 return self._claimed(connection, trial, lease.epoch, lease.attempts, new=False)
         entry = read_entry(connection, study_id)
-        if entry.state in _CLOSED:
-            return _CLOSED[entry.state]
+        if (closed := self._closed(connection, entry, running)) is not None:
+            return closed
         total = total if entry.total is None else min(total, entry.total)
         for trial in self._dead(connection, running):
             if self._give_up(connection, trial, notices):
@@ -209,6 +212,31 @@ class Claims:
             all_ended = started - len(running) >= total
             return NoTrial.WAIT if others and not all_ended else NoTrial.DONE
         return self._next(connection, enqueued, notices)
+
+    def _closed(
+        self, connection: Connection, entry: QueueEntry, running: list[_Unfinished]
+    ) -> NoTrial | None:
+        """Give the reason why no trial may begin here, whatever there is to run."""
+        if entry.state in _CLOSED:
+            return _CLOSED[entry.state]
+        if entry.has_budget:
+            now = connection.scalars(select(self.store.now())).one()
+            used = read_usage(connection, study_id_of(self.study))
+            if entry.spent(failed=used.failed, seconds=used.seconds, now=now):
+                return NoTrial.SPENT
+        if entry.max_workers is not None:
+            now = connection.scalars(select(self.store.now())).one()
+            one_host, ours = self.store.kind.one_host, (self.worker.worker, REVOKED)
+            others = {
+                trial.lease.worker
+                for trial in running
+                if trial.lease
+                and trial.lease.worker not in ours
+                and not trial.lease.is_dead(now, one_host=one_host)
+            }
+            if len(others) >= entry.max_workers:
+                return NoTrial.FULL
+        return None
 
     def _next(
         self, connection: Connection, enqueued: list[_Unfinished], notices: list[str]
@@ -328,52 +356,6 @@ class Claims:
         end_by_force(connection, trial.trial_id, TrialState.RUNNING, status, reason)
         notices.append(f"trial {trial.number} is given up: {reason}")
         return True
-
-
-def enqueue_again(connection: Connection, trial_id: int, attempts: int) -> bool:
-    """Put a running trial back into the queue; whoever ran it may not write any more."""
-    if not change_state(connection, trial_id, TrialState.RUNNING, TrialState.WAITING):
-        return False
-    clear_reported(connection, trial_id)
-    _revoke_lease(connection, trial_id, attempts=attempts)
-    return True
-
-
-def fail_trial(store: Store, study: optuna.Study, number: int, reason: str) -> bool:
-    """Fail a running or enqueued trial, whoever runs it; False if it has ended already.
-
-    Its worker is refused from here on, and drops the trial.
-    """
-    with store.engine.begin() as connection:
-        lock_study(connection, study_id_of(study))
-        row = connection.execute(
-            select(TRIALS.c.trial_id, TRIALS.c.state).where(
-                TRIALS.c.study_id == study_id_of(study), TRIALS.c.number == number
-            )
-        ).first()
-        if row is None or row.state.is_finished():
-            return False
-        end_by_force(connection, row.trial_id, row.state, "failed by hand", reason)
-    return True
-
-
-def end_by_force(
-    connection: Connection, trial_id: int, before: TrialState, status: str, reason: str
-) -> None:
-    """Fail a trial that another worker may have claimed."""
-    if change_state(connection, trial_id, before, TrialState.FAIL):
-        account = PendingWrites(user_attrs={"status": status, "reason": reason})
-        write_pending(connection, trial_id, account)
-        _revoke_lease(connection, trial_id)
-
-
-def _revoke_lease(connection: Connection, trial_id: int, **values: Any) -> None:
-    """Take the lease from its worker, whose writes are refused from here on."""
-    connection.execute(
-        update(LEASES)
-        .where(LEASES.c.trial_id == trial_id)
-        .values(epoch=LEASES.c.epoch + 1, expires=0.0, worker=REVOKED, **values)
-    )
 
 
 def _shorten(connection: Connection, trial: _Unfinished, now: float) -> None:

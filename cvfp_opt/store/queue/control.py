@@ -1,21 +1,22 @@
 """Control of a study: its total, and whether trials may begin in it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import optuna
 from optuna.trial import TrialState
 from sqlalchemy import Connection, func, select
 
-from cvfp_opt.errors import StudyError
+from cvfp_opt.errors import StudyChanged, StudyError
 from cvfp_opt.escaping import positional, quoted
 from cvfp_opt.store.database.optuna_private import study_id_of
 from cvfp_opt.store.database.rows import lock_study
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.tables import TRIALS
-from cvfp_opt.store.queue.claims import enqueue_again
 from cvfp_opt.store.queue.entries import read_entry, write_entry
 from cvfp_opt.store.queue.leases import read_leases
+from cvfp_opt.store.queue.takeover import enqueue_again
 from cvfp_opt.store.record.queue_entry import QueueEntry, QueueState
 from cvfp_opt.store.record.studies import refuse_foreign
 
@@ -72,11 +73,14 @@ def require_open(study: optuna.Study, option: str) -> None:
         )
 
 
-def pause(store: Store, study: optuna.Study, *, now: bool = False) -> Controlled:
+def pause(
+    store: Store, study: optuna.Study, *, now: bool = False, version: int | None = None
+) -> Controlled:
     """Let no further trial begin; ``now`` gives running trials back, too.
 
     Raises:
         StudyError: it is done, cancelled, or another program's.
+        StudyChanged: its entry has another ``version`` than the one given.
     """
 
     option = store.location.option
@@ -90,68 +94,103 @@ def pause(store: Store, study: optuna.Study, *, now: bool = False) -> Controlled
         _refuse_done(connection, study, entry, "pause", option)
         return replace(entry, state=QueueState.PAUSED)
 
-    return _close(store, study, change, give_back=now)
+    return _close(store, study, change, give_back=now, version=version)
 
 
-def cancel(store: Store, study: optuna.Study) -> Controlled:
+def cancel(store: Store, study: optuna.Study, *, version: int | None = None) -> Controlled:
     """Give running trials back, and let none begin.
 
     Raises:
         StudyError: it is done, or another program's.
+        StudyChanged: its entry has another ``version`` than the one given.
     """
 
     def change(connection: Connection, entry: QueueEntry) -> QueueEntry:
         _refuse_done(connection, study, entry, "cancel", store.location.option)
         return replace(entry, state=QueueState.CANCELLED)
 
-    return _close(store, study, change, give_back=True)
+    return _close(store, study, change, give_back=True, version=version)
 
 
-def resume(store: Store, study: optuna.Study) -> Controlled:
-    """Let trials begin again. Raises StudyError for another program's study."""
+def resume(store: Store, study: optuna.Study, *, version: int | None = None) -> Controlled:
+    """Let trials begin again.
+
+    Raises:
+        StudyError: it is another program's.
+        StudyChanged: its entry has another ``version`` than the one given.
+    """
     return _close(
         store,
         study,
         lambda connection, entry: replace(entry, state=QueueState.OPEN),
         give_back=False,
+        version=version,
     )
 
 
-def change_total(store: Store, study: optuna.Study, total: int) -> Controlled:
-    """Set a study's total.
+def amend(
+    store: Store, study: optuna.Study, changes: Mapping[str, Any], *, version: int | None = None
+) -> Controlled:
+    """Change what is wanted of a study, by the names of QueueEntry.
+
+    Args:
+        store, study: whose.
+        changes: the new values, all or none of which are written.
+        version: that the entry must still have; None for any.
 
     Raises:
-        StudyError: more trials have finished or run, or it is another program's.
+        DefinitionError: an unknown name, or a value that does not fit.
+        StudyError: more trials have finished or run than its total would be, or it is another
+            program's.
+        StudyChanged: it has another version.
     """
 
     def change(connection: Connection, entry: QueueEntry) -> QueueEntry:
+        found = entry.amended(changes)
         started, running = _count(connection, study_id_of(study))
-        if total < started:
+        if "total" in changes and found.total is not None and found.total < started:
             raise StudyError(
                 f"study {study.study_name!r}: a total of at least {started} is required, so many "
-                f"trials have finished or run ({running} run now); got {total}"
+                f"trials have finished or run ({running} run now); got {found.total}"
             )
-        return replace(entry, total=total)
+        return found
 
-    return _close(store, study, change, give_back=False)
+    return _close(store, study, change, give_back=False, version=version)
 
 
 _Change = Callable[[Connection, QueueEntry], QueueEntry]
 
 
-def _close(store: Store, study: optuna.Study, change: _Change, *, give_back: bool) -> Controlled:
+def _close(
+    store: Store,
+    study: optuna.Study,
+    change: _Change,
+    *,
+    give_back: bool,
+    version: int | None,
+) -> Controlled:
     refuse_foreign(study, store)
-    return _change(store, study, change, give_back=give_back)
+    return _change(store, study, change, give_back=give_back, version=version)
 
 
 def _change(
-    store: Store, study: optuna.Study, change: _Change, *, give_back: bool = False
+    store: Store,
+    study: optuna.Study,
+    change: _Change,
+    *,
+    give_back: bool = False,
+    version: int | None = None,
 ) -> Controlled:
     """Change an entry under the study's lock: no trial is claimed meanwhile."""
     study_id = study_id_of(study)
     with store.engine.begin() as connection:
         lock_study(connection, study_id)
         before = read_entry(connection, study_id)
+        if version is not None and before.version != version:
+            raise StudyChanged(
+                f"study {study.study_name!r} was changed meanwhile: version {version} was "
+                f"required, it has version {before.version}; look at it again"
+            )
         entry = write_entry(connection, study_id, before, change(connection, before))
         numbers = _give_back(connection, study_id) if give_back else ()
         started, running = _count(connection, study_id)

@@ -1,12 +1,13 @@
 """The entry of a study in the queue, read and written under the study's lock."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from optuna.trial import TrialState
 from sqlalchemy import Connection, bindparam, select
 
 from cvfp_opt.store.database.damage import parsed
 from cvfp_opt.store.database.study_rows import put_attributes
-from cvfp_opt.store.database.tables import STUDY_USER_ATTRIBUTES
+from cvfp_opt.store.database.tables import STUDY_USER_ATTRIBUTES, TRIALS
 from cvfp_opt.store.record.queue_entry import QUEUE, QueueEntry
 
 _ENTRY = select(STUDY_USER_ATTRIBUTES.c.value_json).where(
@@ -29,3 +30,32 @@ def write_entry(
     entry = replace(entry, version=before.version + 1)
     put_attributes(connection, STUDY_USER_ATTRIBUTES, study_id, {QUEUE: entry.to_dict()})
     return entry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What a study's trials have used.
+
+    Attributes:
+        failed: trials that have failed.
+        seconds: that ended trials have taken together.
+    """
+
+    failed: int
+    seconds: float
+
+
+_TIMES = select(TRIALS.c.state, TRIALS.c.datetime_start, TRIALS.c.datetime_complete).where(
+    TRIALS.c.study_id == bindparam("of"),
+    TRIALS.c.state.not_in((TrialState.WAITING, TrialState.RUNNING)),
+)
+
+
+def read_usage(connection: Connection, study_id: int) -> Usage:
+    """Count what a study's trials have used of its budgets."""
+    failed, seconds = 0, 0.0
+    for state, start, complete in connection.execute(_TIMES, {"of": study_id}):
+        failed += state is TrialState.FAIL
+        if start is not None and complete is not None:
+            seconds += max(0.0, (complete - start).total_seconds())
+    return Usage(failed=failed, seconds=seconds)

@@ -21,8 +21,9 @@ from cvfp_opt.store.database.rows import (
     write_values,
 )
 from cvfp_opt.store.database.tables import LEASES, TRIALS
-from cvfp_opt.store.queue.claims import ClaimedTrial, Claims, enqueue_again
+from cvfp_opt.store.queue.claims import ClaimedTrial, Claims
 from cvfp_opt.store.queue.leases import LeaseLost
+from cvfp_opt.store.queue.takeover import enqueue_again
 
 # Expiry of the lease of a trial that its own worker ended; its epoch goes up once more.
 _ENDED = 0.0

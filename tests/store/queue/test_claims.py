@@ -19,8 +19,9 @@ from optuna.trial import TrialState, create_trial
 from cvfp_opt.store.database.optuna_private import study_id_of
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.tables import LEASES
-from cvfp_opt.store.queue.claims import MAX_RETRIES, ClaimedTrial, NoTrial, fail_trial
+from cvfp_opt.store.queue.claims import MAX_RETRIES, ClaimedTrial, NoTrial
 from cvfp_opt.store.queue.leases import FORMER_LEASE, LeaseLost, Worker, read_leases
+from cvfp_opt.store.queue.takeover import fail_trial
 from cvfp_opt.store.record.identity import IDENTITY_KEY
 from cvfp_opt.tuning.optuna_trial import open_trial
 

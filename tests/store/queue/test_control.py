@@ -91,12 +91,12 @@ def test_the_total_that_is_stored_holds_for_all(
     control.set_total(store, ours, 5)
     worker = workers.add()
     take(worker)
-    assert control.change_total(store, ours, 2).entry.total == 2
+    assert control.amend(store, ours, {"total": 2}).entry.total == 2
     take(worker)
     assert worker.claim(5) is NoTrial.DONE
     assert worker.claim(1) is NoTrial.DONE
     with pytest.raises(StudyError, match=r"at least 2 is required, .* \(2 run now\); got 1"):
-        control.change_total(store, ours, 1)
+        control.amend(store, ours, {"total": 1})
     control.set_total(store, ours, 2)  # has been reached: `run` typed again
     assert entry(ours) == QueueEntry(total=2, version=2)
 

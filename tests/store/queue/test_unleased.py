@@ -9,7 +9,8 @@ from optuna.trial import TrialState
 from support import Outcome
 
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.queue.claims import NoTrial, fail_trial
+from cvfp_opt.store.queue.claims import NoTrial
+from cvfp_opt.store.queue.takeover import fail_trial
 from cvfp_opt.store.queue.unleased import unleased_lines
 from cvfp_opt.store.record.identity import IDENTITY_KEY
 

@@ -19,7 +19,8 @@ from cvfp_opt.store.database.location import Location, resolve_location
 from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.database.tables import LEASES
 from cvfp_opt.store.doctor.examination import Patient, examine, mend
-from cvfp_opt.store.queue.claims import Claims, fail_trial
+from cvfp_opt.store.queue.claims import Claims
+from cvfp_opt.store.queue.takeover import fail_trial
 from cvfp_opt.store.queue.trial_writer import TrialWriter
 from cvfp_opt.store.queue.unsent import keep_unsent, send_unsent
 from cvfp_opt.store.record.studies import create_study

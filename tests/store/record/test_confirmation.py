@@ -10,8 +10,9 @@ from optuna.trial import TrialState
 
 from cvfp_opt.errors import StudyError
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.queue.claims import NoTrial, fail_trial
+from cvfp_opt.store.queue.claims import NoTrial
 from cvfp_opt.store.queue.confirmation_runs import add_runs, enter_confirmation
+from cvfp_opt.store.queue.takeover import fail_trial
 from cvfp_opt.store.record.confirmation import (
     DEFAULT,
     FRESH,
