@@ -6,7 +6,7 @@ import click
 
 from cvfp_opt.api.opening import locate, open_summary
 from cvfp_opt.cli.adopt import adopt_command
-from cvfp_opt.cli.console import echo, print_json, print_lines
+from cvfp_opt.cli.console import echo, print_json, print_whole
 from cvfp_opt.cli.control import cancel, pause, resume, set_study
 from cvfp_opt.cli.doctor import doctor
 from cvfp_opt.cli.options import artifacts_option, json_option, storage_option
@@ -35,7 +35,7 @@ def show(name: str, storage: str | None, as_json: bool) -> None:
         if as_json:
             print_json(study_json(summary))
         else:
-            print_lines(study_lines(summary))
+            print_whole(study_lines(summary))
 
 
 @click.command(epilog="Example: cvfp-opt study delete quick --yes")

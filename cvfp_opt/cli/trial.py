@@ -6,7 +6,7 @@ import click
 
 from cvfp_opt.api.display.console import make_console
 from cvfp_opt.api.opening import locate, open_summary
-from cvfp_opt.cli.console import echo, print_json, print_lines
+from cvfp_opt.cli.console import echo, print_json, print_lines, terminal_width
 from cvfp_opt.cli.options import json_option, named_study, storage_option
 from cvfp_opt.cli.replay import replay
 from cvfp_opt.cli.trial_list import list_trials
@@ -38,7 +38,7 @@ def show(number: int, storage: str | None, study_name: str | None, as_json: bool
         if as_json:
             print_json(trial_json(summary, found))
             return
-        print_lines(trial_lines(summary, found))
+        print_lines(trial_lines(summary, found, terminal_width()))
         table = iterations_table(found)
         if table is not None:
             echo()

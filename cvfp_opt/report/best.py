@@ -10,6 +10,7 @@ from cvfp_opt.report.words import (
     fixed_parameters,
     number,
     parameter,
+    reason_words,
     share,
     trial_definition,
     value_words,
@@ -39,19 +40,20 @@ def require_best(summary: Summary) -> TrialRecord:
     return summary.best
 
 
-def best_lines(summary: Summary, option: str = "") -> list[str]:
+def best_lines(summary: Summary, option: str = "", width: int | None = None) -> list[str]:
     """Write confirmed figures, score, parameters, metrics and audit of the best trial.
 
     Args:
         summary: of the study.
         option: what to add to a command to mean its database.
+        width: of a line of a table; None for as much as it takes.
 
     Raises:
         StudyError: no trial is complete.
     """
     best = require_best(summary)
     definition = trial_definition(summary, best)
-    ended = f", {best.status}: {best.reason}" if best.reason else ""
+    ended = f", {best.status}: {reason_words(best)}" if best.reason else ""
     confirmed = confirmation_line(summary, option=option)
     lines = [confirmed] if confirmed else []
     lines.append(f"trial {best.number}: {value_words(summary, best)}{ended}")
@@ -75,12 +77,12 @@ def best_lines(summary: Summary, option: str = "") -> list[str]:
         f"  {name:<34}{parameter(value, 6)} (fixed)"
         for name, value in fixed_parameters(definition, best).items()
     ]
-    return [*lines, *account_lines(best)]
+    return [*lines, *account_lines(best, width)]
 
 
-def account_lines(best: TrialRecord) -> list[str]:
+def account_lines(best: TrialRecord, width: int | None = None) -> list[str]:
     """Write metrics and audit of a trial, a line each; a blank one before each table."""
-    return [line for rows in account_tables(best) for line in ("", *text_lines(rows))]
+    return [line for rows in account_tables(best) for line in ("", *text_lines(rows, width))]
 
 
 def best_toml(summary: Summary) -> str:

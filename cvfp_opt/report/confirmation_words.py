@@ -1,8 +1,7 @@
 """The results of a confirmation, in words and as a table."""
 
-from rich.table import Table
-
 from cvfp_opt.report.confirmation import Confirmation, Result, confirmation_of
+from cvfp_opt.report.fitted import FittedTable
 from cvfp_opt.report.rows import Cell, Rows
 from cvfp_opt.report.statistics import Interval
 from cvfp_opt.report.tables import terminal_table
@@ -126,10 +125,13 @@ def _row(result: Result) -> tuple[Cell, ...]:
     )
 
 
-def confirmation_table(found: Confirmation) -> Table:
+def confirmation_table(found: Confirmation) -> FittedTable:
     """Draw a row for each point."""
     rows = confirmation_rows(found)
-    return terminal_table(rows.columns, rows.words(), left=(0, 7), wrap=(7,))
+    least = [
+        rows.columns.index(name) for name in ("P(better)", "seeds", "against default", "reported")
+    ]
+    return terminal_table(rows.columns, rows.words(), left=(0, 7), wrap=(7,), least=least)
 
 
 def _range(interval: Interval | None) -> str:

@@ -1,7 +1,7 @@
 """Trials that were pruned or failed, and why; and the time that all trials took."""
 
 from cvfp_opt.report.rows import Cell, Rows
-from cvfp_opt.report.words import duration, share
+from cvfp_opt.report.words import duration, reason_words, share
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
 
@@ -58,5 +58,5 @@ def costs_sentence(summary: Summary) -> str:
 
 def _why(trial: TrialRecord) -> str:
     if trial.status and trial.reason:
-        return f"{trial.status}: {trial.reason}"
-    return trial.status or trial.reason or "no reason is stored"
+        return f"{trial.status}: {reason_words(trial)}"
+    return trial.status or reason_words(trial) or "no reason is stored"

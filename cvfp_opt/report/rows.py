@@ -78,17 +78,35 @@ def all_finite(values: Iterable[Any]) -> bool:
 # written
 
 
-def text_lines(rows: Rows) -> list[str]:
-    """Write a table as lines of text: a heading, then rows, whose figures stand to the right."""
+def text_lines(rows: Rows, width: int | None = None) -> list[str]:
+    """Write a table as lines of text: a heading, then rows, whose figures stand to the right.
+
+    Args:
+        rows: of it, labels first.
+        width: of a line; None for as much as it takes. Where there is little, the columns move
+            together, and the first heading has a line of its own.
+    """
+    words = rows.words()
+    room = 36
     widths = [max(10, len(name) + 2) for name in rows.columns[1:]]
+    above: list[str] = []
+    if width is not None and room + sum(widths) > width:
+        cells = zip(*(row[1:] for row in words), strict=True)
+        widths = [
+            2 + max(len(name), *map(len, column))
+            for name, column in zip(rows.columns[1:], cells, strict=True)
+        ]
+        room = max(len(rows.columns[0]), *(2 + len(row[0]) for row in words))
+        if room + sum(widths) > width:
+            above, room = [rows.columns[0]], max(2 + len(row[0]) for row in words)
 
     def line(label: str, cells: Iterable[str]) -> str:
-        return label + "".join(
+        return f"{label:<{room}}" + "".join(
             cell.rjust(width) for cell, width in zip(cells, widths, strict=True)
         )
 
-    lines = [line(f"{rows.columns[0]:<36}", rows.columns[1:]).rstrip()]
-    return lines + [line(f"  {row[0]:<34}", row[1:]) for row in rows.words()]
+    heading = line("" if above else rows.columns[0], rows.columns[1:]).rstrip()
+    return [*above, heading, *(line(f"  {row[0]}", row[1:]) for row in words)]
 
 
 def markdown_table(rows: Rows) -> list[str]:
@@ -315,6 +333,15 @@ def threshold_rows(audit: StoredAudit) -> list[dict[str, float]]:
     ]
 
 
+def pass_numbers(trial: TrialRecord) -> list[int]:
+    """List the numbers of the passes of ``steps_of``, from 1; other programs' as they are.
+
+    Records count iterations from 0, people count passes from 1.
+    """
+    first = 1 if trial.iterations else 0
+    return [first + step.get("iteration", place) for place, step in enumerate(steps_of(trial))]
+
+
 def iteration_rows(trial: TrialRecord) -> Rows:
     """List the metrics of each pass, or only what was reported."""
     if not trial.iterations:
@@ -324,16 +351,16 @@ def iteration_rows(trial: TrialRecord) -> Rows:
             formats={"reported": digits(4)},
         )
     return Rows(
-        columns=tuple(_ITERATION),
+        columns=("pass", *_ITERATION),
         rows=tuple(
-            tuple(map(row.get, (key for key, _ in _ITERATION.values()))) for row in steps_of(trial)
+            (number, *(row.get(key) for key, _ in _ITERATION.values()))
+            for number, row in zip(pass_numbers(trial), steps_of(trial), strict=True)
         ),
         formats={column: write for column, (_, write) in _ITERATION.items()},
     )
 
 
 _ITERATION: Mapping[str, tuple[str, Format]] = {
-    "iteration": ("iteration", str),
     "score": ("score", digits(4)),
     "convergence": ("convergence_rate", share),
     "rank": ("effective_rank", share),

@@ -2,7 +2,7 @@
 
 from cvfp_opt.report.environment_groups import environment_groups, groups_line
 from cvfp_opt.report.extent import extent_lines, trials_words
-from cvfp_opt.report.words import duration, moment, number, value_words
+from cvfp_opt.report.words import duration, moment, number, reason_words, value_words
 from cvfp_opt.store.record.summary import Summary, untrained_score
 
 
@@ -53,7 +53,8 @@ def status_lines(summary: Summary, history: str = "", option: str = "") -> list[
         )
     lines += [
         f"trial {trial.number} failed"
-        + (f" ({trial.status}): {trial.reason}" if trial.status else ": no reason is stored")
+        f"{f' ({trial.status})' if trial.status else ''}: "
+        f"{reason_words(trial) if trial.status else 'no reason is stored'}"
         for trial in summary.trials
         if trial.state == "fail"
     ][-5:]

@@ -43,7 +43,7 @@ def test_a_trial_is_shown_in_full(run_tiny: Invoke, invoke: Invoke) -> None:
         "time                              ",
         "effective rank / D",
         "Lyapunov exponent",
-        "iteration   score  convergence   rank  residual  weight  learning rate",
+        "pass   score  convergence   rank  residual  weight  learning rate",
     ):
         assert word in out
     assert len(out.split("learning rate\n")[-1].splitlines()) == 4  # the passes

@@ -110,7 +110,7 @@ def test_data_have_full_digits(tmp_path: Path) -> None:
     ]
     assert rows[2].endswith("worse than reported")
     lines = (tmp_path / "data/here/endings.csv").read_text().splitlines()
-    assert lines[1] == "2,pruned,1,pruned: pruned after iteration 0"
+    assert lines[1] == "2,pruned,1,pruned: pruned after pass 1"
 
 
 def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
