@@ -74,7 +74,7 @@ def owner() -> str:
 
 
 def test_a_worker_is_listed_drained_and_says_that_it_left(invoke: Cvfp, start: Start) -> None:
-    submit(invoke, "a", "--n-trials", "3", *LONG)
+    submit(invoke, "a", "--n-trials", "300", *LONG)
     worker = start("worker", "--n-jobs", "1", "--device", "cpu", "--health", "0", cwd=Path.cwd())
     assert "/livez" in read_until(worker, "serving study a")
     wait_for_running(worker)
@@ -87,7 +87,8 @@ def test_a_worker_is_listed_drained_and_says_that_it_left(invoke: Cvfp, start: S
     assert done.out.endswith("or gives them back after 0 s\n")
     code, out = end_of(worker)
     assert (code, out.splitlines()[-1]) == (0, "the worker has left")
-    assert counts()["a"] == {"waiting": 1}  # with its checkpoint
+    assert counts()["a"]["waiting"] == 1  # with its checkpoint
+    assert "running" not in counts()["a"]
     assert printed(invoke, "worker", "list") == []
 
 
