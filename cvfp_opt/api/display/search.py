@@ -284,7 +284,11 @@ def position(event: PhaseProgress) -> float:
 
 
 def trial_line(
-    record: TrialRecord, spent: float, progress: StudyProgress, total: int, width: int | None
+    record: TrialRecord,
+    spent: float,
+    progress: StudyProgress,
+    total: int,
+    width: int | None = None,
 ) -> str:
     """Write what came of a trial, as much as a line has room for.
 
