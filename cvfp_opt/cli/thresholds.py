@@ -66,6 +66,7 @@ def thresholds(
     if not as_json:
         echo(f"convergence of {label} between the last two passes (* in the original report)")
         console.print(threshold_table(rows))
+        echo("counted at 0.1, as in the audit; elsewhere read off quantiles, within 1.6 points")
     probes = _probe(checkpoint, threads, console) if downstream and checkpoint else None
     if as_json:
         print_json({"of": label, "rates": rows} | ({"downstream": probes} if probes else {}))

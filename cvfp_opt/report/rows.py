@@ -24,6 +24,8 @@ Format = Callable[[Any], str]
 # Thresholds at which convergence is listed, and those that the original report studies.
 THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0)
 MARKED = (0.1, 0.2, 0.5, 1.0)
+# Threshold at which an audit counts the tokens.
+COUNTED = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -317,20 +319,33 @@ def _audit(audit: StoredAudit) -> list[Rows]:
 
 
 def threshold_rows(audit: StoredAudit) -> list[dict[str, float]]:
-    """List convergence rates at each of THRESHOLDS, absolute and scale-free, within 1.6 points.
+    """List convergence rates at each of THRESHOLDS, absolute and scale-free.
+
+    At 0.1 they are those of the audit, which were counted; elsewhere within 1.6 points of what
+    would be counted.
 
     Args:
         audit: of a trial, see model.audit.Audit.
     """
     quantiles, power = audit["residual_quantiles"], audit["mean_square"]
+    counted, scale_free = audit["absolute_convergence"], audit["scale_free_convergence"]
     return [
         {
             "threshold": threshold,
-            "absolute": rate_at(quantiles, threshold),
-            "scale_free": rate_at(quantiles, threshold * power),
+            "absolute": _rate(rate_at(quantiles, threshold), threshold, counted),
+            "scale_free": _rate(rate_at(quantiles, threshold * power), threshold, scale_free),
         }
         for threshold in THRESHOLDS
     ]
+
+
+def _rate(read: float, threshold: float, counted: float) -> float:
+    """Take the rate that was counted at 0.1, and keep those that were read on their side of it."""
+    if finite(counted) is None:
+        return read
+    if threshold == COUNTED:
+        return counted
+    return min(read, counted) if threshold < COUNTED else max(read, counted)
 
 
 def pass_numbers(trial: TrialRecord) -> list[int]:

@@ -70,7 +70,7 @@ def test_the_first_words_say_whether_fresh_seeds_bear_it_out() -> None:
     assert "<td>worse than reported</td>" in rest
     page = render(content(small(), " --storage x.db"), "today")
     first = page[: page.index('id="search"')]
-    assert "<p>Not confirmed: the best score is that of one run on one seed; type" in first
+    assert "<p>Not confirmed yet: the best score is that of one run on one seed; type" in first
     assert "`cvfp-opt confirm --study-name known --storage x.db`.</p>" in first
 
 
