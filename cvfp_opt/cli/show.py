@@ -69,7 +69,8 @@ def status(
     "--save",
     type=UserPath(path_type=Path),
     metavar="DIR",
-    help="Train it again, write weights and model card to this folder, as `study publish`.",
+    help="Train it again, and write weights and model card to this folder, as `study publish` "
+    "does.",
 )
 def best(
     storage: str | None,

@@ -51,7 +51,7 @@ def thresholds(
         raise click.UsageError("STUDY and --study-name are the same; leave one of them out")
     if downstream and checkpoint is None:
         raise click.UsageError(
-            "--downstream needs a CHECKPOINT: a trial keeps no weights; type first: "
+            "--downstream needs a CHECKPOINT, and a trial is none; type first: "
             "cvfp-opt best --toml > winner.toml && cvfp-opt train winner.toml --save net"
         )
     if checkpoint is not None:

@@ -24,7 +24,7 @@ MEANINGS: Mapping[ConfirmationVerdict, str] = {
     ConfirmationVerdict.LESS: "the search reported more than fresh seeds bear out, or a run "
     "diverged",
     ConfirmationVerdict.WORSE: "the default point does better, by more than chance",
-    ConfirmationVerdict.OPEN: "it and the default point have a score on fewer than two common seeds",
+    ConfirmationVerdict.OPEN: "too few seeds on which it and the default point have a score",
 }
 
 
@@ -96,13 +96,13 @@ def _optimism_lines(found: Confirmation) -> list[str]:
     """Say how much too high the winner was reported, and how much of that is luck."""
     if found.optimism is None or found.expected_optimism is None:
         return []
-    side = "high" if found.optimism >= 0.0 else "low"
+    if found.optimism < 0.0:
+        return [f"Optimism: none; the winner's mean here is {-found.optimism:.3f} higher."]
     more = "more" if found.optimism > found.expected_optimism else "no more"
     return [
-        f"Optimism: the search reported the winner {abs(found.optimism):.3f} too {side}, "
-        f"measured by its mean here; that is {more} than luck alone gives the best of "
-        f"{found.num_searched} equally good trials, {found.expected_optimism:.3f} (spread "
-        f"between seeds {found.spread:.4f})."
+        f"Optimism: the search reported the winner {found.optimism:.3f} above its mean here; that "
+        f"is {more} than luck alone gives the best of {found.num_searched} equally good trials, "
+        f"{found.expected_optimism:.3f} (spread between seeds {found.spread:.4f})."
     ]
 
 

@@ -2,6 +2,7 @@
 
 from cvfp_opt.report.rows import Cell, Rows
 from cvfp_opt.report.words import duration, reason_words, share
+from cvfp_opt.store.doctor.finding import counted
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
 
@@ -51,7 +52,8 @@ def costs_sentence(summary: Summary) -> str:
         return "No trial has left its times."
     lost = sum(sum(t.seconds.values()) for t in summary.trials if t.state in ("pruned", "fail"))
     return (
-        f"{duration(total)} of computing in {count} trials, {duration(total / count)} each; "
+        f"{duration(total)} of computing in {counted(count, 'trial')}, "
+        f"{duration(total / count)} each; "
         f"{lost / total if total else 0:.0%} of it in trials that were pruned or failed."
     )
 

@@ -141,9 +141,11 @@ def lay_out(
     else:
         return None
     for place in reversed(least):
-        if narrow[place] + GAP <= room:
-            chosen.append(place)
-            room -= narrow[place] + GAP
+        room -= narrow[place] + GAP
+        if room < 0:  # nor is there for any of less importance
+            room += narrow[place] + GAP
+            break
+        chosen.append(place)
     whole = [_widest([name, *(row[i] for row in rows)]) for i, name in enumerate(columns)]
     widths = {place: narrow[place] for place in sorted(chosen)}
     for place in sorted(widths, key=lambda place: place in flowing):

@@ -24,6 +24,7 @@ from cvfp_opt.report.tables import audit_table, best_table
 from cvfp_opt.report.time_left import Span, time_left
 from cvfp_opt.report.words import commands, duration, number, reason_words, share
 from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.doctor.finding import counted
 from cvfp_opt.store.record.progress import StudyProgress
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
@@ -189,7 +190,7 @@ class RunDisplay:
     def stopped(self, summary: Summary, location: Location) -> None:
         """Say how to go on after a stop."""
         done = sum(trial.finished for trial in summary.trials)
-        self._line(f"stopped after {done} of {self._total} trials; nothing is lost")
+        self._line(f"stopped after {done} of {counted(self._total, 'trial')}; nothing is lost")
         run = f"{commands(summary, location.option)['run']} --n-trials {self._total}"
         self._typed("to go on:", run)
 
@@ -256,7 +257,7 @@ def header_lines(
     data = plan.definition.data
     action = "new study" if done is None else "going on with study"
     return [
-        f"{action} {plan.name} in {location.shown}: {total} trials in all, "
+        f"{action} {plan.name} in {location.shown}: {counted(total, 'trial')} in all, "
         f"seed {plan.definition.search.seed}, {computed}",
         f"text: {data.place}, {data.train_tokens} tokens to train on, "
         f"{data.num_validation} held out",
