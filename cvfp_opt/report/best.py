@@ -2,8 +2,9 @@
 
 from cvfp_opt.errors import StudyError
 from cvfp_opt.escaping import excerpt, quoted
+from cvfp_opt.report.aligned import text_lines
 from cvfp_opt.report.confirmation_words import confirmation_line
-from cvfp_opt.report.rows import account_tables, text_lines
+from cvfp_opt.report.rows import account_tables
 from cvfp_opt.report.toml import definition_toml
 from cvfp_opt.report.words import (
     TEXTS,
