@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from cvfp_opt.errors import StudyChanged as StudyChanged
     from cvfp_opt.errors import StudyError as StudyError
     from cvfp_opt.errors import StudyExists as StudyExists
+    from cvfp_opt.errors import StudyMissing as StudyMissing
+    from cvfp_opt.errors import TokenError as TokenError
     from cvfp_opt.report.column_table import Table as Table
     from cvfp_opt.report.compare import Comparison as Comparison
     from cvfp_opt.report.confirmation import Confirmation as Confirmation
@@ -81,6 +83,8 @@ _PLACES = {
         "StudyChanged",
         "StudyError",
         "StudyExists",
+        "StudyMissing",
+        "TokenError",
     ),
     "report.column_table": ("Table",),
     "report.compare": ("Comparison",),

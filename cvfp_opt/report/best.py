@@ -1,6 +1,6 @@
 """The winner: in words, and as a definition with its parameters fixed."""
 
-from cvfp_opt.errors import StudyError
+from cvfp_opt.errors import StudyError, StudyMissing
 from cvfp_opt.escaping import excerpt, quoted
 from cvfp_opt.report.confirmation_words import confirmation_line
 from cvfp_opt.report.rows import account_tables, text_lines
@@ -32,7 +32,7 @@ def require_best(summary: Summary) -> TrialRecord:
         more = f"type `cvfp-opt run --study-name {quoted(summary.name)}{again}`"
         if ended:
             more = f"all {ended} that ended were pruned or failed; for as many more {more}"
-        raise StudyError(
+        raise StudyMissing(
             f"study {summary.name!r}: at least one complete trial is required, it has none; "
             + (summary.note or more)
         )
