@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cvfp_opt.api.plan import Plan as Plan
     from cvfp_opt.api.plan import define as define
     from cvfp_opt.api.reproducing import reproduce as reproduce
+    from cvfp_opt.api.schemas import schema as schema
     from cvfp_opt.api.search import open as open
     from cvfp_opt.api.search import search as search
     from cvfp_opt.api.search import studies as studies
@@ -59,6 +60,7 @@ _PLACES = {
     "api.dashboard": ("dashboard",),
     "api.plan": ("Plan", "define"),
     "api.reproducing": ("reproduce",),
+    "api.schemas": ("schema",),
     "api.search": ("open", "search", "studies"),
     "api.single": ("TrainedNetwork", "load", "thresholds", "train", "verify"),
     "api.study": ("Study",),

@@ -20,6 +20,7 @@ from cvfp_opt.cli.dashboard import dashboard
 from cvfp_opt.cli.report import compare, plot, report
 from cvfp_opt.cli.reproduce import reproduce
 from cvfp_opt.cli.run import run
+from cvfp_opt.cli.schema import schema
 from cvfp_opt.cli.show import best, list_studies, status
 from cvfp_opt.cli.streams import guard_streams, lost_output
 from cvfp_opt.cli.study import study
@@ -65,6 +66,7 @@ for command in (
     plot,
     compare,
     list_studies,
+    schema,
     dashboard,
     study,
     trial,

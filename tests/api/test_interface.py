@@ -24,6 +24,7 @@ FUNCTIONS = {
     "plot": "Study.plot",
     "compare": "Study.compare",
     "list": "studies",
+    "schema": "schema",
     "dashboard": "dashboard",
     "study adopt": "adopt",
     "study pause": "Study.pause",
