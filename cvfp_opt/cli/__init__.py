@@ -17,6 +17,7 @@ import click
 
 from cvfp_opt.cli.confirm import confirm
 from cvfp_opt.cli.dashboard import dashboard
+from cvfp_opt.cli.queue import queue
 from cvfp_opt.cli.report import compare, plot, report
 from cvfp_opt.cli.reproduce import reproduce
 from cvfp_opt.cli.run import run
@@ -29,6 +30,7 @@ from cvfp_opt.cli.thresholds import thresholds
 from cvfp_opt.cli.train import train
 from cvfp_opt.cli.trial import trial
 from cvfp_opt.cli.verify import verify
+from cvfp_opt.cli.worker import worker
 from cvfp_opt.errors import CvfpOptError, foreign_fault, unreadable
 from cvfp_opt.escaping import printable, quoted
 from cvfp_opt.redaction import redacted
@@ -55,6 +57,8 @@ def cli() -> None:
 for command in (
     run,
     submit,
+    worker,
+    queue,
     train,
     verify,
     reproduce,

@@ -14,6 +14,7 @@ from cvfp_opt.cli.options import (
     data_option,
     engine_options,
     json_option,
+    lanes_option,
     limit_options,
     seed_option,
     set_option,
@@ -81,14 +82,7 @@ class TrialCountType(click.ParamType):
     "order of their results decides what is proposed: 1 for proposals that can be repeated. "
     "[default: one a thread, up to 4; 1 on a GPU or with --lanes]",
 )
-@click.option(
-    "--lanes",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Trials computed together in one process: for a GPU, which a single trial leaves idle.",
-)
+@lanes_option
 @engine_options
 @artifacts_option
 @limit_options
