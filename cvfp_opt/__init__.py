@@ -12,9 +12,15 @@ from cvfp_opt.version import __version__ as __version__
 if TYPE_CHECKING:
     from cvfp_opt.api.adopting import adopt as adopt
     from cvfp_opt.api.dashboard import dashboard as dashboard
+    from cvfp_opt.api.fleet import drain_worker as drain_worker
+    from cvfp_opt.api.fleet import list_workers as list_workers
+    from cvfp_opt.api.fleet import queue as queue
+    from cvfp_opt.api.fleet import stop_worker as stop_worker
+    from cvfp_opt.api.fleet import work as work
     from cvfp_opt.api.plan import Plan as Plan
     from cvfp_opt.api.plan import define as define
     from cvfp_opt.api.reproducing import reproduce as reproduce
+    from cvfp_opt.api.schemas import schema as schema
     from cvfp_opt.api.search import open as open
     from cvfp_opt.api.search import search as search
     from cvfp_opt.api.search import studies as studies
@@ -59,8 +65,10 @@ if TYPE_CHECKING:
 _PLACES = {
     "api.adopting": ("adopt",),
     "api.dashboard": ("dashboard",),
+    "api.fleet": ("drain_worker", "list_workers", "queue", "stop_worker", "work"),
     "api.plan": ("Plan", "define"),
     "api.reproducing": ("reproduce",),
+    "api.schemas": ("schema",),
     "api.search": ("open", "search", "studies"),
     "api.single": ("TrainedNetwork", "load", "thresholds", "train", "verify"),
     "api.study": ("Study",),

@@ -83,6 +83,7 @@ def search_study(
     from cvfp_opt.api.wishes import new_entry
     from cvfp_opt.store.database.storage import open_for_search
     from cvfp_opt.store.queue.control import require_open, set_total
+    from cvfp_opt.store.record.first_environment import note_first
     from cvfp_opt.store.record.mirrors import left_out
     from cvfp_opt.store.record.queue_entry import QueueEntry
     from cvfp_opt.store.record.records import count_finished
@@ -95,6 +96,8 @@ def search_study(
         wanted = (count or TrialCount(DEFAULT_TRIALS)).total(0)
         study, created = plan.enter(store, session.environment, new_entry({"total": wanted}))
         patiently(lambda: require_open(study, assignment.location.option))
+        if not created:  # it may have been submitted before anybody ran it
+            patiently(lambda: note_first(store, study, session.environment))
         own = TrialCount(QueueEntry.of(study.user_attrs).total or DEFAULT_TRIALS)
         total = (count or own).total(patiently(lambda: count_finished(study)))
         more = count is not None and count.more

@@ -17,9 +17,11 @@ import click
 
 from cvfp_opt.cli.confirm import confirm
 from cvfp_opt.cli.dashboard import dashboard
+from cvfp_opt.cli.queue import queue
 from cvfp_opt.cli.report import compare, plot, report
 from cvfp_opt.cli.reproduce import reproduce
 from cvfp_opt.cli.run import run
+from cvfp_opt.cli.schema import schema
 from cvfp_opt.cli.show import best, list_studies, status
 from cvfp_opt.cli.streams import guard_streams, lost_output
 from cvfp_opt.cli.study import study
@@ -28,6 +30,7 @@ from cvfp_opt.cli.thresholds import thresholds
 from cvfp_opt.cli.train import train
 from cvfp_opt.cli.trial import trial
 from cvfp_opt.cli.verify import verify
+from cvfp_opt.cli.worker import worker
 from cvfp_opt.errors import CvfpOptError, foreign_fault, unreadable
 from cvfp_opt.escaping import printable, quoted
 from cvfp_opt.redaction import redacted
@@ -54,6 +57,8 @@ def cli() -> None:
 for command in (
     run,
     submit,
+    worker,
+    queue,
     train,
     verify,
     reproduce,
@@ -65,6 +70,7 @@ for command in (
     plot,
     compare,
     list_studies,
+    schema,
     dashboard,
     study,
     trial,

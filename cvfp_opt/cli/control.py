@@ -105,8 +105,8 @@ def set_study(
         locate(storage), name, lambda store, study: control.amend(store, study, changes)
     )
     now = wishes_of(done.entry)
-    words = ", ".join(f"{key} {wish_words(now[key])}" for key in said)
-    echo(f"study {name}: {words}")
+    words = ", ".join(f"{key.replace('_', '-')} {wish_words(now[key])}" for key in said)
+    echo(f"study {name} is set: {words}")
 
 
 def _running(done: "Controlled") -> str:

@@ -161,16 +161,41 @@ engine_options = together(
         "new cluster on this machine]",
     ),
 )
+lanes_option = click.option(
+    "--lanes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Trials computed together in one process: for a GPU, which a single trial leaves idle.",
+)
+lease_option = click.option(
+    "--lease",
+    type=Seconds(1),
+    default=60,
+    show_default=True,
+    envvar="CVFP_OPT_LEASE",
+    metavar="SECONDS",
+    help="A worker that gives no sign of life for so long loses its trial to another one.",
+)
+retries_option = click.option(
+    "--max-retries",
+    type=click.IntRange(min=0),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="Workers that may die with one trial before it counts as lost.",
+)
+checkpoint_option = click.option(
+    "--checkpoint-every",
+    type=Seconds(0, endless=True),
+    default=60,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time between two checkpoints of a running trial; 0: one after each iteration.",
+)
 limit_options = together(
-    click.option(
-        "--lease",
-        type=Seconds(1),
-        default=60,
-        show_default=True,
-        envvar="CVFP_OPT_LEASE",
-        metavar="SECONDS",
-        help="A worker that gives no sign of life for so long loses its trial to another one.",
-    ),
+    lease_option,
     click.option(
         "--wait-for-database",
         type=Seconds(0, endless=True),
@@ -180,20 +205,6 @@ limit_options = together(
         metavar="SECONDS",
         help="How long to wait for a database that does not answer.",
     ),
-    click.option(
-        "--max-retries",
-        type=click.IntRange(min=0),
-        default=3,
-        show_default=True,
-        metavar="N",
-        help="Workers that may die with one trial before it counts as lost.",
-    ),
-    click.option(
-        "--checkpoint-every",
-        type=Seconds(0, endless=True),
-        default=60,
-        show_default=True,
-        metavar="SECONDS",
-        help="Time between two checkpoints of a running trial; 0: one after each iteration.",
-    ),
+    retries_option,
+    checkpoint_option,
 )

@@ -14,6 +14,7 @@ from cvfp_opt.cli.options import (
     data_option,
     engine_options,
     json_option,
+    lanes_option,
     limit_options,
     seed_option,
     set_option,
@@ -81,14 +82,7 @@ class TrialCountType(click.ParamType):
     "order of their results decides what is proposed: 1 for proposals that can be repeated. "
     "[default: one a thread, up to 4; 1 on a GPU or with --lanes]",
 )
-@click.option(
-    "--lanes",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Trials computed together in one process: for a GPU, which a single trial leaves idle.",
-)
+@lanes_option
 @engine_options
 @artifacts_option
 @limit_options
@@ -176,8 +170,7 @@ def _finish(ended: "Ended", location: "Location", console: "Console", as_json: b
     """Print what came of it, and what to type next."""
     from cvfp_opt.api.display.search import RunDisplay
     from cvfp_opt.cli.console import print_json
-    from cvfp_opt.report.confirmation import confirmation_json
-    from cvfp_opt.report.judgement import judge
+    from cvfp_opt.report.status import status_json
 
     summary, display = ended.summary, ended.display
     assert isinstance(display, RunDisplay), "of this view"
@@ -189,5 +182,4 @@ def _finish(ended: "Ended", location: "Location", console: "Console", as_json: b
     else:
         display.summary(summary, location)
     if as_json:
-        more = {"judgement": judge(summary), "confirmation": confirmation_json(summary)}
-        print_json(summary.to_dict() | more)
+        print_json(status_json(summary))

@@ -157,12 +157,13 @@ class LocalWorkers:
         if status == 0 or self._stopping:
             return
         self._listener.deaths.count += 1
-        self._observer.notice(f"worker process {worker.process.pid}{trial} {_how(status)}")
+        self._observer.notice(f"worker process {worker.process.pid}{trial} {how_it_ended(status)}")
         if not self._listener.deaths.too_many and self._listener.count_unfinished() > 0:
             self._start(1)
 
 
-def _how(status: int | None) -> str:
+def how_it_ended(status: int | None) -> str:
+    """Say how a process ended, by its exit code."""
     if status is not None and status < 0:
         return f"was killed by {signal.Signals(-status).name} (exit status {status})"
     return f"ended with exit status {status}"

@@ -20,10 +20,10 @@ def work(to_parent: connection.Connection) -> None:
     """
     sender = Sender(to_parent.send)
     try:
-        with StopRequest(_ignore_further_sigterm) as stop:
+        with StopRequest(ignore_further_sigterm) as stop:
             # the server blocks it: one that came before waits until now
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-            _stop_when_orphaned()
+            stop_when_orphaned()
             try:
                 _search(to_parent, sender, stop)
             except Exception as error:
@@ -42,13 +42,14 @@ def _search(to_parent: connection.Connection, sender: Sender, stop: StopRequest)
     task.join(sender, stop)
 
 
-def _ignore_further_sigterm() -> None:
+def ignore_further_sigterm() -> None:
+    """Let the giving back come to its end."""
     # One stop can come as two signals, one to the process group and one from the parent; a
     # second one must not break off the giving back. To stop at once, the parent kills.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-def _stop_when_orphaned() -> None:
+def stop_when_orphaned() -> None:
     """Stop as by SIGTERM when the parent is gone, even if it was killed."""
     parent = parent_process()
     assert parent is not None, "runs in a child process"

@@ -1,5 +1,6 @@
 """A worker's task, the same in this process and in another one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -14,6 +15,7 @@ from cvfp_opt.store.database.storage import Store, open_for_editing
 from cvfp_opt.store.files.artifact_stores import open_artifacts
 from cvfp_opt.store.files.trial_files import Networks
 from cvfp_opt.store.queue.claims import Claims
+from cvfp_opt.store.queue.leases import Worker
 from cvfp_opt.store.queue.trial_writer import Renewer
 from cvfp_opt.store.record.differences import differences
 from cvfp_opt.store.record.records import StudyRecord
@@ -30,6 +32,21 @@ from cvfp_opt.tuning.plan import Plan
 from cvfp_opt.tuning.runner import Search
 from cvfp_opt.tuning.stopping import Stop, pause
 from cvfp_opt.tuning.trial_files import TrialFiles
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stint:
+    """How long a worker stays with one study.
+
+    Attributes:
+        worker: who claims its trials; None for a new worker.
+        stays: whether it waits while others run the last trials, see ``Search``.
+        goes_on: see ``Search``.
+    """
+
+    worker: Worker | None = None
+    stays: bool = True
+    goes_on: Callable[[], bool] = lambda: True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,18 +101,17 @@ class Task:
         observer: SearchObserver,
         stop: Stop,
         objective: Objective | None = None,
+        stint: Stint = Stint(),
     ) -> None:
         """Run trials until the total or the deadline is reached; see ``Search.run``.
 
         Args:
             objective: in the place of the plan's.
+            stint: how long it stays with the study.
         """
-        objective = objective or Objective(
-            definition=self.plan.definition,
-            tokens=self.plan.tokens,
-            device=resolve_device(self.environment["device"]),
-        )
+        objective = objective or self.objective()
         claims = self.patience(observer, stop)(lambda: self.claims(store, study))
+        claims.worker = stint.worker or claims.worker
         claims.notify = observer.notice
         artifacts = open_artifacts(self.location, self.limits.artifacts)
         networks = Networks(store=store, artifacts=artifacts, study_id=study_id_of(study))
@@ -117,8 +133,18 @@ class Task:
                 ),
                 files=TrialFiles(networks=networks, draw=files_of, notify=observer.notice),
                 keep_page=keep_current,
+                stays=stint.stays,
+                goes_on=stint.goes_on,
             )
             search_in_lanes(search, self.lanes, self.total, self.deadline)
+
+    def objective(self) -> Objective:
+        """Make what its trials are."""
+        return Objective(
+            definition=self.plan.definition,
+            tokens=self.plan.tokens,
+            device=resolve_device(self.environment["device"]),
+        )
 
     def patience(self, observer: SearchObserver, stop: Stop) -> Patience:
         """Give the way to ask a database that may be away for a while."""

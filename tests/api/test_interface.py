@@ -13,6 +13,10 @@ from cvfp_opt.cli import cli
 FUNCTIONS = {
     "run": "search",
     "submit": "submit",
+    "worker list": "list_workers",
+    "worker drain": "drain_worker",
+    "worker stop": "stop_worker",
+    "queue": "queue",
     "train": "train",
     "verify": "verify",
     "reproduce": "reproduce",
@@ -24,6 +28,7 @@ FUNCTIONS = {
     "plot": "Study.plot",
     "compare": "Study.compare",
     "list": "studies",
+    "schema": "schema",
     "dashboard": "dashboard",
     "study adopt": "adopt",
     "study pause": "Study.pause",

@@ -54,7 +54,7 @@ MISTAKES: dict[str, tuple[Wrong, str]] = {
     ),
     "a total in words": (
         lambda study: study.set(n_trials="+5"),  # type: ignore[arg-type]
-        'n_trials: a whole number is required, got "+5"',
+        "n_trials: a whole number from 1 to 999999999, or nothing, is required, got '+5'",
     ),
     "a list of parameters": (
         lambda study: study.enqueue([0.5]),  # type: ignore[arg-type]

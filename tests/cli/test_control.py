@@ -17,7 +17,7 @@ def test_a_paused_study_is_not_run_and_says_so_everywhere(
     run_tiny("--n-trials", "2", "--n-jobs", "1")
     assert (
         invoke("study", "set", "quick", "--n-trials", "3").out
-        == "study quick is to have 3 trials\n"
+        == "study quick is set: n-trials 3\n"
     )
     out = invoke("study", "pause", "quick").out
     assert out == "study quick is paused; to go on, type `cvfp-opt study resume quick`\n"

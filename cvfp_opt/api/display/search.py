@@ -159,7 +159,7 @@ class RunDisplay:
         spent = time.monotonic() - running.started if running else 0.0
         self._durations.append(spent)
         done, best = progress.finished, progress.best
-        self._line(_trial_line(record, spent, done, self._total, best))
+        self._line(trial_line(record, spent, done, self._total, best))
         left = self._left(self._total - done)
         text = f"{done}/{self._total}"
         if best is not None:
@@ -283,9 +283,17 @@ def position(event: PhaseProgress) -> float:
     return event.iteration + halves[event.phase] + share_done / 2
 
 
-def _trial_line(
+def trial_line(
     record: TrialRecord, spent: float, done: int, total: int, best: TrialRecord | None
 ) -> str:
+    """Write how a trial ended.
+
+    Args:
+        record: of the trial.
+        spent: seconds.
+        done, total: trials of the study that have finished, and in all.
+        best: trial of the study so far.
+    """
     point = f": {record.run['label']}, seed {record.run['seed']}" if record.run else ""
     parts = [f"[{done}/{total}] trial {record.number}{point}"]
     if record.state == "complete":

@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isinf
 from typing import TypeVar
 
 from optuna.exceptions import StorageInternalError
@@ -96,7 +97,8 @@ class Patience:
                     raise
                 if not notified and waited > min(_NOTIFY_AFTER, self.seconds / 2):
                     notified = True
-                    self.notify(f"{in_words(error)}; waiting for up to {self.seconds:.0f} s")
+                    limit = "" if isinf(self.seconds) else f" for up to {self.seconds:.0f} s"
+                    self.notify(f"{in_words(error)}; waiting{limit}")
                 # not all workers at once when it is back
                 self.pause(pause * random.uniform(0.5, 1.0))
                 pause = min(2 * pause, _LONGEST_PAUSE)

@@ -155,6 +155,11 @@ class Store:
         """Make SQL for epoch seconds by the clock that all workers share."""
         return self.kind.now()
 
+    def clock(self) -> float:
+        """Read that clock."""
+        with self.engine.connect() as connection:
+            return connection.scalars(sqlalchemy.select(self.now())).one()
+
     def forget(self, study_ids: Iterable[int]) -> None:
         """Drop deleted studies from Optuna's cache: SQLite gives their numbers to the next ones.
 

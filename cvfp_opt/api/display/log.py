@@ -1,0 +1,73 @@
+"""What a staying worker does, in a log: a line for each trial that ends."""
+
+import time
+from typing import Any
+
+from rich.text import Text
+
+from cvfp_opt.api.display.console import compile_once, make_console
+from cvfp_opt.api.display.search import header_notes, trial_line
+from cvfp_opt.escaping import printable
+from cvfp_opt.store.record.progress import StudyProgress
+from cvfp_opt.store.record.records import TrialRecord
+from cvfp_opt.training.events import Event
+from cvfp_opt.workers.task import Task
+
+
+class LogDisplay:
+    """Prints what one worker does; a StayingObserver.
+
+    Args:
+        name: of the worker, where there are several; else empty.
+    """
+
+    def __init__(self, name: str = "") -> None:
+        self._console = make_console()
+        self._head = f"{name}: " if name else ""
+        self._study = ""
+        self._total = 0
+        self._noted: set[str] = set()
+        self._reason = ""
+        self._started: dict[int, float] = {}
+
+    def serving(self, task: Task) -> None:
+        """Print which study is served from here on, and the first time what to know of it."""
+        plan, self._reason = task.plan, ""
+        self._study, self._total = plan.name, task.total
+        device = task.environment["device"]
+        self._line(f"serving study {plan.name}, {self._total} trials in all, {device}")
+        if plan.name not in self._noted:
+            self._noted.add(plan.name)
+            for note in header_notes(plan):
+                self._line(note)
+            compile_once(self._console, plan.definition, device)
+
+    def resting(self, reason: str) -> None:
+        """Print why there is nothing to run, if that has changed."""
+        if reason != self._reason:
+            self._line(f"idle: {reason}")
+        self._reason = reason
+
+    def notice(self, text: str) -> None:
+        """Print a line."""
+        self._line(text)
+
+    def trial_started(self, number: int, params: dict[str, Any]) -> None:
+        """Take the time."""
+        self._started[number] = time.monotonic()
+
+    def trial_event(self, number: int, event: Event) -> None:
+        """Print nothing: it would be a line for each part of a trial."""
+
+    def trial_finished(self, record: TrialRecord, progress: StudyProgress) -> None:
+        """Print the trial's line."""
+        spent = time.monotonic() - self._started.pop(record.number, time.monotonic())
+        line = trial_line(record, spent, progress.finished, self._total, progress.best)
+        self._line(f"{self._study} {line}")
+
+    def trial_dropped(self, number: int) -> None:
+        """Forget the trial."""
+        self._started.pop(number, None)
+
+    def _line(self, text: str) -> None:
+        self._console.print(Text(printable(f"{self._head}{text}")), soft_wrap=True)
