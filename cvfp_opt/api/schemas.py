@@ -73,6 +73,12 @@ def _submission() -> tuple[Any, ...]:
     return SubmissionJson, QueueJson
 
 
+def _tokens() -> tuple[Any, ...]:
+    from cvfp_opt.store.record.tokens import TokenJson
+
+    return (TokenJson,)
+
+
 def _confirmation() -> tuple[Any, ...]:
     from cvfp_opt.report.confirmation import ConfirmationJson
 
@@ -148,6 +154,7 @@ ENTRIES: Mapping[str, Entry] = {
     "trial list": Entry(what="the trials of a study, a row each", parts=_trials, shape="list"),
     "trial show": Entry(what="a trial in full", parts=_trial),
     "trial replay": Entry(what="a trial run again, and compared", parts=_single("ReplayJson")),
+    "token list": Entry(what="the tokens of a database", parts=_tokens, shape="list"),
     "train": Entry(what="one training run", parts=_single("TrainedJson")),
     "verify": Entry(what="tests of a network", parts=_checks, shape="list"),
     "thresholds": Entry(what="what a convergence rate rests on", parts=_single("ThresholdsJson")),
