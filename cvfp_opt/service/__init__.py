@@ -1,1 +1,1 @@
-"""The service: what `cvfp-opt serve` answers."""
+"""HTTP: `serve`'s own interface, its pages, and the dashboard beside them."""

@@ -4,7 +4,7 @@ import logging
 import socket
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from optuna_dashboard import wsgi
 from cvfp_opt.errors import ServerError, StorageError, StudyError
 from cvfp_opt.escaping import printable
 from cvfp_opt.report.dashboard.artifacts import NamedArtifacts
+from cvfp_opt.report.dashboard.dashboard_private import forget_cached_studies
 from cvfp_opt.report.dashboard.download_routes import add_download_routes
 from cvfp_opt.report.dashboard.fence import Fence
 from cvfp_opt.report.dashboard.gate import EVERYTHING, Gate, OneToken, Rules, host_name
@@ -122,7 +123,7 @@ def make_dashboard(
     *,
     home: str = LIST_PATH,
     read_only: bool = False,
-) -> "WSGIApplication":
+) -> Fence:
     """Make optuna-dashboard, with a fence around it; see ``make_app``."""
 
     def notify_line(line: str) -> None:
@@ -140,7 +141,12 @@ def make_dashboard(
         logger = logging.getLogger(name)
         logger.handlers = [_Lines(notify_line)]
         logger.propagate = False
-    return Fence(Styled(app), home=home, read_only=read_only)
+
+    def forget(study_ids: Iterable[int]) -> None:
+        store.forget(study_ids)
+        forget_cached_studies(app)
+
+    return Fence(Styled(app), home=home, read_only=read_only, forget=forget)
 
 
 def host_names(address: Address, others: Sequence[str] = ()) -> frozenset[str]:

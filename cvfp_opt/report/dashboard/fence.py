@@ -1,6 +1,6 @@
 """The fence around optuna-dashboard: what may be asked of it, and the headers of its answers."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +25,23 @@ class Fence:
         app: the dashboard.
         home: the path that ``/`` leads to.
         read_only: whether nothing may be changed.
+        forget: told the ids of studies that were deleted, see ``Fence.forget``.
+
+    Attributes:
+        forget: drops what the dashboard keeps of studies; to be called with the ids of those that
+            are deleted: the next ones may have the same.
     """
 
-    def __init__(self, app: "WSGIApplication", *, home: str, read_only: bool) -> None:
+    def __init__(
+        self,
+        app: "WSGIApplication",
+        *,
+        home: str,
+        read_only: bool,
+        forget: Callable[[Iterable[int]], None] = lambda study_ids: None,
+    ) -> None:
         self._app = app
+        self.forget = forget
         self._home = home
         self._read_only = read_only
 

@@ -5,10 +5,10 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from cvfp_opt.escaping import printable
-from cvfp_opt.report.dashboard.security_headers import own
+from cvfp_opt.report.dashboard.security_headers import OWN_PAGE, STRICT, own
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -16,6 +16,22 @@ if TYPE_CHECKING:
 # Paths of our own interface, whose refusals are problems as RFC 9457 has them.
 API = "/api/v1/"
 _ERROR = "urn:cvfp-opt:error:"
+
+
+class ProblemJson(TypedDict):
+    """Why there is no answer, as RFC 9457 has it.
+
+    Attributes:
+        type: "urn:cvfp-opt:error:" and the class of the error, or "about:blank".
+        title: what the status means.
+        status: of HTTP.
+        detail: what was required, what came, and what to do: the sentence of the command line.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,14 +61,14 @@ class Reply:
         headers = [("Content-Type", kind), ("Content-Length", str(len(body)))]
         start_response(
             f"{self.status.value} {self.status.phrase}",
-            own([*headers, *self.headers], page=page),
+            own([*headers, *self.headers], policy=OWN_PAGE if page else STRICT),
         )
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
     def _content(self, environ: "WSGIEnvironment") -> tuple[str, str, bool]:
         path = environ.get("PATH_INFO", "")
         if path.startswith(API):
-            return "application/problem+json", json.dumps(self.problem()), False
+            return "application/problem+json", f"{json.dumps(self.problem())}\n", False
         if self.page and "text/html" in environ.get("HTTP_ACCEPT", ""):
             return "text/html; charset=utf-8", self.page, True
         if path.startswith("/api/"):
@@ -60,7 +76,7 @@ class Reply:
         text = f"{printable(self.text)}\n" if self.text else ""
         return "text/plain; charset=utf-8", text, False
 
-    def problem(self) -> dict[str, Any]:
+    def problem(self) -> ProblemJson:
         """Say what is wrong as RFC 9457 has it."""
         return {
             "type": f"{_ERROR}{self.error}" if self.error else "about:blank",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
+from cvfp_opt.errors import ServerError
 from cvfp_opt.escaping import printable
 
 if TYPE_CHECKING:
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 # An encoded slash or backslash: whoever decodes before splitting sees other segments than we do.
 _ENCODED_SEPARATOR = re.compile(r"%2f|%5c", re.IGNORECASE)
+
+
+_BASE = re.compile(r"(?:/[0-9A-Za-z_-]+)+")
 
 
 class BadTarget(ValueError):
@@ -36,6 +40,21 @@ class Places:
 ANYWHERE = Places()
 # In ``environ``: the parts of a path that may be any text.
 SEGMENTS = "cvfp_opt.segments"
+
+
+def base_path(text: str) -> str:
+    """Read the path that a proxy has put before all others; "" for none.
+
+    Raises:
+        ServerError: it is none.
+    """
+    path = text.removesuffix("/")
+    if path and not _BASE.fullmatch(path):
+        raise ServerError(
+            f"--base-path {text}: a path is required that begins with a slash and has letters, "
+            "digits, - and _ between its slashes, as /cvfp"
+        )
+    return path
 
 
 def settle(environ: "WSGIEnvironment", places: Places = ANYWHERE) -> str:

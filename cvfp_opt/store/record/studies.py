@@ -3,7 +3,7 @@
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import optuna
 from optuna.pruners import BasePruner
@@ -37,7 +37,7 @@ from cvfp_opt.store.database.study_rows import (
 from cvfp_opt.store.database.tables import STUDY_SYSTEM_ATTRIBUTES, STUDY_USER_ATTRIBUTES, VERSIONS
 from cvfp_opt.store.database.trial_outcomes import Complete, Outcomes, read_outcomes
 from cvfp_opt.store.record.attribute_shapes import is_ours
-from cvfp_opt.store.record.queue_entry import NOT_SAID, QueueEntry
+from cvfp_opt.store.record.queue_entry import NOT_SAID, QueueEntry, QueueJson
 from cvfp_opt.store.record.records import (
     CONFIRMS,
     MIRROR_OF,
@@ -296,6 +296,26 @@ def optuna_version(store: Store) -> str:
         return str(connection.scalar(select(VERSIONS.c.library_version)) or "")
 
 
+class ListedStudyJson(TypedDict):
+    """One study of a database.
+
+    Attributes:
+        name: of the study.
+        num_trials: number of its trials in each state that one of them has.
+        best_value: the best score, or another program's best value; null if no trial is complete.
+        made_here: whether this program made it.
+        note: whose it is, where it has no record that can be read.
+        queue: what is wanted of it.
+    """
+
+    name: str
+    num_trials: dict[str, int]
+    best_value: float | None
+    made_here: bool
+    note: str
+    queue: QueueJson
+
+
 @dataclass(frozen=True, kw_only=True)
 class StudySummary:
     """One line of a listing.
@@ -315,6 +335,17 @@ class StudySummary:
     made_here: bool
     note: str = ""
     queue: QueueEntry = NOT_SAID
+
+    def to_dict(self) -> ListedStudyJson:
+        """Convert it to plain JSON values."""
+        return {
+            "name": self.name,
+            "num_trials": self.num_trials,
+            "best_value": self.best_value,
+            "made_here": self.made_here,
+            "note": self.note,
+            "queue": self.queue.in_words(),
+        }
 
 
 def summarize(store: Store) -> list[StudySummary]:

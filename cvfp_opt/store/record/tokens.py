@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Annotated, Any, Self, TypedDict
 
 from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -61,6 +61,26 @@ class Rights:
         return study.startswith(self.studies)
 
 
+class TokenJson(TypedDict):
+    """A token, but for its text, which nobody keeps.
+
+    Attributes:
+        name: of the token.
+        scopes: what it is good for.
+        studies: the beginning of the names of the studies that it is good for; empty for all.
+        created: epoch seconds.
+        expires: epoch seconds after which it is good for nothing; null for never.
+        used: when it was shown last, within a minute; null if never.
+    """
+
+    name: str
+    scopes: list[Annotated[str, Scope]]
+    studies: str
+    created: float
+    expires: float | None
+    used: float | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Token:
     """A token, but for its text, which nobody keeps.
@@ -86,7 +106,7 @@ class Token:
         """What whoever shows it may do."""
         return Rights(name=self.name, scopes=frozenset(self.scopes), studies=self.studies)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> TokenJson:
         """Convert it to plain JSON values."""
         return {
             "name": self.name,
