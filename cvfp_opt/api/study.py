@@ -228,12 +228,9 @@ class Study:
 
     def to_dict(self) -> dict[str, Any]:
         """Give what it was created with, how far it is and its five best, as plain JSON values."""
-        from cvfp_opt.report.confirmation import confirmation_json
-        from cvfp_opt.report.judgement import judge
+        from cvfp_opt.report.status import status_json
 
-        summary = self.look()
-        more = {"judgement": judge(summary), "confirmation": confirmation_json(summary)}
-        return summary.to_dict() | more
+        return {**status_json(self.look())}
 
     # what runs in it
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from cvfp_opt.api.counts import DEFAULT_TRIALS
 from cvfp_opt.api.opening import locate
@@ -18,6 +18,18 @@ from cvfp_opt.tuning.plan import Request, make_plan
 from cvfp_opt.tuning.typed_values import brief
 
 
+class SubmissionJson(TypedDict):
+    """A study that was submitted.
+
+    Attributes:
+        study: its name.
+        created: whether it is new; else it was there, just as it was asked for.
+    """
+
+    study: str
+    created: bool
+
+
 class Submitted(NamedTuple):
     """A study that was submitted.
 
@@ -30,6 +42,11 @@ class Submitted(NamedTuple):
     name: str
     created: bool
     entry: QueueEntry
+
+    def to_dict(self) -> dict[str, Any]:
+        """Convert it to plain JSON values."""
+        done: SubmissionJson = {"study": self.name, "created": self.created}
+        return {**done, **self.entry.in_words()}
 
 
 def submit(
@@ -109,7 +126,8 @@ def submit_request(location: Location, request: Request, wishes: Wishes) -> Subm
     from cvfp_opt.store.database.storage import open_for_search
     from cvfp_opt.store.queue import control
 
-    entry = new_entry(changes_of(Wishes(n_trials=DEFAULT_TRIALS) | wishes))
+    changes = changes_of(Wishes(n_trials=DEFAULT_TRIALS) | wishes)
+    entry = new_entry(changes)
     plan = make_plan(location, request)
     with open_for_search(location) as store:
         study, created = plan.enter(store, {}, entry)
@@ -117,8 +135,8 @@ def submit_request(location: Location, request: Request, wishes: Wishes) -> Subm
             return Submitted(plan.name, True, entry)
         there = QueueEntry.of(study.user_attrs)
         if there.submitted is None and there.total is None:  # from before there was a queue
-            changes = changes_of(Wishes(n_trials=DEFAULT_TRIALS) | wishes)
-            there = store.patiently(lambda: control.amend(store, study, changes)).entry
+            first = {"owner": entry.owner} | changes
+            there = store.patiently(lambda: control.amend(store, study, first)).entry
         _refuse_other(location, plan.name, there, entry)
     return Submitted(plan.name, False, there)
 

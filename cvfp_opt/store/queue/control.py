@@ -186,15 +186,29 @@ def _change(
     with store.engine.begin() as connection:
         lock_study(connection, study_id)
         before = read_entry(connection, study_id)
-        if version is not None and before.version != version:
-            raise StudyChanged(
-                f"study {study.study_name!r} was changed meanwhile: version {version} was "
-                f"required, it has version {before.version}; look at it again"
-            )
+        require_version(study, before, version)
         entry = write_entry(connection, study_id, before, change(connection, before))
         numbers = _give_back(connection, study_id) if give_back else ()
         started, running = _count(connection, study_id)
     return Controlled(entry=entry, started=started, running=running, given_back=numbers)
+
+
+def require_version(study: optuna.Study, entry: QueueEntry, version: int | None) -> None:
+    """Refuse a study that was changed since somebody looked at it.
+
+    Args:
+        study: whose entry it is.
+        entry: what is wanted of it now.
+        version: that it had then; None for any.
+
+    Raises:
+        StudyChanged: it has another one.
+    """
+    if version is not None and entry.version != version:
+        raise StudyChanged(
+            f"study {study.study_name!r} was changed meanwhile: version {version} was "
+            f"required, it has version {entry.version}; look at it again"
+        )
 
 
 def _give_back(connection: Connection, study_id: int) -> tuple[int, ...]:
