@@ -28,7 +28,6 @@ from cvfp_opt.store.queue.workers import StayingWorker, WorkerState
 from cvfp_opt.store.record.summary import STATES
 from cvfp_opt.version import __version__
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # Several Prometheus servers, or an impatient reader, cost the database one reading.
 CACHE_SECONDS = 5.0
 
@@ -52,7 +51,7 @@ class Metrics:
         ProcessCollector(registry=self._registry)
 
     def text(self) -> bytes:
-        """Write all metrics, in the format that CONTENT_TYPE names.
+        """Write all metrics in Prometheus's text format.
 
         Raises:
             StorageError, SQLAlchemyError: the database cannot be read.

@@ -4,6 +4,7 @@ from http import HTTPStatus
 
 from cvfp_opt.report.dashboard.replies import API
 from cvfp_opt.service.about_routes import VersionJson, show_openapi, show_version
+from cvfp_opt.service.page_routes import PAGES
 from cvfp_opt.service.queue_routes import (
     DrainBody,
     drain_worker,
@@ -13,7 +14,7 @@ from cvfp_opt.service.queue_routes import (
 )
 from cvfp_opt.service.route import HTML, Route
 from cvfp_opt.service.study_routes import (
-    ChangesBody,
+    Changes,
     ControlledJson,
     DeletionQuery,
     PauseBody,
@@ -27,7 +28,7 @@ from cvfp_opt.service.study_routes import (
     show_report,
     show_study,
 )
-from cvfp_opt.service.submissions import SubmissionBody, submit
+from cvfp_opt.service.submissions import Submission, submit
 from cvfp_opt.service.trial_routes import (
     EnqueueBody,
     EnqueuedJson,
@@ -45,6 +46,7 @@ _WORKER = f"{API}workers/{{worker}}"
 _READ, _SUBMIT, _CONTROL, _ADMIN = Scope.READ, Scope.SUBMIT, Scope.CONTROL, Scope.ADMIN
 
 ROUTES: tuple[Route, ...] = (
+    *PAGES,
     Route(method="GET", path=f"{API}version", answer=show_version, scope=_READ, gives=VersionJson),
     Route(method="GET", path=f"{API}openapi.json", answer=show_openapi, scope=_READ, gives=dict),
     Route(
@@ -60,7 +62,7 @@ ROUTES: tuple[Route, ...] = (
         path=_STUDY,
         answer=submit,
         scope=_SUBMIT,
-        body=SubmissionBody,
+        body=Submission,
         gives="submit",
         status=HTTPStatus.CREATED,
         others=(HTTPStatus.OK,),
@@ -72,7 +74,7 @@ ROUTES: tuple[Route, ...] = (
         path=_STUDY,
         answer=change_study,
         scope=_CONTROL,
-        body=ChangesBody,
+        body=Changes,
         gives=ControlledJson,
         changes=True,
     ),

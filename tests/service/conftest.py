@@ -11,7 +11,7 @@ from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import open_for_search
 
 
-def _office(folder: Path) -> Iterator[Office]:
+def filled_office(folder: Path) -> Iterator[Office]:
     location = Location.of_file(storage_folder(folder) / "cvfp.db")
     with open_for_search(location) as store:
         yield Office.filled(location, store)
@@ -20,7 +20,7 @@ def _office(folder: Path) -> Iterator[Office]:
 @pytest.fixture
 def office(tmp_path: Path) -> Iterator[Office]:
     """A database with the study "known"."""
-    yield from _office(tmp_path)
+    yield from filled_office(tmp_path)
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def guarded(serve: Serve) -> Client:
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A server that asks nobody for a token, for all tests of a module that change nothing."""
-    for office in _office(tmp_path_factory.mktemp("shared")):
+    for office in filled_office(tmp_path_factory.mktemp("shared")):
         client = office.serve()
         yield client
         client.end()

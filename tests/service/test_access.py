@@ -45,9 +45,9 @@ def content(office: Office) -> list[str]:
 @pytest.fixture(scope="module")
 def everyone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Client, dict[str, str]]]:
     """A server that asks for a token, and a token of each scope."""
-    from service.conftest import _office
+    from service.conftest import filled_office
 
-    for office in _office(tmp_path_factory.mktemp("everyone")):
+    for office in filled_office(tmp_path_factory.mktemp("everyone")):
         tokens = {scope.value: office.token(scope.value) for scope in Scope}
         client = office.serve(allowed_hosts=["lab.example"])
         yield client, tokens

@@ -112,10 +112,10 @@ class QueuedStudy:
     counts: dict[str, int]
     running: tuple[RunningTrial, ...]
     spent: str
-    first_start: str
     last_start: str
-    timed: int
-    seconds: float
+    first_start: str = ""
+    timed: int = 0
+    seconds: float = 0.0
 
     @property
     def started(self) -> int:
