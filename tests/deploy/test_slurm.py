@@ -1,5 +1,7 @@
 """Workers as jobs of a SLURM: an array, a walltime that ends, a job that queues up again."""
 
+import os
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,11 +9,12 @@ from pathlib import Path
 import optuna
 import pytest
 from databases import fresh_database
-from deploy.programs import call, program, wait_for
+from deploy.programs import FILES, call, free_port, program, wait_for
 from deploy.slurm import Slurm, slurm
 from optuna.trial import TrialState
-from running import SLOWER_ARGUMENTS
-from support import TINY_ARGUMENTS, Outcome
+from processes import fork_python
+from running import SLOWER_ARGUMENTS, end_of
+from support import TINY_ARGUMENTS, Outcome, Start
 
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import open_for_reading
@@ -123,3 +126,44 @@ def test_the_walltime_itself_ends_a_job_so(
     assert states[TrialState.COMPLETE] > 0
     call(program("scancel"), job)
     cluster.ended([job])
+
+
+def test_dask_jobqueue_starts_workers_that_search(
+    cluster: Slurm, location: Location, start: Start, tmp_path: Path
+) -> None:
+    pytest.importorskip("dask_jobqueue")
+    cluster.script(location.url)  # writes what its jobs activate
+    text = (FILES / "dask_slurm.py").read_text()
+    for theirs, ours in {
+        "cores=32": "cores=1",
+        "processes=8": "processes=1",
+        'memory="64GB"': 'memory="2GB"',
+        "08:00:00": "00:10:00",
+        "460m": "8m",
+        "10m": "1m",
+        "8786": str(free_port()),
+        "/shared/cvfp-opt": str(cluster.folder),
+    }.items():
+        assert theirs in text
+        text = text.replace(theirs, ours)
+    (cluster.folder / "dask_slurm.py").write_text(text)
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    jobs = fork_python("-m", "dask_slurm", "2", cwd=cluster.folder, environment=environment)
+    try:
+        assert jobs.stdout is not None
+        for line in jobs.stdout:
+            if line.startswith("cvfp-opt run --engine dask --scheduler "):
+                break
+        words = [*shlex.split(line)[1:], "quick", *TINY_ARGUMENTS, "--n-trials", "6"]
+        code, out = end_of(start(*words, "--storage", location.url, cwd=tmp_path))
+        assert code == 0, out
+        assert "Dask workers search" in out
+        assert Counter(trial.state for trial in trials(location)) == {TrialState.COMPLETE: 6}
+        names = {job["JobName"] for job in cluster.jobs().values()}
+        assert names == {"dask-worker"}
+    finally:
+        jobs.terminate()
+        jobs.communicate(60)
+    wait_for(
+        lambda: {job["JobState"] for job in cluster.jobs().values()} == {"CANCELLED"}, "no jobs"
+    )
