@@ -73,6 +73,19 @@ def _submission() -> tuple[Any, ...]:
     return SubmissionJson, QueueJson
 
 
+def _queue() -> tuple[Any, ...]:
+    from cvfp_opt.report.queue import QueuedStudyJson
+    from cvfp_opt.store.record.queue_entry import QueueJson
+
+    return QueuedStudyJson, QueueJson
+
+
+def _workers() -> tuple[Any, ...]:
+    from cvfp_opt.report.queue import WorkerJson
+
+    return (WorkerJson,)
+
+
 def _confirmation() -> tuple[Any, ...]:
     from cvfp_opt.report.confirmation import ConfirmationJson
 
@@ -133,6 +146,8 @@ ENTRIES: Mapping[str, Entry] = {
     "submit": Entry(
         what="a study that was submitted, and its place in the queue", parts=_submission
     ),
+    "queue": Entry(what="what runs where, and what is next", parts=_queue, shape="list"),
+    "worker list": Entry(what="the workers that stay", parts=_workers, shape="list"),
     "status": _STATE,
     "best": Entry(what="the best trial, and whether to believe it", parts=_best),
     "list": _LISTED,
