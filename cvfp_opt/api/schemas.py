@@ -73,6 +73,19 @@ def _submission() -> tuple[Any, ...]:
     return SubmissionJson, QueueJson
 
 
+def _control() -> tuple[Any, ...]:
+    from cvfp_opt.store.queue.control import ControlledJson
+    from cvfp_opt.store.record.queue_entry import QueueJson
+
+    return ControlledJson, QueueJson
+
+
+def _added() -> tuple[Any, ...]:
+    from cvfp_opt.api.changing import AddedJson
+
+    return (AddedJson,)
+
+
 def _queue() -> tuple[Any, ...]:
     from cvfp_opt.report.queue import QueuedStudyJson
     from cvfp_opt.store.record.queue_entry import QueueJson
@@ -139,6 +152,7 @@ def _single(name: str) -> Callable[[], tuple[Any, ...]]:
 
 _LISTED = Entry(what="the studies of a database", parts=_studies, shape="list")
 _STATE = Entry(what="how far a study is, its best trials, and a judgement", parts=_status)
+_CONTROLLED = Entry(what="a study after a change of what is wanted of it", parts=_control)
 _BROUGHT = Entry(what="a study that came from elsewhere", parts=_loaded)
 
 ENTRIES: Mapping[str, Entry] = {
@@ -155,6 +169,7 @@ ENTRIES: Mapping[str, Entry] = {
     "compare": Entry(what="two studies side by side", parts=_comparison),
     "study list": _LISTED,
     "study show": Entry(what="what a study was created with and ran on", parts=_study),
+    **dict.fromkeys(("study pause", "study resume", "study cancel", "study set"), _CONTROLLED),
     "study doctor": Entry(what="what is wrong with a database", parts=_examination),
     "study export": Entry(what="a study that was written to a file", parts=_exported),
     "study import": _BROUGHT,
@@ -162,6 +177,7 @@ ENTRIES: Mapping[str, Entry] = {
     "study merge": Entry(what="studies that were joined", parts=_merged),
     "trial list": Entry(what="the trials of a study, a row each", parts=_trials, shape="list"),
     "trial show": Entry(what="a trial in full", parts=_trial),
+    "trial enqueue": Entry(what="trials that were enqueued", parts=_added),
     "trial replay": Entry(what="a trial run again, and compared", parts=_single("ReplayJson")),
     "train": Entry(what="one training run", parts=_single("TrainedJson")),
     "verify": Entry(what="tests of a network", parts=_checks, shape="list"),

@@ -147,6 +147,12 @@ def test_what_a_sound_study_prints(run_tiny: Invoke, invoke: Invoke) -> None:
         trial show 0 quick
         trial replay 0 quick --threads 1
         compare quick other
+        trial enqueue quick --set dist_reg_weight=0.6
+        trial enqueue quick --retry 0
+        study set quick --n-trials 9
+        study pause quick
+        study resume quick
+        study cancel quick
         study doctor
         thresholds quick
         study export quick -o q.zip

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypedDict
 
 import optuna
 from optuna.trial import TrialState
@@ -21,6 +21,22 @@ from cvfp_opt.store.record.queue_entry import QueueEntry, QueueState
 from cvfp_opt.store.record.studies import refuse_foreign
 
 
+class ControlledJson(TypedDict):
+    """A study after a change of what is wanted of it.
+
+    Attributes:
+        study: its name.
+        started: trials that have finished or run.
+        running: trials that run on to their end.
+        given_back: numbers of running trials that were given back, and wait.
+    """
+
+    study: str
+    started: int
+    running: int
+    given_back: list[int]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Controlled:
     """A study after a change.
@@ -36,6 +52,16 @@ class Controlled:
     started: int
     running: int
     given_back: tuple[int, ...] = ()
+
+    def to_dict(self, study: str) -> dict[str, Any]:
+        """Convert it to plain JSON values, with the study's name and what is wanted of it now."""
+        found: ControlledJson = {
+            "study": study,
+            "started": self.started,
+            "running": self.running,
+            "given_back": list(self.given_back),
+        }
+        return {**found, **self.entry.in_words()}
 
 
 def set_total(store: Store, study: optuna.Study, total: int, *, raise_only: bool = False) -> None:
