@@ -131,9 +131,12 @@ class Site:
         said: list[str] = []
         address = Address(host=host, port=0)
         opening = Opening.of(self.store, None)
-        rules = make_rules(address, opening, token, read_only=read_only, other_names=other_names)
+        rules = make_rules(address, token, other_names=other_names)
         stored = self.stored or self.artifacts
-        server = Server(make_app(self.store, stored, rules, said.append), address)
+        app = make_app(
+            self.store, stored, rules, said.append, home=opening.path, read_only=read_only
+        )
+        server = Server(app, address)
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
         return Client(server.port, server, thread, said)

@@ -75,9 +75,8 @@ def _submission() -> tuple[Any, ...]:
 
 def _control() -> tuple[Any, ...]:
     from cvfp_opt.store.queue.control import ControlledJson
-    from cvfp_opt.store.record.queue_entry import QueueJson
 
-    return ControlledJson, QueueJson
+    return (ControlledJson,)
 
 
 def _added() -> tuple[Any, ...]:
@@ -97,6 +96,12 @@ def _workers() -> tuple[Any, ...]:
     from cvfp_opt.report.queue import WorkerJson
 
     return (WorkerJson,)
+
+
+def _tokens() -> tuple[Any, ...]:
+    from cvfp_opt.store.record.tokens import TokenJson
+
+    return (TokenJson,)
 
 
 def _confirmation() -> tuple[Any, ...]:
@@ -179,6 +184,7 @@ ENTRIES: Mapping[str, Entry] = {
     "trial show": Entry(what="a trial in full", parts=_trial),
     "trial enqueue": Entry(what="trials that were enqueued", parts=_added),
     "trial replay": Entry(what="a trial run again, and compared", parts=_single("ReplayJson")),
+    "token list": Entry(what="the tokens of a database", parts=_tokens, shape="list"),
     "train": Entry(what="one training run", parts=_single("TrainedJson")),
     "verify": Entry(what="tests of a network", parts=_checks, shape="list"),
     "thresholds": Entry(what="what a convergence rate rests on", parts=_single("ThresholdsJson")),

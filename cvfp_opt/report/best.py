@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, TypedDict
 
-from cvfp_opt.errors import StudyError
+from cvfp_opt.errors import StudyError, StudyMissing
 from cvfp_opt.escaping import excerpt, quoted
 from cvfp_opt.report.confirmation import ConfirmationJson, confirmation_json
 from cvfp_opt.report.confirmation_words import confirmation_line
@@ -37,7 +37,7 @@ def require_best(summary: Summary) -> TrialRecord:
         more = f"type `cvfp-opt run --study-name {quoted(summary.name)}{again}`"
         if ended:
             more = f"all {ended} that ended were pruned or failed; for as many more {more}"
-        raise StudyError(
+        raise StudyMissing(
             f"study {summary.name!r}: at least one complete trial is required, it has none; "
             + (summary.note or more)
         )

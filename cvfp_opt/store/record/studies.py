@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
-from cvfp_opt.errors import StudyError, nearest
+from cvfp_opt.errors import StudyError, StudyMissing, nearest
 from cvfp_opt.escaping import choices, positional, quoted
 from cvfp_opt.store.database.frozen_trials import (
     read_attributes,
@@ -70,7 +70,7 @@ def only_study_name(store: Store) -> str:
     """
     names = study_names(store)
     if not names:
-        raise StudyError(f"{store.location.where}: there is no study yet; type `cvfp-opt run`")
+        raise StudyMissing(f"{store.location.where}: there is no study yet; type `cvfp-opt run`")
     if len(names) > 1:
         raise StudyError(
             f"{store.location.where}: has {len(names)} studies; add --study-name with one of "
@@ -83,12 +83,12 @@ def has_study(store: Store, name: str) -> bool:
     """Check if there is a study of exactly that name; every look-up by name comes here.
 
     Raises:
-        StudyError: there is not, but the server takes another study's name for it.
+        StudyMissing: there is not, but the server takes another study's name for it.
     """
     with store.engine.connect() as connection:
         row = find_row(connection, name)
     if row is not None and row.study_name != name:
-        raise StudyError(
+        raise StudyMissing(
             f"{store.location.where}: there is no study {name!r}, but {row.study_name!r}, which "
             "this server takes for the same name (some tell neither case nor accents nor spaces "
             f"at the end); name {row.study_name!r}, or another one"
@@ -106,12 +106,12 @@ def load_study(
     """Open a study.
 
     Raises:
-        StudyError: there is none of that name.
+        StudyMissing: there is none of that name.
     """
     if not has_study(store, name):
         names = study_names(store)
         known = nearest(name, names) if names else "it has none yet: type `cvfp-opt run`"
-        raise StudyError(f"{store.location.where}: there is no study {name!r}; {known}")
+        raise StudyMissing(f"{store.location.where}: there is no study {name!r}; {known}")
     return optuna.load_study(
         study_name=name, storage=store.storage, sampler=sampler, pruner=pruner
     )

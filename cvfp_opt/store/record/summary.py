@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self, TypedDict
 from optuna import Study
 from optuna.distributions import BaseDistribution
 
-from cvfp_opt.errors import StudyError
+from cvfp_opt.errors import StudyMissing
 from cvfp_opt.store.record.confirmation import Runs, read_runs
 from cvfp_opt.store.record.differences import AllowedDrift, read_drift
 from cvfp_opt.store.record.queue_entry import NOT_SAID, QueueEntry, QueueJson, QueueState
@@ -145,13 +145,13 @@ class Summary:
         """Find a trial by its number.
 
         Raises:
-            StudyError: there is none.
+            StudyMissing: there is none.
         """
         if number < len(self.trials):
             return self.trials[number]
         last = len(self.trials) - 1
         wanted = f"a trial from 0 to {last} is required" if last >= 0 else "it has no trial yet"
-        raise StudyError(f"study {self.name!r}: {wanted}, got {number}")
+        raise StudyMissing(f"study {self.name!r}: {wanted}, got {number}")
 
     @property
     def counts(self) -> dict[str, int]:
