@@ -1,6 +1,7 @@
 """The application of `serve`: its routes, and the dashboard for all else."""
 
 import hashlib
+import io
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 # Slow requests at a time: the server has four threads, and the others answer quickly.
 _SLOW = 2
+# Bytes of an answer from which on it is handed over as a file.
+_LARGE = 1 << 19
 # The first class that fits says the status of an error.
 STATUSES: tuple[tuple[type[CvfpOptError], HTTPStatus], ...] = (
     (StudyMissing, HTTPStatus.NOT_FOUND),
@@ -181,7 +184,10 @@ def _send(
         f"{status.value} {status.phrase}",
         own(headers, policy=answer.policy or STRICT, store=reading),
     )
-    return [] if body is None or environ["REQUEST_METHOD"] == "HEAD" else [body]
+    if body is None or environ["REQUEST_METHOD"] == "HEAD":
+        return []
+    # as a file, or the server would write what is large to one
+    return environ["wsgi.file_wrapper"](io.BytesIO(body)) if len(body) > _LARGE else [body]
 
 
 def _knows(header: str, tag: str) -> bool:

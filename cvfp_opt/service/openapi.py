@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 from cvfp_opt.api.schemas import ENTRIES, components
 from cvfp_opt.report.dashboard.replies import API, ProblemJson
 from cvfp_opt.report.json_schema import Schema, SchemaMaker
-from cvfp_opt.service.reading import bounds
+from cvfp_opt.service.reading import TAG, bounds
 from cvfp_opt.service.route import JSON, Route
 from cvfp_opt.version import __version__
 
@@ -42,7 +42,7 @@ _IF_MATCH: Schema = {
     "required": True,
     "description": "The ETag of the study as it was looked at, or * for any. What counts is its "
     "version: that a trial has ended meanwhile changes nothing.",
-    "schema": {"type": "string"},
+    "schema": {"type": "string", "pattern": rf"^(?:\*|{TAG})$"},
 }
 _IF_NONE_MATCH: Schema = {
     "name": "If-None-Match",

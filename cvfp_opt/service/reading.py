@@ -16,7 +16,8 @@ from cvfp_opt.service.route import refuse
 # Bytes of what is sent to our own routes; a definition of the package has 9 thousand.
 MAX_BODY = 1 << 20
 _JSON = "application/json"
-_TAG = re.compile(r'(?:W/)?"([0-9]{1,9})(?:-[0-9a-f]+)?"', re.ASCII)
+# An ETag of a study: its version, and of what was shown a digest.
+TAG = r'(?:W/)?"([0-9]{1,9})(?:-[0-9a-f]+)?"'
 _WHOLE = re.compile(r"-?[0-9]{1,9}", re.ASCII)
 _WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 
@@ -32,13 +33,23 @@ class Between:
         self.least, self.most = least, most
 
 
-def read_json(content: bytes, media: str, kind: type) -> dict[str, Any]:
+def keys_of(kind: Any) -> dict[str, Any]:
+    """Give the types of the keys of a TypedDict, or of several, see ``json_schema``."""
+    parts = kind.__metadata__ if get_origin(kind) is Annotated else (kind,)
+    return {
+        key: hint
+        for part in parts
+        for key, hint in get_type_hints(part, include_extras=True).items()
+    }
+
+
+def read_json(content: bytes, media: str, kind: Any) -> dict[str, Any]:
     """Read the JSON object that was sent.
 
     Args:
         content: the body; may be empty, which stands for an object without keys.
         media: its type.
-        kind: a TypedDict, none of whose keys is required.
+        kind: of the route; none of its keys is required.
 
     Raises:
         Refusal: it is of another type, or too large.
@@ -52,7 +63,7 @@ def read_json(content: bytes, media: str, kind: type) -> dict[str, Any]:
         value = read_object(content)
     except BadBody as error:
         raise DefinitionError(str(error)) from None
-    hints = get_type_hints(kind, include_extras=True)
+    hints = keys_of(kind)
     for key, one in value.items():
         if key not in hints:
             raise DefinitionError(f"{excerpt(key)}: unknown key; {nearest(key, hints)}")
@@ -71,7 +82,7 @@ def read_query(text: str, kind: type | None) -> dict[str, Any]:
     Raises:
         DefinitionError: it is not what the type has.
     """
-    hints = {} if kind is None else get_type_hints(kind, include_extras=True)
+    hints = {} if kind is None else keys_of(kind)
     found: dict[str, Any] = {}
     for key, word in parse_qsl(text, keep_blank_values=True, max_num_fields=None):
         if key not in hints:
@@ -103,7 +114,7 @@ def read_version(environ: Mapping[str, Any]) -> int | None:
         )
     if header.strip() == "*":
         return None
-    if found := _TAG.fullmatch(header.strip()):
+    if found := re.fullmatch(TAG, header.strip(), re.ASCII):
         return int(found[1])
     raise DefinitionError(
         f"If-Match: one ETag of a study is required, or *, got {excerpt(header, 80)}"

@@ -133,7 +133,7 @@ class Route:
         status: of the answer, if all is well.
         others: further such statuses.
         media: type of an answer that is no JSON.
-        body: type of the JSON that is sent; None for none.
+        body: the JSON that is sent: a TypedDict, or several, see ``json_schema``; None for none.
         query: type of what the address says; None for nothing.
         changes: whether it changes a study, whose version has to be named then.
         slow: whether it takes long, so that a few at a time are served.
@@ -150,7 +150,7 @@ class Route:
     status: HTTPStatus = HTTPStatus.OK
     others: tuple[HTTPStatus, ...] = ()
     media: str = ""
-    body: type | None = None
+    body: Any = None
     query: type | None = None
     changes: bool = False
     slow: bool = False

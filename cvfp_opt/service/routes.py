@@ -14,7 +14,7 @@ from cvfp_opt.service.queue_routes import (
 )
 from cvfp_opt.service.route import HTML, Route
 from cvfp_opt.service.study_routes import (
-    ChangesBody,
+    Changes,
     DeletionQuery,
     PauseBody,
     StudiesQuery,
@@ -27,7 +27,7 @@ from cvfp_opt.service.study_routes import (
     show_report,
     show_study,
 )
-from cvfp_opt.service.submissions import SubmissionBody, submit
+from cvfp_opt.service.submissions import Submission, submit
 from cvfp_opt.service.trial_routes import (
     EnqueueBody,
     TrialsQuery,
@@ -59,7 +59,7 @@ ROUTES: tuple[Route, ...] = (
         path=_STUDY,
         answer=submit,
         scope=_SUBMIT,
-        body=SubmissionBody,
+        body=Submission,
         gives="submit",
         status=HTTPStatus.CREATED,
         others=(HTTPStatus.OK,),
@@ -71,7 +71,7 @@ ROUTES: tuple[Route, ...] = (
         path=_STUDY,
         answer=change_study,
         scope=_CONTROL,
-        body=ChangesBody,
+        body=Changes,
         gives="study set",
         changes=True,
     ),

@@ -3,7 +3,7 @@
 import time
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Literal, TypedDict, cast
+from typing import Annotated, Any, Literal, TypedDict, cast
 
 from cvfp_opt.api import changing
 from cvfp_opt.api.wishes import Wishes, changes_of
@@ -36,7 +36,7 @@ class StudiesQuery(TypedDict, total=False):
     stage: Literal["running", "waiting", "paused", "cancelled", "budget spent", "done", "no total"]
 
 
-class ChangesBody(WishesBody, total=False):
+class ChangesBody(TypedDict, total=False):
     """What is to be different.
 
     Attributes:
@@ -44,6 +44,9 @@ class ChangesBody(WishesBody, total=False):
     """
 
     owner: str
+
+
+Changes = Annotated[dict[str, Any], ChangesBody, WishesBody]
 
 
 class PauseBody(TypedDict, total=False):

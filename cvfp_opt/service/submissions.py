@@ -1,7 +1,7 @@
 """Submitting a study over HTTP: a definition that was sent, and what is wanted of the study."""
 
 from http import HTTPStatus
-from typing import Any, TypedDict, cast
+from typing import Annotated, Any, TypedDict, cast
 
 from cvfp_opt.api.plan import Plan, define
 from cvfp_opt.api.submitting import submit_request
@@ -42,7 +42,7 @@ class WishesBody(TypedDict, total=False):
     tags: list[str]
 
 
-class SubmissionBody(WishesBody, total=False):
+class SubmissionBody(TypedDict, total=False):
     """A study definition, and what is wanted of the study.
 
     Attributes:
@@ -58,6 +58,8 @@ class SubmissionBody(WishesBody, total=False):
     sections: dict[str, dict[str, Any]]
     set: dict[str, Any]
 
+
+Submission = Annotated[dict[str, Any], SubmissionBody, WishesBody]
 
 _SOURCES = ("definition", "toml", "sections")
 
