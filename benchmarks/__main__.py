@@ -20,6 +20,7 @@ from benchmarks import (
     online,
     passes,
     scaling,
+    service,
     step,
     trial,
 )
@@ -43,6 +44,9 @@ ROWS: Mapping[str, Callable[[int], Result | list[Result]]] = {
     "overhead": bookkeeping.overhead,
     "dashboard": dashboard.dashboard,
     "commands": commands.commands,
+    "stays": service.stays,
+    "claims": service.claims,
+    "first-claim": service.first_claim,
 }
 # Only when they are named: an hour, and some minutes all together.
 LONG = ("search", "bookkeeping", "durable", "ask", "resume", "overhead", "dashboard", "commands")

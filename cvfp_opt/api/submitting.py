@@ -126,7 +126,8 @@ def submit_request(location: Location, request: Request, wishes: Wishes) -> Subm
     from cvfp_opt.store.database.storage import open_for_search
     from cvfp_opt.store.queue import control
 
-    entry = new_entry(changes_of(Wishes(n_trials=DEFAULT_TRIALS) | wishes))
+    changes = changes_of(Wishes(n_trials=DEFAULT_TRIALS) | wishes)
+    entry = new_entry(changes)
     plan = make_plan(location, request)
     with open_for_search(location) as store:
         study, created = plan.enter(store, {}, entry)
@@ -134,8 +135,8 @@ def submit_request(location: Location, request: Request, wishes: Wishes) -> Subm
             return Submitted(plan.name, True, entry)
         there = QueueEntry.of(study.user_attrs)
         if there.submitted is None and there.total is None:  # from before there was a queue
-            changes = changes_of(Wishes(n_trials=DEFAULT_TRIALS) | wishes)
-            there = store.patiently(lambda: control.amend(store, study, changes)).entry
+            first = {"owner": entry.owner} | changes
+            there = store.patiently(lambda: control.amend(store, study, first)).entry
         _refuse_other(location, plan.name, there, entry)
     return Submitted(plan.name, False, there)
 

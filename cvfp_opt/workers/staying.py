@@ -19,7 +19,8 @@ from cvfp_opt.store.queue.choice import Served, choose
 from cvfp_opt.store.queue.claims import Claims
 from cvfp_opt.store.queue.leases import Worker
 from cvfp_opt.store.queue.overview import QueuedStudy, read_queue
-from cvfp_opt.store.queue.workers import StayingWorker, WorkerState
+from cvfp_opt.store.queue.workers import StayingWorker, WorkerState, left_behind, settle
+from cvfp_opt.store.record.mirrors import Mirrors
 from cvfp_opt.store.record.progress import StudyProgress
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.studies import load_study
@@ -35,7 +36,7 @@ from cvfp_opt.workers.telling import Telling
 from cvfp_opt.workers.terms import Terms
 
 # An idle worker looks for work so often; not all workers at once.
-IDLE_SECONDS = 1.0, 3.0
+IDLE_SECONDS = 0.5, 2.5
 # A busy one asks no more often whether another study is owed its next trial.
 CHOICE_SECONDS = 1.0
 # The reason why a study cannot be served may have passed after so long, or when it is changed.
@@ -145,6 +146,7 @@ class Staying:
             self.check()
             studies = store.patiently(lambda: read_queue(store))
             self._release(store, studies)
+            self._settle(store, studies)
             fit = self._fit(studies) if self._in_hours else []
             chosen = choose(fit, self._worker.worker, self._served)
             if chosen is not None:
@@ -202,6 +204,15 @@ class Staying:
                     retries = self._terms.limits.max_retries
                     claims = Claims(store=store, study=opened, seed=0, max_retries=retries)
                     store.patiently(claims.release_dead)
+
+    def _settle(self, store: Store, studies: Sequence[QueuedStudy]) -> None:
+        """Bring up to date what others look at, where a worker died before it could."""
+        names = {study.study_id: study.name for study in studies}
+        for worker in store.patiently(lambda: left_behind(store)):
+            if (name := names.get(worker.study_id or -1)) is not None:
+                study = store.patiently(partial(load_study, store, name))
+                store.patiently(Mirrors(store, study).sync)
+            store.patiently(partial(settle, store, worker))
 
     def _serve(self, store: Store, preparing: Preparing, study: QueuedStudy) -> None:
         """Run trials of a study until another one is owed the next, or it has none left."""

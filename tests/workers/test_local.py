@@ -39,7 +39,7 @@ from cvfp_opt.tuning.plan import Request, make_plan
 from cvfp_opt.tuning.stopping import SearchStopped, StopRequest
 from cvfp_opt.workers.local import LocalWorkers, _Worker
 from cvfp_opt.workers.messages import Refused
-from cvfp_opt.workers.process import _ignore_further_sigterm
+from cvfp_opt.workers.process import ignore_further_sigterm
 from cvfp_opt.workers.task import Task
 
 Invoke = Callable[..., Outcome]
@@ -220,7 +220,7 @@ def test_a_search_outlives_the_server_that_its_workers_were_forked_from(start: S
 
 
 def test_a_worker_heeds_the_first_sigterm_only() -> None:
-    with StopRequest(_ignore_further_sigterm) as stop:
+    with StopRequest(ignore_further_sigterm) as stop:
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)
         with pytest.raises(SearchStopped):

@@ -126,6 +126,23 @@ def tell(store: Store, worker: StayingWorker) -> Order:
     )
 
 
+def left_behind(store: Store) -> list[StayingWorker]:
+    """Read the workers that are gone, and were serving a study when they were seen last."""
+    return [
+        worker
+        for worker in read_workers(store)
+        if worker.state is WorkerState.GONE and worker.study_id is not None
+    ]
+
+
+def settle(store: Store, worker: StayingWorker) -> None:
+    """Note that the study of a worker that is gone has been looked after."""
+    with store.engine.begin() as connection:
+        connection.execute(
+            update(WORKERS).where(WORKERS.c.worker == worker.worker).values(study_id=None)
+        )
+
+
 def leave(store: Store, worker: StayingWorker) -> None:
     """Remove a worker that ends."""
     with store.engine.begin() as connection:

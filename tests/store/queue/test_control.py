@@ -1,11 +1,13 @@
 """Control of a study: no trial begins in one that is closed, and its total holds."""
 
+import re
+
 import optuna
 import pytest
 from claiming import Workers, take
 from optuna.trial import TrialState
 
-from cvfp_opt.errors import StudyError
+from cvfp_opt.errors import DefinitionError, StudyChanged, StudyError
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.queue import control
 from cvfp_opt.store.queue.claims import NoTrial
@@ -127,3 +129,77 @@ def test_what_nobody_can_read_is_an_open_study(
     assert entry(ours) == QueueEntry()
     take(workers.add())
     assert control.pause(store, ours).entry.version == 1
+
+
+def test_no_more_workers_than_it_may_have_run_its_trials(
+    store: Store, ours: optuna.Study, workers: Workers
+) -> None:
+    control.amend(store, ours, {"total": 9, "max_workers": 1})
+    first, second = workers.add(), workers.add()
+    writer = take(first)
+    assert second.claim(9) is NoTrial.FULL
+    take(first)  # another lane of the same worker
+    writer.finish(TrialState.COMPLETE, [0.5])
+    control.amend(store, ours, {"max_workers": 2})
+    take(second)
+    assert workers.add().claim(9) is NoTrial.FULL
+
+
+def test_a_dead_worker_takes_no_place(store: Store, ours: optuna.Study, workers: Workers) -> None:
+    control.amend(store, ours, {"total": 9, "max_workers": 1})
+    take(workers.add(pid=2**22 + 1))
+    assert take(workers.add()).claimed.attempts == 1
+
+
+def test_when_a_budget_is_spent_no_trial_begins(
+    store: Store, ours: optuna.Study, workers: Workers
+) -> None:
+    worker = workers.add()
+    control.amend(store, ours, {"total": 9, "max_failed": 1, "max_seconds": 3600.0})
+    running = take(worker)
+    take(worker).finish(TrialState.FAIL, None)
+    assert worker.claim(9) is NoTrial.SPENT
+    running.finish(TrialState.COMPLETE, [0.5])  # what runs goes on to its end
+    control.amend(store, ours, {"max_failed": None})
+    take(worker).finish(TrialState.COMPLETE, [0.5])
+    control.amend(store, ours, {"until": 1.0})
+    assert worker.claim(9) is NoTrial.SPENT
+    control.amend(store, ours, {"until": None, "max_seconds": 1e-9})
+    assert worker.claim(9) is NoTrial.SPENT
+
+
+def test_a_change_is_refused_where_somebody_was_quicker(store: Store, ours: optuna.Study) -> None:
+    version = control.amend(store, ours, {"total": 9}).entry.version
+    control.amend(store, ours, {"weight": 2.0}, version=version)
+    for act in (
+        lambda: control.amend(store, ours, {"weight": 3.0}, version=version),
+        lambda: control.pause(store, ours, version=version),
+        lambda: control.cancel(store, ours, version=version),
+        lambda: control.resume(store, ours, version=version),
+    ):
+        with pytest.raises(StudyChanged, match="was changed meanwhile: version 1 was required"):
+            act()
+    assert entry(ours).weight == 2.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"weight": 0}, "weight: a number from 0.001 to 1000 is required, got 0"),
+        ({"weight": float("nan")}, "weight: a number"),
+        ({"priority": 1.5}, "priority: a whole number from -1000 to 1000 is required, got 1.5"),
+        ({"max_workers": 0}, "max_workers: a whole number from 1"),
+        ({"owner": "a\nb"}, "owner: a name of at most 64 characters in one line is required"),
+        ({"tags": ["x"] * 33}, "tags: a list of at most 32 words"),
+        ({"tags": [""]}, "tags: a list"),
+        ({"until": -1}, "until: a time"),
+        ({"state": "paused"}, "state: one of total, priority, weight"),
+        ({"wieght": 1}, "wieght: one of total, priority, weight"),
+    ],
+)
+def test_a_wish_that_does_not_fit_is_refused_and_nothing_is_written(
+    changes: dict[str, object], text: str, store: Store, ours: optuna.Study
+) -> None:
+    with pytest.raises(DefinitionError, match=re.escape(text)):
+        control.amend(store, ours, {"total": 5, **changes})
+    assert entry(ours) == QueueEntry()
