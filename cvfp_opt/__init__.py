@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from cvfp_opt.api.fleet import work as work
     from cvfp_opt.api.plan import Plan as Plan
     from cvfp_opt.api.plan import define as define
+    from cvfp_opt.api.remote.server import Remote as Remote
+    from cvfp_opt.api.remote.server import connect as connect
+    from cvfp_opt.api.remote.study import RemoteStudy as RemoteStudy
     from cvfp_opt.api.reproducing import reproduce as reproduce
     from cvfp_opt.api.schemas import schema as schema
     from cvfp_opt.api.search import open as open
@@ -72,6 +75,8 @@ _PLACES = {
     "api.fleet": ("drain_worker", "list_workers", "queue", "stop_worker", "work"),
     "api.plan": ("Plan", "define"),
     "api.reproducing": ("reproduce",),
+    "api.remote.server": ("Remote", "connect"),
+    "api.remote.study": ("RemoteStudy",),
     "api.schemas": ("schema",),
     "api.search": ("open", "search", "studies"),
     "api.single": ("TrainedNetwork", "load", "thresholds", "train", "verify"),

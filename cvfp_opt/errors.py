@@ -79,7 +79,7 @@ class ReportError(CvfpOptError):
 
 
 class ServerError(CvfpOptError):
-    """The dashboard cannot listen where it was asked to."""
+    """A server cannot listen where it was asked to, or does not answer."""
 
 
 class TokenError(CvfpOptError):

@@ -13,7 +13,6 @@ from cvfp_opt.api.schemas import schema
 from cvfp_opt.cli import cli
 from cvfp_opt.report.json_text import plain_json
 
-
 # A test whose database has what others wrote within our records sets it to False.
 CLOSED = True
 

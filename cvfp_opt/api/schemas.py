@@ -73,6 +73,31 @@ def _submission() -> tuple[Any, ...]:
     return SubmissionJson, QueueJson
 
 
+def _control() -> tuple[Any, ...]:
+    from cvfp_opt.store.queue.control import ControlledJson
+
+    return (ControlledJson,)
+
+
+def _added() -> tuple[Any, ...]:
+    from cvfp_opt.api.changing import AddedJson
+
+    return (AddedJson,)
+
+
+def _queue() -> tuple[Any, ...]:
+    from cvfp_opt.report.queue import QueuedStudyJson
+    from cvfp_opt.store.record.queue_entry import QueueJson
+
+    return QueuedStudyJson, QueueJson
+
+
+def _workers() -> tuple[Any, ...]:
+    from cvfp_opt.report.queue import WorkerJson
+
+    return (WorkerJson,)
+
+
 def _tokens() -> tuple[Any, ...]:
     from cvfp_opt.store.record.tokens import TokenJson
 
@@ -132,6 +157,7 @@ def _single(name: str) -> Callable[[], tuple[Any, ...]]:
 
 _LISTED = Entry(what="the studies of a database", parts=_studies, shape="list")
 _STATE = Entry(what="how far a study is, its best trials, and a judgement", parts=_status)
+_CONTROLLED = Entry(what="a study after a change of what is wanted of it", parts=_control)
 _BROUGHT = Entry(what="a study that came from elsewhere", parts=_loaded)
 
 ENTRIES: Mapping[str, Entry] = {
@@ -139,6 +165,8 @@ ENTRIES: Mapping[str, Entry] = {
     "submit": Entry(
         what="a study that was submitted, and its place in the queue", parts=_submission
     ),
+    "queue": Entry(what="what runs where, and what is next", parts=_queue, shape="list"),
+    "worker list": Entry(what="the workers that stay", parts=_workers, shape="list"),
     "status": _STATE,
     "best": Entry(what="the best trial, and whether to believe it", parts=_best),
     "list": _LISTED,
@@ -146,6 +174,7 @@ ENTRIES: Mapping[str, Entry] = {
     "compare": Entry(what="two studies side by side", parts=_comparison),
     "study list": _LISTED,
     "study show": Entry(what="what a study was created with and ran on", parts=_study),
+    **dict.fromkeys(("study pause", "study resume", "study cancel", "study set"), _CONTROLLED),
     "study doctor": Entry(what="what is wrong with a database", parts=_examination),
     "study export": Entry(what="a study that was written to a file", parts=_exported),
     "study import": _BROUGHT,
@@ -153,6 +182,7 @@ ENTRIES: Mapping[str, Entry] = {
     "study merge": Entry(what="studies that were joined", parts=_merged),
     "trial list": Entry(what="the trials of a study, a row each", parts=_trials, shape="list"),
     "trial show": Entry(what="a trial in full", parts=_trial),
+    "trial enqueue": Entry(what="trials that were enqueued", parts=_added),
     "trial replay": Entry(what="a trial run again, and compared", parts=_single("ReplayJson")),
     "token list": Entry(what="the tokens of a database", parts=_tokens, shape="list"),
     "train": Entry(what="one training run", parts=_single("TrainedJson")),

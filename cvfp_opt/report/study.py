@@ -1,6 +1,6 @@
 """A study in full: its record, what ran it, and its state."""
 
-from typing import Literal, TypedDict, cast
+from typing import TypedDict
 
 from cvfp_opt.report.environment_groups import environment_groups
 from cvfp_opt.report.status import drift_lines
@@ -29,13 +29,11 @@ class StudyJson(StateJson):
 
     Attributes:
         uuid: its own name, the same in every copy; empty without a record.
-        directions: of each objective.
         num_artifacts: files that belong to its trials.
         segments: its trials by what they ran on.
     """
 
     uuid: str
-    directions: list[Literal["maximize", "minimize"]]
     num_artifacts: int
     segments: list[SegmentJson]
 
@@ -61,7 +59,6 @@ def study_json(summary: Summary) -> StudyJson:
     return {
         **summary.state_json(),
         "uuid": summary.record.identity if summary.record else "",
-        "directions": cast('list[Literal["maximize", "minimize"]]', list(summary.directions)),
         "num_artifacts": summary.num_artifacts,
         "segments": [
             {"trials": one.numbers, "environment": one.environment}

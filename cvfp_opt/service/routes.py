@@ -3,6 +3,7 @@
 from http import HTTPStatus
 
 from cvfp_opt.report.dashboard.replies import API
+from cvfp_opt.report.queue import WorkerJson
 from cvfp_opt.service.about_routes import VersionJson, show_openapi, show_version
 from cvfp_opt.service.page_routes import PAGES
 from cvfp_opt.service.queue_routes import (
@@ -15,7 +16,6 @@ from cvfp_opt.service.queue_routes import (
 from cvfp_opt.service.route import HTML, Route
 from cvfp_opt.service.study_routes import (
     Changes,
-    ControlledJson,
     DeletionQuery,
     PauseBody,
     StudiesQuery,
@@ -31,7 +31,6 @@ from cvfp_opt.service.study_routes import (
 from cvfp_opt.service.submissions import Submission, submit
 from cvfp_opt.service.trial_routes import (
     EnqueueBody,
-    EnqueuedJson,
     TrialsQuery,
     enqueue_trials,
     list_trials,
@@ -75,7 +74,7 @@ ROUTES: tuple[Route, ...] = (
         answer=change_study,
         scope=_CONTROL,
         body=Changes,
-        gives=ControlledJson,
+        gives="study set",
         changes=True,
     ),
     Route(
@@ -93,7 +92,7 @@ ROUTES: tuple[Route, ...] = (
         answer=pause_study,
         scope=_CONTROL,
         body=PauseBody,
-        gives=ControlledJson,
+        gives="study pause",
         changes=True,
     ),
     Route(
@@ -101,7 +100,7 @@ ROUTES: tuple[Route, ...] = (
         path=f"{_STUDY}/resume",
         answer=resume_study,
         scope=_CONTROL,
-        gives=ControlledJson,
+        gives="study resume",
         changes=True,
     ),
     Route(
@@ -109,7 +108,7 @@ ROUTES: tuple[Route, ...] = (
         path=f"{_STUDY}/cancel",
         answer=cancel_study,
         scope=_CONTROL,
-        gives=ControlledJson,
+        gives="study cancel",
         changes=True,
     ),
     Route(
@@ -127,8 +126,7 @@ ROUTES: tuple[Route, ...] = (
         answer=enqueue_trials,
         scope=_SUBMIT,
         body=EnqueueBody,
-        gives=EnqueuedJson,
-        many=True,
+        gives="trial enqueue",
         status=HTTPStatus.CREATED,
         others=(HTTPStatus.OK,),
     ),
@@ -159,7 +157,7 @@ ROUTES: tuple[Route, ...] = (
         scope=_CONTROL,
         everything=True,
         body=DrainBody,
-        gives="worker",
+        gives=WorkerJson,
     ),
     Route(
         method="POST",
@@ -167,7 +165,7 @@ ROUTES: tuple[Route, ...] = (
         answer=stop_worker,
         scope=_CONTROL,
         everything=True,
-        gives="worker",
+        gives=WorkerJson,
     ),
 )
 """Paths below /api/v1 are cut at their slashes before they are decoded, so that a study's name may

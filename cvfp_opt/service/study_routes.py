@@ -17,7 +17,7 @@ from cvfp_opt.store.database.optuna_private import study_id_of
 from cvfp_opt.store.queue import control
 from cvfp_opt.store.queue.overview import read_queue
 from cvfp_opt.store.record.links import Source, linked_studies
-from cvfp_opt.store.record.queue_entry import QueueEntry, QueueJson
+from cvfp_opt.store.record.queue_entry import QueueEntry
 from cvfp_opt.store.record.studies import load_study, summarize
 from cvfp_opt.store.record.tokens import Scope
 
@@ -67,22 +67,6 @@ class DeletionQuery(TypedDict, total=False):
     """
 
     force: bool
-
-
-class ControlledJson(TypedDict):
-    """A study after a change.
-
-    Attributes:
-        study: its name.
-        running: trials that run on to their end.
-        given_back: numbers of running trials that were given back.
-        queue: what is wanted of it now.
-    """
-
-    study: str
-    running: int
-    given_back: list[int]
-    queue: QueueJson
 
 
 def list_studies(call: Call) -> Answer:
@@ -160,10 +144,4 @@ def delete_study(call: Call) -> Answer:
 def _controlled(call: Call, act: Any) -> Answer:
     call.require_study()
     name, done = changing.control(call.desk.location, call.study, act)
-    found: ControlledJson = {
-        "study": name,
-        "running": done.running,
-        "given_back": list(done.given_back),
-        "queue": done.entry.in_words(),
-    }
-    return Answer(value=found, version=done.entry.version)
+    return Answer(value=done.to_dict(name), version=done.entry.version)

@@ -50,20 +50,6 @@ class EnqueueBody(TypedDict, total=False):
     ignore: bool
 
 
-class EnqueuedJson(TypedDict):
-    """A trial that waits.
-
-    Attributes:
-        number: of the trial.
-        params: that are fixed; the sampler chooses the others.
-        new: false if it waited at that point already, and none was added.
-    """
-
-    number: int
-    params: dict[str, Any]
-    new: bool
-
-
 def list_trials(call: Call) -> Answer:
     """List the trials of a study, by number; the header Link leads to the next ones."""
     after, limit = call.query.get("after", -1), call.query.get("limit", 100)
@@ -121,8 +107,5 @@ def enqueue_trials(call: Call) -> Answer:
         ignore=body.get("ignore", False),
         retry=body.get("retry"),
     )
-    found: list[EnqueuedJson] = [
-        {"number": one.number, "params": one.params, "new": one.new} for one in added.trials
-    ]
     new = any(one.new for one in added.trials)
-    return Answer(value=found, status=HTTPStatus.CREATED if new else HTTPStatus.OK)
+    return Answer(value=added.to_dict(), status=HTTPStatus.CREATED if new else HTTPStatus.OK)

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypedDict
@@ -18,6 +18,7 @@ from known_studies import STUDIES
 from support import REPOSITORY, Outcome
 
 import cvfp_opt as cv
+from cvfp_opt.api.opening import locate
 from cvfp_opt.api.schemas import ENTRIES, components
 from cvfp_opt.cli import cli
 from cvfp_opt.errors import DefinitionError, StudyError
@@ -30,6 +31,9 @@ from cvfp_opt.report.status import status_json
 from cvfp_opt.report.study import study_json
 from cvfp_opt.report.trial import trial_json
 from cvfp_opt.report.trial_list import trial_rows
+from cvfp_opt.store.database.storage import open_for_editing
+from cvfp_opt.store.queue.leases import Worker
+from cvfp_opt.store.queue.workers import StayingWorker, WorkerState, join
 
 Invoke = Callable[..., Outcome]
 KEPT = REPOSITORY / "tests" / "fixtures" / "schemas-1.json"
@@ -135,6 +139,7 @@ def test_what_a_sound_study_prints(run_tiny: Invoke, invoke: Invoke) -> None:
         status quick
         best quick
         list
+        queue
         study list
         study show quick
         trial list quick
@@ -142,6 +147,12 @@ def test_what_a_sound_study_prints(run_tiny: Invoke, invoke: Invoke) -> None:
         trial show 0 quick
         trial replay 0 quick --threads 1
         compare quick other
+        trial enqueue quick --set dist_reg_weight=0.6
+        trial enqueue quick --retry 0
+        study set quick --n-trials 9
+        study pause quick
+        study resume quick
+        study cancel quick
         study doctor
         thresholds quick
         study export quick -o q.zip
@@ -153,6 +164,15 @@ def test_what_a_sound_study_prints(run_tiny: Invoke, invoke: Invoke) -> None:
         outcome = invoke(*line.split(), "--json")
         assert outcome.code == 0, outcome.err
         json.loads(outcome.out)
+
+
+def test_what_a_worker_that_stays_has_told(run_tiny: Invoke, invoke: Invoke) -> None:
+    run_tiny("--n-trials", "1")
+    with open_for_editing(locate(None)) as store:
+        told = {"state": WorkerState.IDLE, "reason": "nothing to begin", "skipped": {"a": "b"}}
+        join(store, StayingWorker(**asdict(Worker.of_this_process()), patterns=("a*",), **told))
+    [worker] = json.loads(invoke("worker", "list", "--json").out)
+    assert (worker["state"], worker["skipped"], worker["wanted"]) == ("idle", {"a": "b"}, "")
 
 
 # that these tests can fail

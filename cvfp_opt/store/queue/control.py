@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypedDict
 
 import optuna
 from optuna.trial import TrialState
@@ -17,8 +17,26 @@ from cvfp_opt.store.database.tables import TRIALS
 from cvfp_opt.store.queue.entries import read_entry, write_entry
 from cvfp_opt.store.queue.leases import read_leases
 from cvfp_opt.store.queue.takeover import enqueue_again
-from cvfp_opt.store.record.queue_entry import QueueEntry, QueueState
+from cvfp_opt.store.record.queue_entry import QueueEntry, QueueJson, QueueState
 from cvfp_opt.store.record.studies import refuse_foreign
+
+
+class ControlledJson(TypedDict):
+    """A study after a change of what is wanted of it.
+
+    Attributes:
+        study: its name.
+        started: trials that have finished or run.
+        running: trials that run on to their end.
+        given_back: numbers of running trials that were given back, and wait.
+        queue: what is wanted of it now.
+    """
+
+    study: str
+    started: int
+    running: int
+    given_back: list[int]
+    queue: QueueJson
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +54,16 @@ class Controlled:
     started: int
     running: int
     given_back: tuple[int, ...] = ()
+
+    def to_dict(self, study: str) -> ControlledJson:
+        """Convert it to plain JSON values, with the study's name."""
+        return {
+            "study": study,
+            "started": self.started,
+            "running": self.running,
+            "given_back": list(self.given_back),
+            "queue": self.entry.in_words(),
+        }
 
 
 def set_total(store: Store, study: optuna.Study, total: int, *, raise_only: bool = False) -> None:

@@ -115,6 +115,25 @@ class QueueEntry:
         """Convert it to plain JSON values."""
         return asdict(self) | {"state": self.state.value, "tags": list(self.tags)}
 
+    @classmethod
+    def from_words(cls, words: QueueJson) -> Self:
+        """Read what ``in_words`` gave."""
+        hours, until = words["budget_hours"], words["until"]
+        return cls(
+            state=QueueState(words["state"]),
+            total=words["n_trials"],
+            priority=words["priority"],
+            weight=words["weight"],
+            max_workers=words["max_workers"],
+            max_seconds=None if hours is None else hours * 3600.0,
+            max_failed=words["max_failed"],
+            until=None if until is None else datetime.fromisoformat(until).timestamp(),
+            owner=words["owner"],
+            tags=tuple(words["tags"]),
+            submitted=words["submitted"],
+            version=words["version"],
+        )
+
     def in_words(self) -> QueueJson:
         """Write it in the users' words, as plain JSON values."""
         until = None if self.until is None else datetime.fromtimestamp(self.until).astimezone()

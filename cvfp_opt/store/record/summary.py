@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any, Self, TypedDict
+from typing import Annotated, Any, Literal, Self, TypedDict, cast
 
 from optuna import Study
 from optuna.distributions import BaseDistribution
@@ -35,6 +35,9 @@ class Counts(TypedDict):
     waiting: int
 
 
+Direction = Literal["maximize", "minimize"]
+
+
 class StateJson(TypedDict):
     """How far a study is.
 
@@ -44,6 +47,7 @@ class StateJson(TypedDict):
         state: whether trials may begin.
         total: trials that it is to have in all; null if nobody has said.
         queue: what is wanted of it.
+        directions: of each objective.
         counts: trials by state.
         seconds: wall time of all trials, by phase.
         record: what was fixed at its creation; null where it cannot be read, see `note`.
@@ -56,6 +60,7 @@ class StateJson(TypedDict):
     state: Annotated[str, QueueState]
     total: int | None
     queue: QueueJson
+    directions: list[Direction]
     counts: Annotated[dict[str, Any], Counts]
     seconds: dict[str, float]
     record: Annotated[dict[str, Any], StudyRecord] | None
@@ -210,6 +215,7 @@ class Summary:
             "state": self.queue.state.value,
             "total": self.queue.total,
             "queue": self.queue.in_words(),
+            "directions": cast("list[Direction]", list(self.directions)),
             "counts": self.counts,
             "seconds": self.seconds,
             "record": asdict(self.record) if self.record else None,
