@@ -35,9 +35,9 @@ cvfp_opt_study_trials_to_begin{study="b \\"x\\""} 20
 # TYPE cvfp_opt_study_workers gauge
 cvfp_opt_study_workers{study="a"} 2
 cvfp_opt_study_workers{study="b \\"x\\""} 0
-# TYPE cvfp_opt_study_waiting_seconds gauge
-cvfp_opt_study_waiting_seconds{study="a"} 0
-cvfp_opt_study_waiting_seconds{study="b \\"x\\""} 40
+# TYPE cvfp_opt_study_last_start_timestamp_seconds gauge
+cvfp_opt_study_last_start_timestamp_seconds{study="a"} 1700000000
+cvfp_opt_study_last_start_timestamp_seconds{study="b \\"x\\""} 1700000000
 # TYPE cvfp_opt_study_budget_seconds gauge
 cvfp_opt_study_budget_seconds{study="a"} 7200
 # TYPE cvfp_opt_study_budget_spent gauge

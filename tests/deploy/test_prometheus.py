@@ -15,9 +15,16 @@ import pytest
 import yaml
 from deploy.exposition import TEXT
 from deploy.programs import FILES, answers, call, free_port, get_json, program, running, wait_for
+from running import read_until
+from support import TINY_ARGUMENTS, Outcome, Start
+
+from cvfp_opt.service.metrics import Metrics
+from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.database.storage import open_for_search
 
 RULES = yaml.safe_load((FILES / "rules.yml").read_text())
 BOARD = json.loads((FILES / "grafana.json").read_text())
+Invoke = Callable[..., Outcome]
 TOKEN = "cvfp_for-prometheus"
 _NAME = re.compile(r"\bcvfp_opt[a-z_:]*")
 
@@ -73,6 +80,13 @@ def test_rules_and_board_ask_for_figures_that_there_are() -> None:
     asked |= {name for query in board_queries() for name in _NAME.findall(query)}
     assert asked - given() == set()
     assert len(asked) > 15
+
+
+def test_the_figures_of_these_tests_are_those_of_the_service(location: Location) -> None:
+    with open_for_search(location) as store:
+        text = Metrics(store).text().decode()
+    kinds = re.compile(r"^# TYPE (\w+) (\w+)$", re.MULTILINE)
+    assert set(kinds.findall(TEXT)) - set(kinds.findall(text)) == set()
 
 
 @contextmanager
@@ -140,12 +154,12 @@ def alertmanager(folder: Path, receiver: int) -> Iterator[int]:
 
 
 @contextmanager
-def prometheus(folder: Path, served: int, alerts: int) -> Iterator[str]:
+def prometheus(folder: Path, served: int, alerts: int, token: str = TOKEN) -> Iterator[str]:
     """A Prometheus with our file, which reads one port and tells another; its address."""
     given = yaml.safe_load((FILES / "prometheus.yml").read_text())
     given["global"] |= {"scrape_interval": "1s", "evaluation_interval": "1s"}
     [job] = given["scrape_configs"]
-    (folder / "token").write_text(TOKEN)
+    (folder / "token").write_text(token)
     job["authorization"]["credentials_file"] = "token"
     job["static_configs"][0]["targets"] = [f"127.0.0.1:{served}"]
     [manager] = given["alerting"]["alertmanagers"]
@@ -197,6 +211,28 @@ def test_figures_are_read_rules_fire_and_a_webhook_is_told(tmp_path: Path) -> No
     assert message["status"] == alert["status"] == "firing"
     assert alert["labels"]["severity"] == "ticket"
     assert alert["annotations"]["summary"].startswith("2 results of trials lie in storage/unsent")
+
+
+@pytest.mark.processes
+def test_the_figures_of_serve_are_read(invoke: Invoke, start: Start, tmp_path: Path) -> None:
+    submitted = invoke("submit", "quick", *TINY_ARGUMENTS, "--n-trials", "3")
+    assert submitted.code == 0, submitted.err
+    token = invoke("token", "add", "prometheus", "--scope", "read").out
+    assert invoke("worker", "--until-idle", "--n-jobs", "1", "--threads", "1").code == 0
+    port = free_port()
+    server = start("serve", "--port", str(port), "--allow-host", "serve", cwd=tmp_path)
+    read_until(server, "stop with")
+    folder = tmp_path / "prometheus"
+    folder.mkdir()
+    with prometheus(folder, port, free_port(), token) as address:
+        query = 'cvfp_opt_trials{study="quick", state="complete"}'
+        [trials] = wait_for(lambda: series(address, query), "a scrape")
+        assert trials["value"][1] == "3"
+        [done] = wait_for(lambda: series(address, "cvfp_opt:study_done:ratio"), "a rule")
+        assert done["value"][1] == "1"
+        assert {one["metric"]["stage"] for one in series(address, "cvfp_opt_studies > 0")} == {
+            "done"
+        }
 
 
 def test_a_service_that_is_down_says_so_alone(tmp_path: Path) -> None:
