@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -153,6 +154,17 @@ def test_a_page_of_this_site_may_change_something_and_one_of_another_may_not(sit
     words = {"If_Match": "*"}
     assert site.change(target, "POST", {}, Origin="https://evil.example", **words).status == 403
     assert site.change(target, "POST", {}, Origin=own, **words).status == 200
+
+
+def test_the_page_of_the_queue_finds_its_own_parts(site: Site) -> None:
+    page = site.ask(f"{base_of(site)}/")
+    assert page.status == 200, page.headers
+    assert b"first" in page.body
+    asked = re.findall(rb'(?:href|src|action)="(/[^"]*)"', page.body)
+    assert asked
+    assert [one for one in asked if not one.startswith(f"{base_of(site)}/".encode())] == []
+    parts = [one.decode() for one in asked if one.endswith((b".css", b".js"))]
+    assert {one: site.ask(one).status for one in parts} == dict.fromkeys(parts, 200)
 
 
 def test_figures_and_large_bodies_are_kept_back(site: Site) -> None:
