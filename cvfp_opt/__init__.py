@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from cvfp_opt.api.fleet import work as work
     from cvfp_opt.api.plan import Plan as Plan
     from cvfp_opt.api.plan import define as define
+    from cvfp_opt.api.remote.server import Remote as Remote
+    from cvfp_opt.api.remote.server import connect as connect
+    from cvfp_opt.api.remote.study import RemoteStudy as RemoteStudy
     from cvfp_opt.api.reproducing import reproduce as reproduce
+    from cvfp_opt.api.schemas import schema as schema
     from cvfp_opt.api.search import open as open
     from cvfp_opt.api.search import search as search
     from cvfp_opt.api.search import studies as studies
@@ -30,6 +34,9 @@ if TYPE_CHECKING:
     from cvfp_opt.api.single import verify as verify
     from cvfp_opt.api.study import Study as Study
     from cvfp_opt.api.submitting import submit as submit
+    from cvfp_opt.api.tokens import add_token as add_token
+    from cvfp_opt.api.tokens import revoke_token as revoke_token
+    from cvfp_opt.api.tokens import tokens as tokens
     from cvfp_opt.api.transfer import doctor as doctor
     from cvfp_opt.api.transfer import import_study as import_study
     from cvfp_opt.api.transfer import merge as merge
@@ -49,12 +56,15 @@ if TYPE_CHECKING:
     from cvfp_opt.errors import StudyChanged as StudyChanged
     from cvfp_opt.errors import StudyError as StudyError
     from cvfp_opt.errors import StudyExists as StudyExists
+    from cvfp_opt.errors import StudyMissing as StudyMissing
+    from cvfp_opt.errors import TokenError as TokenError
     from cvfp_opt.report.column_table import Table as Table
     from cvfp_opt.report.compare import Comparison as Comparison
     from cvfp_opt.report.confirmation import Confirmation as Confirmation
     from cvfp_opt.report.confirmation import Result as Result
     from cvfp_opt.rerun.loaded import LoadedNetwork as LoadedNetwork
     from cvfp_opt.rerun.repeat import Conditions as Conditions
+    from cvfp_opt.service.serving import serve as serve
     from cvfp_opt.tuning.limits import Limits as Limits
     from cvfp_opt.workers.shares import Workers as Workers
 
@@ -65,10 +75,14 @@ _PLACES = {
     "api.fleet": ("drain_worker", "list_workers", "queue", "stop_worker", "work"),
     "api.plan": ("Plan", "define"),
     "api.reproducing": ("reproduce",),
+    "api.remote.server": ("Remote", "connect"),
+    "api.remote.study": ("RemoteStudy",),
+    "api.schemas": ("schema",),
     "api.search": ("open", "search", "studies"),
     "api.single": ("TrainedNetwork", "load", "thresholds", "train", "verify"),
     "api.study": ("Study",),
     "api.submitting": ("submit",),
+    "api.tokens": ("add_token", "revoke_token", "tokens"),
     "api.transfer": ("doctor", "import_study", "merge"),
     "api.trial": ("Trial",),
     "errors": (
@@ -87,12 +101,15 @@ _PLACES = {
         "StudyChanged",
         "StudyError",
         "StudyExists",
+        "StudyMissing",
+        "TokenError",
     ),
     "report.column_table": ("Table",),
     "report.compare": ("Comparison",),
     "report.confirmation": ("Confirmation", "Result"),
     "rerun.loaded": ("LoadedNetwork",),
     "rerun.repeat": ("Conditions",),
+    "service.serving": ("serve",),
     "tuning.limits": ("Limits",),
     "workers.shares": ("Workers",),
 }

@@ -1,8 +1,8 @@
 """A trial in full."""
 
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
-from cvfp_opt.report.best import account_lines
+from cvfp_opt.report.rows import account_tables, text_lines
 from cvfp_opt.report.words import (
     duration,
     moment,
@@ -14,6 +14,22 @@ from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.retries import retry_chain, uuid_of
 from cvfp_opt.store.record.summary import Summary
 from cvfp_opt.store.record.trial_attributes import StoredEnvironment
+
+
+class NamedTrialJson(TypedDict):
+    """A trial in full, with whose it is and what it repeats.
+
+    Attributes:
+        study_name: name of its study.
+        note: why something is missing; empty if nothing is.
+        uuid: its own name, the same in every copy.
+        retries: the trials at its point that repeat each other, itself among them.
+    """
+
+    study_name: str
+    note: str
+    uuid: NotRequired[str]
+    retries: NotRequired[list[int]]
 
 
 def trial_lines(summary: Summary, trial: TrialRecord) -> list[str]:
@@ -33,6 +49,11 @@ def trial_lines(summary: Summary, trial: TrialRecord) -> list[str]:
         phases = ", ".join(f"{name} {duration(s)}" for name, s in trial.seconds.items())
         lines.append(f"  {'time':<34}{duration(total)}: {phases}")
     return [*lines, *account_lines(trial)]
+
+
+def account_lines(best: TrialRecord) -> list[str]:
+    """Write metrics and audit of a trial, a line each; a blank one before each table."""
+    return [line for rows in account_tables(best) for line in ("", *text_lines(rows))]
 
 
 def trial_json(summary: Summary, trial: TrialRecord) -> dict[str, Any]:

@@ -62,6 +62,20 @@ WORKERS = Table(
     mysql_engine="InnoDB",
 )
 
+# A row for each token of `serve`, see store.record.tokens.
+TOKENS = Table(
+    "cvfp_opt_tokens",
+    OWN,
+    Column("name", String(64), primary_key=True),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("scopes", String(255), nullable=False),
+    Column("studies", String(512), nullable=False),
+    Column("created", Double, nullable=False),
+    Column("expires", Double),
+    Column("used", Double),
+    mysql_engine="InnoDB",
+)
+
 # The tables with rows of a trial, or of a study: children before parents, as rows are deleted.
 TRIAL_PARTS = [t for t in reversed(TABLES.values()) if "trial_id" in t.c and t is not TRIALS]
 STUDY_PARTS = [t for t in reversed(TABLES.values()) if "study_id" in t.c and t is not TRIALS]

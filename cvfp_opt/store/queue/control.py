@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypedDict
 
 import optuna
 from optuna.trial import TrialState
@@ -17,8 +17,26 @@ from cvfp_opt.store.database.tables import TRIALS
 from cvfp_opt.store.queue.entries import read_entry, write_entry
 from cvfp_opt.store.queue.leases import read_leases
 from cvfp_opt.store.queue.takeover import enqueue_again
-from cvfp_opt.store.record.queue_entry import QueueEntry, QueueState
+from cvfp_opt.store.record.queue_entry import QueueEntry, QueueJson, QueueState
 from cvfp_opt.store.record.studies import refuse_foreign
+
+
+class ControlledJson(TypedDict):
+    """A study after a change of what is wanted of it.
+
+    Attributes:
+        study: its name.
+        started: trials that have finished or run.
+        running: trials that run on to their end.
+        given_back: numbers of running trials that were given back, and wait.
+        queue: what is wanted of it now.
+    """
+
+    study: str
+    started: int
+    running: int
+    given_back: list[int]
+    queue: QueueJson
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +54,16 @@ class Controlled:
     started: int
     running: int
     given_back: tuple[int, ...] = ()
+
+    def to_dict(self, study: str) -> ControlledJson:
+        """Convert it to plain JSON values, with the study's name."""
+        return {
+            "study": study,
+            "started": self.started,
+            "running": self.running,
+            "given_back": list(self.given_back),
+            "queue": self.entry.in_words(),
+        }
 
 
 def set_total(store: Store, study: optuna.Study, total: int, *, raise_only: bool = False) -> None:
@@ -186,15 +214,29 @@ def _change(
     with store.engine.begin() as connection:
         lock_study(connection, study_id)
         before = read_entry(connection, study_id)
-        if version is not None and before.version != version:
-            raise StudyChanged(
-                f"study {study.study_name!r} was changed meanwhile: version {version} was "
-                f"required, it has version {before.version}; look at it again"
-            )
+        require_version(study, before, version)
         entry = write_entry(connection, study_id, before, change(connection, before))
         numbers = _give_back(connection, study_id) if give_back else ()
         started, running = _count(connection, study_id)
     return Controlled(entry=entry, started=started, running=running, given_back=numbers)
+
+
+def require_version(study: optuna.Study, entry: QueueEntry, version: int | None) -> None:
+    """Refuse a study that was changed since somebody looked at it.
+
+    Args:
+        study: whose entry it is.
+        entry: what is wanted of it now.
+        version: that it had then; None for any.
+
+    Raises:
+        StudyChanged: it has another one.
+    """
+    if version is not None and entry.version != version:
+        raise StudyChanged(
+            f"study {study.study_name!r} was changed meanwhile: version {version} was "
+            f"required, it has version {entry.version}; look at it again"
+        )
 
 
 def _give_back(connection: Connection, study_id: int) -> tuple[int, ...]:
