@@ -44,7 +44,7 @@ def add(
 
     location = locate(storage)
     text = add_token(name, scopes, studies=studies, days=days, storage=location)
-    echo(f"token {name}, shown this once ({location.where} holds its digest):", err=True)
+    echo(f"token {name}, shown this once ({location.shown} holds its digest):", err=True)
     echo(text)
 
 

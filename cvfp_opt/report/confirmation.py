@@ -208,7 +208,7 @@ def confirmation_of(summary: Summary) -> Confirmation | None:
     runs = summary.confirmation
     if runs is None or summary.record is None:
         return None
-    results = [_result(point, runs.trials) for point in runs.points]
+    results = [result_of(point, runs.trials) for point in runs.points]
     trials = [result for result in results if result.point.trial is not None]
     trials.sort(key=lambda one: -(one.score.mean if one.score else float("-inf")))
     by_key = {result.point.key: result for result in results}
@@ -259,7 +259,13 @@ def verdict(
     return ConfirmationVerdict.CONFIRMED if difference.low > 0.0 else ConfirmationVerdict.SAME
 
 
-def _result(point: ConfirmationPoint, trials: Sequence[TrialRecord]) -> Result:
+def result_of(point: ConfirmationPoint, trials: Sequence[TrialRecord]) -> Result:
+    """Compute what fresh seeds gave a point.
+
+    Args:
+        point: of a confirmation.
+        trials: all of its runs.
+    """
     scores = _scores(trials, point.key)
     difference, gain = (
         None if point.key == other else _paired(scores, _scores(trials, other))

@@ -108,6 +108,7 @@ class Service:
             target=environ["SCRIPT_NAME"] + environ["PATH_INFO"],
         )
         with translated(self._desk.location):
+            self._desk.store.check()  # or what is open is not what has this name now
             if not route.slow:
                 return route.answer(call)
             if not self._slow.acquire(blocking=False):

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import Store
 
 if TYPE_CHECKING:
+    from cvfp_opt.service.health import Readiness
+    from cvfp_opt.service.metrics import Metrics
     from cvfp_opt.store.files.artifact_stores import ArtifactStore
 
 
@@ -33,3 +36,17 @@ class Desk:
     def location(self) -> Location:
         """The place of its database."""
         return self.store.location
+
+    @cached_property
+    def metrics(self) -> "Metrics":
+        """What Prometheus reads."""
+        from cvfp_opt.service.metrics import Metrics
+
+        return Metrics(self.store)
+
+    @cached_property
+    def readiness(self) -> "Readiness":
+        """Whether the database answers."""
+        from cvfp_opt.service.health import Readiness
+
+        return Readiness(self.store)

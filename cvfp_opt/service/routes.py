@@ -5,6 +5,7 @@ from http import HTTPStatus
 from cvfp_opt.report.dashboard.replies import API
 from cvfp_opt.report.queue import WorkerJson
 from cvfp_opt.service.about_routes import VersionJson, show_openapi, show_version
+from cvfp_opt.service.page_routes import PAGES
 from cvfp_opt.service.queue_routes import (
     DrainBody,
     drain_worker,
@@ -44,6 +45,7 @@ _WORKER = f"{API}workers/{{worker}}"
 _READ, _SUBMIT, _CONTROL, _ADMIN = Scope.READ, Scope.SUBMIT, Scope.CONTROL, Scope.ADMIN
 
 ROUTES: tuple[Route, ...] = (
+    *PAGES,
     Route(method="GET", path=f"{API}version", answer=show_version, scope=_READ, gives=VersionJson),
     Route(method="GET", path=f"{API}openapi.json", answer=show_openapi, scope=_READ, gives=dict),
     Route(

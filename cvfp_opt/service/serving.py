@@ -90,7 +90,7 @@ def serve_all(
         )
         server = Server(make_service(desk, rules, warn), address)
         say(
-            f"queue, dashboard and API of {location.where}: "
+            f"queue, dashboard and API of {location.shown}: "
             f"http://{printed_host(address.host)}:{server.port}{base}/"
         )
         if rules.others is None:

@@ -51,7 +51,7 @@ def guarded(serve: Serve) -> Client:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """A server that asks nobody for a token, for all tests of a module that change nothing."""
+    """A server that asks nobody for a token, for all tests of a module that leave it as it is."""
     for office in filled_office(tmp_path_factory.mktemp("shared")):
         client = office.serve()
         yield client

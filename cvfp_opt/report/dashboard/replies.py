@@ -86,9 +86,11 @@ class Reply:
         }
 
 
+# By the header alone, Referrer-Policy: no-referrer, browsers would send forms with "Origin: null".
 _HEAD = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
-    'content="width=device-width, initial-scale=1"><title>{title}</title>{meta}'
+    'content="width=device-width, initial-scale=1"><meta name="referrer" content="same-origin">'
+    "<title>{title}</title>{meta}"
     "<style>body{{font:16px/1.5 system-ui,sans-serif;margin:4rem auto;max-width:32rem;padding:0 "
     "1rem}}@media(prefers-color-scheme:dark){{body{{background:#121212;color:#eee}}}}</style></head>"
 )

@@ -152,7 +152,7 @@ class Summary:
         Raises:
             StudyMissing: there is none.
         """
-        if number < len(self.trials):
+        if 0 <= number < len(self.trials):
             return self.trials[number]
         last = len(self.trials) - 1
         wanted = f"a trial from 0 to {last} is required" if last >= 0 else "it has no trial yet"
