@@ -12,6 +12,11 @@ from cvfp_opt.version import __version__ as __version__
 if TYPE_CHECKING:
     from cvfp_opt.api.adopting import adopt as adopt
     from cvfp_opt.api.dashboard import dashboard as dashboard
+    from cvfp_opt.api.notifying import HookStanding as HookStanding
+    from cvfp_opt.api.notifying import events as events
+    from cvfp_opt.api.notifying import hooks as hooks
+    from cvfp_opt.api.notifying import send_events as send_events
+    from cvfp_opt.api.notifying import try_hooks as try_hooks
     from cvfp_opt.api.plan import Plan as Plan
     from cvfp_opt.api.plan import define as define
     from cvfp_opt.api.reproducing import reproduce as reproduce
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
     from cvfp_opt.errors import DataError as DataError
     from cvfp_opt.errors import DefinitionError as DefinitionError
     from cvfp_opt.errors import DeviceError as DeviceError
+    from cvfp_opt.errors import NotifyError as NotifyError
     from cvfp_opt.errors import PointError as PointError
     from cvfp_opt.errors import ReportError as ReportError
     from cvfp_opt.errors import SearchError as SearchError
@@ -44,12 +50,14 @@ if TYPE_CHECKING:
     from cvfp_opt.errors import StudyChanged as StudyChanged
     from cvfp_opt.errors import StudyError as StudyError
     from cvfp_opt.errors import StudyExists as StudyExists
+    from cvfp_opt.notify.sender import Sent as Sent
     from cvfp_opt.report.column_table import Table as Table
     from cvfp_opt.report.compare import Comparison as Comparison
     from cvfp_opt.report.confirmation import Confirmation as Confirmation
     from cvfp_opt.report.confirmation import Result as Result
     from cvfp_opt.rerun.loaded import LoadedNetwork as LoadedNetwork
     from cvfp_opt.rerun.repeat import Conditions as Conditions
+    from cvfp_opt.store.record.event import Event as Event
     from cvfp_opt.tuning.limits import Limits as Limits
     from cvfp_opt.workers.shares import Workers as Workers
 
@@ -57,6 +65,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "api.adopting": ("adopt",),
     "api.dashboard": ("dashboard",),
+    "api.notifying": ("HookStanding", "events", "hooks", "send_events", "try_hooks"),
     "api.plan": ("Plan", "define"),
     "api.reproducing": ("reproduce",),
     "api.search": ("open", "search", "studies"),
@@ -73,6 +82,7 @@ _PLACES = {
         "DataError",
         "DefinitionError",
         "DeviceError",
+        "NotifyError",
         "PointError",
         "ReportError",
         "SearchError",
@@ -85,7 +95,9 @@ _PLACES = {
     "report.column_table": ("Table",),
     "report.compare": ("Comparison",),
     "report.confirmation": ("Confirmation", "Result"),
+    "notify.sender": ("Sent",),
     "rerun.loaded": ("LoadedNetwork",),
+    "store.record.event": ("Event",),
     "rerun.repeat": ("Conditions",),
     "tuning.limits": ("Limits",),
     "workers.shares": ("Workers",),

@@ -78,6 +78,10 @@ class ServerError(CvfpOptError):
     """The dashboard cannot listen where it was asked to."""
 
 
+class NotifyError(CvfpOptError):
+    """The file that names hooks is not as required, or a hook cannot be told."""
+
+
 class SearchError(CvfpOptError):
     """The search stopped itself, for the reason given."""
 

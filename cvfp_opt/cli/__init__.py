@@ -17,6 +17,7 @@ import click
 
 from cvfp_opt.cli.confirm import confirm
 from cvfp_opt.cli.dashboard import dashboard
+from cvfp_opt.cli.notify import events, notify
 from cvfp_opt.cli.report import compare, plot, report
 from cvfp_opt.cli.reproduce import reproduce
 from cvfp_opt.cli.run import run
@@ -66,6 +67,8 @@ for command in (
     compare,
     list_studies,
     dashboard,
+    events,
+    notify,
     study,
     trial,
 ):

@@ -17,6 +17,7 @@ import optuna
 from optuna.trial import TrialState
 from sqlalchemy import Connection, bindparam, func, select
 
+from cvfp_opt.escaping import excerpt
 from cvfp_opt.store.database.damage import UNREADABLE, damage, parsed
 from cvfp_opt.store.database.retry import DATABASE_ERRORS
 from cvfp_opt.store.database.storage import Store
@@ -224,7 +225,7 @@ def announce_failures(store: Store, subject: Subject) -> None:
         if not told or len(numbers) > FAILURES[-1]:
             return
         newest = accounts[ended[0].trial_id]
-        reason = newest.get("reason", "")
+        reason = excerpt(newest.get("reason", ""))
         text = f"study {subject.name}: the last {len(numbers)} trials failed, the newest with: "
         write_event(
             connection,

@@ -13,6 +13,7 @@ from typing import Any
 import optuna
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from cvfp_opt.escaping import excerpt
 from cvfp_opt.store.database.optuna_private import study_id_of
 from cvfp_opt.store.database.storage import Store, has_table
 from cvfp_opt.store.database.tables import DELIVERIES, EVENTS, VERSIONS
@@ -25,6 +26,7 @@ KEPT_SECONDS = 30 * 24 * 3600.0
 # earlier may have been written, and removed.
 LATELY_SECONDS = KEPT_SECONDS / 2
 LONGEST_LIST = 1000
+_LONGEST_TEXT = 500
 
 # A database has one such row, and nobody else writes to it.
 _LOCK = update(VERSIONS).values(library_version=VERSIONS.c.library_version)
@@ -82,7 +84,8 @@ def write_event(
     if is_told(connection, uuid):
         return False
     _remove_old(connection, store)
-    body = {"text": text, "details": _finite(dict(details or {}))}
+    # what a trial raised may be of any length; a hook reads an event at once
+    body = {"text": excerpt(text, _LONGEST_TEXT), "details": _finite(dict(details or {}))}
     connection.execute(
         insert(EVENTS).values(
             uuid=uuid,
@@ -113,6 +116,7 @@ def read_events(
     *,
     after: int = 0,
     limit: int = LONGEST_LIST,
+    newest: bool = False,
 ) -> list[Event]:
     """Read events in their order.
 
@@ -121,17 +125,20 @@ def read_events(
         study: whose; None for those of all studies.
         after: id of the last event that is known already.
         limit: how many at most.
+        newest: whether the last ones are wanted, where there are more; else it is the first ones.
     """
     if not has_table(store, EVENTS):  # no version that knows it has written here
         return []
-    wanted = select(EVENTS).where(EVENTS.c.id > after).order_by(EVENTS.c.id).limit(limit)
+    order = EVENTS.c.id.desc() if newest else EVENTS.c.id
+    wanted = select(EVENTS).where(EVENTS.c.id > after).order_by(order).limit(limit)
     if study is not None:
         subject = subject_of(study)
         wanted = wanted.where(
             EVENTS.c.study_id == subject.study_id, EVENTS.c.identity == subject.identity
         )
     with store.engine.connect() as connection:
-        return [event_of(dict(row)) for row in connection.execute(wanted).mappings()]
+        found = [event_of(dict(row)) for row in connection.execute(wanted).mappings()]
+    return sorted(found, key=lambda event: event.id)
 
 
 def event_of(row: Mapping[str, Any]) -> Event:

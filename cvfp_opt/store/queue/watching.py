@@ -35,17 +35,20 @@ class Watch:
     Attributes:
         store: the database, open to write.
         minutes: for how long a study must have waited for a worker.
+        patient: whether it looks again and again, and trusts what it has seen alone: a trial that
+            was given back, say, leaves no time. If not, it goes by what the database has.
         now: SQL for the time; None for the database's own.
     """
 
     store: Store
     minutes: float = UNSERVED_MINUTES
+    patient: bool = True
     now: Callable[[], ColumnElement[float]] | None = None
     _unserved: dict[int, float] = field(default_factory=dict)
     _ended: set[tuple[int, Stage, int]] = field(default_factory=set)
 
     def look(self) -> None:
-        """Look once; a study counts as unserved from the first look that found it so."""
+        """Look once."""
         studies, workers = read_queue(self.store), read_workers(self.store)
         for one in studies:
             if one.stage in (Stage.DONE, Stage.SPENT):
@@ -57,7 +60,7 @@ class Watch:
         for one in waiting:
             first = self._unserved.setdefault(one.study_id, now)
             begun = since[one.study_id]
-            waited = now - max(first, begun)
+            waited = now - (max(first, begun) if self.patient else begun)
             if waited >= 60 * self.minutes and begun > now - LATELY_SECONDS:
                 self._tell(one, begun, now - begun)
 
