@@ -47,7 +47,7 @@ class Command:
             except (OSError, ValueError) as error:
                 words = getattr(error, "strerror", None) or str(error)
                 return Outcome(why=f"{self.shown}: cannot be run: {words}")
-            code = _run(process, event.to_json().encode(), seconds)
+            code = _run(process, f"{event.to_json()}\n".encode(), seconds)
             if code == 0:
                 return Outcome()
             if code is None:

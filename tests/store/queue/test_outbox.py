@@ -2,14 +2,17 @@
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
+import optuna
 import pytest
 from sqlalchemy import delete
-from telling import Clock, kinds
+from telling import Clock, kinds, our_study
 
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.database.tables import HOOKS
+from cvfp_opt.store.queue import control
 from cvfp_opt.store.queue.events import read_events, write_event
 from cvfp_opt.store.queue.outbox import (
     FIRST_PAUSE,
@@ -195,3 +198,48 @@ def test_a_hook_that_somebody_removed_begins_anew(store: Store, make: Make) -> N
     write(store, 2)
     assert fetched(ops) == ["2"]
     assert kinds(read_events(store)) == ["study-done"] * 3
+
+
+def test_many_who_write_and_send_never_wait_for_each_other_in_a_circle(
+    location: Location, store: Store
+) -> None:
+    """No deadlock, and each event once: four studies changed at once, two senders."""
+    studies = [our_study(store, f"s{i}", total=9) for i in range(4)]
+    ended, sent, failed = threading.Event(), list[str](), list[BaseException]()
+
+    def work(act: Callable[[Store], None]) -> None:
+        try:
+            with open_for_search(location) as own:
+                act(own)
+        except BaseException as error:
+            failed.append(error)
+
+    def change(own: Store, name: str) -> None:
+        study = optuna.load_study(study_name=name, storage=own.storage)
+        for _ in range(8):
+            control.pause(own, study)
+            control.resume(own, study)
+
+    def send(own: Store) -> None:
+        box = Outbox(store=own, hook="ops", wanted=lambda event: True, seconds=60)
+        last = False
+        while not last:
+            last = ended.is_set()
+            while (delivery := box.fetch()) is not None:
+                box.settle(delivery)
+                sent.append(delivery.event.uuid)
+
+    Outbox(store=store, hook="ops", wanted=lambda event: True, seconds=60).join()
+    changing = [partial(change, name=study.study_name) for study in studies]
+    writers = [threading.Thread(target=work, args=(one,)) for one in changing]
+    senders = [threading.Thread(target=work, args=(send,)) for _ in range(2)]
+    for thread in (*writers, *senders):
+        thread.start()
+    for thread in writers:
+        thread.join(60)
+    ended.set()
+    for thread in senders:
+        thread.join(60)
+    assert failed == []
+    assert sorted(sent) == sorted(event.uuid for event in read_events(store))
+    assert len(sent) == 64
