@@ -1,5 +1,6 @@
 """A trial in full."""
 
+from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
 
 from cvfp_opt.report.rows import account_tables, text_lines
@@ -11,7 +12,7 @@ from cvfp_opt.report.words import (
     value_words,
 )
 from cvfp_opt.store.record.records import TrialRecord
-from cvfp_opt.store.record.retries import retry_chain, uuid_of
+from cvfp_opt.store.record.retries import retry_chain, retry_chains, uuid_of
 from cvfp_opt.store.record.summary import Summary
 from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 
@@ -58,12 +59,20 @@ def account_lines(best: TrialRecord) -> list[str]:
 
 def trial_json(summary: Summary, trial: TrialRecord) -> dict[str, Any]:
     """Convert a trial to plain JSON values."""
-    found: dict[str, Any] = {"study_name": summary.name, **trial.to_dict()}
-    found["note"] = summary.note
+    return trials_json(summary, [trial])[0]
+
+
+def trials_json(summary: Summary, trials: Sequence[TrialRecord]) -> list[dict[str, Any]]:
+    """Convert some trials of a study to plain JSON values."""
+    rows: list[dict[str, Any]] = [
+        {"study_name": summary.name, **trial.to_dict(), "note": summary.note} for trial in trials
+    ]
     if summary.record is not None:
-        found["uuid"] = uuid_of(trial, summary.record.identity)
-        found["retries"] = retry_chain(summary.trials, summary.record.identity, trial.number)
-    return found
+        identity = summary.record.identity
+        chains = retry_chains(summary.trials, identity)
+        for row, trial in zip(rows, trials, strict=True):
+            row |= {"uuid": uuid_of(trial, identity), "retries": chains[trial.number]}
+    return rows
 
 
 def _identity_lines(summary: Summary, trial: TrialRecord) -> list[str]:
