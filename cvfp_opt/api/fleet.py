@@ -147,7 +147,11 @@ def stay_at_work(
             fleet.stop()
         say("stopping: giving the running trials back (again to stop at once)")
 
-    with _watched(pulse, supervisor, health, say), StopRequest(stopping) as stop:
+    with (
+        _hooks_told(location, terms.limits, say),
+        _watched(pulse, supervisor, health, say),
+        StopRequest(stopping) as stop,
+    ):
         if fleet is not None:
             fleet.run(stop)
         else:
@@ -156,6 +160,23 @@ def stay_at_work(
 
 # A worker that has not even tried to tell the database for so long does not live.
 _SILENT_SECONDS = 120.0
+
+
+@contextmanager
+def _hooks_told(
+    location: Location, limits: "Limits", say: Callable[[str], None]
+) -> Iterator[None]:
+    """Tell hooks what happens meanwhile, if this machine has any."""
+    from cvfp_opt.notify.file import read_notify_file
+    from cvfp_opt.notify.sender import sending
+    from cvfp_opt.store.database.retry import Patience
+
+    if not read_notify_file(location).hooks:
+        yield
+        return
+    patiently = Patience(seconds=limits.patience_seconds, notify=say)
+    with open_for_editing(location, patiently) as store, sending(store, say):
+        yield
 
 
 @contextmanager

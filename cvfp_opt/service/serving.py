@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cvfp_opt.api.dashboard import until_signalled
 from cvfp_opt.api.opening import artifacts_of, locate
+from cvfp_opt.notify.sender import sending
 from cvfp_opt.report.dashboard.gate import Gate, Rules
 from cvfp_opt.report.dashboard.request_target import Places, base_path
 from cvfp_opt.report.dashboard.server import Address, Server, printed_host
@@ -104,7 +105,10 @@ def serve_all(
             _say_tokens(store, say)
         say("stop with ^C")
         supervisor = Supervisor.of()
-        with supervisor.watched(partial(_answers, address, server.port)):
+        with (
+            sending(store, warn, always=True),
+            supervisor.watched(partial(_answers, address, server.port)),
+        ):
             supervisor.ready(f"serves {location.where}")
             try:
                 server.run()
