@@ -17,6 +17,7 @@ from benchmarks import (
     gpu,
     gpu_checks,
     gpu_setting,
+    looking,
     online,
     passes,
     scaling,
@@ -47,9 +48,20 @@ ROWS: Mapping[str, Callable[[int], Result | list[Result]]] = {
     "stays": service.stays,
     "claims": service.claims,
     "first-claim": service.first_claim,
+    "looking": looking.looking,
 }
 # Only when they are named: an hour, and some minutes all together.
-LONG = ("search", "bookkeeping", "durable", "ask", "resume", "overhead", "dashboard", "commands")
+LONG = (
+    "search",
+    "bookkeeping",
+    "durable",
+    "ask",
+    "resume",
+    "overhead",
+    "dashboard",
+    "commands",
+    "looking",
+)
 
 
 @click.command()
