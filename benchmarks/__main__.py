@@ -18,6 +18,7 @@ from benchmarks import (
     gpu,
     gpu_checks,
     gpu_setting,
+    looking,
     online,
     passes,
     scaling,
@@ -49,11 +50,12 @@ ROWS: Mapping[str, Callable[[int], Result | list[Result]]] = {
     "stays": service.stays,
     "claims": service.claims,
     "first-claim": service.first_claim,
+    "looking": looking.looking,
 }
 # Only when they are named: an hour, and some minutes all together.
 LONG = (
     *("search", "bookkeeping", "durable", "ask", "resume", "overhead", "events"),
-    *("dashboard", "commands"),
+    *("dashboard", "commands", "stays", "claims", "first-claim", "looking"),
 )
 
 

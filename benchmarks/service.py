@@ -47,7 +47,7 @@ class StayingWatch(FileWatch):
 
 
 @contextmanager
-def _databases() -> Iterator[list[Location]]:
+def databases() -> Iterator[list[Location]]:
     """Make an empty SQLite file, and a database on each server that is named."""
     named = [os.environ[name] for name in SERVERS if name in os.environ]
     with tempfile.TemporaryDirectory() as folder:
@@ -146,7 +146,7 @@ def claims(
 
     The workers are threads of one process, each with connections of its own.
     """
-    with _databases() as locations, _invented():
+    with databases() as locations, _invented():
         return [_claims(one, repeats, studies, workers, trials) for one in locations]
 
 
@@ -220,7 +220,7 @@ def _check(store: Store, names: list[str], total: int) -> None:
 
 def first_claim(repeats: int) -> list[Result]:
     """Measure the time from `submit` to the first claim by a worker that was idle."""
-    with _databases() as locations, _invented():
+    with databases() as locations, _invented():
         return [_first_claim(one, repeats) for one in locations]
 
 
