@@ -189,6 +189,25 @@ def test_trials_that_have_ended_are_asked_for_once(
     assert study.trials[5].state == "fail"
 
 
+def test_what_happens_is_told_in_its_order(remote: cv.Remote, location: Location) -> None:
+    assert remote.events() == []
+    first, second = (remote.submit(tiny(), name=name, n_trials=3) for name in ("a", "b"))
+    first.pause()
+    second.cancel()
+    seen = remote.events()
+    told = [(event.kind, event.study) for event in seen]
+    assert told[-2:] == [("study-paused", "a"), ("study-cancelled", "b")]
+    assert seen == cv.events(storage=location)
+    assert first.events() == [event for event in seen if event.study == "a"]
+    assert second.events(after=seen[-1].id) == []
+    first.resume()
+    [last] = remote.events(after=seen[-1].id)
+    assert (last.kind, last.text) == ("study-resumed", "study a is open")
+    assert first.events(after=0, limit=1) == first.events()[:1]
+    with pytest.raises(cv.DefinitionError, match="after: at least 0 is required"):
+        first.events(after=-1)
+
+
 # tokens
 
 
@@ -211,6 +230,19 @@ def test_a_token_is_shown_and_never_kept(guarded: str, office: Office) -> None:
         _ = bare.total
     with pytest.raises(cv.TokenError):
         cv.connect(guarded, "cvfp_wrong").studies()
+
+
+def test_a_token_for_some_studies_is_told_of_no_other(guarded: str, office: Office) -> None:
+    everybody = cv.connect(guarded, office.token("read", "submit", "control"))
+    for name in ("mine-1", "theirs", "mine-2"):
+        everybody.submit(tiny(), name=name).pause()
+    mine = cv.connect(guarded, office.token("read", studies="mine-"))
+    seen = {event.study for event in mine.events(after=0)}
+    assert seen == {event.study for event in mine.events()} == {"mine-1", "mine-2"}
+    last = next(event.id for event in everybody.events() if event.study == "theirs")
+    assert {event.study for event in mine.events(after=last, limit=1)} == {"mine-2"}
+    with pytest.raises(cv.TokenError, match="mine-"):
+        mine.open("theirs")
 
 
 @pytest.mark.parametrize("odd", ["", "a b", "a\nb", "ü", 3, b"x"])
