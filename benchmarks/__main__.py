@@ -14,6 +14,7 @@ from benchmarks import (
     bookkeeping,
     commands,
     dashboard,
+    events,
     gpu,
     gpu_checks,
     gpu_setting,
@@ -43,6 +44,7 @@ ROWS: Mapping[str, Callable[[int], Result | list[Result]]] = {
     "ask": asking.ask,
     "resume": asking.resume,
     "overhead": bookkeeping.overhead,
+    "events": events.events,
     "dashboard": dashboard.dashboard,
     "commands": commands.commands,
     "stays": service.stays,
@@ -52,15 +54,8 @@ ROWS: Mapping[str, Callable[[int], Result | list[Result]]] = {
 }
 # Only when they are named: an hour, and some minutes all together.
 LONG = (
-    "search",
-    "bookkeeping",
-    "durable",
-    "ask",
-    "resume",
-    "overhead",
-    "dashboard",
-    "commands",
-    "looking",
+    *("search", "bookkeeping", "durable", "ask", "resume", "overhead", "events"),
+    *("dashboard", "commands", "stays", "claims", "first-claim", "looking"),
 )
 
 
@@ -77,8 +72,8 @@ def main(
 
     ROWS are pass, segments, step, rank, online and trial (minutes), all of them by default;
     search (an hour); scaling; dashboard and commands (minutes); those of the database:
-    bookkeeping, durable, ask, resume and overhead (five minutes); and gpu: checks and figures of
-    a CUDA device.
+    bookkeeping, durable, ask, resume, overhead and events (five minutes); and gpu: checks and
+    figures of a CUDA device.
     """
     unknown = set(rows) - ROWS.keys() - {"scaling", "gpu"}
     if unknown:

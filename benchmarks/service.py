@@ -24,7 +24,7 @@ from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.queue.overview import read_queue
 from cvfp_opt.tuning.plan import Plan, Request, make_plan
 from cvfp_opt.tuning.stopping import SearchStopped, StopSwitch
-from cvfp_opt.workers import staying
+from cvfp_opt.workers import staying, task
 from cvfp_opt.workers.health import Pulse
 from cvfp_opt.workers.staying import Staying
 from cvfp_opt.workers.task import Task
@@ -87,11 +87,15 @@ def _submit(location: Location, names: list[str], total: int) -> Plan:
 def _invented(seconds: float = 0.0) -> Iterator[None]:
     """Let workers run invented trials."""
 
-    def objective(task: Task) -> Any:
-        return InventedObjective(task.plan.definition, task.plan.tokens, seconds)
+    def objective(one: Task) -> Any:
+        return InventedObjective(one.plan.definition, one.plan.tokens, seconds)
+
+    def nothing(*words: Any, last: bool) -> None:
+        """Draw no page: that hangs on how many studies there are, and not on the claims."""
 
     with (
         mock.patch.object(Task, "objective", objective),
+        mock.patch.object(task, "keep_current", nothing),
         mock.patch.object(staying, "describe_environment", return_value=dict(ENVIRONMENT)),
     ):
         yield
@@ -135,7 +139,9 @@ def stays(repeats: int, seconds: float = 1.0, trials: int = 10) -> Result:
     )
 
 
-def claims(repeats: int, studies: int = 200, workers: int = 16, trials: int = 800) -> list[Result]:
+def claims(
+    repeats: int, studies: int = 200, workers: int = 16, trials: int = 4000
+) -> list[Result]:
     """Compare instant trials of one study by many workers with those of many studies.
 
     The workers are threads of one process, each with connections of its own.

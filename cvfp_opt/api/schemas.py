@@ -104,6 +104,18 @@ def _tokens() -> tuple[Any, ...]:
     return (TokenJson,)
 
 
+def _events() -> tuple[Any, ...]:
+    from cvfp_opt.store.record.event import AtJson, Event
+
+    return Event, AtJson
+
+
+def _hooks() -> tuple[Any, ...]:
+    from cvfp_opt.api.notifying import HookStanding
+
+    return (HookStanding,)
+
+
 def _confirmation() -> tuple[Any, ...]:
     from cvfp_opt.report.confirmation import ConfirmationJson
 
@@ -185,6 +197,8 @@ ENTRIES: Mapping[str, Entry] = {
     "trial enqueue": Entry(what="trials that were enqueued", parts=_added),
     "trial replay": Entry(what="a trial run again, and compared", parts=_single("ReplayJson")),
     "token list": Entry(what="the tokens of a database", parts=_tokens, shape="list"),
+    "events": Entry(what="what happened", parts=_events, shape="list"),
+    "notify list": Entry(what="whom events are told", parts=_hooks, shape="list"),
     "train": Entry(what="one training run", parts=_single("TrainedJson")),
     "verify": Entry(what="tests of a network", parts=_checks, shape="list"),
     "thresholds": Entry(what="what a convergence rate rests on", parts=_single("ThresholdsJson")),

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cvfp_opt.api.remote.connection import Connection
+from cvfp_opt.api.required import require_whole
 from cvfp_opt.report.confirmation import Confirmation, ConfirmationVerdict, Result
 from cvfp_opt.report.json_text import NOT_FINITE
 from cvfp_opt.report.statistics import Interval
@@ -13,6 +15,7 @@ from cvfp_opt.store.record.confirmation import (
     confirmation_name,
 )
 from cvfp_opt.store.record.differences import AllowedDrift
+from cvfp_opt.store.record.event import Event
 from cvfp_opt.store.record.queue_entry import QueueEntry
 from cvfp_opt.store.record.records import StudyRecord, TrialRecord, Unread
 from cvfp_opt.store.record.summary import Summary
@@ -92,6 +95,26 @@ def confirmation(found: Mapping[str, Any] | None) -> Confirmation | None:
         num_searched=found["num_searched"],
         windows=found["windows"],
     )
+
+
+def read_events(
+    connection: Connection, *path: str, after: int | None, limit: int | None
+) -> list[Event]:
+    """Ask for events, of a study or of all.
+
+    Args:
+        connection: with the server.
+        path: of the study; nothing for all.
+        after, limit: which.
+    """
+    query = {}
+    for key, value, least in (("after", after, 0), ("limit", limit, 1)):
+        if value is not None:
+            require_whole(key, value, least)
+            query[key] = value
+    known = Event.__dataclass_fields__
+    rows = connection.get(*path, "events", query=query).value
+    return [Event(**{key: row[key] for key in known if key in row}) for row in rows]
 
 
 def _result(found: Mapping[str, Any]) -> Result:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from cvfp_opt.api.counts import DEFAULT_TRIALS
 from cvfp_opt.api.fleet import DRAIN_SECONDS
 from cvfp_opt.api.remote.connection import Connection
+from cvfp_opt.api.remote.records import read_events
 from cvfp_opt.api.remote.study import RemoteStudy
 from cvfp_opt.api.required import require_text
 from cvfp_opt.errors import DefinitionError, ServerError, StudyError, TokenError
@@ -17,6 +18,7 @@ from cvfp_opt.redaction import redacted
 
 if TYPE_CHECKING:
     from cvfp_opt.api.plan import Plan
+    from cvfp_opt.store.record.event import Event
 
 
 def connect(url: str, token: str | None = None, *, timeout: float = 30.0) -> "Remote":
@@ -158,6 +160,15 @@ class Remote:
         """List the workers that stay, as `cvfp-opt worker list --json` does."""
         found: list[dict[str, Any]] = self._connection.get("workers").value
         return found
+
+    def events(self, *, after: int | None = None, limit: int | None = None) -> "list[Event]":
+        """List what happened to the studies that the token may see, in its order.
+
+        Args:
+            after: id of the last event that is known; None for the newest events.
+            limit: how many at most; None for the newest 50, or for 1000 after one.
+        """
+        return read_events(self._connection, after=after, limit=limit)
 
     def drain(self, worker: str, *, within: float | None = DRAIN_SECONDS) -> dict[str, Any]:
         """Let a worker take no further trial, and end after those that it runs.

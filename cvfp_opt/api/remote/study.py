@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 from cvfp_opt.api.looking import ReadableStudy
 from cvfp_opt.api.remote.connection import Connection, Response
-from cvfp_opt.api.remote.records import confirmation, study_summary, trial_record
+from cvfp_opt.api.remote.records import confirmation, read_events, study_summary, trial_record
 from cvfp_opt.api.required import require_text, require_whole
 from cvfp_opt.api.trial import Trial
 from cvfp_opt.api.wishes import Wishes, changes_of
@@ -19,6 +19,7 @@ from cvfp_opt.store.record.summary import Summary
 
 if TYPE_CHECKING:
     from cvfp_opt.report.confirmation import Confirmation
+    from cvfp_opt.store.record.event import Event
 
 # Seconds between two looks of one who waits, and looks in a row that must find nothing running.
 _LOOK_SECONDS, _LOOKS_AT_REST = 2.0, 2
@@ -262,6 +263,15 @@ class RemoteStudy(ReadableStudy):
             if end is not None and time.monotonic() >= end:
                 return False
             time.sleep(_LOOK_SECONDS)
+
+    def events(self, *, after: int | None = None, limit: int | None = None) -> "list[Event]":
+        """List what happened to it, in its order.
+
+        Args:
+            after: id of the last event that is known; None for the newest events.
+            limit: how many at most; None for the newest 50, or for 1000 after one.
+        """
+        return read_events(self._connection, *self._path, after=after, limit=limit)
 
     # what is not there
 
