@@ -14,12 +14,15 @@ from benchmarks import (
     bookkeeping,
     commands,
     dashboard,
+    events,
     gpu,
     gpu_checks,
     gpu_setting,
+    looking,
     online,
     passes,
     scaling,
+    service,
     step,
     trial,
 )
@@ -41,11 +44,19 @@ ROWS: Mapping[str, Callable[[int], Result | list[Result]]] = {
     "ask": asking.ask,
     "resume": asking.resume,
     "overhead": bookkeeping.overhead,
+    "events": events.events,
     "dashboard": dashboard.dashboard,
     "commands": commands.commands,
+    "stays": service.stays,
+    "claims": service.claims,
+    "first-claim": service.first_claim,
+    "looking": looking.looking,
 }
 # Only when they are named: an hour, and some minutes all together.
-LONG = ("search", "bookkeeping", "durable", "ask", "resume", "overhead", "dashboard", "commands")
+LONG = (
+    *("search", "bookkeeping", "durable", "ask", "resume", "overhead", "events"),
+    *("dashboard", "commands", "stays", "claims", "first-claim", "looking"),
+)
 
 
 @click.command()
@@ -60,9 +71,10 @@ def main(
     """Compare old and new ways of doing the same work, in turn, in one process.
 
     ROWS are pass, segments, step, rank, online and trial (minutes), all of them by default;
-    search (an hour); scaling; dashboard and commands (minutes); those of the database:
-    bookkeeping, durable, ask, resume and overhead (five minutes); and gpu: checks and figures of
-    a CUDA device.
+    search (an hour); scaling; dashboard and commands (minutes); those of the service: stays,
+    claims, first-claim and looking (minutes, claims a quarter of an hour); those of the database:
+    bookkeeping, durable, ask, resume, overhead and events (five minutes); and gpu: checks and
+    figures of a CUDA device.
     """
     unknown = set(rows) - ROWS.keys() - {"scaling", "gpu"}
     if unknown:

@@ -15,7 +15,8 @@ from benchmarks.bookkeeping import FileWatch, filled, search
 from benchmarks.invented import ENVIRONMENT, fill
 from benchmarks.timing import Result, taken_in_turn
 from cvfp_opt.store.database.storage import Store, open_for_search
-from cvfp_opt.store.queue.claims import ClaimedTrial, Claims, fail_trial
+from cvfp_opt.store.queue.claims import ClaimedTrial, Claims
+from cvfp_opt.store.queue.takeover import fail_trial
 from cvfp_opt.store.queue.trial_writer import TrialWriter
 from cvfp_opt.store.record.mirrors import sync_mirrors
 from cvfp_opt.tuning.optuna_trial import open_trial

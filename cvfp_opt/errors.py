@@ -54,6 +54,10 @@ class StudyError(CvfpOptError):
     """A study is missing, or differs from what was asked for."""
 
 
+class StudyMissing(StudyError):
+    """There is no such study, trial or worker."""
+
+
 class StudyExists(StudyError):
     """There is another study of that name already."""
 
@@ -75,7 +79,15 @@ class ReportError(CvfpOptError):
 
 
 class ServerError(CvfpOptError):
-    """The dashboard cannot listen where it was asked to."""
+    """A server cannot listen where it was asked to, or does not answer."""
+
+
+class TokenError(CvfpOptError):
+    """A token is unknown or has expired, or cannot be made."""
+
+
+class NotifyError(CvfpOptError):
+    """The file that names hooks is not as required, or a hook cannot be told."""
 
 
 class SearchError(CvfpOptError):

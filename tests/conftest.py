@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import schemas
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from databases import KINDS, copy_tables, drop_databases, empty_database, fresh_database
@@ -122,6 +123,7 @@ def invoke(
             main()
         printed = capsys.readouterr()
         assert "Traceback" not in printed.out + printed.err
+        schemas.check(words, printed.out)
         return Outcome(code=int(exit_.value.code or 0), out=printed.out, err=printed.err)
 
     return run

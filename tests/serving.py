@@ -15,6 +15,9 @@ from optuna.trial import TrialState
 
 from cvfp_opt.report.dashboard.app import Opening, make_app, make_rules
 from cvfp_opt.report.dashboard.server import Address, Server
+from cvfp_opt.service.desk import Desk
+from cvfp_opt.service.serving import make_rules as make_office_rules
+from cvfp_opt.service.serving import make_service
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.files.artifact_stores import ArtifactStore
@@ -22,6 +25,7 @@ from cvfp_opt.store.files.dashboard_token import Token
 from cvfp_opt.store.files.folder import FolderStore
 from cvfp_opt.store.record.mirrors import sync_mirrors
 from cvfp_opt.store.record.records import StudyRecord
+from cvfp_opt.store.record.tokens import add_token, read_tokens
 
 NAME = f"known {EVIL}"
 
@@ -131,9 +135,43 @@ class Site:
         said: list[str] = []
         address = Address(host=host, port=0)
         opening = Opening.of(self.store, None)
-        rules = make_rules(address, opening, token, read_only=read_only, other_names=other_names)
+        rules = make_rules(address, token, other_names=other_names)
         stored = self.stored or self.artifacts
-        server = Server(make_app(self.store, stored, rules, said.append), address)
+        app = make_app(
+            self.store, stored, rules, said.append, home=opening.path, read_only=read_only
+        )
+        server = Server(app, address)
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        return Client(server.port, server, thread, said)
+
+
+@dataclass(frozen=True)
+class Office:
+    """An open database with a study, and what `serve` makes of it."""
+
+    location: Location
+    store: Store
+
+    @classmethod
+    def filled(cls, location: Location, store: Store) -> "Office":
+        """With the study "known" and its mirrors."""
+        fill(store, "known")
+        return cls(location, store)
+
+    def token(self, *scopes: str, studies: str = "", days: float | None = None) -> str:
+        """The text of a new token."""
+        name = f"{' and '.join(scopes)} {studies}{len(read_tokens(self.store))}"
+        return add_token(self.store, name, scopes, studies=studies, days=days)
+
+    def serve(self, *, allowed_hosts: Sequence[str] = (), base: str = "") -> Client:
+        """A server in a thread; a token is required if it may be asked from elsewhere."""
+        said: list[str] = []
+        address = Address(host="127.0.0.1", port=0)
+        rules = make_office_rules(self.store, address, allowed_hosts, base)
+        files = FolderStore(self.location.file.parent / "artifacts")
+        app = make_service(Desk(store=self.store, files=files, base=base), rules, said.append)
+        server = Server(app, address)
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
         return Client(server.port, server, thread, said)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from cvfp_opt.api.opening import open_summary
 from cvfp_opt.errors import DefinitionError, StudyError
@@ -17,6 +17,34 @@ if TYPE_CHECKING:
     from cvfp_opt.store.queue.control import Controlled
     from cvfp_opt.store.queue.enqueued import Enqueued
     from cvfp_opt.store.record.summary import Summary
+
+
+class WaitingJson(TypedDict):
+    """A trial that waits for a worker.
+
+    Attributes:
+        trial: its number.
+        params: that are fixed; the sampler chooses the others.
+        new: false if a trial at the very same point waited already, and none was added.
+    """
+
+    trial: int
+    params: dict[str, Any]
+    new: bool
+
+
+class AddedJson(TypedDict):
+    """Trials that were enqueued.
+
+    Attributes:
+        study: name of their study.
+        trials: that wait.
+        notes: what was changed to make points fit, a line each.
+    """
+
+    study: str
+    trials: list[WaitingJson]
+    notes: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +65,16 @@ class Added:
     def numbers(self) -> list[int]:
         """The trials' numbers."""
         return [one.number for one in self.trials]
+
+    def to_dict(self) -> AddedJson:
+        """Convert it to plain JSON values."""
+        return {
+            "study": self.study,
+            "trials": [
+                {"trial": one.number, "params": one.params, "new": one.new} for one in self.trials
+            ],
+            "notes": list(self.notes),
+        }
 
 
 def enqueue(

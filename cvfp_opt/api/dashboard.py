@@ -93,14 +93,13 @@ def serve_dashboard(
     if refresh:
         _refresh(location, study_name, artifacts, warn)
     open_store = open_for_reading if read_only else open_for_editing
-    with open_store(location) as store, _stopping() as signals:
+    with open_store(location) as store, until_signalled() as signals:
         token, shown = None, ""
         if not address.is_local or allowed_hosts:
             token, shown = _token(location, new_token, say)
-        rules = make_rules(
-            address, opening, token, read_only=read_only, other_names=tuple(allowed_hosts)
-        )
-        app = make_app(store, open_artifacts(location, artifacts), rules, warn)
+        rules = make_rules(address, token, other_names=tuple(allowed_hosts))
+        files = open_artifacts(location, artifacts)
+        app = make_app(store, files, rules, warn, home=opening.path, read_only=read_only)
         server = Server(app, address)
         url = f"http://{printed_host(address.host)}:{server.port}{opening.path}"
         say(f"{opening.words}: {url}{f'?token={shown}' if shown else ''}")
@@ -147,7 +146,7 @@ def _token(location: Location, new: bool, say: Say) -> "tuple[Token | None, str]
 
 
 @contextmanager
-def _stopping() -> Iterator[list[int]]:
+def until_signalled() -> Iterator[list[int]]:
     """Treat SIGTERM as ^C; give the signals that came, of which the first ends the server."""
     came: list[int] = []
 

@@ -2,15 +2,16 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from cvfp_opt.api.looking import ReadableStudy
 from cvfp_opt.api.opening import artifacts_of, locate, open_study, open_summary
-from cvfp_opt.api.required import require_text, require_whole
+from cvfp_opt.api.required import require_text
 from cvfp_opt.api.trial import Trial
 from cvfp_opt.api.wishes import Wishes, changes_of
-from cvfp_opt.errors import CvfpOptError, DefinitionError, StudyError
+from cvfp_opt.errors import DefinitionError
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.queue import control
 from cvfp_opt.store.record.summary import Summary
@@ -19,12 +20,11 @@ if TYPE_CHECKING:
     import optuna
     import plotly.graph_objects as go
 
-    from cvfp_opt.api.plan import Plan
-    from cvfp_opt.report.column_table import Table
     from cvfp_opt.report.compare import Comparison
     from cvfp_opt.report.confirmation import Confirmation
     from cvfp_opt.store.database.storage import Store
     from cvfp_opt.store.doctor.examination import Report
+    from cvfp_opt.store.record.event import Event
     from cvfp_opt.store.transfer.operations import Exported, Place
     from cvfp_opt.tuning.limits import Limits
     from cvfp_opt.workers.shares import Workers
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _LOOK_SECONDS, _LOOKS_AT_REST = 1.0, 2
 
 
-class Study:
+class Study(ReadableStudy):
     """A study in a database. Each question reads it anew, so two objects of one study agree.
 
     It pickles as the place of its database and its name, with the database's password if its
@@ -75,75 +75,9 @@ class Study:
     # its trials
 
     @property
-    def best(self) -> Trial:
-        """The best complete trial. Raises StudyError if there is none."""
-        from cvfp_opt.report.best import require_best
-
-        summary = self.look()
-        return Trial(self, summary, require_best(summary))
-
-    @property
-    def trials(self) -> tuple[Trial, ...]:
-        """All trials, by number."""
-        summary = self.look()
-        return tuple(Trial(self, summary, one) for one in summary.trials)
-
-    @property
-    def ranking(self) -> tuple[Trial, ...]:
-        """Complete trials, best first; with two objectives those on the Pareto front."""
-        summary = self.look()
-        return tuple(Trial(self, summary, one) for one in summary.ranking)
-
-    def trial(self, number: int) -> Trial:
-        """Get a trial by its number. Raises StudyError if there is none."""
-        require_whole("number", number, 0)
-        summary = self.look()
-        return Trial(self, summary, summary.trial(number))
-
-    def __len__(self) -> int:
-        return len(self.look().trials)
-
-    @property
     def counts(self) -> dict[str, int]:
         """The number of trials in each state."""
         return self.look().counts
-
-    def table(
-        self,
-        *,
-        sort: str | None = None,
-        reverse: bool = False,
-        state: str | Sequence[str] = (),
-        where: str | Sequence[str] = (),
-        limit: int | None = None,
-    ) -> "Table":
-        """List trials, a row each, as columns that pandas and polars take as they are.
-
-        Args:
-            sort: a column; "score" for best first.
-            reverse: the other way round.
-            state: states of the trials wanted; all by default.
-            where: conditions that the trials fulfil, for instance ``"dist_reg_weight>0.5"``.
-            limit: the first so many.
-
-        Raises:
-            StudyError: no such column or state, or no condition.
-
-        Example:
-            ``pandas.DataFrame(study.table(sort="score", state="complete"))``
-        """
-        from cvfp_opt.report.trial_list import trial_table
-
-        states = (state,) if isinstance(state, str) else tuple(state)
-        conditions = (where,) if isinstance(where, str) else tuple(where)
-        return trial_table(
-            self.look(),
-            sort=sort,
-            reverse=reverse,
-            states=states,
-            where=conditions,
-            limit=limit,
-        )
 
     # what it says
 
@@ -160,22 +94,6 @@ class Study:
         from cvfp_opt.report.confirmation import confirmation_of
 
         return confirmation_of(self.look())
-
-    def plan(self) -> "Plan":
-        """Give its own definition as a plan.
-
-        Raises:
-            StudyError: another program's study, which has none.
-        """
-        from cvfp_opt.api.plan import define
-        from cvfp_opt.store.record.definition_sections import completed
-        from cvfp_opt.store.record.records import Unread
-
-        summary = self.look()
-        if summary.record is None:
-            why = summary.note or Unread.FOREIGN.sentence
-            raise StudyError(f"study {self.name!r} has no definition: {why}")
-        return define(completed(summary.record.definition), name=self.name)
 
     def plot(self, kind: str) -> "go.Figure":
         """Draw a figure of the report: a Plotly figure.
@@ -229,12 +147,9 @@ class Study:
 
     def to_dict(self) -> dict[str, Any]:
         """Give what it was created with, how far it is and its five best, as plain JSON values."""
-        from cvfp_opt.report.confirmation import confirmation_json
-        from cvfp_opt.report.judgement import judge
+        from cvfp_opt.report.status import status_json
 
-        summary = self.look()
-        more = {"judgement": judge(summary), "confirmation": confirmation_json(summary)}
-        return summary.to_dict() | more
+        return {**status_json(self.look())}
 
     # what runs in it
 
@@ -444,6 +359,17 @@ class Study:
         changes = changes_of(wishes)
         self._control(lambda store, study: control.amend(store, study, changes))
 
+    def events(self, *, after: int | None = None, limit: int | None = None) -> "list[Event]":
+        """List what happened to it, in its order; see `cvfp_opt.events`.
+
+        Args:
+            after: id of the last event that is known; None for the newest events.
+            limit: how many at most; None for the newest 50, or for 1000 after one.
+        """
+        from cvfp_opt.api.notifying import events
+
+        return events(self.name, after=after, limit=limit, storage=self.location)
+
     def _control(self, act: "Callable[[Store, optuna.Study], control.Controlled]") -> None:
         from cvfp_opt.api.changing import control as change
 
@@ -545,18 +471,3 @@ class Study:
         if summary is None:
             return f"Study({self.name!r}, storage={self.location.shown!r})"
         return study_text(summary)
-
-    def _repr_html_(self) -> str | None:
-        from cvfp_opt.report.html import study_html
-
-        summary = self._seen()
-        return study_html(summary) if summary else None
-
-    def _seen(self) -> Summary | None:
-        """Take a snapshot to be shown; None if study or database are away, which is no error."""
-        from cvfp_opt.store.database.retry import DATABASE_ERRORS
-
-        try:
-            return self.look()
-        except (CvfpOptError, *DATABASE_ERRORS):
-            return None

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from cvfp_opt.api.counts import DEFAULT_TRIALS
 from cvfp_opt.api.opening import locate
@@ -18,6 +18,18 @@ from cvfp_opt.tuning.plan import Request, make_plan
 from cvfp_opt.tuning.typed_values import brief
 
 
+class SubmissionJson(TypedDict):
+    """A study that was submitted.
+
+    Attributes:
+        study: its name.
+        created: whether it is new; else it was there, just as it was asked for.
+    """
+
+    study: str
+    created: bool
+
+
 class Submitted(NamedTuple):
     """A study that was submitted.
 
@@ -30,6 +42,11 @@ class Submitted(NamedTuple):
     name: str
     created: bool
     entry: QueueEntry
+
+    def to_dict(self) -> dict[str, Any]:
+        """Convert it to plain JSON values."""
+        done: SubmissionJson = {"study": self.name, "created": self.created}
+        return {**done, **self.entry.in_words()}
 
 
 def submit(

@@ -15,8 +15,8 @@ from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary, untrained_score
 
 if TYPE_CHECKING:
+    from cvfp_opt.api.looking import ReadableStudy
     from cvfp_opt.api.plan import Plan
-    from cvfp_opt.api.study import Study
     from cvfp_opt.rerun.loaded import LoadedNetwork
     from cvfp_opt.rerun.repeat import Conditions
 
@@ -31,7 +31,7 @@ class Trial:
         record: all that was recorded of it.
     """
 
-    study: "Study"
+    study: "ReadableStudy"
     summary: Summary
     record: TrialRecord
 

@@ -56,19 +56,8 @@ def changes_of(wishes: Wishes) -> dict[str, Any]:
 
 def wishes_of(entry: QueueEntry) -> dict[str, Any]:
     """Write what is wanted of a study in the users' words, as plain JSON values."""
-    hours = None if entry.max_seconds is None else entry.max_seconds / 3600.0
-    until = None if entry.until is None else datetime.fromtimestamp(entry.until).astimezone()
-    return {
-        "n_trials": entry.total,
-        "priority": entry.priority,
-        "weight": entry.weight,
-        "max_workers": entry.max_workers,
-        "budget_hours": hours,
-        "max_failed": entry.max_failed,
-        "until": None if until is None else until.isoformat(timespec="seconds"),
-        "owner": entry.owner,
-        "tags": list(entry.tags),
-    }
+    words: dict[str, Any] = {**entry.in_words()}
+    return {word: words[word] for word in Wishes.__annotations__}
 
 
 def new_entry(changes: Mapping[str, Any]) -> QueueEntry:

@@ -17,16 +17,20 @@ import click
 
 from cvfp_opt.cli.confirm import confirm
 from cvfp_opt.cli.dashboard import dashboard
+from cvfp_opt.cli.notify import events, notify
 from cvfp_opt.cli.queue import queue
 from cvfp_opt.cli.report import compare, plot, report
 from cvfp_opt.cli.reproduce import reproduce
 from cvfp_opt.cli.run import run
+from cvfp_opt.cli.schema import schema
 from cvfp_opt.cli.sections import SectionedGroup
+from cvfp_opt.cli.serve import serve
 from cvfp_opt.cli.show import best, list_studies, status
 from cvfp_opt.cli.streams import guard_streams, lost_output
 from cvfp_opt.cli.study import study
 from cvfp_opt.cli.submit import submit
 from cvfp_opt.cli.thresholds import thresholds
+from cvfp_opt.cli.token import token
 from cvfp_opt.cli.train import train
 from cvfp_opt.cli.trial import trial
 from cvfp_opt.cli.verify import verify
@@ -71,7 +75,12 @@ for command in (
     plot,
     compare,
     list_studies,
+    schema,
     dashboard,
+    serve,
+    token,
+    events,
+    notify,
     study,
     trial,
 ):

@@ -1,7 +1,5 @@
 """What commands print: lines and JSON on standard output."""
 
-import json
-import math
 import sys
 from collections.abc import Iterable
 from typing import Any, TextIO
@@ -11,6 +9,7 @@ import click
 from cvfp_opt.api.display.console import make_console
 from cvfp_opt.escaping import printable
 from cvfp_opt.report.fitted import typed, wrapped
+from cvfp_opt.report.json_text import json_text
 
 
 def width_of(stream: TextIO) -> int | None:
@@ -54,15 +53,4 @@ def print_typed(label: str, command: str, *, room: int = 0) -> None:
 
 def print_json(value: Any) -> None:
     """Print one JSON value; what JSON has no number for becomes a word."""
-    click.echo(json.dumps(_finite(value), indent=2, allow_nan=False))
-
-
-def _finite(value: Any) -> Any:
-    """Replace such numbers by ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return json.dumps(value)
-    if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
-    return value
+    click.echo(json_text(value))

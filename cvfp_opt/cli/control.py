@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from cvfp_opt.api.opening import locate
-from cvfp_opt.cli.console import echo
-from cvfp_opt.cli.options import Name, storage_option
+from cvfp_opt.cli.console import echo, print_json
+from cvfp_opt.cli.options import Name, json_option, storage_option
 from cvfp_opt.cli.submit import said_wishes, wish_options, wish_words
 from cvfp_opt.escaping import positional, quoted
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 @click.option(
     "--now", is_flag=True, help="Give running trials back, too: they wait, with checkpoints."
 )
-def pause(name: str, storage: str | None, now: bool) -> None:
+@json_option
+def pause(name: str, storage: str | None, now: bool, as_json: bool) -> None:
     """Let no further trial of a study begin; running trials go on to their end.
 
     Workers end when they have nothing left to run. `study resume` opens it again.
@@ -32,6 +33,9 @@ def pause(name: str, storage: str | None, now: bool) -> None:
 
     location = locate(storage)
     name, done = changing.control(location, name, partial(control.pause, now=now))
+    if as_json:
+        print_json(done.to_dict(name))
+        return
     resume = f"cvfp-opt study resume{location.option} {positional(name)}"
     echo(f"study {name} is paused{_running(done)}; to go on, type `{resume}`")
 
@@ -39,13 +43,17 @@ def pause(name: str, storage: str | None, now: bool) -> None:
 @click.command(epilog="Example: cvfp-opt study resume quick")
 @click.argument("name")
 @storage_option
-def resume(name: str, storage: str | None) -> None:
+@json_option
+def resume(name: str, storage: str | None, as_json: bool) -> None:
     """Let trials of a paused or cancelled study begin again."""
     from cvfp_opt.api import changing
     from cvfp_opt.store.queue import control
 
     location = locate(storage)
     name, done = changing.control(location, name, control.resume)
+    if as_json:
+        print_json(done.to_dict(name))
+        return
     run = f"cvfp-opt run --study-name {quoted(name)}{location.option}"
     total = done.entry.total
     if total is not None and done.started >= total:
@@ -60,7 +68,8 @@ def resume(name: str, storage: str | None) -> None:
 @click.command(epilog="Example: cvfp-opt study cancel quick")
 @click.argument("name")
 @storage_option
-def cancel(name: str, storage: str | None) -> None:
+@json_option
+def cancel(name: str, storage: str | None, as_json: bool) -> None:
     """Give a study's running trials back, and let none begin any more.
 
     What has finished stays. `study resume` opens it again.
@@ -69,6 +78,9 @@ def cancel(name: str, storage: str | None) -> None:
     from cvfp_opt.store.queue import control
 
     name, done = changing.control(locate(storage), name, control.cancel)
+    if as_json:
+        print_json(done.to_dict(name))
+        return
     echo(f"study {name} is cancelled{_running(done)}")
 
 
@@ -84,8 +96,14 @@ def cancel(name: str, storage: str | None) -> None:
     type=Name(("max-workers", "budget-hours", "max-failed", "until", "tag")),
     help="Take a limit away, or the tags. May be repeated.",
 )
+@json_option
 def set_study(
-    name: str, storage: str | None, owner: str | None, without: tuple[str, ...], **wishes: Any
+    name: str,
+    storage: str | None,
+    owner: str | None,
+    without: tuple[str, ...],
+    as_json: bool,
+    **wishes: Any,
 ) -> None:
     """Change what is wanted of a study; running trials are not touched."""
     from cvfp_opt.api import changing
@@ -104,6 +122,9 @@ def set_study(
     name, done = changing.control(
         locate(storage), name, lambda store, study: control.amend(store, study, changes)
     )
+    if as_json:
+        print_json(done.to_dict(name))
+        return
     now = wishes_of(done.entry)
     words = ", ".join(f"{key.replace('_', '-')} {wish_words(now[key])}" for key in said)
     echo(f"study {name} is set: {words}")

@@ -172,8 +172,7 @@ def _finish(ended: "Ended", location: "Location", console: "Console", as_json: b
     """Print what came of it, and what to type next."""
     from cvfp_opt.api.display.search import RunDisplay
     from cvfp_opt.cli.console import print_json
-    from cvfp_opt.report.confirmation import confirmation_json
-    from cvfp_opt.report.judgement import judge
+    from cvfp_opt.report.status import status_json
 
     summary, display = ended.summary, ended.display
     assert isinstance(display, RunDisplay), "of this view"
@@ -185,5 +184,4 @@ def _finish(ended: "Ended", location: "Location", console: "Console", as_json: b
     else:
         display.summary(summary, location)
     if as_json:
-        more = {"judgement": judge(summary), "confirmation": confirmation_json(summary)}
-        print_json(summary.to_dict() | more)
+        print_json(status_json(summary))

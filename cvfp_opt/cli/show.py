@@ -30,11 +30,10 @@ def status(
 ) -> None:
     """Show how far a study is, and where its time went."""
     from cvfp_opt.cli.watch import watch
-    from cvfp_opt.report.confirmation import confirmation_json
     from cvfp_opt.report.confirmation_words import confirmation_line
     from cvfp_opt.report.history import history_line
     from cvfp_opt.report.judgement import judge
-    from cvfp_opt.report.status import status_lines
+    from cvfp_opt.report.status import status_json, status_lines
     from cvfp_opt.store.database.location import resolve_location
 
     if seconds is not None and as_json:
@@ -45,8 +44,7 @@ def status(
             return
         summary = look()
     if as_json:
-        more = {"judgement": judge(summary), "confirmation": confirmation_json(summary)}
-        print_json(summary.to_dict() | more)
+        print_json(status_json(summary))
         return
     history = history_line(summary, blocks=blocks_for(sys.stdout.encoding))
     confirmed = confirmation_line(summary, option=resolve_location(storage).option)
@@ -82,8 +80,7 @@ def best(
 ) -> None:
     """Show the best trial: parameters, metrics, audit."""
     from cvfp_opt.cli.publish import save_trial
-    from cvfp_opt.report.best import best_lines, best_toml, require_best
-    from cvfp_opt.report.confirmation import confirmation_json
+    from cvfp_opt.report.best import best_json, best_lines, best_toml, require_best
     from cvfp_opt.report.judgement import judge
     from cvfp_opt.report.other_scores import audit_combiners
     from cvfp_opt.report.tables import rows_table
@@ -97,12 +94,7 @@ def best(
     if toml:
         click.echo(best_toml(summary).encode(), nl=False)  # TOML is UTF-8 on every terminal
     elif as_json:
-        found = {
-            "judgement": judge(summary),
-            "combiners": combined and combined.to_dict(),
-            "confirmation": confirmation_json(summary),
-        }
-        print_json(winner.to_dict() | found)
+        print_json(best_json(summary))
     elif combiners:
         if combined is not None:
             make_console().print(
@@ -122,8 +114,6 @@ def best(
 @json_option
 def list_studies(storage: str | None, as_json: bool) -> None:
     """List the studies of a database."""
-    from dataclasses import asdict
-
     from cvfp_opt.report.tables import studies_table
     from cvfp_opt.store.database.location import resolve_location
     from cvfp_opt.store.database.storage import open_for_reading
@@ -132,7 +122,7 @@ def list_studies(storage: str | None, as_json: bool) -> None:
     with open_for_reading(resolve_location(storage)) as store:
         rows = store.patiently(lambda: summarize(store))
     if as_json:
-        print_json([asdict(row) for row in rows])
+        print_json([row.to_dict() for row in rows])
     elif rows:
         make_console().print(studies_table(rows))
     else:

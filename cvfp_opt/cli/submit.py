@@ -95,7 +95,6 @@ def submit(
     (`cvfp-opt worker`) run its trials. Typed again, the command changes nothing.
     """
     from cvfp_opt.api.submitting import submit_request
-    from cvfp_opt.api.wishes import wishes_of
     from cvfp_opt.store.database.location import resolve_location
     from cvfp_opt.tuning.plan import Request
 
@@ -105,10 +104,7 @@ def submit(
     )
     done = submit_request(location, request, said_wishes(**wishes))
     if as_json:
-        print_json(
-            {"study": done.name, "created": done.created, "state": done.entry.state.value}
-            | wishes_of(done.entry)
-        )
+        print_json(done.to_dict())
         return
     trials = f"{done.entry.total} trials"
     if not done.created:

@@ -75,8 +75,8 @@ def train(
 
 def _report(record: "TrialRecord", definition: dict[str, Any], save: Path | None) -> None:
     from cvfp_opt.api.display.console import make_console
-    from cvfp_opt.report.best import account_lines
     from cvfp_opt.report.judgement import judge_trial
+    from cvfp_opt.report.trial import account_lines
     from cvfp_opt.report.words import reason_words
 
     print_lines([f"{record.status}: {reason_words(record)}"])

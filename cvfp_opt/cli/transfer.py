@@ -143,7 +143,7 @@ def merge_studies(
     place = _place(storage, artifacts)
     merged, loaded = operations.merge_studies(studies, name, place, disagreements)
     if as_json:
-        print_json(loaded_json(loaded, place.location) | merged_json(merged))
+        print_json({**loaded_json(loaded, place.location), **merged_json(merged)})
     else:
         print_lines(merged_lines(merged))
         _print_loaded(loaded, place, as_json)

@@ -78,6 +78,7 @@ def show(number: int, storage: str | None, study_name: str | None, as_json: bool
     metavar="N",
     help="Repeat the point of finished trial N with other seeds; at most three times.",
 )
+@json_option
 def enqueue_command(
     storage: str | None,
     study_name: str | None,
@@ -88,6 +89,7 @@ def enqueue_command(
     clip: bool,
     ignore: bool,
     retry: int | None,
+    as_json: bool,
 ) -> None:
     """Enqueue a trial at a point of your choice; the next free worker runs it.
 
@@ -115,6 +117,9 @@ def enqueue_command(
         ignore=ignore,
         retry=retry,
     )
+    if as_json:
+        print_json(added.to_dict())
+        return
     print_lines(added.notes)
     _print_enqueued(added.trials)
     with open_summary(locate(storage), added.study) as summary:

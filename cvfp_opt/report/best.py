@@ -1,11 +1,15 @@
-"""The winner: in words, and as a definition with its parameters fixed."""
+"""The winner: in words, as JSON, and as a definition with its parameters fixed."""
 
-from cvfp_opt.errors import StudyError
+from typing import Annotated, Any, TypedDict
+
+from cvfp_opt.errors import StudyError, StudyMissing
 from cvfp_opt.escaping import excerpt, quoted
-from cvfp_opt.report.aligned import text_lines
+from cvfp_opt.report.confirmation import ConfirmationJson, confirmation_json
 from cvfp_opt.report.confirmation_words import confirmation_line
-from cvfp_opt.report.rows import account_tables
+from cvfp_opt.report.judgement import judge
+from cvfp_opt.report.other_scores import CombinerAudit, SentenceJson, audit_combiners
 from cvfp_opt.report.toml import definition_toml
+from cvfp_opt.report.trial import account_lines, trial_json
 from cvfp_opt.report.words import (
     TEXTS,
     fixed_parameters,
@@ -34,11 +38,42 @@ def require_best(summary: Summary) -> TrialRecord:
         more = f"type `cvfp-opt run --study-name {quoted(summary.name)}{again}`"
         if ended:
             more = f"all {ended} that ended were pruned or failed; for as many more {more}"
-        raise StudyError(
+        raise StudyMissing(
             f"study {summary.name!r}: at least one complete trial is required, it has none; "
             + (summary.note or more)
         )
     return summary.best
+
+
+class BestJson(TypedDict):
+    """The best trial in full, and whether to believe it.
+
+    Attributes:
+        judgement: whether to believe it, in one or two sentences.
+        combiners: who would win if the score were combined otherwise; null where it has no two
+            parts.
+        confirmation: what fresh seeds said of the study's best trials; null if nobody has asked.
+    """
+
+    judgement: str
+    combiners: Annotated[dict[str, Any], CombinerAudit, SentenceJson] | None
+    confirmation: ConfirmationJson | None
+
+
+def best_json(summary: Summary) -> dict[str, Any]:
+    """Convert the best trial and what is to be said of it to plain JSON values.
+
+    Raises:
+        StudyError: no trial is complete.
+    """
+    best = require_best(summary)
+    combined = audit_combiners(summary.trials, best)
+    more: BestJson = {
+        "judgement": judge(summary),
+        "combiners": combined.to_dict() if combined else None,
+        "confirmation": confirmation_json(summary),
+    }
+    return {**trial_json(summary, best), **more}
 
 
 def best_lines(summary: Summary, option: str = "", width: int | None = None) -> list[str]:
@@ -79,11 +114,6 @@ def best_lines(summary: Summary, option: str = "", width: int | None = None) -> 
         for name, value in fixed_parameters(definition, best).items()
     ]
     return [*lines, *account_lines(best, width)]
-
-
-def account_lines(best: TrialRecord, width: int | None = None) -> list[str]:
-    """Write metrics and audit of a trial, a line each; a blank one before each table."""
-    return [line for rows in account_tables(best) for line in ("", *text_lines(rows, width))]
 
 
 def best_toml(summary: Summary) -> str:

@@ -2,16 +2,69 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
-from cvfp_opt.report.confirmation import confirmation_of
+from cvfp_opt.report.confirmation import ConfirmationJson, confirmation_json, confirmation_of
 from cvfp_opt.report.confirmation_words import interval_words
 from cvfp_opt.report.rows import AUDITED, SCORED, Cell, Quantity, Rows
+from cvfp_opt.report.trial_columns import TrialRowJson, trial_row
 from cvfp_opt.report.words import duration, joined, number, parameter, share
 from cvfp_opt.store.record.decisions import SCORE_NOISE
 from cvfp_opt.store.record.definition_sections import completed
 from cvfp_opt.store.record.records import TrialRecord
-from cvfp_opt.store.record.summary import Summary, untrained_score
+from cvfp_opt.store.record.summary import Counts, Summary, untrained_score
+
+
+class SideJson(TypedDict):
+    """One of two studies, in numbers.
+
+    Attributes:
+        study_name: its name.
+        counts: trials by state.
+        seconds: wall time of all its trials.
+        winner: its best trial, as `trial list` has it; null if none is complete.
+        confirmation: what fresh seeds said of its best trials; null if nobody has asked.
+    """
+
+    study_name: str
+    counts: Annotated[dict[str, Any], Counts]
+    seconds: float
+    winner: Annotated[dict[str, Cell | bool], TrialRowJson] | None
+    confirmation: ConfirmationJson | None
+
+
+class DifferenceJson(TypedDict):
+    """A key in which two definitions differ.
+
+    Attributes:
+        key: "section.key"; "text" for the digest of the text.
+        values: of the two studies; null where one has no such key.
+    """
+
+    key: str
+    values: tuple[Any, Any]
+
+
+class ComparisonJson(TypedDict):
+    """Two studies side by side: in numbers, and as the rows of the tables that people see.
+
+    Attributes:
+        studies: their names.
+        sentence: which winner is better, if that can be said.
+        sides: both studies in numbers.
+        differences: where the definitions differ.
+        figures: rows of text: a figure's name, and both studies' figures.
+        parameters: rows of text: a parameter's name, and both winners' values.
+        definition: rows of text: a key of the definition, and both studies' values.
+    """
+
+    studies: list[str]
+    sentence: str
+    sides: list[SideJson]
+    differences: list[DifferenceJson]
+    figures: list[list[Cell]]
+    parameters: list[list[Cell]]
+    definition: list[list[Cell]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +77,7 @@ class Comparison:
         figures: a row for each figure.
         parameters: of both winners.
         differences: keys of the definitions that differ.
+        pair: the studies.
     """
 
     names: tuple[str, str]
@@ -31,6 +85,7 @@ class Comparison:
     figures: Rows
     parameters: Rows
     differences: Rows
+    pair: tuple[Summary, Summary]
 
     def __repr__(self) -> str:
         return f"Comparison of {' and '.join(map(repr, self.names))}: {self.sentence}"
@@ -44,14 +99,20 @@ class Comparison:
             "Where the definitions differ": self.differences,
         }
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> ComparisonJson:
         """Convert to plain JSON values."""
-        tables = {"figures": self.figures, "parameters": self.parameters}
-        tables["definition"] = self.differences
+        first, second = map(_definition, self.pair)
         return {
             "studies": list(self.names),
             "sentence": self.sentence,
-            **{key: [list(row) for row in rows.rows] for key, rows in tables.items()},
+            "sides": [_side(one) for one in self.pair],
+            "differences": [
+                {"key": key, "values": (first.get(key), second.get(key))}
+                for key in _changed(first, second)
+            ],
+            "figures": [list(row) for row in self.figures.rows],
+            "parameters": [list(row) for row in self.parameters.rows],
+            "definition": [list(row) for row in self.differences.rows],
         }
 
 
@@ -59,12 +120,8 @@ def compare_studies(first: Summary, second: Summary) -> Comparison:
     """Compare both winners, their audits, what they took, and the definitions."""
     pair = (first, second)
     names = (first.name, second.name)
-    sides = tuple(_definition(one) for one in pair)
-    changed = [
-        key
-        for key in dict.fromkeys([*sides[0], *sides[1]])
-        if sides[0].get(key) != sides[1].get(key)
-    ]
+    sides = (_definition(first), _definition(second))
+    changed = _changed(*sides)
     return Comparison(
         names=names,
         sentence=_sentence(first, second, changed),
@@ -77,7 +134,24 @@ def compare_studies(first: Summary, second: Summary) -> Comparison:
             columns=("key", *names),
             rows=tuple((key, *(_shown(side.get(key)) for side in sides)) for key in changed),
         ),
+        pair=pair,
     )
+
+
+def _side(summary: Summary) -> SideJson:
+    best = summary.best
+    return {
+        "study_name": summary.name,
+        "counts": summary.counts,
+        "seconds": sum(summary.seconds.values()),
+        "winner": None if best is None else trial_row(summary, best),
+        "confirmation": confirmation_json(summary),
+    }
+
+
+def _changed(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    """List the keys in which two definitions differ."""
+    return [key for key in dict.fromkeys([*ours, *theirs]) if ours.get(key) != theirs.get(key)]
 
 
 def _definition(summary: Summary) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 from cvfp_opt.report.statistics import Interval, expected_maximum, pooled_spread
 from cvfp_opt.store.database.number_checks import is_finite
@@ -21,6 +21,60 @@ class ConfirmationVerdict(StrEnum):
     LESS = "worse than reported"
     WORSE = "worse than the default point"
     OPEN = "undecided"
+
+
+class ResultJson(TypedDict):
+    """A point on the fresh seeds.
+
+    Attributes:
+        label: the point's name, for people.
+        scores: scores by seed, of the runs that came to their end.
+        diverged: runs that did not, because their numbers broke.
+        score: the mean of the scores with its interval; null of none.
+        difference: how much they exceed the default point's, seed by seed; null where no seed has
+            both, and of the default point itself.
+        gain: the same beyond the untrained net.
+        probability_better: that the trial is better than the default point, of 1.
+        verdict: of fresh seeds on a trial; null of the other two points.
+    """
+
+    label: str
+    scores: dict[str, float]
+    diverged: int
+    score: Annotated[dict[str, Any], Interval] | None
+    difference: Annotated[dict[str, Any], Interval] | None
+    gain: Annotated[dict[str, Any], Interval] | None
+    probability_better: float | None
+    verdict: Annotated[str, ConfirmationVerdict] | None
+
+
+class ConfirmationJson(TypedDict):
+    """What fresh seeds said of a study's best trials; docs/belief.md has the rules.
+
+    Attributes:
+        study_name: of the study that keeps the runs.
+        done: runs that are over.
+        total: all runs.
+        winner: number of the search's best trial; null if it is not among them.
+        results: of the trials, the highest mean first, then of the default point and the
+            untrained net.
+        spread: standard deviation between seeds of one point, pooled over all trained points.
+        optimism: excess of the winner's reported score over its mean on fresh seeds.
+        expected_optimism: excess that luck alone gives the best of so many equally good trials.
+        num_searched: complete trials of the search, of which the winner is the best.
+        windows: whether each seed read a part of the text of its own.
+    """
+
+    study_name: str
+    done: int
+    total: int
+    winner: int | None
+    results: list[Annotated[dict[str, Any], ConfirmationPoint, ResultJson]]
+    spread: float | None
+    optimism: float | None
+    expected_optimism: float | None
+    num_searched: int
+    windows: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +108,7 @@ class Result:
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain JSON values."""
         difference = self.difference
-        return {
-            **asdict(self.point),
+        found: ResultJson = {
             "label": self.point.label,
             "scores": {str(seed): score for seed, score in self.scores.items()},
             "diverged": self.diverged,
@@ -65,6 +118,7 @@ class Result:
             "probability_better": difference.probability_positive if difference else None,
             "verdict": self.verdict.value if self.point.trial is not None else None,
         }
+        return {**asdict(self.point), **found}
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -133,7 +187,7 @@ class Confirmation:
 
         return confirmation_html(self)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> ConfirmationJson:
         """Convert to plain JSON values."""
         return {
             "study_name": self.study,
@@ -154,7 +208,7 @@ def confirmation_of(summary: Summary) -> Confirmation | None:
     runs = summary.confirmation
     if runs is None or summary.record is None:
         return None
-    results = [_result(point, runs.trials) for point in runs.points]
+    results = [result_of(point, runs.trials) for point in runs.points]
     trials = [result for result in results if result.point.trial is not None]
     trials.sort(key=lambda one: -(one.score.mean if one.score else float("-inf")))
     by_key = {result.point.key: result for result in results}
@@ -205,7 +259,13 @@ def verdict(
     return ConfirmationVerdict.CONFIRMED if difference.low > 0.0 else ConfirmationVerdict.SAME
 
 
-def _result(point: ConfirmationPoint, trials: Sequence[TrialRecord]) -> Result:
+def result_of(point: ConfirmationPoint, trials: Sequence[TrialRecord]) -> Result:
+    """Compute what fresh seeds gave a point.
+
+    Args:
+        point: of a confirmation.
+        trials: all of its runs.
+    """
     scores = _scores(trials, point.key)
     difference, gain = (
         None if point.key == other else _paired(scores, _scores(trials, other))
@@ -244,7 +304,7 @@ def _diverged(trial: TrialRecord) -> bool:
     return trial.state == "fail" and trial.status == "diverged"
 
 
-def confirmation_json(summary: Summary) -> dict[str, Any] | None:
+def confirmation_json(summary: Summary) -> ConfirmationJson | None:
     """Convert the confirmation to plain JSON values; None if there is none."""
     found = confirmation_of(summary)
     return found.to_dict() if found else None

@@ -1,11 +1,43 @@
 """The findings of an examination, in words and as JSON."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 from cvfp_opt.escaping import quoted
 from cvfp_opt.store.doctor.examination import Patient, Report
-from cvfp_opt.store.doctor.finding import counted
+from cvfp_opt.store.doctor.finding import FindingJson, counted
+
+
+class CheckJson(TypedDict):
+    """The check that found something.
+
+    Attributes:
+        check: its name.
+    """
+
+    check: str
+
+
+class ExaminationJson(TypedDict):
+    """What was found in a database and beside it.
+
+    Attributes:
+        findings: what is wrong, or worth a note.
+        mended: what `--repair` did, a sentence each.
+        checks: names of the checks that were made.
+        checks_not_made: names of those that were not, for trials cannot be read.
+        studies: number of studies that were looked at.
+        own_studies: how many of them are this program's.
+        trials: number of trials that were looked at.
+    """
+
+    findings: list[Annotated[dict[str, Any], FindingJson, CheckJson]]
+    mended: list[str]
+    checks: list[str]
+    checks_not_made: list[str]
+    studies: int
+    own_studies: int
+    trials: int
 
 
 def finding_lines(report: Report) -> list[str]:
@@ -34,7 +66,7 @@ def closing_lines(report: Report, patient: Patient) -> list[str]:
     return lines
 
 
-def report_json(report: Report, mended: Sequence[str]) -> dict[str, Any]:
+def report_json(report: Report, mended: Sequence[str]) -> ExaminationJson:
     """Convert a report to plain JSON values."""
     return {
         "findings": [{"check": name, **found.to_dict()} for name, found in report.findings],

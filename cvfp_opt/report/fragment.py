@@ -43,7 +43,7 @@ def render_fragment(fragment: Fragment) -> str:
     return template.render(one=fragment, width=WIDTH, height=HEIGHT).strip()
 
 
-def _shown(value: object) -> object:
+def shown_as_itself(value: object) -> object:
     """Write what a reader would not see as itself, a change of reading direction, as an escape."""
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
@@ -55,6 +55,6 @@ def _stands_right(rows: Rows, column: int) -> bool:
 
 @cache
 def _environment() -> Environment:
-    environment = html_environment().overlay(finalize=_shown)
+    environment = html_environment().overlay(finalize=shown_as_itself)
     environment.filters["right"] = _stands_right
     return environment

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from cvfp_opt.report.rows import Rows
 from cvfp_opt.report.words import number, share
@@ -45,6 +45,16 @@ class Combined:
     effective_rank: float
     place: int
     behind: float
+
+
+class SentenceJson(TypedDict):
+    """What a table says, in words.
+
+    Attributes:
+        sentence: whether the winner changes, and whether that is more than noise.
+    """
+
+    sentence: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,14 +3,15 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 from cvfp_opt.escaping import listed
 from cvfp_opt.report.aligned import aligned_lines, fitting, selected
 from cvfp_opt.report.rows import Cell, Rows
 from cvfp_opt.report.words import duration
 from cvfp_opt.store.queue.overview import QueuedStudy, Stage
-from cvfp_opt.store.queue.workers import StayingWorker, WorkerState
+from cvfp_opt.store.queue.workers import StayingWorker, Wanted, WorkerState
+from cvfp_opt.store.record.summary import STATES, Counts
 
 # column of the queue -> importance where there is no room for all
 _STUDIES = {
@@ -35,6 +36,80 @@ _WORKERS = {
 }
 _MOST_NAMES, _LONGEST_NAME = 3, 24
 _ENDED = (Stage.DONE, Stage.CANCELLED)
+
+
+class RunningJson(TypedDict):
+    """A trial that runs.
+
+    Attributes:
+        trial: its number.
+        worker: id of its worker; null if another program runs it.
+        host: name of its worker's machine.
+        abandoned: whether its worker is dead, so that another may take it over.
+    """
+
+    trial: int
+    worker: str | None
+    host: str | None
+    abandoned: bool
+
+
+class QueuedStudyJson(TypedDict):
+    """A study in the queue: how it stands, what is wanted of it, and who runs it.
+
+    Attributes:
+        study: its name.
+        stage: how it stands.
+        finished: trials that have ended, well or not.
+        to_begin: trials that a worker may begin or take over now.
+        counts: trials by state.
+        why: why nobody runs it although it has trials to begin; empty if somebody does, or will.
+        running: the trials that run, by number.
+    """
+
+    study: str
+    stage: Annotated[str, Stage]
+    finished: int
+    to_begin: int
+    counts: Annotated[dict[str, Any], Counts]
+    why: str
+    running: list[RunningJson]
+
+
+class WorkerJson(TypedDict):
+    """A worker that stays, as it told last.
+
+    Attributes:
+        worker: its id; its beginning is enough to name it, as long as it names one alone.
+        host: name of its machine.
+        pid: its process.
+        state: what it does.
+        study: name of the study whose trials it runs; null if none.
+        device: that it computes on.
+        lanes: trials that it runs at once.
+        version: of this program.
+        patterns: names of the studies that it serves, with wildcards; empty for all.
+        joined: when it came, epoch seconds by the database's clock.
+        seen: when it told last that it is alive, epoch seconds by the database's clock.
+        reason: why it takes nothing; empty while it runs trials.
+        skipped: why it serves no trial of a study, by the study's name.
+        wanted: what somebody wants of it; empty for work.
+    """
+
+    worker: str
+    host: str
+    pid: int
+    state: Annotated[str, WorkerState]
+    study: str | None
+    device: str
+    lanes: int
+    version: str
+    patterns: list[str]
+    joined: float
+    seen: float
+    reason: str
+    skipped: dict[str, str]
+    wanted: Annotated[str, Wanted]
 
 
 def order_of_service(studies: Sequence[QueuedStudy]) -> list[QueuedStudy]:
@@ -166,12 +241,12 @@ def queue_json(
 
 def study_entry_json(study: QueuedStudy, workers: Sequence[StayingWorker]) -> dict[str, Any]:
     """Convert a study of the queue to plain JSON values."""
-    return {
+    found: QueuedStudyJson = {
         "study": study.name,
         "stage": study.stage.value,
         "finished": study.finished,
         "to_begin": study.to_begin,
-        "counts": dict(study.counts),
+        "counts": {state: study.counts.get(state, 0) for state in STATES},
         "why": why_waiting(study, workers),
         "running": [
             {
@@ -182,13 +257,13 @@ def study_entry_json(study: QueuedStudy, workers: Sequence[StayingWorker]) -> di
             }
             for trial in study.running
         ],
-        **study.entry.to_dict(),
     }
+    return {**found, **study.entry.in_words()}
 
 
 def workers_json(
     workers: Sequence[StayingWorker], studies: Sequence[QueuedStudy]
-) -> list[dict[str, Any]]:
+) -> list[WorkerJson]:
     """Convert the workers to plain JSON values, first come first."""
     names = {study.study_id: study.name for study in studies}
     return [

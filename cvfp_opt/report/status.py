@@ -1,9 +1,32 @@
-"""The state of a study, in a few lines."""
+"""The state of a study, in a few lines and as JSON."""
 
+from cvfp_opt.report.confirmation import ConfirmationJson, confirmation_json
 from cvfp_opt.report.environment_groups import environment_groups, groups_line
 from cvfp_opt.report.extent import extent_lines, trials_words
+from cvfp_opt.report.judgement import judge
 from cvfp_opt.report.words import duration, moment, number, reason_words, value_words
-from cvfp_opt.store.record.summary import Summary, untrained_score
+from cvfp_opt.store.record.summary import Summary, SummaryJson, untrained_score
+
+
+class StatusJson(SummaryJson):
+    """How far a study is, its best trials, and whether to believe them.
+
+    Attributes:
+        judgement: whether to believe the winner, in one or two sentences.
+        confirmation: what fresh seeds said of its best trials; null if nobody has asked.
+    """
+
+    judgement: str
+    confirmation: ConfirmationJson | None
+
+
+def status_json(summary: Summary) -> StatusJson:
+    """Convert a study's state, its best trials and what is to be said of them to plain JSON."""
+    return {
+        **summary.to_dict(),
+        "judgement": judge(summary),
+        "confirmation": confirmation_json(summary),
+    }
 
 
 def drift_lines(summary: Summary) -> list[str]:

@@ -1,6 +1,6 @@
 """A study in full: its record, what ran it, and its state."""
 
-from typing import Any
+from typing import TypedDict
 
 from cvfp_opt.report.environment_groups import environment_groups
 from cvfp_opt.report.status import drift_lines
@@ -8,7 +8,34 @@ from cvfp_opt.report.toml import definition_toml
 from cvfp_opt.report.words import counts_line, moment, named_values
 from cvfp_opt.store.record.definition_sections import completed
 from cvfp_opt.store.record.records import StudyRecord
-from cvfp_opt.store.record.summary import Summary
+from cvfp_opt.store.record.summary import StateJson, Summary
+from cvfp_opt.store.record.trial_attributes import StoredEnvironment
+
+
+class SegmentJson(TypedDict):
+    """Trials that ran on the same, as far as it may change numbers.
+
+    Attributes:
+        trials: their numbers, ascending.
+        environment: of the first of them.
+    """
+
+    trials: list[int]
+    environment: StoredEnvironment
+
+
+class StudyJson(StateJson):
+    """A study: what it was created with, how far it is, and what its trials ran on.
+
+    Attributes:
+        uuid: its own name, the same in every copy; empty without a record.
+        num_artifacts: files that belong to its trials.
+        segments: its trials by what they ran on.
+    """
+
+    uuid: str
+    num_artifacts: int
+    segments: list[SegmentJson]
 
 
 def study_lines(summary: Summary) -> list[str]:
@@ -27,14 +54,11 @@ def study_lines(summary: Summary) -> list[str]:
     return lines
 
 
-def study_json(summary: Summary) -> dict[str, Any]:
+def study_json(summary: Summary) -> StudyJson:
     """Convert a study to plain JSON values."""
-    found = summary.to_dict()
-    del found["best"]
-    identity = summary.record.identity if summary.record else ""
-    return found | {
-        "uuid": identity,
-        "directions": list(summary.directions),
+    return {
+        **summary.state_json(),
+        "uuid": summary.record.identity if summary.record else "",
         "num_artifacts": summary.num_artifacts,
         "segments": [
             {"trials": one.numbers, "environment": one.environment}

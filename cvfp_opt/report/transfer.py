@@ -1,14 +1,81 @@
 """Results of export, import, copy and merge, in lines for a terminal and as JSON."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TypedDict
 
 from cvfp_opt.escaping import positional, printable, quoted
 from cvfp_opt.report.words import ranges
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.doctor.finding import counted
+from cvfp_opt.store.transfer.manifest import ManifestJson
 from cvfp_opt.store.transfer.merge import Merged
 from cvfp_opt.store.transfer.operations import Exported, Loaded
+
+
+class ExportedJson(TypedDict):
+    """An exported study.
+
+    Attributes:
+        file: that it is in.
+        size: of the file in bytes.
+        given_back: running trials, which wait in the copy.
+        left_out: attributes that this program does not write and would not read.
+        manifest: what is in the file.
+    """
+
+    file: str
+    size: int
+    given_back: list[int]
+    left_out: list[str]
+    manifest: ManifestJson
+
+
+class LoadedJson(TypedDict):
+    """What an import, a copy or a merge has brought.
+
+    Attributes:
+        study_name: name of the study here.
+        storage: URL of its database, without a password.
+        trials: number of its trials.
+        confirmation: number of runs of its confirmation; null if it has none.
+        given_back: trials that ran and wait here.
+        missing_artifacts: ids of files that were not to be had.
+    """
+
+    study_name: str
+    storage: str
+    trials: int
+    confirmation: int | None
+    given_back: list[int]
+    missing_artifacts: list[str]
+
+
+class SourceJson(TypedDict):
+    """A study that was joined with others.
+
+    Attributes:
+        study: which.
+        added: by its trials' numbers there, their numbers here.
+        known: the same for trials that were here already.
+    """
+
+    study: str
+    added: dict[str, int]
+    known: dict[str, int]
+
+
+class MergedJson(TypedDict):
+    """What became of the trials of studies that were joined.
+
+    Attributes:
+        sources: the studies, in their order.
+        conflicts: trials that differ although they are the same, a sentence each.
+        unconfirmed: studies whose confirmation was left out.
+    """
+
+    sources: list[SourceJson]
+    conflicts: list[str]
+    unconfirmed: list[str]
 
 
 def exported_lines(exported: Exported, file: str) -> list[str]:
@@ -26,7 +93,7 @@ def exported_lines(exported: Exported, file: str) -> list[str]:
     ]
 
 
-def exported_json(exported: Exported, file: str) -> dict[str, Any]:
+def exported_json(exported: Exported, file: str) -> ExportedJson:
     """Convert an export to plain JSON values, with the whole manifest."""
     return {
         "file": file,
@@ -53,7 +120,7 @@ def loaded_lines(loaded: Loaded, location: Location) -> list[str]:
     return lines
 
 
-def loaded_json(loaded: Loaded, location: Location) -> dict[str, Any]:
+def loaded_json(loaded: Loaded, location: Location) -> LoadedJson:
     """Convert what was brought to plain JSON values."""
     confirmation = loaded.dump.confirmation
     return {
@@ -84,7 +151,7 @@ def merged_lines(merged: Merged) -> list[str]:
     return lines + [f"conflict: {line}" for line in merged.conflicts]
 
 
-def merged_json(merged: Merged) -> dict[str, Any]:
+def merged_json(merged: Merged) -> MergedJson:
     """Convert a merge to plain JSON values, without the first study: its trials stay."""
     return {
         "sources": [

@@ -1,8 +1,10 @@
 """A trial in full."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NotRequired, TypedDict
 
-from cvfp_opt.report.best import account_lines
+from cvfp_opt.report.aligned import text_lines
+from cvfp_opt.report.rows import account_tables
 from cvfp_opt.report.words import (
     duration,
     moment,
@@ -12,9 +14,25 @@ from cvfp_opt.report.words import (
     value_words,
 )
 from cvfp_opt.store.record.records import TrialRecord
-from cvfp_opt.store.record.retries import retry_chain, uuid_of
+from cvfp_opt.store.record.retries import retry_chain, retry_chains, uuid_of
 from cvfp_opt.store.record.summary import Summary
 from cvfp_opt.store.record.trial_attributes import StoredEnvironment
+
+
+class NamedTrialJson(TypedDict):
+    """A trial in full, with whose it is and what it repeats.
+
+    Attributes:
+        study_name: name of its study.
+        note: why something is missing; empty if nothing is.
+        uuid: its own name, the same in every copy.
+        retries: the trials at its point that repeat each other, itself among them.
+    """
+
+    study_name: str
+    note: str
+    uuid: NotRequired[str]
+    retries: NotRequired[list[int]]
 
 
 def trial_lines(summary: Summary, trial: TrialRecord, width: int | None = None) -> list[str]:
@@ -42,14 +60,27 @@ def trial_lines(summary: Summary, trial: TrialRecord, width: int | None = None) 
     return [*lines, *account_lines(trial, width)]
 
 
+def account_lines(best: TrialRecord, width: int | None = None) -> list[str]:
+    """Write metrics and audit of a trial, a line each; a blank one before each table."""
+    return [line for rows in account_tables(best) for line in ("", *text_lines(rows, width))]
+
+
 def trial_json(summary: Summary, trial: TrialRecord) -> dict[str, Any]:
     """Convert a trial to plain JSON values."""
-    found: dict[str, Any] = {"study_name": summary.name, **trial.to_dict()}
-    found["note"] = summary.note
+    return trials_json(summary, [trial])[0]
+
+
+def trials_json(summary: Summary, trials: Sequence[TrialRecord]) -> list[dict[str, Any]]:
+    """Convert some trials of a study to plain JSON values."""
+    rows: list[dict[str, Any]] = [
+        {"study_name": summary.name, **trial.to_dict(), "note": summary.note} for trial in trials
+    ]
     if summary.record is not None:
-        found["uuid"] = uuid_of(trial, summary.record.identity)
-        found["retries"] = retry_chain(summary.trials, summary.record.identity, trial.number)
-    return found
+        identity = summary.record.identity
+        chains = retry_chains(summary.trials, identity)
+        for row, trial in zip(rows, trials, strict=True):
+            row |= {"uuid": uuid_of(trial, identity), "retries": chains[trial.number]}
+    return rows
 
 
 def _identity_lines(summary: Summary, trial: TrialRecord) -> list[str]:

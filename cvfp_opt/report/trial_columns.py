@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from operator import attrgetter
-from typing import Any
+from typing import Any, Required, TypedDict
 
 from cvfp_opt.report.column import Column, Kind
 from cvfp_opt.report.parameter_columns import parameter_columns
@@ -32,6 +32,64 @@ ENDED = (
 )
 
 
+class TrialRowJson(TypedDict, total=False):
+    """A trial in a list of trials. Its parameters are further keys, by their names.
+
+    Of another program's trials `value`, or `values_0`, `values_1` ..., is in the place of the
+    score and its parts.
+
+    Attributes:
+        trial: its number.
+        state: "complete", "pruned", "fail", "running" or "waiting".
+        point: in a confirmation: which point was run.
+        seed: in a confirmation: on which of its seeds.
+        score: its score, from 0 to 1; of a pruned trial, that of its last pass.
+        untrained: the score of the same net before training.
+        convergence: share of converged tokens, as it was scored, from 0 to 1.
+        rank: effective rank / D, as it was scored, from 0 to 1.
+        value: another program's single value.
+        absolute: share of tokens that converged at the fixed 0.1.
+        scale_free: the same, scale-free.
+        frozen_seen: share of tokens at a fixed point, on text that it saw.
+        unseen: the same on text that it never saw.
+        rank_unseen: effective rank / D on text that it never saw.
+        lyapunov: Lyapunov exponent, in nats a token.
+        norm: mean norm of a context.
+        degenerate: the flags of degeneracy that are raised, or "no".
+        ended: how training ended.
+        iterations: number of passes.
+        seconds: wall time.
+        started, finished: UTC, as 2026-11-27T16:51:39.123Z.
+        worker: id of the worker that ran it.
+        host: name of the machine that ran it.
+    """
+
+    trial: Required[int]
+    state: Required[str]
+    point: str | None
+    seed: int | None
+    score: float | None
+    untrained: float | None
+    convergence: float | None
+    rank: float | None
+    value: float | None
+    absolute: float | None
+    scale_free: float | None
+    frozen_seen: float | None
+    unseen: float | None
+    rank_unseen: float | None
+    lyapunov: float | None
+    norm: float | None
+    degenerate: str | None
+    ended: str | None
+    iterations: int | None
+    seconds: float | None
+    started: str | None
+    finished: str | None
+    worker: str | None
+    host: str | None
+
+
 def trial_columns(summary: Summary) -> tuple[Column, ...]:
     """List the columns that the trials of a study have, in their order; see ``trial_rows``."""
     fixed = [
@@ -45,6 +103,11 @@ def trial_columns(summary: Summary) -> tuple[Column, ...]:
     where = _where() if summary.record else []
     others = [*fixed, *audited, *ran, *where]
     return (*fixed, *parameter_columns(summary, others), *audited, *ran, *where)
+
+
+def trial_row(summary: Summary, trial: TrialRecord) -> dict[str, Cell]:
+    """Take the cells of one trial, by the names of the columns."""
+    return {column.name: column.take(trial) for column in trial_columns(summary)}
 
 
 def _text(

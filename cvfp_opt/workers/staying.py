@@ -15,11 +15,12 @@ from cvfp_opt.errors import CvfpOptError, StorageError
 from cvfp_opt.store.database.optuna_private import study_id_of
 from cvfp_opt.store.database.retry import Patience
 from cvfp_opt.store.database.storage import Store, open_for_editing
-from cvfp_opt.store.queue.choice import Served, choose
+from cvfp_opt.store.queue.choice import Competition, choose
 from cvfp_opt.store.queue.claims import Claims
 from cvfp_opt.store.queue.leases import Worker
 from cvfp_opt.store.queue.overview import QueuedStudy, read_queue
-from cvfp_opt.store.queue.workers import StayingWorker, WorkerState
+from cvfp_opt.store.queue.workers import StayingWorker, WorkerState, left_behind, settle
+from cvfp_opt.store.record.mirrors import Mirrors
 from cvfp_opt.store.record.progress import StudyProgress
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.studies import load_study
@@ -35,7 +36,7 @@ from cvfp_opt.workers.telling import Telling
 from cvfp_opt.workers.terms import Terms
 
 # An idle worker looks for work so often; not all workers at once.
-IDLE_SECONDS = 1.0, 3.0
+IDLE_SECONDS = 0.5, 2.5
 # A busy one asks no more often whether another study is owed its next trial.
 CHOICE_SECONDS = 1.0
 # The reason why a study cannot be served may have passed after so long, or when it is changed.
@@ -86,11 +87,11 @@ class Staying:
         self._pulse = pulse
         self._worker = Worker.of_this_process()
         self._environment = describe_environment(resolve_device(terms.device), terms.threads)
-        self._served = Served()
+        self._competition = Competition()
         self._skipped: dict[int, _Skipped] = {}
         self._trials = 0
         self._lock = threading.Lock()  # of several lanes
-        self._marked = self._looked = 0.0
+        self._looked = 0.0
 
     def run(self) -> None:
         """Serve studies until there is an end: by a signal, an order, or the terms.
@@ -145,8 +146,9 @@ class Staying:
             self.check()
             studies = store.patiently(lambda: read_queue(store))
             self._release(store, studies)
+            self._settle(store, studies)
             fit = self._fit(studies) if self._in_hours else []
-            chosen = choose(fit, self._worker.worker, self._served)
+            chosen = choose(fit, self._worker.worker, self._competition)
             if chosen is not None:
                 self._serve(store, preparing, chosen)
             elif self._terms.until_idle:
@@ -203,6 +205,15 @@ class Staying:
                     claims = Claims(store=store, study=opened, seed=0, max_retries=retries)
                     store.patiently(claims.release_dead)
 
+    def _settle(self, store: Store, studies: Sequence[QueuedStudy]) -> None:
+        """Bring up to date what others look at, where a worker died before it could."""
+        names = {study.study_id: study.name for study in studies}
+        for worker in store.patiently(lambda: left_behind(store)):
+            if (name := names.get(worker.study_id or -1)) is not None:
+                study = store.patiently(partial(load_study, store, name))
+                store.patiently(Mirrors(store, study).sync)
+            store.patiently(partial(settle, store, worker))
+
     def _serve(self, store: Store, preparing: Preparing, study: QueuedStudy) -> None:
         """Run trials of a study until another one is owed the next, or it has none left."""
         self._telling.change(
@@ -213,10 +224,11 @@ class Staying:
             assert study.entry.total is not None, "else there is nothing to begin"
             task = replace(prepared.task, total=study.entry.total)
             self._observer.serving(task)
-            self._marked = self._looked = time.monotonic()
+            self._looked = time.monotonic()
             stint = Stint(
                 worker=self._worker,
                 stays=False,
+                looks_back=prepared.new,
                 goes_on=partial(self._goes_on, store, study.study_id),
             )
             counting = _Counting(self._observer, self._count)
@@ -230,15 +242,13 @@ class Staying:
         """Check after a trial whether the next one is to be of the same study."""
         with self._lock:
             now = time.monotonic()
-            self._served.add(study_id, now - self._marked)
-            self._marked = now
             if self._ends or not self._in_hours:
                 return False
             if now - self._looked < CHOICE_SECONDS:
                 return True
             self._looked = now
             studies = self._fit(store.patiently(lambda: read_queue(store)))
-            chosen = choose(studies, self._worker.worker, self._served, current=study_id)
+            chosen = choose(studies, self._worker.worker, self._competition, current=study_id)
             return chosen is None or chosen.study_id == study_id
 
     def _skip(self, study: QueuedStudy, error: CvfpOptError) -> None:

@@ -405,6 +405,13 @@ def sleep_in_a_transaction(shop: Workshop, plan: dict[str, Any]) -> dict[str, An
     return {"studies": studies}
 
 
+def all_plans() -> dict[str, Callable[[Workshop, dict[str, Any]], dict[str, Any]]]:
+    """All plans, those of workers that stay too."""
+    from chaos.fleet import fleet, shares
+
+    return {**PLANS, "fleet": fleet, "shares": shares}
+
+
 PLANS: dict[str, Callable[[Workshop, dict[str, Any]], dict[str, Any]]] = {
     "kill_at_each_point": kill_at_each_point,
     "kill_at_random": kill_at_random,
@@ -417,8 +424,9 @@ PLANS: dict[str, Callable[[Workshop, dict[str, Any]], dict[str, Any]]] = {
 def main() -> None:
     plan = json.loads(Path(sys.argv[1]).read_text())
     shop = Workshop(plan["url"], Path(plan["ledger"]), plan["total"], instant=plan["instant"])
-    shop.create("quick")
-    print(json.dumps(PLANS[plan["plan"]](shop, plan)))
+    if "studies" not in plan:
+        shop.create("quick")
+    print(json.dumps(all_plans()[plan["plan"]](shop, plan)))
 
 
 if __name__ == "__main__":

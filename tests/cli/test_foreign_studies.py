@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import schemas
 from support import REPOSITORY, TINY_ARGUMENTS, Outcome
 
 pytestmark = pytest.mark.usefixtures("figures")
@@ -169,6 +170,7 @@ def test_what_others_add_to_a_study_of_ours_does_no_harm(
     """Another tool may add trials to our study, with words of its own under our names."""
     import optuna
 
+    monkeypatch.setattr(schemas, "CLOSED", False)
     monkeypatch.setenv("CVFP_OPT_STORAGE", "ours.db")
     early = [
         "search.pruner=asha",

@@ -4,7 +4,7 @@ import logging
 import socket
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,10 @@ from optuna_dashboard import wsgi
 from cvfp_opt.errors import ServerError, StorageError, StudyError
 from cvfp_opt.escaping import printable
 from cvfp_opt.report.dashboard.artifacts import NamedArtifacts
+from cvfp_opt.report.dashboard.dashboard_private import forget_cached_studies
 from cvfp_opt.report.dashboard.download_routes import add_download_routes
-from cvfp_opt.report.dashboard.gate import Gate, Rules, host_name
+from cvfp_opt.report.dashboard.fence import Fence
+from cvfp_opt.report.dashboard.gate import EVERYTHING, Gate, OneToken, Rules, host_name
 from cvfp_opt.report.dashboard.legible_storage import LegibleStorage
 from cvfp_opt.report.dashboard.note_routes import add_note_routes
 from cvfp_opt.report.dashboard.server import Address
@@ -72,31 +74,60 @@ def make_app(
     artifacts: ArtifactStore,
     rules: Rules,
     notify: Callable[[str], None],
+    *,
+    home: str = LIST_PATH,
+    read_only: bool = False,
 ) -> "WSGIApplication":
-    """Make the application.
+    """Make the application of `dashboard`: optuna-dashboard behind the gate.
 
     Args:
         store: the database, open for reading where nothing may be changed.
         artifacts: of its studies.
         rules: who may do what.
         notify: called with a line for each failure.
+        home: the path that ``/`` leads to.
+        read_only: whether nothing may be changed.
+    """
+    app = make_dashboard(store, artifacts, notify, home=home, read_only=read_only)
+    return Gate(app, rules, Failures(notify))
+
+
+class Failures:
+    """Tells of requests that failed: a line each, and an account in a file.
+
+    Args:
+        notify: called with the line.
     """
 
-    notified: dict[str, float] = {}
+    def __init__(self, notify: Callable[[str], None]) -> None:
+        self._notify = notify
+        self._notified: dict[str, float] = {}
 
-    def notify_line(line: str) -> None:
-        notify(printable(line))
-
-    def failed(error: Exception, request: str) -> None:
+    def __call__(self, error: Exception, request: str) -> None:
         account = f"{request}\n\n{''.join(traceback.format_exception(error))}"
         try:
             where = f"its account is in {write_bug_log(account)}"
         except StorageError as refusal:
             where = f"its account is lost: {refusal}"
         now = time.monotonic()
-        if now - notified.get(where, -_QUIET) >= _QUIET:  # pages ask again every few seconds
-            notified[where] = now
-            notify_line(f"{request}: {type(error).__name__}: {error}; {where}")
+        if now - self._notified.get(where, -_QUIET) >= _QUIET:  # pages ask every few seconds
+            self._notified[where] = now
+            line = f"{request}: {type(error).__name__}: {error}; {where}"
+            self._notify(printable(line))
+
+
+def make_dashboard(
+    store: Store,
+    artifacts: ArtifactStore,
+    notify: Callable[[str], None],
+    *,
+    home: str = LIST_PATH,
+    read_only: bool = False,
+) -> Fence:
+    """Make optuna-dashboard, with a fence around it; see ``make_app``."""
+
+    def notify_line(line: str) -> None:
+        notify(printable(line))
 
     named = NamedArtifacts(artifacts, store)
     app = wsgi(LegibleStorage(store), artifact_store=named)
@@ -110,36 +141,48 @@ def make_app(
         logger = logging.getLogger(name)
         logger.handlers = [_Lines(notify_line)]
         logger.propagate = False
-    return Gate(Styled(app), rules, failed)
+
+    def forget(study_ids: Iterable[int]) -> None:
+        store.forget(study_ids)
+        forget_cached_studies(app)
+
+    return Fence(Styled(app), home=home, read_only=read_only, forget=forget)
 
 
-def host_names(address: Address) -> frozenset[str]:
-    """List the names by which a server there may be asked for."""
-    if address.is_local:
-        return frozenset((*_LOOPBACK, address.host.lower()))
-    own = {socket.gethostname().lower(), socket.getfqdn().lower()}
-    return frozenset((*_LOOPBACK, address.host.lower(), *own))
-
-
-def make_rules(
-    address: Address,
-    opening: Opening,
-    token: Token | None,
-    *,
-    read_only: bool,
-    other_names: Sequence[str] = (),
-) -> Rules:
-    """Make the rules of a server that listens at ``address``.
+def host_names(address: Address, others: Sequence[str] = ()) -> frozenset[str]:
+    """List the names by which a server there may be asked for.
 
     Args:
-        address, opening, token, read_only: see Rules.
+        address: of the server.
+        others: further ones, as the user typed them.
+
+    Raises:
+        ServerError: one that is no name of a host.
+    """
+    names = {*_LOOPBACK, address.host.lower(), *map(_typed_name, others)}
+    if not address.is_local:
+        names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
+    return frozenset(names)
+
+
+def make_rules(address: Address, token: Token | None, *, other_names: Sequence[str] = ()) -> Rules:
+    """Make the rules of a dashboard that listens at ``address``.
+
+    Args:
+        address: of the server.
+        token: what has to be shown; None if nothing has.
         other_names: hosts by which others ask for it, as the user typed them.
 
     Raises:
         ServerError: one that is no name of a host.
     """
-    names = host_names(address) | {_typed_name(name) for name in other_names}
-    return Rules(names=names, token=token, read_only=read_only, home=opening.path)
+    return Rules(
+        names=host_names(address, other_names),
+        keys=None if token is None else OneToken(token),
+        others=EVERYTHING if token is None else None,
+        whence="It was printed when the dashboard was started for the first time; "
+        "<code>cvfp-opt dashboard --new-token</code> makes another one.",
+    )
 
 
 def _typed_name(name: str) -> str:

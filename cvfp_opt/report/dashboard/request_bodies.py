@@ -22,7 +22,7 @@ class BadBody(ValueError):
 
 
 def read_body(content: bytes, kind: str) -> dict[str, Any]:
-    """Read what was sent.
+    """Read what was sent to the dashboard.
 
     Args:
         content: the body; may be empty.
@@ -34,10 +34,26 @@ def read_body(content: bytes, kind: str) -> dict[str, Any]:
     Raises:
         BadBody: it is not such JSON.
     """
+    if content and kind.partition(";")[0].strip().lower() != "application/json":
+        raise BadBody("Content-Type: application/json is required")
+    value = read_object(content)
+    for name, (fits, words) in _FIELDS.items():
+        if name in value and not fits(value[name]):
+            raise BadBody(f"{name}: {words} is required")
+    return value
+
+
+def read_object(content: bytes) -> dict[str, Any]:
+    """Read a JSON object, whose text every database keeps.
+
+    Args:
+        content: may be empty, which stands for an object without keys.
+
+    Raises:
+        BadBody: it is none.
+    """
     if not content:
         return {}
-    if kind.partition(";")[0].strip().lower() != "application/json":
-        raise BadBody("Content-Type: application/json is required")
     try:
         value = json.loads(content, parse_constant=_refuse)
     except (ValueError, RecursionError):
@@ -45,9 +61,6 @@ def read_body(content: bytes, kind: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadBody("a JSON object is required")
     _check_text(value, _MAX_DEPTH)
-    for name, (fits, words) in _FIELDS.items():
-        if name in value and not fits(value[name]):
-            raise BadBody(f"{name}: {words} is required")
     return value
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 # For what anybody could have put there: it is saved and not shown, and runs nothing.
-_STRICT = "sandbox; default-src 'none'; frame-ancestors 'none'"
+STRICT = "sandbox; default-src 'none'; frame-ancestors 'none'"
 # For optuna-dashboard's pages: its plots need eval, its styles are inline. No frames and no
 # forms: a note of somebody else could have them, and the dashboard sends none.
 _PAGE = (
@@ -12,8 +12,15 @@ _PAGE = (
     "img-src 'self' data: blob:; connect-src 'self'; font-src 'self' data:; frame-src 'none'; "
     "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_OWN_PAGE = (
+OWN_PAGE = (
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
+)
+# For a report, which is a page with scripts of its own: it runs as if it came from nowhere,
+# without our cookie, and can ask nobody for anything.
+REPORT = (
+    "sandbox allow-scripts allow-downloads; default-src 'none'; script-src 'unsafe-inline'; "
+    "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
 _HEADERS = (
@@ -57,9 +64,9 @@ def secured(path: str, status: str, headers: Iterable[tuple[str, str]]) -> Heade
     if is_page(path):
         return [*kept, *_HEADERS, _policy(_PAGE), _cached(store=False)]
     if path == _SCHEMA:
-        return [*kept, *_HEADERS, _policy(_OWN_PAGE), _cached(store=False)]
+        return [*kept, *_HEADERS, _policy(OWN_PAGE), _cached(store=False)]
     if _is_static(path):  # the package's own files
-        return [*kept, *_HEADERS, _policy(_STRICT), _cached(store=True)]
+        return [*kept, *_HEADERS, _policy(STRICT), _cached(store=True)]
     names = {name.lower() for name, _ in kept}
     kept = [
         (name, media_type(value) if name.lower() == "content-type" else value)
@@ -67,12 +74,20 @@ def secured(path: str, status: str, headers: Iterable[tuple[str, str]]) -> Heade
     ]
     if status.startswith("2") and "content-disposition" not in names:
         kept.append(("Content-Disposition", "attachment"))
-    return [*kept, *_HEADERS, _policy(_STRICT), _cached(store=False)]
+    return [*kept, *_HEADERS, _policy(STRICT), _cached(store=False)]
 
 
-def own(headers: Iterable[tuple[str, str]], *, page: bool = False) -> Headers:
-    """Add those headers to an answer of the gate's own, which is text or a page without script."""
-    return [*headers, *_HEADERS, _policy(_OWN_PAGE if page else _STRICT), _cached(store=False)]
+def own(
+    headers: Iterable[tuple[str, str]], *, policy: str = STRICT, store: bool = False
+) -> Headers:
+    """Add those headers to an answer of our own.
+
+    Args:
+        headers: of the answer.
+        policy: of its content: STRICT for text, OWN_PAGE for a page without script, REPORT.
+        store: whether it may be kept, to be asked for again with its ETag.
+    """
+    return [*headers, *_HEADERS, _policy(policy), _cached(store=store)]
 
 
 def _is_static(path: str) -> bool:

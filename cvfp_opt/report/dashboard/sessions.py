@@ -1,48 +1,62 @@
-"""Browsers that showed the token."""
+"""Browsers that showed a token."""
 
-import hashlib
 import hmac
 import secrets
 import threading
 import time
+from typing import NamedTuple
+
+from cvfp_opt.store.files.dashboard_token import digest_of
 
 COOKIE = "cvfp_opt_dashboard"
 SECONDS = 12 * 3600
-# Open sessions: each needs the token; more come from a script, which should send the token itself.
+# Open sessions: each needs a token; more come from a script, which should send the token itself.
 MAX_SESSIONS = 100
 
 
+class _Session(NamedTuple):
+    end: float
+    key: bytes
+
+
 class Sessions:
-    """The browsers that showed the token, in memory: a session ends with the server.
+    """The browsers that showed a token, in memory: a session ends with the server.
 
     A browser is given a number of its own and not the token: it sends its cookies to whatever else
-    listens on the same host.
+    listens on the same host. A session knows the digest of its token, which is looked up with each
+    request: it ends with its token.
+
+    Args:
+        path: below which browsers send the cookie.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, path: str = "/") -> None:
+        self._path = path
         self._lock = threading.Lock()
-        self._ends: dict[bytes, float] = {}  # by digest, in order of their beginning
+        self._open: dict[bytes, _Session] = {}  # by digest, in order of their beginning
 
-    def open(self) -> str:
-        """Open a session, and return the value of its ``Set-Cookie`` header."""
+    def open(self, key: bytes) -> str:
+        """Open a session of a token's digest; return the value of its ``Set-Cookie`` header."""
         text = secrets.token_urlsafe(32)
         with self._lock:
-            while len(self._ends) >= MAX_SESSIONS:
-                del self._ends[next(iter(self._ends))]
-            self._ends[_digest(text)] = time.monotonic() + SECONDS
-        return f"{COOKIE}={text}; Path=/; Max-Age={SECONDS}; HttpOnly; SameSite=Strict"
+            while len(self._open) >= MAX_SESSIONS:
+                del self._open[next(iter(self._open))]
+            self._open[digest_of(text)] = _Session(time.monotonic() + SECONDS, key)
+        return f"{COOKIE}={text}; Path={self._path}; Max-Age={SECONDS}; HttpOnly; SameSite=Strict"
 
-    def writers(self, header: str) -> bool:
-        """Check whether a ``Cookie`` header names a session that is open."""
+    def key(self, header: str) -> bytes | None:
+        """Find the digest of the token whose session a ``Cookie`` header names; None for none."""
         given = _value(header)
         if not given:
-            return False
-        digest, now = _digest(given), time.monotonic()
+            return None
+        digest, now = digest_of(given), time.monotonic()
         with self._lock:
             found = [
-                end > now for one, end in self._ends.items() if hmac.compare_digest(one, digest)
+                session.key
+                for one, session in self._open.items()
+                if hmac.compare_digest(one, digest) and session.end > now
             ]
-        return any(found)
+        return found[0] if found else None
 
 
 def _value(header: str) -> str:
@@ -52,7 +66,3 @@ def _value(header: str) -> str:
     """
     pairs = (pair.partition("=") for pair in header.split(";"))
     return next((value.strip() for name, _, value in pairs if name.strip() == COOKIE), "")
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()

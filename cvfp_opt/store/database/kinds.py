@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine
+from sqlalchemy import Column, ColumnElement, Engine
 
 from cvfp_opt.store.database import server, sqlite
 from cvfp_opt.store.database.file_watch import FileWatch
@@ -30,6 +30,7 @@ class Kind:
         lock: the lock for what must happen once, on all machines that see the database:
             (location, seconds to wait for it).
         now: SQL for epoch seconds, by the clock that all workers share.
+        between: SQL for the seconds from one moment to another, of columns with times.
         one_host: whether all workers are on this machine.
     """
 
@@ -44,6 +45,7 @@ class Kind:
     reading_url: Callable[[Location], str]
     lock: Callable[[Location, float], AbstractContextManager[Any]]
     now: Callable[[], ColumnElement[float]]
+    between: Callable[[Column[Any], Column[Any]], ColumnElement[float]]
     one_host: bool
 
 
@@ -73,10 +75,18 @@ KINDS: Mapping[str, Kind] = {
         reading_url=sqlite.reading_url,
         lock=sqlite.lock,
         now=sqlite.now,
+        between=sqlite.between,
         one_host=True,
     ),
-    "postgresql": Kind(lock=server.lock_postgresql, now=server.now_postgresql, **_SERVER),
-    "mysql": Kind(lock=server.lock_mysql, now=server.now_mysql, **_SERVER),
+    "postgresql": Kind(
+        lock=server.lock_postgresql,
+        now=server.now_postgresql,
+        between=server.between_postgresql,
+        **_SERVER,
+    ),
+    "mysql": Kind(
+        lock=server.lock_mysql, now=server.now_mysql, between=server.between_mysql, **_SERVER
+    ),
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from zlib import crc32
 
 import sqlalchemy
-from sqlalchemy import ColumnElement, Engine, func
+from sqlalchemy import Column, ColumnElement, Engine, func
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -126,6 +126,17 @@ def now_mysql() -> ColumnElement[float]:
     """
     since = "timestampdiff(microsecond, '1970-01-01', utc_timestamp(6))"
     return sqlalchemy.literal_column(f"{since} / 1e6", sqlalchemy.Double)
+
+
+def between_postgresql(start: Column[Any], end: Column[Any]) -> ColumnElement[float]:
+    """Make SQL for the seconds between two times."""
+    return sqlalchemy.cast(func.extract("epoch", end - start), sqlalchemy.Double)
+
+
+def between_mysql(start: Column[Any], end: Column[Any]) -> ColumnElement[float]:
+    """Make SQL for the seconds between two times."""
+    microseconds = func.timestampdiff(sqlalchemy.text("microsecond"), start, end)
+    return sqlalchemy.type_coerce(microseconds / 1e6, sqlalchemy.Double)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 import psutil
 import sqlalchemy
 from filelock import FileLock, Timeout
-from sqlalchemy import ColumnElement, Engine
+from sqlalchemy import Column, ColumnElement, Engine
 
 from cvfp_opt.disk import is_folder, what_it_is
 from cvfp_opt.errors import StorageError
@@ -185,6 +185,12 @@ def set_up(engine: Engine) -> None:
 def now() -> ColumnElement[float]:
     """Make SQL for epoch seconds, read when the statement is executed: one host, one clock."""
     return sqlalchemy.bindparam("now", callable_=time.time, type_=sqlalchemy.Double)
+
+
+def between(start: Column[Any], end: Column[Any]) -> ColumnElement[float]:
+    """Make SQL for the seconds between two times; they are kept as texts, nonsense gives NULL."""
+    days = sqlalchemy.func.julianday(end) - sqlalchemy.func.julianday(start)
+    return sqlalchemy.type_coerce(days * 86400.0, sqlalchemy.Double)
 
 
 def writing_url(location: Location) -> str:

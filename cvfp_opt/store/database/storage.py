@@ -141,6 +141,7 @@ class Store:
     ) -> None:
         self.location = location
         self._watch = watch
+        self._backend = backend
         self.kind = kind_of(location)
         self.storage: BaseStorage = get_storage(backend)
         self.engine: Engine = backend.engine
@@ -171,6 +172,14 @@ class Store:
         """Raise FileGone if what is open is not where it was opened any more."""
         if self._watch is not None:
             self._watch.check()
+
+    def fresh(self) -> "Store":
+        """Give the same database with nothing read yet.
+
+        Optuna keeps the ended trials that it has read, by their ids; a database that stays open
+        sees studies deleted, and SQLite gives their ids to the next ones.
+        """
+        return Store(self.location, self._backend, self.patiently, self._watch)
 
     def close(self) -> None:
         """Close all connections; the last one out folds SQLite's WAL back into the file."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from cvfp_opt.store.database.storage import Store
 
@@ -11,6 +11,26 @@ from cvfp_opt.store.database.storage import Store
 Repair = Callable[[Callable[[], Store]], str]
 
 MAX_NAMED = 10
+
+
+class FindingJson(TypedDict):
+    """A fault, with its cause and its remedy.
+
+    Attributes:
+        where: "study quick, trial 3", or a path.
+        what: what was found.
+        cause: what it comes from, as far as can be known.
+        help: what `--repair` does, if it can; else what to do or type.
+        repairable: whether `--repair` mends it.
+        harmless: whether nothing has to be mended.
+    """
+
+    where: str
+    what: str
+    cause: str
+    help: str
+    repairable: bool
+    harmless: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +60,7 @@ class Finding:
         mends = "--repair " if self.repair else ""
         return f"{note}{self.where}: {self.what} ({self.cause}); {mends}{self.help}"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> FindingJson:
         """Convert the finding to plain JSON values."""
         return {
             "where": self.where,

@@ -35,9 +35,9 @@ class Token:
     digest: bytes
     created: float
 
-    def fits(self, text: str) -> bool:
-        """Check whether ``text`` is the token; any other of its length takes as long."""
-        return hmac.compare_digest(_digest(text), self.digest)
+    def is_of(self, digest: bytes) -> bool:
+        """Check whether a digest is the token's; any other takes as long."""
+        return hmac.compare_digest(digest, self.digest)
 
 
 def token_path(location: Location) -> Path:
@@ -88,7 +88,7 @@ def make_token(path: Path) -> tuple[str, Token]:
         StorageError: it cannot be written.
     """
     text = secrets.token_urlsafe(32)
-    token = Token(digest=_digest(text), created=time.time())
+    token = Token(digest=digest_of(text), created=time.time())
     value = {"format": _FORMAT, "created": token.created, "sha256": token.digest.hex()}
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -99,7 +99,8 @@ def make_token(path: Path) -> tuple[str, Token]:
     return text, token
 
 
-def _digest(text: str) -> bytes:
+def digest_of(text: str) -> bytes:
+    """Give the SHA-256 of a token's text, whatever was sent in its place."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypedDict
 
 import optuna
 from optuna.trial import TrialState
@@ -15,10 +15,30 @@ from cvfp_opt.store.database.rows import lock_study
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.tables import TRIALS
 from cvfp_opt.store.queue.entries import read_entry, write_entry
+from cvfp_opt.store.queue.events import subject_of, write_event
 from cvfp_opt.store.queue.leases import read_leases
 from cvfp_opt.store.queue.takeover import enqueue_again
-from cvfp_opt.store.record.queue_entry import QueueEntry, QueueState
+from cvfp_opt.store.record.event import EventKind, Subject
+from cvfp_opt.store.record.queue_entry import QueueEntry, QueueJson, QueueState
 from cvfp_opt.store.record.studies import refuse_foreign
+
+
+class ControlledJson(TypedDict):
+    """A study after a change of what is wanted of it.
+
+    Attributes:
+        study: its name.
+        started: trials that have finished or run.
+        running: trials that run on to their end.
+        given_back: numbers of running trials that were given back, and wait.
+        queue: what is wanted of it now.
+    """
+
+    study: str
+    started: int
+    running: int
+    given_back: list[int]
+    queue: QueueJson
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +56,16 @@ class Controlled:
     started: int
     running: int
     given_back: tuple[int, ...] = ()
+
+    def to_dict(self, study: str) -> ControlledJson:
+        """Convert it to plain JSON values, with the study's name."""
+        return {
+            "study": study,
+            "started": self.started,
+            "running": self.running,
+            "given_back": list(self.given_back),
+            "queue": self.entry.in_words(),
+        }
 
 
 def set_total(store: Store, study: optuna.Study, total: int, *, raise_only: bool = False) -> None:
@@ -160,6 +190,12 @@ def amend(
 
 _Change = Callable[[Connection, QueueEntry], QueueEntry]
 
+_TOLD = {
+    QueueState.OPEN: EventKind.RESUMED,
+    QueueState.PAUSED: EventKind.PAUSED,
+    QueueState.CANCELLED: EventKind.CANCELLED,
+}
+
 
 def _close(
     store: Store,
@@ -170,7 +206,8 @@ def _close(
     version: int | None,
 ) -> Controlled:
     refuse_foreign(study, store)
-    return _change(store, study, change, give_back=give_back, version=version)
+    subject = subject_of(study)
+    return _change(store, study, change, give_back=give_back, version=version, subject=subject)
 
 
 def _change(
@@ -180,21 +217,44 @@ def _change(
     *,
     give_back: bool = False,
     version: int | None = None,
+    subject: Subject | None = None,
 ) -> Controlled:
-    """Change an entry under the study's lock: no trial is claimed meanwhile."""
+    """Change an entry under the study's lock: no trial is claimed meanwhile.
+
+    That its state changed is told as an event, if a ``subject`` is named.
+    """
     study_id = study_id_of(study)
     with store.engine.begin() as connection:
         lock_study(connection, study_id)
         before = read_entry(connection, study_id)
-        if version is not None and before.version != version:
-            raise StudyChanged(
-                f"study {study.study_name!r} was changed meanwhile: version {version} was "
-                f"required, it has version {before.version}; look at it again"
-            )
+        require_version(study, before, version)
         entry = write_entry(connection, study_id, before, change(connection, before))
         numbers = _give_back(connection, study_id) if give_back else ()
         started, running = _count(connection, study_id)
+        if subject is not None and entry.state is not before.state:
+            text = f"study {subject.name} is {entry.state.value}"
+            details = {"started": started, "running": running, "given_back": list(numbers)}
+            kind = _TOLD[entry.state]
+            write_event(connection, store, subject, kind, entry.version, text, details)
     return Controlled(entry=entry, started=started, running=running, given_back=numbers)
+
+
+def require_version(study: optuna.Study, entry: QueueEntry, version: int | None) -> None:
+    """Refuse a study that was changed since somebody looked at it.
+
+    Args:
+        study: whose entry it is.
+        entry: what is wanted of it now.
+        version: that it had then; None for any.
+
+    Raises:
+        StudyChanged: it has another one.
+    """
+    if version is not None and entry.version != version:
+        raise StudyChanged(
+            f"study {study.study_name!r} was changed meanwhile: version {version} was "
+            f"required, it has version {entry.version}; look at it again"
+        )
 
 
 def _give_back(connection: Connection, study_id: int) -> tuple[int, ...]:

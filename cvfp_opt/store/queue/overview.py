@@ -1,17 +1,19 @@
 """The queue as a whole: what is wanted of each study, and how far it is, by a few statements."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
+from typing import Any
 
 from optuna.trial import TrialState
-from sqlalchemy import Connection, String, case, func, select, type_coerce
+from sqlalchemy import Connection, Row, Select, String, case, func, null, select, type_coerce
 
 from cvfp_opt.store.database.damage import parsed
+from cvfp_opt.store.database.kinds import Kind
 from cvfp_opt.store.database.reading import one_moment
-from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.database.storage import Store, has_table
 from cvfp_opt.store.database.tables import LEASES, STUDIES, STUDY_USER_ATTRIBUTES, TRIALS
-from cvfp_opt.store.queue.entries import Usage, read_usage
 from cvfp_opt.store.queue.leases import Lease
 from cvfp_opt.store.record.queue_entry import QUEUE, QueueEntry, QueueState
 from cvfp_opt.store.record.records import CONFIRMS, MIRROR_OF, STUDY
@@ -27,18 +29,40 @@ _ATTRIBUTES = (
     .where(STUDY_USER_ATTRIBUTES.c.key.in_((STUDY, MIRROR_OF, CONFIRMS, QUEUE)))
     .order_by(STUDIES.c.study_id)
 )
-_COUNTS = select(
-    TRIALS.c.study_id,
-    type_coerce(TRIALS.c.state, String),
-    func.count(),
-    func.max(TRIALS.c.datetime_start),
-).group_by(TRIALS.c.study_id, TRIALS.c.state)
 _RUNNING = (
     select(TRIALS.c.study_id, TRIALS.c.number, LEASES)
     .outerjoin_from(TRIALS, LEASES, TRIALS.c.trial_id == LEASES.c.trial_id)
     .where(TRIALS.c.state == TrialState.RUNNING)
     .order_by(TRIALS.c.trial_id)
 )
+# In a database that this program has never written to.
+_RUNNING_UNLEASED = (
+    select(TRIALS.c.study_id, TRIALS.c.number, null().label("epoch"))
+    .where(TRIALS.c.state == TrialState.RUNNING)
+    .order_by(TRIALS.c.trial_id)
+)
+
+
+@cache
+def _counts(kind: Kind) -> Select[Any]:
+    """Select, of each study and state, how many trials, the times of starts, and what they took.
+
+    Only trials that have ended have taken a time.
+    """
+    seconds = kind.between(TRIALS.c.datetime_start, TRIALS.c.datetime_complete)
+    # without mirrors, which have two trials for each of a study
+    ours = select(STUDY_USER_ATTRIBUTES.c.study_id).where(STUDY_USER_ATTRIBUTES.c.key == STUDY)
+    sums = select(
+        TRIALS.c.study_id,
+        type_coerce(TRIALS.c.state, String).label("state"),
+        func.count().label("trials"),
+        # as texts: SQLite keeps anything in any column
+        type_coerce(func.min(TRIALS.c.datetime_start), String).label("first"),
+        type_coerce(func.max(TRIALS.c.datetime_start), String).label("last"),
+        func.count(seconds).label("timed"),
+        func.sum(case((seconds > 0.0, seconds), else_=0.0)).label("seconds"),
+    )
+    return sums.where(TRIALS.c.study_id.in_(ours)).group_by(TRIALS.c.study_id, TRIALS.c.state)
 
 
 class Stage(StrEnum):
@@ -79,7 +103,10 @@ class QueuedStudy:
         counts: trials by state, in lower case.
         running: the trials that run, by number.
         spent: which budget is spent; "" while none is.
-        last_start: when a trial of it began last, as the database has it; "" if none has.
+        first_start, last_start: when trials of it began, the first and the last, as the database
+            has it; "" if none has.
+        timed: trials that have ended, of which it is known how long they took.
+        seconds: that these took together.
     """
 
     study_id: int
@@ -89,6 +116,9 @@ class QueuedStudy:
     running: tuple[RunningTrial, ...]
     spent: str
     last_start: str
+    first_start: str = ""
+    timed: int = 0
+    seconds: float = 0.0
 
     @property
     def started(self) -> int:
@@ -139,24 +169,53 @@ def read_queue(store: Store) -> list[QueuedStudy]:
     """Read this program's studies, but for mirrors and confirmations, first created first."""
     with one_moment(store.engine) as connection:
         now = connection.scalars(select(store.now())).one()
-        running = _running(connection, now, one_host=store.kind.one_host)
-        counts: defaultdict[int, dict[str, int]] = defaultdict(dict)
-        starts: dict[int, str] = {}
-        for study_id, state, count, start in connection.execute(_COUNTS):
-            counts[study_id][state.lower()] = count
-            starts[study_id] = max(starts.get(study_id, ""), "" if start is None else str(start))
+        running = _running(connection, store, now)
+        sums: defaultdict[int, _Sums] = defaultdict(_Sums)
+        for row in connection.execute(_counts(store.kind)):
+            sums[row.study_id].add(row)
         return [
-            QueuedStudy(
-                study_id=study_id,
-                name=name,
-                entry=entry,
-                counts=counts[study_id],
-                running=tuple(running[study_id]),
-                spent=_spent(connection, study_id, entry, now),
-                last_start=starts.get(study_id, ""),
-            )
+            _queued(study_id, name, entry, sums[study_id], tuple(running[study_id]), now)
             for study_id, name, entry in _entries(connection)
         ]
+
+
+@dataclass
+class _Sums:
+    """What the trials of a study come to."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    starts: list[str] = field(default_factory=list)
+    timed: int = 0
+    seconds: float = 0.0
+
+    def add(self, row: Row[Any]) -> None:
+        """Add the trials of one state."""
+        self.counts[row.state.lower()] = row.trials
+        self.starts += [str(one) for one in (row.first, row.last) if one is not None]
+        self.timed += row.timed
+        self.seconds += row.seconds or 0.0
+
+
+def _queued(
+    study_id: int,
+    name: str,
+    entry: QueueEntry,
+    sums: _Sums,
+    running: tuple[RunningTrial, ...],
+    now: float,
+) -> QueuedStudy:
+    return QueuedStudy(
+        study_id=study_id,
+        name=name,
+        entry=entry,
+        counts=sums.counts,
+        running=running,
+        spent=entry.spent(failed=sums.counts.get("fail", 0), seconds=sums.seconds, now=now),
+        first_start=min(sums.starts, default=""),
+        last_start=max(sums.starts, default=""),
+        timed=sums.timed,
+        seconds=sums.seconds,
+    )
 
 
 def _entries(connection: Connection) -> list[tuple[int, str, QueueEntry]]:
@@ -177,20 +236,14 @@ def _entries(connection: Connection) -> list[tuple[int, str, QueueEntry]]:
 
 
 def _running(
-    connection: Connection, now: float, *, one_host: bool
+    connection: Connection, store: Store, now: float
 ) -> defaultdict[int, list[RunningTrial]]:
     found: defaultdict[int, list[RunningTrial]] = defaultdict(list)
-    for row in connection.execute(_RUNNING).mappings():
+    query = _RUNNING if has_table(store, LEASES) else _RUNNING_UNLEASED
+    for row in connection.execute(query).mappings():
         lease = None if row["epoch"] is None else Lease.of_row(dict(row))
         if lease is not None and lease.is_revoked:
             lease = None
-        dead = lease is not None and lease.is_dead(now, one_host=one_host)
+        dead = lease is not None and lease.is_dead(now, one_host=store.kind.one_host)
         found[row["study_id"]].append(RunningTrial(number=row["number"], lease=lease, dead=dead))
     return found
-
-
-def _spent(connection: Connection, study_id: int, entry: QueueEntry, now: float) -> str:
-    if not entry.has_budget:
-        return ""
-    used: Usage = read_usage(connection, study_id)
-    return entry.spent(failed=used.failed, seconds=used.seconds, now=now)

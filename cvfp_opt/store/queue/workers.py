@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import delete, insert, literal, select, update
 
-from cvfp_opt.errors import StudyError
+from cvfp_opt.errors import StudyError, StudyMissing
 from cvfp_opt.store.database.storage import Store, has_table
 from cvfp_opt.store.database.tables import WORKERS
 from cvfp_opt.store.queue.leases import Worker, this_machine
@@ -126,6 +126,23 @@ def tell(store: Store, worker: StayingWorker) -> Order:
     )
 
 
+def left_behind(store: Store) -> list[StayingWorker]:
+    """Read the workers that are gone, and were serving a study when they were seen last."""
+    return [
+        worker
+        for worker in read_workers(store)
+        if worker.state is WorkerState.GONE and worker.study_id is not None
+    ]
+
+
+def settle(store: Store, worker: StayingWorker) -> None:
+    """Note that the study of a worker that is gone has been looked after."""
+    with store.engine.begin() as connection:
+        connection.execute(
+            update(WORKERS).where(WORKERS.c.worker == worker.worker).values(study_id=None)
+        )
+
+
 def leave(store: Store, worker: StayingWorker) -> None:
     """Remove a worker that ends."""
     with store.engine.begin() as connection:
@@ -175,7 +192,7 @@ def find_worker(workers: Sequence[StayingWorker], name: str, option: str) -> Sta
     found = [one for one in workers if name and one.worker.startswith(name)]
     if len(found) != 1:
         number = "several workers have" if found else "there is no worker with"
-        raise StudyError(
+        raise (StudyError if found else StudyMissing)(
             f"{number} an id that begins with {name!r}; `cvfp-opt worker list{option}` shows them"
         )
     if found[0].state is WorkerState.GONE:

@@ -111,7 +111,11 @@ def read_runs(source: optuna.Study, record: StudyRecord | None) -> Runs | None:
 
 def points_of(study: optuna.Study) -> list[ConfirmationPoint]:
     """Read the points of a confirmation; what another program wrote there is left out."""
-    value = study.user_attrs.get(CONFIRMATION_POINTS)
+    return points_in(study.user_attrs.get(CONFIRMATION_POINTS))
+
+
+def points_in(value: Any) -> list[ConfirmationPoint]:
+    """Read the points in the attribute CONFIRMATION_POINTS; see ``points_of``."""
     listed = value.get("arms") if isinstance(value, dict) else None
     found = []
     for entry in listed if isinstance(listed, list) else []:

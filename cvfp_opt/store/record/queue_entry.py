@@ -3,8 +3,9 @@
 import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Annotated, Any, Self, TypedDict
 
 from cvfp_opt.errors import DefinitionError
 from cvfp_opt.store.database.number_checks import is_finite, is_moment, is_whole
@@ -25,6 +26,38 @@ class QueueState(StrEnum):
     OPEN = "open"
     PAUSED = "paused"
     CANCELLED = "cancelled"
+
+
+class QueueJson(TypedDict):
+    """A study's place in the queue: what is wanted of it, in the users' words; null for no limit.
+
+    Attributes:
+        state: whether trials may begin.
+        n_trials: trials of the study in all; null if nobody has said.
+        priority: the studies of the highest priority are served first.
+        weight: share of the workers among studies of one priority.
+        max_workers: how many workers may run its trials at once.
+        budget_hours: hours that its trials may take together.
+        max_failed: failed trials after which none begins.
+        until: time after which no trial begins, as 2027-01-31T18:00:00+00:00.
+        owner: who submitted it; empty if nobody has said.
+        tags: words to find it by.
+        submitted: epoch seconds; null for a study from before there was a queue.
+        version: grows by one with each change.
+    """
+
+    state: Annotated[str, QueueState]
+    n_trials: int | None
+    priority: int
+    weight: float
+    max_workers: int | None
+    budget_hours: float | None
+    max_failed: int | None
+    until: str | None
+    owner: str
+    tags: list[str]
+    submitted: float | None
+    version: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +114,43 @@ class QueueEntry:
     def to_dict(self) -> dict[str, Any]:
         """Convert it to plain JSON values."""
         return asdict(self) | {"state": self.state.value, "tags": list(self.tags)}
+
+    @classmethod
+    def from_words(cls, words: QueueJson) -> Self:
+        """Read what ``in_words`` gave."""
+        hours, until = words["budget_hours"], words["until"]
+        return cls(
+            state=QueueState(words["state"]),
+            total=words["n_trials"],
+            priority=words["priority"],
+            weight=words["weight"],
+            max_workers=words["max_workers"],
+            max_seconds=None if hours is None else hours * 3600.0,
+            max_failed=words["max_failed"],
+            until=None if until is None else datetime.fromisoformat(until).timestamp(),
+            owner=words["owner"],
+            tags=tuple(words["tags"]),
+            submitted=words["submitted"],
+            version=words["version"],
+        )
+
+    def in_words(self) -> QueueJson:
+        """Write it in the users' words, as plain JSON values."""
+        until = None if self.until is None else datetime.fromtimestamp(self.until).astimezone()
+        return {
+            "state": self.state.value,
+            "n_trials": self.total,
+            "priority": self.priority,
+            "weight": self.weight,
+            "max_workers": self.max_workers,
+            "budget_hours": None if self.max_seconds is None else self.max_seconds / 3600.0,
+            "max_failed": self.max_failed,
+            "until": None if until is None else until.isoformat(timespec="seconds"),
+            "owner": self.owner,
+            "tags": list(self.tags),
+            "submitted": self.submitted,
+            "version": self.version,
+        }
 
     def amended(self, changes: Mapping[str, Any], words: Mapping[str, str] = {}) -> Self:
         """Give the entry with other values, by the names of the attributes.

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from enum import Enum
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -198,6 +198,9 @@ class TrialRecord:
         completed: when it ended, epoch seconds; None before.
     """
 
+    # names in JSON, where those are not the fields'
+    JSON_NAMES: ClassVar[Mapping[str, str]] = {"identity": "birth", "run": "arm"}
+
     number: int
     state: str
     value: float | None = None
@@ -259,8 +262,7 @@ class TrialRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """Convert it to plain JSON values, two of them under the names that they are stored by."""
-        stored = {"identity": "birth", "run": "arm"}
-        return {stored.get(name, name): value for name, value in asdict(self).items()}
+        return {self.JSON_NAMES.get(name, name): value for name, value in asdict(self).items()}
 
 
 def _epoch(time: datetime | None) -> float | None:

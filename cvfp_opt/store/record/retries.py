@@ -23,9 +23,19 @@ def retry_chain(trials: Sequence[TrialRecord], study: str, number: int) -> list[
         study: ``StudyRecord.identity``.
         number: of the trial.
     """
-    before = {uuid_of(trial, study): _repeats(trial.identity) for trial in trials}
-    first = {trial.number: _first(uuid_of(trial, study), before) for trial in trials}
-    return [n for n, root in first.items() if root == first[number]]
+    return retry_chains(trials, study)[number]
+
+
+def retry_chains(trials: Sequence[TrialRecord], study: str) -> dict[int, list[int]]:
+    """List the chain of each trial, by its number; see ``retry_chain``."""
+    uuids = [uuid_of(trial, study) for trial in trials]
+    before = {uuid: _repeats(trial.identity) for uuid, trial in zip(uuids, trials, strict=True)}
+    chains: dict[str, list[int]] = {}
+    found = {}
+    for uuid, trial in zip(uuids, trials, strict=True):
+        chain = found[trial.number] = chains.setdefault(_first(uuid, before), [])
+        chain.append(trial.number)
+    return found
 
 
 def _repeats(identity: Mapping[str, Any]) -> str:

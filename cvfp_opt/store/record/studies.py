@@ -3,7 +3,7 @@
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import optuna
 from optuna.pruners import BasePruner
@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
-from cvfp_opt.errors import StudyError, nearest
+from cvfp_opt.errors import StudyError, StudyMissing, nearest
 from cvfp_opt.escaping import choices, positional, quoted
 from cvfp_opt.store.database.frozen_trials import (
     read_attributes,
@@ -37,7 +37,7 @@ from cvfp_opt.store.database.study_rows import (
 from cvfp_opt.store.database.tables import STUDY_SYSTEM_ATTRIBUTES, STUDY_USER_ATTRIBUTES, VERSIONS
 from cvfp_opt.store.database.trial_outcomes import Complete, Outcomes, read_outcomes
 from cvfp_opt.store.record.attribute_shapes import is_ours
-from cvfp_opt.store.record.queue_entry import NOT_SAID, QueueEntry
+from cvfp_opt.store.record.queue_entry import NOT_SAID, QueueEntry, QueueJson
 from cvfp_opt.store.record.records import (
     CONFIRMS,
     MIRROR_OF,
@@ -70,7 +70,7 @@ def only_study_name(store: Store) -> str:
     """
     names = study_names(store)
     if not names:
-        raise StudyError(f"{store.location.where}: there is no study yet; type `cvfp-opt run`")
+        raise StudyMissing(f"{store.location.where}: there is no study yet; type `cvfp-opt run`")
     if len(names) > 1:
         raise StudyError(
             f"{store.location.where}: has {len(names)} studies; add --study-name with one of "
@@ -83,12 +83,12 @@ def has_study(store: Store, name: str) -> bool:
     """Check if there is a study of exactly that name; every look-up by name comes here.
 
     Raises:
-        StudyError: there is not, but the server takes another study's name for it.
+        StudyMissing: there is not, but the server takes another study's name for it.
     """
     with store.engine.connect() as connection:
         row = find_row(connection, name)
     if row is not None and row.study_name != name:
-        raise StudyError(
+        raise StudyMissing(
             f"{store.location.where}: there is no study {name!r}, but {row.study_name!r}, which "
             "this server takes for the same name (some tell neither case nor accents nor spaces "
             f"at the end); name {row.study_name!r}, or another one"
@@ -106,12 +106,12 @@ def load_study(
     """Open a study.
 
     Raises:
-        StudyError: there is none of that name.
+        StudyMissing: there is none of that name.
     """
     if not has_study(store, name):
         names = study_names(store)
         known = nearest(name, names) if names else "it has none yet: type `cvfp-opt run`"
-        raise StudyError(f"{store.location.where}: there is no study {name!r}; {known}")
+        raise StudyMissing(f"{store.location.where}: there is no study {name!r}; {known}")
     return optuna.load_study(
         study_name=name, storage=store.storage, sampler=sampler, pruner=pruner
     )
@@ -296,6 +296,26 @@ def optuna_version(store: Store) -> str:
         return str(connection.scalar(select(VERSIONS.c.library_version)) or "")
 
 
+class ListedStudyJson(TypedDict):
+    """One study of a database.
+
+    Attributes:
+        name: of the study.
+        num_trials: number of its trials in each state that one of them has.
+        best_value: the best score, or another program's best value; null if no trial is complete.
+        made_here: whether this program made it.
+        note: whose it is, where it has no record that can be read.
+        queue: what is wanted of it.
+    """
+
+    name: str
+    num_trials: dict[str, int]
+    best_value: float | None
+    made_here: bool
+    note: str
+    queue: QueueJson
+
+
 @dataclass(frozen=True, kw_only=True)
 class StudySummary:
     """One line of a listing.
@@ -315,6 +335,17 @@ class StudySummary:
     made_here: bool
     note: str = ""
     queue: QueueEntry = NOT_SAID
+
+    def to_dict(self) -> ListedStudyJson:
+        """Convert it to plain JSON values."""
+        return {
+            "name": self.name,
+            "num_trials": self.num_trials,
+            "best_value": self.best_value,
+            "made_here": self.made_here,
+            "note": self.note,
+            "queue": self.queue.in_words(),
+        }
 
 
 def summarize(store: Store) -> list[StudySummary]:

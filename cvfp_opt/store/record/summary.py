@@ -3,15 +3,15 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self, TypedDict, cast
 
 from optuna import Study
 from optuna.distributions import BaseDistribution
 
-from cvfp_opt.errors import StudyError
+from cvfp_opt.errors import StudyMissing
 from cvfp_opt.store.record.confirmation import Runs, read_runs
 from cvfp_opt.store.record.differences import AllowedDrift, read_drift
-from cvfp_opt.store.record.queue_entry import NOT_SAID, QueueEntry
+from cvfp_opt.store.record.queue_entry import NOT_SAID, QueueEntry, QueueJson, QueueState
 from cvfp_opt.store.record.records import (
     CONFIRMS,
     StudyRecord,
@@ -23,6 +23,59 @@ from cvfp_opt.store.record.records import (
 )
 
 STATES = ("complete", "pruned", "fail", "running", "waiting")
+
+
+class Counts(TypedDict):
+    """The number of trials in each state; "waiting" ones are enqueued, or were given back."""
+
+    complete: int
+    pruned: int
+    fail: int
+    running: int
+    waiting: int
+
+
+Direction = Literal["maximize", "minimize"]
+
+
+class StateJson(TypedDict):
+    """How far a study is.
+
+    Attributes:
+        study_name: name of the study.
+        storage: URL of its database, without a password.
+        state: whether trials may begin.
+        total: trials that it is to have in all; null if nobody has said.
+        queue: what is wanted of it.
+        directions: of each objective.
+        counts: trials by state.
+        seconds: wall time of all trials, by phase.
+        record: what was fixed at its creation; null where it cannot be read, see `note`.
+        note: why something is missing; empty if nothing is.
+        drift: what was allowed to differ from the record, oldest first.
+    """
+
+    study_name: str
+    storage: str
+    state: Annotated[str, QueueState]
+    total: int | None
+    queue: QueueJson
+    directions: list[Direction]
+    counts: Annotated[dict[str, Any], Counts]
+    seconds: dict[str, float]
+    record: Annotated[dict[str, Any], StudyRecord] | None
+    note: str
+    drift: list[Annotated[dict[str, Any], AllowedDrift]]
+
+
+class SummaryJson(StateJson):
+    """How far a study is, with its best trials.
+
+    Attributes:
+        best: its five best trials, the best first; with two objectives those on the front.
+    """
+
+    best: list[Annotated[dict[str, Any], TrialRecord]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,13 +150,13 @@ class Summary:
         """Find a trial by its number.
 
         Raises:
-            StudyError: there is none.
+            StudyMissing: there is none.
         """
-        if number < len(self.trials):
+        if 0 <= number < len(self.trials):
             return self.trials[number]
         last = len(self.trials) - 1
         wanted = f"a trial from 0 to {last} is required" if last >= 0 else "it has no trial yet"
-        raise StudyError(f"study {self.name!r}: {wanted}, got {number}")
+        raise StudyMissing(f"study {self.name!r}: {wanted}, got {number}")
 
     @property
     def counts(self) -> dict[str, int]:
@@ -150,16 +203,21 @@ class Summary:
             total.update(trial.seconds)
         return dict(total.most_common())
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> SummaryJson:
         """Convert it to plain JSON values, with the five best trials whole."""
+        return {**self.state_json(), "best": [trial.to_dict() for trial in self.ranking[:5]]}
+
+    def state_json(self) -> StateJson:
+        """Convert how far it is to plain JSON values, without its trials."""
         return {
             "study_name": self.name,
             "storage": self.url,
             "state": self.queue.state.value,
             "total": self.queue.total,
+            "queue": self.queue.in_words(),
+            "directions": cast("list[Direction]", list(self.directions)),
             "counts": self.counts,
             "seconds": self.seconds,
-            "best": [trial.to_dict() for trial in self.ranking[:5]],
             "record": asdict(self.record) if self.record else None,
             "note": self.note,
             "drift": [asdict(one) for one in self.drift],

@@ -9,7 +9,13 @@ from typing import Any, TypedDict
 
 
 class StoredScore(TypedDict, total=False):
-    """The worth of a trial: the value, and the two figures that it combines."""
+    """The worth of a trial: the value, and the two figures that it combines.
+
+    Attributes:
+        convergence_rate: share of tokens that moved less than the threshold, from 0 to 1.
+        effective_rank: effective rank of the contexts / D, from 0 to 1.
+        score: the two combined.
+    """
 
     convergence_rate: float
     effective_rank: float
@@ -17,7 +23,18 @@ class StoredScore(TypedDict, total=False):
 
 
 class StoredIteration(StoredScore, total=False):
-    """One pass and what it was compared with; see training.result.IterationMetrics."""
+    """One pass and what it was compared with; see training.result.IterationMetrics.
+
+    Attributes:
+        iteration: number of the pass, from 0.
+        validation_convergence_rate, validation_effective_rank, validation_score: the same on the
+            validation split.
+        residual: mean over tokens of what a context moved since the previous pass.
+        weight: the diversity weight trained with after this pass; null if none was.
+        learning_rate: trained with after this pass; null if none was.
+        exact: whether both passes were exact.
+        cvfp_loss, diversity_loss: means over the minibatches trained after this pass.
+    """
 
     iteration: int
     validation_convergence_rate: float
@@ -32,21 +49,39 @@ class StoredIteration(StoredScore, total=False):
 
 
 class StoredConvergence(TypedDict, total=False):
-    """Share of tokens below the reference threshold; see model.audit.Convergence."""
+    """Share of tokens below the reference threshold; see model.audit.Convergence.
+
+    Attributes:
+        absolute: by what a context moved.
+        scale_free: by what it moved, relative to the contexts' size.
+    """
 
     absolute: float
     scale_free: float
 
 
 class StoredBaseline(StoredScore, total=False):
-    """The untrained net of the same set-up; see model.audit.Baseline."""
+    """The untrained net of the same set-up; see model.audit.Baseline.
+
+    Attributes:
+        score: that the network has without any training: a trial's score is worth what it
+            exceeds this.
+        validation_convergence_rate, validation_effective_rank: on the validation split.
+    """
 
     validation_convergence_rate: float
     validation_effective_rank: float
 
 
 class StoredFrozenText(TypedDict, total=False):
-    """Two reads of one text with the final weights; see model.audit.FrozenText."""
+    """Two reads of one text with the final weights; see model.audit.FrozenText.
+
+    Attributes:
+        convergence: share of tokens at a fixed point, scale-free at 0.1.
+        convergence_strict: the same at 0.01.
+        absolute_convergence: share of tokens that moved less than 0.1.
+        effective_rank: effective rank of the second read / D.
+    """
 
     convergence: float
     convergence_strict: float
@@ -55,7 +90,25 @@ class StoredFrozenText(TypedDict, total=False):
 
 
 class StoredAudit(TypedDict, total=False):
-    """The findings of an audit of the trained network; see model.audit.Audit."""
+    """The findings of an audit of the trained network; docs/audit.md says what they mean.
+
+    Attributes:
+        absolute_convergence: share of tokens that moved less than 0.1 in the last pass.
+        scale_free_convergence: the same, relative to the contexts' size: shrinking does not help.
+        training_validation, training_held_out: both, on the validation split and on text that
+            was never trained on.
+        residual_quantiles: of what contexts moved in the last pass, at even levels from 0 to 1.
+        mean_square: of the contexts of the last pass; 1 at unit power.
+        context_norm: mean norm of a context.
+        global_attractor: whether all contexts are the same: the net is worth nothing.
+        near_zero: whether all contexts vanish: the net is worth nothing.
+        identity_map: whether contexts copy their token: the net is worth nothing.
+        baseline: the same net without any training.
+        frozen_train, frozen_validation, frozen_held_out: the final net on text that it saw, on
+            the validation split and on text that it never saw.
+        lyapunov_exponent: growth of a small offset, in nats per token; null if -inf.
+        seconds: wall time of the audit.
+    """
 
     absolute_convergence: float
     scale_free_convergence: float
@@ -76,7 +129,23 @@ class StoredAudit(TypedDict, total=False):
 
 
 class StoredEnvironment(TypedDict, total=False):
-    """The machine and versions that a study or a trial ran on; see tuning.environment."""
+    """The machine and versions that a study or a trial ran on; see tuning.environment.
+
+    Attributes:
+        versions: of Python and packages.
+        commit: of this program's repository.
+        uncommitted: whether it had changes.
+        device: "cpu" or "cuda".
+        threads: of torch.
+        lanes: trials that the process computed together.
+        code: SHA-256 of the file of each loss or schedule of the user's own, by its name.
+        drift: what was allowed to differ from the study.
+        worker: id of the last worker that ran it.
+        deaths: workers that died with it.
+        finished: when it ended, epoch seconds.
+        optimizer_steps: steps taken.
+        weights_digest: SHA-256 over the final weights, hexadecimal.
+    """
 
     versions: dict[str, str]
     commit: str
@@ -101,7 +170,14 @@ class StoredEnvironment(TypedDict, total=False):
 
 
 class StoredIdentity(TypedDict, total=False):
-    """The identity of a trial, see record.identity.TrialIdentity."""
+    """The identity of a trial, see record.identity.TrialIdentity.
+
+    Attributes:
+        uuid: its own name, the same in every copy.
+        seed: the study's seed when it was created.
+        number: its number at that time; with the seed it decides all that is random.
+        retry_of: uuid of the trial whose point it repeats; empty for none.
+    """
 
     uuid: str
     seed: int
@@ -110,7 +186,14 @@ class StoredIdentity(TypedDict, total=False):
 
 
 class StoredRun(TypedDict, total=False):
-    """Which point of a confirmation a trial runs, on which of its seeds."""
+    """Which point of a confirmation a trial runs, on which of its seeds.
+
+    Attributes:
+        arm: the source trial's uuid, "default" or "untrained".
+        label: the point's name, for people.
+        seed: a fresh seed, from 0.
+        changes: to the definition.
+    """
 
     arm: str
     label: str

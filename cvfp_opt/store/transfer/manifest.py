@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, Self
+from typing import Annotated, Any, Self, TypedDict
 
 from cvfp_opt.errors import ArchiveError
 from cvfp_opt.store.transfer.dump import Dump
@@ -50,6 +50,33 @@ class Member:
     size: int
 
 
+class ManifestJson(TypedDict):
+    """The manifest of an exported file.
+
+    Attributes:
+        format: of the file.
+        kind: "cvfp-opt study".
+        study: name and uuid; the latter empty if another program made the study.
+        counts: of trials by state, of trials of each mirror, of artifacts, and of runs of the
+            confirmation if there is one.
+        source: the database that it came from, without a password.
+        exported: epoch seconds.
+        versions: of what exported it.
+        missing_artifacts: ids of files that were not to be had.
+        members: the files in it, by name.
+    """
+
+    format: int
+    kind: str
+    study: dict[str, str]
+    counts: dict[str, Any]
+    source: str
+    exported: float
+    versions: dict[str, str]
+    missing_artifacts: list[str]
+    members: dict[str, Annotated[dict[str, Any], Member]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """The manifest of an exported file.
@@ -87,7 +114,7 @@ class Manifest:
             members=members,
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> ManifestJson:
         """Convert it to plain JSON, as ``read`` reads it."""
         return {
             "format": FORMAT if "confirmation" in self.counts else 1,

@@ -190,21 +190,22 @@ def test_a_browser_gets_a_cookie_for_the_token(serve: Serve, token: tuple[str, T
 
 def test_sessions_end_by_and_by(monkeypatch: pytest.MonkeyPatch) -> None:
     sessions = Sessions()
-    first, *others = [sessions.open().partition(";")[0] for _ in range(MAX_SESSIONS + 1)]
-    assert not sessions.writers(first)
-    assert all(sessions.writers(one) for one in others)
+    opened = [sessions.open(b"key").partition(";")[0] for _ in range(MAX_SESSIONS + 1)]
+    first, *others = opened
+    assert sessions.key(first) is None
+    assert all(sessions.key(one) == b"key" for one in others)
     monkeypatch.setattr("cvfp_opt.report.dashboard.sessions.time.monotonic", lambda: 1e12)
-    assert not sessions.writers(others[-1])
+    assert sessions.key(others[-1]) is None
 
 
 def test_large_cookies_of_others_are_no_work() -> None:
     # an hour where http.cookies parses it, on Python before 3.11.10
     sessions = Sessions()
-    own = sessions.open().partition(";")[0]
+    own = sessions.open(b"key").partition(";")[0]
     other = 'other="' + '\\"' * 300_000 + '"'
-    assert sessions.writers(f"{other}; {own}")
-    assert not sessions.writers(f"{other}; {own}x")
-    assert not sessions.writers(f'{own.partition("=")[0]}="' + '\\"' * 300_000)
+    assert sessions.key(f"{other}; {own}") == b"key"
+    assert sessions.key(f"{other}; {own}x") is None
+    assert sessions.key(f'{own.partition("=")[0]}="' + '\\"' * 300_000) is None
 
 
 def test_a_body_over_the_limit_is_refused_unread(serve: Serve) -> None:

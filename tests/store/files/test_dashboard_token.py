@@ -9,7 +9,7 @@ import pytest
 
 from cvfp_opt.errors import StorageError
 from cvfp_opt.store.database.location import Location, resolve_location
-from cvfp_opt.store.files.dashboard_token import load_token, make_token, token_path
+from cvfp_opt.store.files.dashboard_token import digest_of, load_token, make_token, token_path
 
 
 @pytest.fixture
@@ -27,9 +27,11 @@ def test_its_digest_is_kept_for_the_owner_only(path: Path) -> None:
     assert text not in path.read_text()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert load_token(path) == made
-    assert made.fits(text)
+    assert made.is_of(digest_of(text))
     assert [
-        one for one in (text[:-1], f"{text}x", "", "é", made.digest.hex()) if made.fits(one)
+        one
+        for one in (text[:-1], f"{text}x", "", "é", made.digest.hex())
+        if made.is_of(digest_of(one))
     ] == []
     assert list(path.parent.iterdir()) == [path]
 
@@ -39,8 +41,8 @@ def test_another_one_voids_the_first(path: Path) -> None:
     second, _ = make_token(path)
     token = load_token(path)
     assert token is not None
-    assert token.fits(second)
-    assert not token.fits(first)
+    assert token.is_of(digest_of(second))
+    assert not token.is_of(digest_of(first))
 
 
 def test_where_it_lies(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The queue as a whole: each study's place and stage, by as many statements for any number."""
 
+from datetime import datetime, timedelta
+
 import optuna
 import pytest
 import sqlalchemy
@@ -7,6 +9,7 @@ from claiming import Workers, take
 from optuna.trial import TrialState
 
 from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.database.tables import TRIALS
 from cvfp_opt.store.queue import control
 from cvfp_opt.store.queue.overview import QueuedStudy, Stage, read_queue
 from cvfp_opt.store.record.queue_entry import QUEUE, QueueEntry
@@ -67,6 +70,32 @@ def test_a_study_goes_through_its_stages(
     assert seen.spent == "2 failed trials, of a budget of 2"
 
 
+def test_the_time_of_ended_trials_is_what_a_budget_counts(
+    store: Store, ours: optuna.Study, workers: Workers
+) -> None:
+    began = datetime(2026, 3, 1, 12, 0, 0)
+    for seconds in (90.5, 30.0, -5.0):  # a clock was set back during the last one
+        ours.add_trial(optuna.trial.create_trial(value=0.5))
+        _took(store, len(ours.trials), began, began + timedelta(seconds=seconds))
+    control.amend(store, ours, {"total": 9, "max_seconds": 121.0})
+    take(workers.add())  # one that runs has taken no time yet
+    seen = look(store)
+    assert (seen.timed, seen.seconds, seen.spent) == (3, pytest.approx(120.5, abs=0.6), "")
+    assert datetime.fromisoformat(seen.first_start) == began
+    assert seen.last_start > seen.first_start
+    control.amend(store, ours, {"max_seconds": 120.0})
+    assert look(store).spent == "0.0 h of trials, of a budget of 0.0333333 h"
+
+
+def _took(store: Store, number: int, start: datetime, end: datetime) -> None:
+    with store.engine.begin() as connection:
+        connection.execute(
+            sqlalchemy.update(TRIALS)
+            .where(TRIALS.c.number == number - 1)
+            .values(datetime_start=start, datetime_complete=end)
+        )
+
+
 def test_a_trial_of_a_dead_worker_may_be_taken_over(
     store: Store, ours: optuna.Study, workers: Workers
 ) -> None:
@@ -99,10 +128,14 @@ def test_the_number_of_statements_does_not_hang_on_the_number_of_studies(
     sqlalchemy.event.listen(
         store.engine, "before_cursor_execute", lambda c, cursor, sql, *rest: statements.append(sql)
     )
+    control.amend(store, ours, {"max_seconds": 60.0})
+    statements.clear()
     read_queue(store)
     few = len(statements)
     for number in range(5):
-        make_ours(optuna.create_study(study_name=f"n{number}", storage=store.storage))
+        study = optuna.create_study(study_name=f"n{number}", storage=store.storage)
+        make_ours(study)
+        control.amend(store, study, {"max_seconds": 60.0})
     statements.clear()
     assert len(read_queue(store)) == 6
     assert len(statements) == few

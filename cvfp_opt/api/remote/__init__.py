@@ -1,0 +1,1 @@
+"""The interface over HTTP: the studies of a server, without its database."""

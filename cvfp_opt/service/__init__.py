@@ -1,0 +1,1 @@
+"""HTTP: `serve`'s own interface, its pages, and the dashboard beside them."""
