@@ -12,6 +12,7 @@ from cvfp_opt.store.record.confirmation import (
     DEFAULT,
     UNTRAINED,
     ConfirmationPoint,
+    Runs,
     confirmation_name,
 )
 from cvfp_opt.store.record.differences import AllowedDrift
@@ -52,12 +53,19 @@ def study_record(found: Mapping[str, Any] | None) -> StudyRecord | None:
     return StudyRecord(**{key: value for key, value in found.items() if key in known})
 
 
-def study_summary(found: Mapping[str, Any], trials: Sequence[TrialRecord]) -> Summary:
-    """Make a summary of what a server says of a study, and of its trials.
+def study_summary(
+    found: Mapping[str, Any], trials: Sequence[TrialRecord], runs: Sequence[TrialRecord] = ()
+) -> Summary:
+    """Make a summary of what a server says of a study.
 
-    It lacks what is not sent: the distributions of another program's parameters, and the runs of
-    a confirmation, of which the figures are sent.
+    It lacks what is not sent: the distributions of parameters.
+
+    Args:
+        found: the JSON of the study.
+        trials: all of them.
+        runs: trials of its confirmation.
     """
+    confirmed = found["confirmation"]
     note, name = found["note"], found["study_name"]
     unread = next((one for one in Unread if note.startswith(one.sentence)), None)
     source = name.removesuffix("/confirm")
@@ -71,8 +79,14 @@ def study_summary(found: Mapping[str, Any], trials: Sequence[TrialRecord]) -> Su
         unread=unread,
         drift=[AllowedDrift(**one) for one in found["drift"]],
         confirms=confirms,
+        confirmation=None if confirmed is None else _runs(confirmed, runs),
         queue=QueueEntry.from_words(found["queue"]),
     )
+
+
+def _runs(found: Mapping[str, Any], trials: Sequence[TrialRecord]) -> Runs:
+    points = [_result(numbers(one)).point for one in found["results"]]
+    return Runs(study=found["study_name"], points=points, trials=trials)
 
 
 def confirmation(found: Mapping[str, Any] | None) -> Confirmation | None:

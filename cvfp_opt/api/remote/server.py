@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def connect(url: str, token: str | None = None, *, timeout: float = 30.0) -> "Remote":
     """Connect with a `cvfp-opt serve`, and do over HTTP what this interface does with a database.
 
-    Nothing is asked yet. A lost connection is made anew for eight seconds, where asking twice does
-    no harm.
+    Nothing is asked yet. A server that has answered once and is away is waited for, half a minute,
+    where asking twice does no harm.
 
     Args:
         url: of the server, as "https://studies.example.org", with the path that a proxy has put
