@@ -89,7 +89,8 @@ def plot(study_name: str | None, kind: str, output: Path | None, storage: str | 
         if output is not None:
             write_figure(kinds[kind].draw(info), output)
     if output is None and not info.missing:
-        make_console().print(rows_table(info.rows()))
+        rows = info.rows()
+        make_console().print(rows_table(rows, least=rows.columns[:1:-1]))
         echo()
     echo(info.missing or info.caption)
     if output is not None:

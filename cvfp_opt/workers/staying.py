@@ -228,6 +228,7 @@ class Staying:
             stint = Stint(
                 worker=self._worker,
                 stays=False,
+                looks_back=prepared.new,
                 goes_on=partial(self._goes_on, store, study.study_id),
             )
             counting = _Counting(self._observer, self._count)
