@@ -14,6 +14,7 @@ from benchmarks import (
     bookkeeping,
     commands,
     dashboard,
+    events,
     gpu,
     gpu_checks,
     gpu_setting,
@@ -42,6 +43,7 @@ ROWS: Mapping[str, Callable[[int], Result | list[Result]]] = {
     "ask": asking.ask,
     "resume": asking.resume,
     "overhead": bookkeeping.overhead,
+    "events": events.events,
     "dashboard": dashboard.dashboard,
     "commands": commands.commands,
     "stays": service.stays,
@@ -49,7 +51,10 @@ ROWS: Mapping[str, Callable[[int], Result | list[Result]]] = {
     "first-claim": service.first_claim,
 }
 # Only when they are named: an hour, and some minutes all together.
-LONG = ("search", "bookkeeping", "durable", "ask", "resume", "overhead", "dashboard", "commands")
+LONG = (
+    *("search", "bookkeeping", "durable", "ask", "resume", "overhead", "events"),
+    *("dashboard", "commands"),
+)
 
 
 @click.command()
@@ -65,8 +70,8 @@ def main(
 
     ROWS are pass, segments, step, rank, online and trial (minutes), all of them by default;
     search (an hour); scaling; dashboard and commands (minutes); those of the database:
-    bookkeeping, durable, ask, resume and overhead (five minutes); and gpu: checks and figures of
-    a CUDA device.
+    bookkeeping, durable, ask, resume, overhead and events (five minutes); and gpu: checks and
+    figures of a CUDA device.
     """
     unknown = set(rows) - ROWS.keys() - {"scaling", "gpu"}
     if unknown:

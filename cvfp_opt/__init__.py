@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from cvfp_opt.api.fleet import queue as queue
     from cvfp_opt.api.fleet import stop_worker as stop_worker
     from cvfp_opt.api.fleet import work as work
+    from cvfp_opt.api.notifying import HookStanding as HookStanding
+    from cvfp_opt.api.notifying import events as events
+    from cvfp_opt.api.notifying import hooks as hooks
+    from cvfp_opt.api.notifying import send_events as send_events
+    from cvfp_opt.api.notifying import try_hooks as try_hooks
     from cvfp_opt.api.plan import Plan as Plan
     from cvfp_opt.api.plan import define as define
     from cvfp_opt.api.remote.server import Remote as Remote
@@ -48,6 +53,7 @@ if TYPE_CHECKING:
     from cvfp_opt.errors import DataError as DataError
     from cvfp_opt.errors import DefinitionError as DefinitionError
     from cvfp_opt.errors import DeviceError as DeviceError
+    from cvfp_opt.errors import NotifyError as NotifyError
     from cvfp_opt.errors import PointError as PointError
     from cvfp_opt.errors import ReportError as ReportError
     from cvfp_opt.errors import SearchError as SearchError
@@ -58,6 +64,7 @@ if TYPE_CHECKING:
     from cvfp_opt.errors import StudyExists as StudyExists
     from cvfp_opt.errors import StudyMissing as StudyMissing
     from cvfp_opt.errors import TokenError as TokenError
+    from cvfp_opt.notify.sender import Sent as Sent
     from cvfp_opt.report.column_table import Table as Table
     from cvfp_opt.report.compare import Comparison as Comparison
     from cvfp_opt.report.confirmation import Confirmation as Confirmation
@@ -65,6 +72,7 @@ if TYPE_CHECKING:
     from cvfp_opt.rerun.loaded import LoadedNetwork as LoadedNetwork
     from cvfp_opt.rerun.repeat import Conditions as Conditions
     from cvfp_opt.service.serving import serve as serve
+    from cvfp_opt.store.record.event import Event as Event
     from cvfp_opt.tuning.limits import Limits as Limits
     from cvfp_opt.workers.shares import Workers as Workers
 
@@ -73,6 +81,7 @@ _PLACES = {
     "api.adopting": ("adopt",),
     "api.dashboard": ("dashboard",),
     "api.fleet": ("drain_worker", "list_workers", "queue", "stop_worker", "work"),
+    "api.notifying": ("HookStanding", "events", "hooks", "send_events", "try_hooks"),
     "api.plan": ("Plan", "define"),
     "api.reproducing": ("reproduce",),
     "api.remote.server": ("Remote", "connect"),
@@ -93,6 +102,7 @@ _PLACES = {
         "DataError",
         "DefinitionError",
         "DeviceError",
+        "NotifyError",
         "PointError",
         "ReportError",
         "SearchError",
@@ -107,7 +117,9 @@ _PLACES = {
     "report.column_table": ("Table",),
     "report.compare": ("Comparison",),
     "report.confirmation": ("Confirmation", "Result"),
+    "notify.sender": ("Sent",),
     "rerun.loaded": ("LoadedNetwork",),
+    "store.record.event": ("Event",),
     "rerun.repeat": ("Conditions",),
     "service.serving": ("serve",),
     "tuning.limits": ("Limits",),

@@ -86,6 +86,10 @@ class TokenError(CvfpOptError):
     """A token is unknown or has expired, or cannot be made."""
 
 
+class NotifyError(CvfpOptError):
+    """The file that names hooks is not as required, or a hook cannot be told."""
+
+
 class SearchError(CvfpOptError):
     """The search stopped itself, for the reason given."""
 

@@ -8,12 +8,13 @@ import torch
 from click.testing import CliRunner
 
 from benchmarks import __main__ as command
-from benchmarks import asking, bookkeeping, commands, gpu, gpu_checks, gpu_setting
+from benchmarks import asking, bookkeeping, commands, events, gpu, gpu_checks, gpu_setting
 from benchmarks.setting import make_network, make_text
 from benchmarks.timing import Result, in_turn
 from cvfp_opt.model.config import ModelConfig
 from cvfp_opt.model.passes import sequential_pass, zero_context
 from cvfp_opt.model.segments import contracts
+from cvfp_opt.store.queue import announcing
 
 
 def test_variants_run_in_turn_and_are_compared_with_the_first() -> None:
@@ -99,6 +100,13 @@ def test_overhead_is_measured_of_one_and_of_many() -> None:
     result = bookkeeping.overhead(1, seconds=0.001, workers=3, count=2)
     assert [variant.name for variant in result.variants] == ["alone", "1 worker", "3 workers"]
     assert "3 workers" in result.notes[0]
+
+
+def test_events_are_measured_and_told_again_afterwards() -> None:
+    before = announcing.Announcer.trial_ended
+    names = [variant.name for variant in events.events(1, count=2).variants]
+    assert names == [events.NOBODY, events.TOLD, events.HANGING]
+    assert announcing.Announcer.trial_ended is before
 
 
 def test_a_device_is_checked_and_measured_in_a_small_form() -> None:

@@ -81,6 +81,7 @@ def search_study(
         CvfpOptError: something is not as required; nothing is half done.
     """
     from cvfp_opt.api.wishes import new_entry
+    from cvfp_opt.notify.sender import sending
     from cvfp_opt.store.database.storage import open_for_search
     from cvfp_opt.store.queue.control import require_open, set_total
     from cvfp_opt.store.record.first_environment import note_first
@@ -92,6 +93,7 @@ def search_study(
     with (
         ready(assignment, several=count is None or count.number > 1) as (session, plan),
         open_for_search(assignment.location, patiently) as store,
+        sending(store, assignment.view.notify),
     ):
         wanted = (count or TrialCount(DEFAULT_TRIALS)).total(0)
         study, created = plan.enter(store, session.environment, new_entry({"total": wanted}))
@@ -144,6 +146,8 @@ def confirm_study(
     Raises:
         CvfpOptError: something is not as required; nothing is half done.
     """
+    from cvfp_opt.api.confirmed import announce_confirmed
+    from cvfp_opt.notify.sender import sending
     from cvfp_opt.report.dashboard.page import refresh
     from cvfp_opt.store.database.storage import open_for_editing
     from cvfp_opt.store.record.studies import load_study
@@ -153,6 +157,7 @@ def confirm_study(
     with (
         ready(assignment) as (session, source),
         open_for_editing(assignment.location, patiently) as store,
+        sending(store, assignment.view.notify),
     ):
         entered = patiently(
             lambda: enter_runs(
@@ -179,6 +184,8 @@ def confirm_study(
         # its page says what is known of the winner now
         with suppress(*DATABASE_ERRORS):  # a page is worth neither waiting nor an end
             refresh(store, load_study(store, summary.name), lambda text: None)
+        if stopped is None:
+            announce_confirmed(store, summary.name)
     return stopped
 
 
@@ -191,7 +198,10 @@ def ready(assignment: Assignment, *, several: bool = True) -> "Iterator[tuple[Se
         several: whether there is more than one trial to run.
     """
     location, request, patiently = assignment.location, assignment.request, assignment.patiently
+    from cvfp_opt.notify.file import read_notify_file
+
     resolve_request(location, request, patiently)  # what is mistyped needs not wait for torch
+    read_notify_file(location)
 
     from cvfp_opt.store.files.artifact_stores import open_artifacts
     from cvfp_opt.workers.forking import start_server_for

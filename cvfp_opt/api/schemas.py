@@ -98,6 +98,18 @@ def _workers() -> tuple[Any, ...]:
     return (WorkerJson,)
 
 
+def _events() -> tuple[Any, ...]:
+    from cvfp_opt.store.record.event import EventJson
+
+    return (EventJson,)
+
+
+def _hooks() -> tuple[Any, ...]:
+    from cvfp_opt.api.notifying import HookStanding
+
+    return (HookStanding,)
+
+
 def _tokens() -> tuple[Any, ...]:
     from cvfp_opt.store.record.tokens import TokenJson
 
@@ -184,6 +196,8 @@ ENTRIES: Mapping[str, Entry] = {
     "trial show": Entry(what="a trial in full", parts=_trial),
     "trial enqueue": Entry(what="trials that were enqueued", parts=_added),
     "trial replay": Entry(what="a trial run again, and compared", parts=_single("ReplayJson")),
+    "events": Entry(what="what happened to studies", parts=_events, shape="list"),
+    "notify list": Entry(what="the hooks, and how they stand", parts=_hooks, shape="list"),
     "token list": Entry(what="the tokens of a database", parts=_tokens, shape="list"),
     "train": Entry(what="one training run", parts=_single("TrainedJson")),
     "verify": Entry(what="tests of a network", parts=_checks, shape="list"),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cvfp_opt.report.confirmation import Confirmation
     from cvfp_opt.store.database.storage import Store
     from cvfp_opt.store.doctor.examination import Report
+    from cvfp_opt.store.record.event import Event
     from cvfp_opt.store.transfer.operations import Exported, Place
     from cvfp_opt.tuning.limits import Limits
     from cvfp_opt.workers.shares import Workers
@@ -356,6 +357,17 @@ class Study(ReadableStudy):
         """
         changes = changes_of(wishes)
         self._control(lambda store, study: control.amend(store, study, changes))
+
+    def events(self, *, after: int | None = None, limit: int | None = None) -> "list[Event]":
+        """List what happened to it, in its order; see `cvfp_opt.events`.
+
+        Args:
+            after: id of the last event that is known; None for the newest events.
+            limit: how many at most; None for the newest 50, or for 1000 after one.
+        """
+        from cvfp_opt.api.notifying import events
+
+        return events(self.name, after=after, limit=limit, storage=self.location)
 
     def _control(self, act: "Callable[[Store, optuna.Study], control.Controlled]") -> None:
         from cvfp_opt.api.changing import control as change

@@ -17,6 +17,7 @@ import click
 
 from cvfp_opt.cli.confirm import confirm
 from cvfp_opt.cli.dashboard import dashboard
+from cvfp_opt.cli.notify import events, notify
 from cvfp_opt.cli.queue import queue
 from cvfp_opt.cli.report import compare, plot, report
 from cvfp_opt.cli.reproduce import reproduce
@@ -76,6 +77,8 @@ for command in (
     dashboard,
     serve,
     token,
+    events,
+    notify,
     study,
     trial,
 ):

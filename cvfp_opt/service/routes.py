@@ -5,6 +5,7 @@ from http import HTTPStatus
 from cvfp_opt.report.dashboard.replies import API
 from cvfp_opt.report.queue import WorkerJson
 from cvfp_opt.service.about_routes import VersionJson, show_openapi, show_version
+from cvfp_opt.service.event_routes import EventsQuery, list_events, list_study_events
 from cvfp_opt.service.page_routes import PAGES
 from cvfp_opt.service.queue_routes import (
     DrainBody,
@@ -145,6 +146,22 @@ ROUTES: tuple[Route, ...] = (
         scope=_READ,
         media=HTML,
         slow=True,
+    ),
+    Route(
+        method="GET",
+        path=f"{_STUDY}/events",
+        answer=list_study_events,
+        scope=_READ,
+        query=EventsQuery,
+        gives="events",
+    ),
+    Route(
+        method="GET",
+        path=f"{API}events",
+        answer=list_events,
+        scope=_READ,
+        query=EventsQuery,
+        gives="events",
     ),
     Route(method="GET", path=f"{API}queue", answer=show_queue, scope=_READ, gives="queue"),
     Route(

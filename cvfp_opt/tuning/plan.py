@@ -15,6 +15,7 @@ from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.retry import AT_ONCE, LOOKING, Patience
 from cvfp_opt.store.database.storage import Store, open_for_reading
+from cvfp_opt.store.queue.announcing import announce_submitted
 from cvfp_opt.store.record.definition_sections import completed, missing_keys
 from cvfp_opt.store.record.differences import Difference, differences, record_drift, refused
 from cvfp_opt.store.record.owner import this_owner
@@ -135,7 +136,10 @@ class Plan:
             entry: what is wanted of it if it is created.
         """
         created = store.patiently(lambda: self._create(store, environment, entry))
-        return store.patiently(lambda: self.load(store)), created
+        study = store.patiently(lambda: self.load(store))
+        if created and entry is not NOT_SAID:
+            store.patiently(lambda: announce_submitted(store, study, entry))
+        return study, created
 
     def new_record(self, environment: StoredEnvironment) -> StudyRecord:
         """Make the record of a study that is created now, in this environment."""

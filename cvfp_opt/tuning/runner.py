@@ -14,6 +14,7 @@ from cvfp_opt.errors import CvfpOptError, PointError, SearchError
 from cvfp_opt.store.database.optuna_private import storage_of
 from cvfp_opt.store.database.retry import DATABASE_ERRORS, Patience
 from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.queue.announcing import Announcer
 from cvfp_opt.store.queue.claims import REFUSED, Claims, NoTrial
 from cvfp_opt.store.queue.leases import LeaseLost
 from cvfp_opt.store.queue.trial_writer import Renewer, TrialWriter
@@ -173,6 +174,7 @@ class Search:
             if record is not None:
                 first.note(record)
         self._mirror(last=True)
+        self._announcer.search_ended(self._patiently(self._tracker.progress).best)
 
     def _wait(self, waited: float, reason: NoTrial) -> float:
         """Leave the others some time; return the seconds waited in all."""
@@ -199,6 +201,7 @@ class Search:
         progress = self._patiently(self._tracker.progress)
         read = storage_of(self.study).get_trial
         record = TrialRecord.of(self._patiently(lambda: read(writer.claimed.trial_id)))
+        self._announcer.trial_ended(record, progress.best)
         self.observer.trial_finished(record, progress)
         return record
 
@@ -244,6 +247,10 @@ class Search:
     @cached_property
     def _tracker(self) -> ProgressTracker:
         return ProgressTracker(self.study)
+
+    @cached_property
+    def _announcer(self) -> Announcer:
+        return Announcer(store=self.store, study=self.study)
 
     @cached_property
     def _mirrors(self) -> Mirrors:

@@ -76,6 +76,47 @@ TOKENS = Table(
     mysql_engine="InnoDB",
 )
 
+# A row for each thing that happened, see store.queue.events. An id is never used again, and rows
+# become visible in the order of their ids.
+EVENTS = Table(
+    "cvfp_opt_events",
+    OWN,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("uuid", String(32), nullable=False, unique=True),
+    Column("kind", String(32), nullable=False),
+    Column("time", Double, nullable=False),
+    Column("study_id", Integer, nullable=False, index=True),
+    Column("study", String(512), nullable=False),
+    Column("identity", String(64), nullable=False),
+    Column("body", Text, nullable=False),
+    sqlite_autoincrement=True,
+    mysql_engine="InnoDB",
+)
+
+# A row for each hook that any process was told by, with the last event that was handed to it; and
+# one for each event that it is, or was, to be told. See store.queue.outbox.
+HOOKS = Table(
+    "cvfp_opt_hooks",
+    OWN,
+    Column("hook", String(64), primary_key=True),
+    Column("upto", Integer, nullable=False),
+    Column("joined", Double, nullable=False),
+    mysql_engine="InnoDB",
+)
+DELIVERIES = Table(
+    "cvfp_opt_deliveries",
+    OWN,
+    Column("event_id", Integer, primary_key=True, autoincrement=False),
+    Column("hook", String(64), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due", Double, nullable=False),
+    Column("sender", String(32), nullable=False),
+    Column("sent", Double),
+    Column("why", Text, nullable=False),
+    mysql_engine="InnoDB",
+)
+
 # The tables with rows of a trial, or of a study: children before parents, as rows are deleted.
 TRIAL_PARTS = [t for t in reversed(TABLES.values()) if "trial_id" in t.c and t is not TRIALS]
 STUDY_PARTS = [t for t in reversed(TABLES.values()) if "study_id" in t.c and t is not TRIALS]

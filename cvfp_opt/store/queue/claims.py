@@ -26,6 +26,7 @@ from cvfp_opt.store.database.rows import (
 )
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.tables import LEASES, SYSTEM_ATTRIBUTES, TRIALS
+from cvfp_opt.store.queue.announcing import announce_lost
 from cvfp_opt.store.queue.entries import read_entry, read_usage
 from cvfp_opt.store.queue.leases import (
     FORMER_LEASE,
@@ -37,6 +38,7 @@ from cvfp_opt.store.queue.leases import (
     is_former_lease,
 )
 from cvfp_opt.store.queue.takeover import end_by_force, enqueue_again
+from cvfp_opt.store.record.event import Subject
 from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity
 from cvfp_opt.store.record.queue_entry import QueueEntry, QueueState
 from cvfp_opt.store.record.records import CONFIRMATION_RUN, FIXED_PARAMS, is_confirmation_run
@@ -355,6 +357,9 @@ class Claims:
             return False
         end_by_force(connection, trial.trial_id, TrialState.RUNNING, status, reason)
         notices.append(f"trial {trial.number} is given up: {reason}")
+        study_id, name = study_id_of(self.study), self.study.study_name
+        subject = Subject(study_id=study_id, name=name, identity=self.identity)
+        announce_lost(connection, self.store, subject, trial.number, reason)
         return True
 
 

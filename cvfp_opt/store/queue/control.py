@@ -15,8 +15,10 @@ from cvfp_opt.store.database.rows import lock_study
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.tables import TRIALS
 from cvfp_opt.store.queue.entries import read_entry, write_entry
+from cvfp_opt.store.queue.events import subject_of, write_event
 from cvfp_opt.store.queue.leases import read_leases
 from cvfp_opt.store.queue.takeover import enqueue_again
+from cvfp_opt.store.record.event import EventKind, Subject
 from cvfp_opt.store.record.queue_entry import QueueEntry, QueueJson, QueueState
 from cvfp_opt.store.record.studies import refuse_foreign
 
@@ -188,6 +190,12 @@ def amend(
 
 _Change = Callable[[Connection, QueueEntry], QueueEntry]
 
+_TOLD = {
+    QueueState.OPEN: EventKind.RESUMED,
+    QueueState.PAUSED: EventKind.PAUSED,
+    QueueState.CANCELLED: EventKind.CANCELLED,
+}
+
 
 def _close(
     store: Store,
@@ -198,7 +206,8 @@ def _close(
     version: int | None,
 ) -> Controlled:
     refuse_foreign(study, store)
-    return _change(store, study, change, give_back=give_back, version=version)
+    subject = subject_of(study)
+    return _change(store, study, change, give_back=give_back, version=version, subject=subject)
 
 
 def _change(
@@ -208,8 +217,12 @@ def _change(
     *,
     give_back: bool = False,
     version: int | None = None,
+    subject: Subject | None = None,
 ) -> Controlled:
-    """Change an entry under the study's lock: no trial is claimed meanwhile."""
+    """Change an entry under the study's lock: no trial is claimed meanwhile.
+
+    That its state changed is told as an event, if a ``subject`` is named.
+    """
     study_id = study_id_of(study)
     with store.engine.begin() as connection:
         lock_study(connection, study_id)
@@ -218,6 +231,11 @@ def _change(
         entry = write_entry(connection, study_id, before, change(connection, before))
         numbers = _give_back(connection, study_id) if give_back else ()
         started, running = _count(connection, study_id)
+        if subject is not None and entry.state is not before.state:
+            text = f"study {subject.name} is {entry.state.value}"
+            details = {"started": started, "running": running, "given_back": list(numbers)}
+            kind = _TOLD[entry.state]
+            write_event(connection, store, subject, kind, entry.version, text, details)
     return Controlled(entry=entry, started=started, running=running, given_back=numbers)
 
 

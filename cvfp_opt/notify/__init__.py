@@ -1,0 +1,1 @@
+"""Telling people and programs what happened: hooks, the file that names them, who sends."""
