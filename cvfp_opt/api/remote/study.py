@@ -295,14 +295,18 @@ class RemoteStudy(ReadableStudy):
                 return False
             time.sleep(_LOOK_SECONDS)
 
-    def events(self, *, after: int | None = None, limit: int | None = None) -> "list[Event]":
+    def events(
+        self, *, after: int | None = None, limit: int | None = None, wait: int = 0
+    ) -> "list[Event]":
         """List what happened to it, in its order.
 
         Args:
             after: id of the last event that is known; None for the newest events.
             limit: how many at most; None for the newest 50, or for 1000 after one.
+            wait: seconds, at most 20, to be kept waiting for one if there is none; a busy server
+                answers sooner.
         """
-        return read_events(self._connection, *self._path, after=after, limit=limit)
+        return read_events(self._connection, *self._path, after=after, limit=limit, wait=wait)
 
     # what is not there
 

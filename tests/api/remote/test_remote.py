@@ -211,6 +211,8 @@ def test_what_happens_is_told_in_its_order(remote: cv.Remote, location: Location
     [last] = remote.events(after=seen[-1].id)
     assert (last.kind, last.text) == ("study-resumed", "study a is open")
     assert first.events(after=0, limit=1) == first.events()[:1]
+    assert first.events(limit=1) == [last]
+    assert first.events(after=last.id, wait=1) == []
     with pytest.raises(cv.DefinitionError, match="after: at least 0 is required"):
         first.events(after=-1)
 
