@@ -90,6 +90,17 @@ class RemoteStudy(ReadableStudy):
         self._ended[study] = known[:ended]
         return known
 
+    def _entry(self) -> dict[str, Any]:
+        """Ask for its place in the queue: to the server that is a small part of a look at it."""
+        rows = self._connection.get("queue").value
+        found: dict[str, Any] | None = next(
+            (one for one in rows if one["study"] == self.name), None
+        )
+        if found is None:  # another program's, or none
+            whole = self.to_dict()
+            found = {**whole["queue"], "counts": whole["counts"]}
+        return found
+
     # what it says
 
     def to_dict(self) -> dict[str, Any]:
@@ -105,23 +116,23 @@ class RemoteStudy(ReadableStudy):
     @property
     def counts(self) -> dict[str, int]:
         """The number of trials in each state."""
-        return dict(self.to_dict()["counts"])
+        return dict(self._entry()["counts"])
 
     @property
     def total(self) -> int | None:
         """The number of trials that it is to have; None if nobody has said."""
-        found: int | None = self.to_dict()["total"]
+        found: int | None = self._entry()["n_trials"]
         return found
 
     @property
     def state(self) -> str:
         """Whether trials may begin: "open", "paused" or "cancelled"."""
-        return str(self.to_dict()["state"])
+        return str(self._entry()["state"])
 
     @property
     def version(self) -> int:
         """The version of what is wanted of it, which grows with each change."""
-        return int(self.to_dict()["queue"]["version"])
+        return int(self._entry()["version"])
 
     @property
     def judgement(self) -> str:
