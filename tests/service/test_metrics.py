@@ -137,7 +137,7 @@ def test_the_page_of_the_documentation_has_all_of_them(store: Store) -> None:
         for one in families
         if one.name.startswith("cvfp_opt_")
     }
-    text = (REPOSITORY / "docs" / "metrics.md").read_text()
+    text = _documentation()
     rows = re.findall(r"^\| `(cvfp_opt_\w+)` \| ([\w, ]*?) ?\| ", text, re.MULTILINE)
     assert set(rows) == found
 
@@ -158,3 +158,16 @@ def test_each_series_has_those_labels(shown: Samples) -> None:
     for name, labels in shown:
         key = re.sub("_(sum|count|total)$", "", name.removeprefix("cvfp_opt_"))
         assert {label for label, _ in labels} == set(_LABELS.get(key, ["study"])), name
+
+
+def test_rules_and_boards_ask_for_what_there_is() -> None:
+    known = set(re.findall(r"^\| `(cvfp_opt_\w+)`", _documentation(), re.MULTILINE))
+    summary = "cvfp_opt_trial_duration_seconds"
+    known |= {f"{summary}_sum", f"{summary}_count"}
+    for path in ("rules.yml", "grafana.json", "prometheus.yml"):
+        text = (REPOSITORY / "docs" / "deploy" / path).read_text()
+        assert set(re.findall(r"\bcvfp_opt_\w+", text)) <= known, path
+
+
+def _documentation() -> str:
+    return (REPOSITORY / "docs" / "metrics.md").read_text()
