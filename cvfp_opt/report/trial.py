@@ -1,5 +1,6 @@
 """A trial in full."""
 
+from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
 
 from cvfp_opt.report.rows import account_tables, text_lines
@@ -11,7 +12,7 @@ from cvfp_opt.report.words import (
     value_words,
 )
 from cvfp_opt.store.record.records import TrialRecord
-from cvfp_opt.store.record.retries import retry_chain, uuid_of
+from cvfp_opt.store.record.retries import retry_chain, retry_chains, uuid_of
 from cvfp_opt.store.record.summary import Summary
 from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 
@@ -58,11 +59,19 @@ def account_lines(best: TrialRecord) -> list[str]:
 
 def trial_json(summary: Summary, trial: TrialRecord) -> dict[str, Any]:
     """Convert a trial to plain JSON values."""
-    found: dict[str, Any] = {"study_name": summary.name, **trial.to_dict()}
-    found["note"] = summary.note
-    if summary.record is not None:
-        found["uuid"] = uuid_of(trial, summary.record.identity)
-        found["retries"] = retry_chain(summary.trials, summary.record.identity, trial.number)
+    return trials_json(summary, [trial])[0]
+
+
+def trials_json(summary: Summary, trials: Sequence[TrialRecord]) -> list[dict[str, Any]]:
+    """Convert trials of a study to plain JSON values."""
+    identity = summary.record.identity if summary.record else ""
+    chains = retry_chains(summary.trials, identity) if summary.record else {}
+    found: list[dict[str, Any]] = []
+    for trial in trials:
+        one = {"study_name": summary.name, **trial.to_dict(), "note": summary.note}
+        if summary.record is not None:
+            one |= {"uuid": uuid_of(trial, identity), "retries": chains[trial.number]}
+        found.append(one)
     return found
 
 

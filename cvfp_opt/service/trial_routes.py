@@ -8,7 +8,7 @@ from cvfp_opt.api import changing
 from cvfp_opt.errors import DefinitionError, StudyMissing
 from cvfp_opt.escaping import excerpt
 from cvfp_opt.report.best import best_json
-from cvfp_opt.report.trial import trial_json
+from cvfp_opt.report.trial import trial_json, trials_json
 from cvfp_opt.service.reading import Between
 from cvfp_opt.service.route import Answer, Call
 
@@ -66,7 +66,7 @@ def list_trials(call: Call) -> Answer:
         query = {"after": shown[-1].number, "limit": limit, "state": list(states)}
         link = f'<{call.target}?{urlencode(query, doseq=True)}>; rel="next"'
         headers = (("Link", link),)
-    return Answer(value=[trial_json(summary, trial) for trial in shown], headers=headers)
+    return Answer(value=trials_json(summary, shown), headers=headers)
 
 
 def show_trial(call: Call) -> Answer:

@@ -1,5 +1,6 @@
 """Retries: chains of trials that repeat one point."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,9 +24,17 @@ def retry_chain(trials: Sequence[TrialRecord], study: str, number: int) -> list[
         study: ``StudyRecord.identity``.
         number: of the trial.
     """
+    return retry_chains(trials, study)[number]
+
+
+def retry_chains(trials: Sequence[TrialRecord], study: str) -> dict[int, list[int]]:
+    """List the chain of each trial, by its number; see ``retry_chain``."""
     before = {uuid_of(trial, study): _repeats(trial.identity) for trial in trials}
+    chains: defaultdict[str, list[int]] = defaultdict(list)
     first = {trial.number: _first(uuid_of(trial, study), before) for trial in trials}
-    return [n for n, root in first.items() if root == first[number]]
+    for number, root in first.items():
+        chains[root].append(number)
+    return {number: chains[root] for number, root in first.items()}
 
 
 def _repeats(identity: Mapping[str, Any]) -> str:
