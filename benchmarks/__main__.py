@@ -18,6 +18,7 @@ from benchmarks import (
     gpu,
     gpu_checks,
     gpu_setting,
+    looking,
     online,
     passes,
     scaling,
@@ -49,11 +50,12 @@ ROWS: Mapping[str, Callable[[int], Result | list[Result]]] = {
     "stays": service.stays,
     "claims": service.claims,
     "first-claim": service.first_claim,
+    "looking": looking.looking,
 }
 # Only when they are named: an hour, and some minutes all together.
 LONG = (
     *("search", "bookkeeping", "durable", "ask", "resume", "overhead", "events"),
-    *("dashboard", "commands"),
+    *("dashboard", "commands", "stays", "claims", "first-claim", "looking"),
 )
 
 
@@ -69,7 +71,8 @@ def main(
     """Compare old and new ways of doing the same work, in turn, in one process.
 
     ROWS are pass, segments, step, rank, online and trial (minutes), all of them by default;
-    search (an hour); scaling; dashboard and commands (minutes); those of the database:
+    search (an hour); scaling; dashboard and commands (minutes); those of the service: stays,
+    claims, first-claim and looking (minutes, claims a quarter of an hour); those of the database:
     bookkeeping, durable, ask, resume, overhead and events (five minutes); and gpu: checks and
     figures of a CUDA device.
     """

@@ -24,7 +24,7 @@ from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.queue.overview import read_queue
 from cvfp_opt.tuning.plan import Plan, Request, make_plan
 from cvfp_opt.tuning.stopping import SearchStopped, StopSwitch
-from cvfp_opt.workers import staying
+from cvfp_opt.workers import staying, task
 from cvfp_opt.workers.health import Pulse
 from cvfp_opt.workers.staying import Staying
 from cvfp_opt.workers.task import Task
@@ -47,7 +47,7 @@ class StayingWatch(FileWatch):
 
 
 @contextmanager
-def _databases() -> Iterator[list[Location]]:
+def databases() -> Iterator[list[Location]]:
     """Make an empty SQLite file, and a database on each server that is named."""
     named = [os.environ[name] for name in SERVERS if name in os.environ]
     with tempfile.TemporaryDirectory() as folder:
@@ -87,11 +87,15 @@ def _submit(location: Location, names: list[str], total: int) -> Plan:
 def _invented(seconds: float = 0.0) -> Iterator[None]:
     """Let workers run invented trials."""
 
-    def objective(task: Task) -> Any:
-        return InventedObjective(task.plan.definition, task.plan.tokens, seconds)
+    def objective(one: Task) -> Any:
+        return InventedObjective(one.plan.definition, one.plan.tokens, seconds)
+
+    def nothing(*words: Any, last: bool) -> None:
+        """Draw no page: that hangs on how many studies there are, and not on the claims."""
 
     with (
         mock.patch.object(Task, "objective", objective),
+        mock.patch.object(task, "keep_current", nothing),
         mock.patch.object(staying, "describe_environment", return_value=dict(ENVIRONMENT)),
     ):
         yield
@@ -135,12 +139,14 @@ def stays(repeats: int, seconds: float = 1.0, trials: int = 10) -> Result:
     )
 
 
-def claims(repeats: int, studies: int = 200, workers: int = 16, trials: int = 800) -> list[Result]:
+def claims(
+    repeats: int, studies: int = 200, workers: int = 16, trials: int = 4000
+) -> list[Result]:
     """Compare instant trials of one study by many workers with those of many studies.
 
     The workers are threads of one process, each with connections of its own.
     """
-    with _databases() as locations, _invented():
+    with databases() as locations, _invented():
         return [_claims(one, repeats, studies, workers, trials) for one in locations]
 
 
@@ -214,7 +220,7 @@ def _check(store: Store, names: list[str], total: int) -> None:
 
 def first_claim(repeats: int) -> list[Result]:
     """Measure the time from `submit` to the first claim by a worker that was idle."""
-    with _databases() as locations, _invented():
+    with databases() as locations, _invented():
         return [_first_claim(one, repeats) for one in locations]
 
 

@@ -8,13 +8,23 @@ import torch
 from click.testing import CliRunner
 
 from benchmarks import __main__ as command
-from benchmarks import asking, bookkeeping, commands, events, gpu, gpu_checks, gpu_setting
+from benchmarks import (
+    asking,
+    bookkeeping,
+    commands,
+    events,
+    gpu,
+    gpu_checks,
+    gpu_setting,
+    service,
+)
 from benchmarks.setting import make_network, make_text
 from benchmarks.timing import Result, in_turn
 from cvfp_opt.model.config import ModelConfig
 from cvfp_opt.model.passes import sequential_pass, zero_context
 from cvfp_opt.model.segments import contracts
 from cvfp_opt.store.queue import announcing
+from cvfp_opt.workers import staying
 
 
 def test_variants_run_in_turn_and_are_compared_with_the_first() -> None:
@@ -133,3 +143,13 @@ def test_what_has_no_time_left_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         f"{name}: left out, the time was used up"
         for name in ("checks", "passes", "training steps", "search", "trials")
     ]
+
+
+def test_a_service_is_measured_in_a_small_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staying, "IDLE_SECONDS", (0.0, 0.1))
+    stays = service.stays(1, seconds=0.0, trials=3)
+    assert [one.name for one in stays.variants] == ["run", "worker"]
+    [claims] = service.claims(1, studies=3, workers=2, trials=6)
+    assert claims.variants[0].name == "one study, run"
+    [first] = service.first_claim(1)
+    assert len(first.variants[0].seconds) == 4

@@ -123,7 +123,7 @@ def test_every_head_of_a_single_run_is_in_the_glossary(
     tiny = [*TINY_ARGUMENTS, "--threads", "1"]
     trained = invoke("train", "quick", *tiny, *FIXED, "--save", "net")
     assert trained.code == 0, trained.err
-    first = next(line for line in trained.out.splitlines() if line.startswith("iteration"))
+    first = next(line for line in trained.out.splitlines() if line.strip().startswith("pass "))
     heads |= set(first.split("  ")) | set(labels(trained.out))
     invoke("verify", "quick", "net")
     assert invoke("thresholds", "net", "--downstream", "--threads", "1").code == 0

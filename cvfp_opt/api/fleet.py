@@ -1,7 +1,8 @@
 """The workers that stay, and the queue that they serve."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,9 @@ from cvfp_opt.store.queue.overview import QueuedStudy, read_queue
 from cvfp_opt.store.queue.workers import StayingWorker, Wanted, read_workers, want
 
 if TYPE_CHECKING:
+    from cvfp_opt.supervision import Supervisor
     from cvfp_opt.tuning.limits import Limits
+    from cvfp_opt.workers.health import Pulse
     from cvfp_opt.workers.shares import Workers
 
 # A drained worker's trials may go on for so long.
@@ -106,11 +109,12 @@ def stay_at_work(
 
     from cvfp_opt.api.display.log import LogDisplay
     from cvfp_opt.errors import ClusterError
+    from cvfp_opt.supervision import Supervisor
     from cvfp_opt.tuning.limits import Limits
     from cvfp_opt.tuning.stopping import StopRequest
     from cvfp_opt.workers.fleet import Fleet, stay
     from cvfp_opt.workers.forking import start_server_for
-    from cvfp_opt.workers.health import Pulse, answering
+    from cvfp_opt.workers.health import Pulse
     from cvfp_opt.workers.shares import share_out
     from cvfp_opt.workers.terms import Terms
 
@@ -133,25 +137,62 @@ def stay_at_work(
         limits=replace(limits, artifacts=artifacts_of(limits.artifacts)),
     )
     count = shared.n_jobs or 1
-    pulse = Pulse(_SILENT_SECONDS)
+    supervisor = Supervisor.of()
+    pulse = Pulse(_SILENT_SECONDS, begun=lambda: supervisor.ready("serves the queue"))
     fleet = Fleet(terms, count, LogDisplay, say, pulse) if count > 1 else None
 
     def stopping() -> None:
+        supervisor.stopping("gives its running trials back")
         if fleet is not None:
             fleet.stop()
         say("stopping: giving the running trials back (again to stop at once)")
 
-    with answering(health, pulse.alive) as port, StopRequest(stopping) as stop:
-        if port is not None:
-            say(f"health: http://127.0.0.1:{port}/livez")
+    with (
+        _hooks_told(location, terms.limits, say),
+        _watched(pulse, supervisor, health, say),
+        StopRequest(stopping) as stop,
+    ):
         if fleet is not None:
             fleet.run(stop)
         else:
             stay(terms, LogDisplay, stop, pulse)
 
 
-# A worker that has told the database nothing for so long does not live, for whoever asks.
+# A worker that has not even tried to tell the database for so long does not live.
 _SILENT_SECONDS = 120.0
+
+
+@contextmanager
+def _hooks_told(
+    location: Location, limits: "Limits", say: Callable[[str], None]
+) -> Iterator[None]:
+    """Tell hooks what happens meanwhile, if this machine has any."""
+    from cvfp_opt.notify.file import read_notify_file
+    from cvfp_opt.notify.sender import sending
+    from cvfp_opt.store.database.retry import Patience
+
+    if not read_notify_file(location).hooks:
+        yield
+        return
+    patiently = Patience(seconds=limits.patience_seconds, notify=say)
+    with open_for_editing(location, patiently) as store, sending(store, say):
+        yield
+
+
+@contextmanager
+def _watched(
+    pulse: "Pulse", supervisor: "Supervisor", health: int | None, say: Callable[[str], None]
+) -> Iterator[None]:
+    """Let whoever watches know meanwhile whether the workers live: a probe, or systemd."""
+    from cvfp_opt.workers.health import answering
+
+    with answering(health, pulse.alive) as port, supervisor.watched(pulse.alive):
+        if port is not None:
+            say(f"health: http://127.0.0.1:{port}/livez")
+        try:
+            yield
+        finally:
+            supervisor.stopping()
 
 
 def list_workers(

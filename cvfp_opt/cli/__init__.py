@@ -23,6 +23,7 @@ from cvfp_opt.cli.report import compare, plot, report
 from cvfp_opt.cli.reproduce import reproduce
 from cvfp_opt.cli.run import run
 from cvfp_opt.cli.schema import schema
+from cvfp_opt.cli.sections import SectionedGroup
 from cvfp_opt.cli.serve import serve
 from cvfp_opt.cli.show import best, list_studies, status
 from cvfp_opt.cli.streams import guard_streams, lost_output
@@ -44,6 +45,7 @@ USER_ERROR, USAGE_ERROR, BUG, INTERRUPTED = 1, 2, 3, 130
 
 
 @click.group(
+    cls=SectionedGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 99},
     epilog="Example: cvfp-opt run --n-trials 50",
 )

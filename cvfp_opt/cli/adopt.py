@@ -6,14 +6,14 @@ import click
 
 from cvfp_opt.api.opening import locate
 from cvfp_opt.cli.console import echo, print_lines
-from cvfp_opt.cli.options import storage_option
+from cvfp_opt.cli.options import one_study, storage_option
 from cvfp_opt.escaping import positional, quoted
 
 
 @click.command(
     "adopt", epilog="Example: cvfp-opt study adopt theirs --definition recommended --dry-run"
 )
-@click.argument("name")
+@one_study
 @storage_option
 @click.option(
     "--definition",
@@ -31,7 +31,7 @@ from cvfp_opt.escaping import positional, quoted
 @click.option("--seed", type=int, help="Seed of the trials to come. [default: 0]")
 @click.option("--dry-run", is_flag=True, help="Check the study and write nothing.")
 def adopt_command(
-    name: str,
+    study_name: str,
     storage: str | None,
     definition: str | None,
     settings: tuple[str, ...],
@@ -51,20 +51,20 @@ def adopt_command(
         raise click.UsageError("--set, --data and --seed go with --definition")
     location = locate(storage)
     request = Request(
-        definition=definition, study_name=name, settings=settings, data=data, seed=seed
+        definition=definition, study_name=study_name, settings=settings, data=data, seed=seed
     )
 
     def show(lines: Sequence[str]) -> None:
-        echo(f"study {name} in {location.shown}")
+        echo(f"study {study_name} in {location.shown}")
         print_lines(f"  {line}" for line in lines)
 
     asked = request if definition is not None else None
-    adopted = adopt_study(location, name, asked, dry_run=dry_run, found=show)
+    adopted = adopt_study(location, study_name, asked, dry_run=dry_run, found=show)
     if adopted:
-        run = f"cvfp-opt run --study-name {quoted(name)}{location.option} --n-trials +10"
+        run = f"cvfp-opt run --study-name {quoted(study_name)}{location.option} --n-trials +10"
         echo(f"adopted; to go on:  {run}")
     elif definition is not None:
         echo("it can be adopted; nothing was written (--dry-run)")
     else:
-        words = f"{location.option} --definition DEFINITION {positional(name)}"
+        words = f"{location.option} --definition DEFINITION {positional(study_name)}"
         echo(f"nothing was written; to go on with it, type `cvfp-opt study adopt{words}`")

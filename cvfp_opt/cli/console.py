@@ -1,23 +1,54 @@
 """What commands print: lines and JSON on standard output."""
 
+import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
+from cvfp_opt.api.display.console import make_console
 from cvfp_opt.escaping import printable
+from cvfp_opt.report.fitted import typed, wrapped
 from cvfp_opt.report.json_text import json_text
 
 
+def width_of(stream: TextIO) -> int | None:
+    """Tell how wide a terminal is; None where the stream is none, and lines stay whole."""
+    if not stream.isatty():
+        return None
+    return make_console(stderr=stream is sys.stderr).width
+
+
+def terminal_width() -> int | None:
+    """Tell how wide the terminal is that standard output goes to; None if it is none."""
+    return width_of(sys.stdout)
+
+
 def echo(line: str = "", *, err: bool = False) -> None:
-    """Print one plain line to standard output, or standard error; never wrapped."""
-    click.echo(printable(line), err=err)
+    """Print one plain line to standard output, or standard error.
+
+    A terminal breaks it between words; in a file it stays one line.
+    """
+    for one in wrapped(printable(line), width_of(sys.stderr if err else sys.stdout)):
+        click.echo(one, err=err)
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Print plain lines to standard output; never wrapped."""
+    """Print plain lines to standard output; a terminal breaks them between words."""
     for line in lines:
         echo(line)
+
+
+def print_whole(lines: Iterable[str]) -> None:
+    """Print lines that mean something to a program; never broken."""
+    for line in lines:
+        click.echo(printable(line))
+
+
+def print_typed(label: str, command: str, *, room: int = 0) -> None:
+    """Print a command after what it is for, so that it can be copied."""
+    for line in typed(label, printable(command), terminal_width(), room=room):
+        click.echo(printable(line))
 
 
 def print_json(value: Any) -> None:

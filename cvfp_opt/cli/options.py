@@ -94,21 +94,34 @@ artifacts_option = click.option(
     "--artifacts",
     envvar="CVFP_OPT_ARTIFACTS",
     metavar="PATH|s3://BUCKET/PREFIX",
-    help="Where checkpoints of running trials lie. [default: artifacts/ beside the SQLite "
-    "file, storage/artifacts for a server; environment: CVFP_OPT_ARTIFACTS]",
+    help="Where files of trials lie: checkpoints, curves, the best networks. [default: artifacts/ "
+    "beside the SQLite file, storage/artifacts for a server; environment: CVFP_OPT_ARTIFACTS]",
 )
 study_name_option = click.option("--study-name", metavar="NAME", help="Name of the study.")
 
 
 def named_study(command: Command) -> Command:
-    """Let a study be named by an argument or by --study-name: the command's ``study_name``."""
+    """Let a study be named by an argument or by --study-name: the command's ``study_name``.
 
-    @click.argument("study", required=False, metavar="[STUDY]")
+    None if it is not named: the only study there is.
+    """
+    return _named(command, required=False)
+
+
+def one_study(command: Command) -> Command:
+    """Let a study be named as by ``named_study``, where it must be."""
+    return _named(command, required=True)
+
+
+def _named(command: Command, *, required: bool) -> Command:
+    @click.argument("study", required=False, metavar="STUDY" if required else "[STUDY]")
     @study_name_option
     @functools.wraps(command)
     def named(*, study: str | None, study_name: str | None, **words: Any) -> Any:
         if study is not None and study_name is not None:
             raise click.UsageError("the study is named twice; give STUDY or --study-name")
+        if required and not (study or study_name):
+            raise click.UsageError("a study is required; give STUDY or --study-name")
         return command(study_name=study or study_name, **words)
 
     return cast(Command, named)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cvfp_opt.api.opening import locate, open_summary
-from cvfp_opt.cli.options import UserPath, storage_option
+from cvfp_opt.cli.options import UserPath, storage_option, study_name_option
 from cvfp_opt.escaping import printable
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example: cvfp-opt study publish quick winner")
-@click.argument("name")
-@click.argument("folder", type=UserPath(path_type=Path), metavar="DIR")
+@click.argument("words", nargs=-1, metavar="STUDY DIR")
+@study_name_option
 @storage_option
 @click.option(
     "--trial",
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     help="Publish the result even if its weights differ; its model card says so.",
 )
 def publish(
-    name: str,
-    folder: Path,
+    words: tuple[str, ...],
+    study_name: str | None,
     storage: str | None,
     trial: int | None,
     data: str | None,
@@ -50,11 +50,17 @@ def publish(
 ) -> None:
     """Write a study's best trial to a folder: weights, configuration, metrics, model card.
 
-    The database keeps no weights of finished trials: the trial is trained again from its record
-    and must end with the same weights to the bit. `cvfp_opt.load(DIR)` opens the folder.
+    The trial is trained again from its record, and must end with the same weights to the bit.
+    `cvfp_opt.load(DIR)` opens the folder.
     """
     from cvfp_opt.rerun.repeat import Conditions
 
+    names = [*words] if study_name is None else [study_name, *words]
+    if len(names) != 2:
+        raise click.UsageError(
+            "a study and a folder are required; give STUDY DIR, or --study-name NAME DIR"
+        )
+    name, folder = names[0], UserPath(path_type=Path).convert(names[1], None, None)
     conditions = Conditions(data=data, device=device, threads=threads, allow_code=allow_code)
     with open_summary(locate(storage), name) as summary:
         pass  # a snapshot: training needs no database

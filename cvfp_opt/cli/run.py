@@ -123,7 +123,9 @@ def run(
     console = make_console(stderr=as_json)
     deadline = None if timeout is None else time.monotonic() + timeout
     if console.is_terminal:
-        console.print("loading ...", style="dim", end="\r")
+        # not by ``print``, which would show the return as text; the first line is longer
+        console.file.write("loading ...\r")
+        console.file.flush()
 
     from cvfp_opt.api.display.search import view_on
     from cvfp_opt.api.running import Assignment, search_study

@@ -7,7 +7,7 @@ import click
 
 from cvfp_opt.api.display.console import blocks_for, make_console
 from cvfp_opt.api.opening import locate, open_study, open_summary
-from cvfp_opt.cli.console import echo, print_json, print_lines
+from cvfp_opt.cli.console import echo, print_json, print_lines, terminal_width
 from cvfp_opt.cli.options import Seconds, UserPath, json_option, named_study, storage_option
 from cvfp_opt.escaping import printable
 
@@ -67,7 +67,8 @@ def status(
     "--save",
     type=UserPath(path_type=Path),
     metavar="DIR",
-    help="Train it again, write weights and model card to this folder, as `study publish`.",
+    help="Train it again, and write weights and model card to this folder, as `study publish` "
+    "does.",
 )
 def best(
     storage: str | None,
@@ -96,9 +97,11 @@ def best(
         print_json(best_json(summary))
     elif combiners:
         if combined is not None:
-            make_console().print(rows_table(combined.table()))
+            make_console().print(
+                rows_table(combined.table(), least=("score", "convergence", "rank"))
+            )
     else:
-        print_lines([*best_lines(summary, resolve_location(storage).option), ""])
+        print_lines([*best_lines(summary, resolve_location(storage).option, terminal_width()), ""])
         make_console().print(printable(judge(summary)))
     if combined is not None and not (toml or as_json):
         make_console().print(f"{combined.sentence}.")

@@ -51,7 +51,7 @@ def thresholds(
         raise click.UsageError("STUDY and --study-name are the same; leave one of them out")
     if downstream and checkpoint is None:
         raise click.UsageError(
-            "--downstream needs a CHECKPOINT: a trial keeps no weights; type first: "
+            "--downstream needs a CHECKPOINT, and a trial is none; type first: "
             "cvfp-opt best --toml > winner.toml && cvfp-opt train winner.toml --save net"
         )
     if checkpoint is not None:
@@ -66,6 +66,7 @@ def thresholds(
     if not as_json:
         echo(f"convergence of {label} between the last two passes (* in the original report)")
         console.print(threshold_table(rows))
+        echo("counted at 0.1, as in the audit; elsewhere read off quantiles, within 1.6 points")
     probes = _probe(checkpoint, threads, console) if downstream and checkpoint else None
     if as_json:
         print_json({"of": label, "rates": rows} | ({"downstream": probes} if probes else {}))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cvfp_opt.cli.console import print_json, print_lines
+from cvfp_opt.cli.console import print_json, print_lines, terminal_width
 from cvfp_opt.cli.options import UserPath, compute_options, json_option
 
 if TYPE_CHECKING:
@@ -77,8 +77,10 @@ def _report(record: "TrialRecord", definition: dict[str, Any], save: Path | None
     from cvfp_opt.api.display.console import make_console
     from cvfp_opt.report.judgement import judge_trial
     from cvfp_opt.report.trial import account_lines
+    from cvfp_opt.report.words import reason_words
 
-    print_lines([f"{record.status}: {record.reason}", *account_lines(record)])
+    print_lines([f"{record.status}: {reason_words(record)}"])
+    print_lines(account_lines(record, terminal_width()))
     if record.audit:
         print_lines([""])
         make_console().print(judge_trial(record, definition, subject="The run"))

@@ -10,6 +10,7 @@ from cvfp_opt.cli.options import (
     UserPath,
     artifacts_option,
     json_option,
+    one_study,
     storage_option,
     study_name_option,
 )
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("export", epilog="Example: cvfp-opt study export quick -o quick.cvfp.zip")
-@click.argument("name")
+@one_study
 @click.option(
     "-o",
     "--output",
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 @artifacts_option
 @json_option
 def export_study(
-    name: str, output: Path, storage: str | None, artifacts: str | None, as_json: bool
+    study_name: str, output: Path, storage: str | None, artifacts: str | None, as_json: bool
 ) -> None:
     """Write a study, its mirrors and artifacts to one file; workers may go on meanwhile.
 
@@ -42,7 +43,7 @@ def export_study(
     from cvfp_opt.report.transfer import exported_json, exported_lines
     from cvfp_opt.store.transfer import operations
 
-    exported = operations.export_study(_place(storage, artifacts), name, output)
+    exported = operations.export_study(_place(storage, artifacts), study_name, output)
     if as_json:
         print_json(exported_json(exported, str(output)))
     else:
@@ -107,15 +108,19 @@ def copy_study(
     _print_loaded(operations.copy_study(source, name, target, study_name), target, as_json)
 
 
-@click.command("merge", epilog="Example: cvfp-opt study merge quick laptop.cvfp.zip -o joined")
+@click.command(
+    "merge", epilog="Example: cvfp-opt study merge quick laptop.cvfp.zip --study-name joined"
+)
 @click.argument("studies", nargs=-1, required=True, metavar="STUDY STUDY...")
-@click.option("-o", "--output", required=True, metavar="NAME", help="Name of the new study.")
+@click.option("--study-name", metavar="NAME", help="Name of the new study; required.")
+@click.option("-o", "--output", "former", hidden=True)  # -o is a file everywhere else
 @storage_option
 @artifacts_option
 @json_option
 def merge_studies(
     studies: tuple[str, ...],
-    output: str,
+    study_name: str | None,
+    former: str | None,
     storage: str | None,
     artifacts: str | None,
     as_json: bool,
@@ -126,6 +131,9 @@ def merge_studies(
     database. The first one keeps its trials' numbers; what the others have beyond that follows, in
     their order. Of a trial that is in several, the finished one is kept, else the first named.
     """
+    name = study_name or former
+    if not name:
+        raise click.UsageError("a name for the new study is required; give --study-name NAME")
     if len(studies) < 2:
         raise click.UsageError(f"two or more studies are required, got {studies[0]!r} alone")
     from cvfp_opt.report.transfer import loaded_json, merged_json, merged_lines
@@ -133,7 +141,7 @@ def merge_studies(
     from cvfp_opt.tuning.drift import disagreements
 
     place = _place(storage, artifacts)
-    merged, loaded = operations.merge_studies(studies, output, place, disagreements)
+    merged, loaded = operations.merge_studies(studies, name, place, disagreements)
     if as_json:
         print_json({**loaded_json(loaded, place.location), **merged_json(merged)})
     else:

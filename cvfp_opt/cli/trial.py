@@ -6,11 +6,10 @@ import click
 
 from cvfp_opt.api.display.console import make_console
 from cvfp_opt.api.opening import locate, open_summary
-from cvfp_opt.cli.console import echo, print_json, print_lines
+from cvfp_opt.cli.console import echo, print_json, print_lines, print_typed, terminal_width
 from cvfp_opt.cli.options import json_option, named_study, storage_option
 from cvfp_opt.cli.replay import replay
 from cvfp_opt.cli.trial_list import list_trials
-from cvfp_opt.escaping import quoted
 
 if TYPE_CHECKING:
     from cvfp_opt.store.queue.enqueued import Enqueued
@@ -38,7 +37,7 @@ def show(number: int, storage: str | None, study_name: str | None, as_json: bool
         if as_json:
             print_json(trial_json(summary, found))
             return
-        print_lines(trial_lines(summary, found))
+        print_lines(trial_lines(summary, found, terminal_width()))
         table = iterations_table(found)
         if table is not None:
             echo()
@@ -98,6 +97,7 @@ def enqueue_command(
     that are searched here, agree with what is fixed here, and have no parameter unknown here.
     """
     from cvfp_opt.api.changing import enqueue
+    from cvfp_opt.report.extent import waiting_words
 
     if (bool(settings), from_study is not None, retry is not None).count(True) != 1:
         raise click.UsageError("one of --set, --from-study and --retry is required")
@@ -121,18 +121,18 @@ def enqueue_command(
         print_json(added.to_dict())
         return
     print_lines(added.notes)
-    _print_enqueued(added.trials, added.study)
+    _print_enqueued(added.trials)
+    with open_summary(locate(storage), added.study) as summary:
+        if waiting := waiting_words(summary, locate(storage).option):
+            print_typed(*waiting, room=len(waiting[0]) + 2)
 
 
-def _print_enqueued(done: "list[Enqueued]", study: str) -> None:
+def _print_enqueued(done: "list[Enqueued]") -> None:
     from cvfp_opt.report.words import parameters_line
 
     for one in done:
         waits = "waits" if one.new else "waits already, none was added"
         echo(f"trial {one.number} {waits}: {parameters_line(one.params)}")
-    added = sum(one.new for one in done)
-    if added:
-        echo(f"to run what waits:  cvfp-opt run --study-name {quoted(study)} --n-trials +{added}")
 
 
 @click.command("fail", epilog="Example: cvfp-opt trial fail 3 quick --reason 'wrong disk'")

@@ -4,7 +4,7 @@ import click
 
 from cvfp_opt.api.display.console import make_console
 from cvfp_opt.api.opening import locate, open_summary
-from cvfp_opt.cli.console import print_json, print_lines
+from cvfp_opt.cli.console import print_json, print_lines, print_whole
 from cvfp_opt.cli.options import json_option, named_study, storage_option
 
 
@@ -62,7 +62,7 @@ def list_trials(
             summary, sort=sort, reverse=reverse, states=states, where=where, limit=limit
         )
     if as_csv:
-        print_lines(trial_list_csv(rows))
+        print_whole(trial_list_csv(rows))
         return
     if as_json:
         print_json(to_records(rows))

@@ -36,6 +36,7 @@ def verify(
     from cvfp_opt.cli.console import print_json, print_lines
     from cvfp_opt.disk import is_folder
     from cvfp_opt.report.tables import checks_table
+    from cvfp_opt.store.doctor.finding import counted
     from cvfp_opt.tuning.plan import Request
 
     saved = is_folder(Path(source))
@@ -51,5 +52,6 @@ def verify(
         console = make_console()
         console.print()
         console.print(checks_table([asdict(check) for check in checks]))
-        print_lines(["", f"{failed} of {len(checks)} checks failed" if failed else "all passed"])
+        made = counted(len(checks), "check")
+        print_lines(["", f"{failed} of {made} failed" if failed else "all passed"])
     sys.exit(1 if failed else 0)

@@ -15,6 +15,7 @@ from cvfp_opt.report.words import (
     fixed_parameters,
     number,
     parameter,
+    reason_words,
     share,
     trial_definition,
     value_words,
@@ -75,19 +76,20 @@ def best_json(summary: Summary) -> dict[str, Any]:
     return {**trial_json(summary, best), **more}
 
 
-def best_lines(summary: Summary, option: str = "") -> list[str]:
+def best_lines(summary: Summary, option: str = "", width: int | None = None) -> list[str]:
     """Write confirmed figures, score, parameters, metrics and audit of the best trial.
 
     Args:
         summary: of the study.
         option: what to add to a command to mean its database.
+        width: of a line of a table; None for as much as it takes.
 
     Raises:
         StudyError: no trial is complete.
     """
     best = require_best(summary)
     definition = trial_definition(summary, best)
-    ended = f", {best.status}: {best.reason}" if best.reason else ""
+    ended = f", {best.status}: {reason_words(best)}" if best.reason else ""
     confirmed = confirmation_line(summary, option=option)
     lines = [confirmed] if confirmed else []
     lines.append(f"trial {best.number}: {value_words(summary, best)}{ended}")
@@ -111,7 +113,7 @@ def best_lines(summary: Summary, option: str = "") -> list[str]:
         f"  {name:<34}{parameter(value, 6)} (fixed)"
         for name, value in fixed_parameters(definition, best).items()
     ]
-    return [*lines, *account_lines(best)]
+    return [*lines, *account_lines(best, width)]
 
 
 def best_toml(summary: Summary) -> str:

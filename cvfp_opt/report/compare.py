@@ -219,7 +219,9 @@ def _on_fresh_seeds(summary: Summary) -> str:
 
 def _verdict(summary: Summary) -> str:
     found = confirmation_of(summary)
-    return found.winner.verdict.value if found and found.winner else "not confirmed"
+    if found is None:
+        return "not confirmed yet"
+    return found.winner.verdict.value if found.winner else "the winner was not among them"
 
 
 def _time(summary: Summary) -> str:

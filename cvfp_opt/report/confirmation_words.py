@@ -1,8 +1,14 @@
 """The results of a confirmation, in words and as a table."""
 
-from rich.table import Table
+from collections.abc import Mapping
 
-from cvfp_opt.report.confirmation import Confirmation, Result, confirmation_of
+from cvfp_opt.report.confirmation import (
+    Confirmation,
+    ConfirmationVerdict,
+    Result,
+    confirmation_of,
+)
+from cvfp_opt.report.fitted import FittedTable
 from cvfp_opt.report.rows import Cell, Rows
 from cvfp_opt.report.statistics import Interval
 from cvfp_opt.report.tables import terminal_table
@@ -10,6 +16,16 @@ from cvfp_opt.report.words import commands, number, parameter, share
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.retries import uuid_of
 from cvfp_opt.store.record.summary import Summary
+
+MEANINGS: Mapping[ConfirmationVerdict, str] = {
+    ConfirmationVerdict.CONFIRMED: "better than the default point by more than chance, and as "
+    "good as reported within chance",
+    ConfirmationVerdict.SAME: "no difference from the default point beyond chance",
+    ConfirmationVerdict.LESS: "the search reported more than fresh seeds bear out, or a run "
+    "diverged",
+    ConfirmationVerdict.WORSE: "the default point does better, by more than chance",
+    ConfirmationVerdict.OPEN: "too few seeds on which it and the default point have a score",
+}
 
 
 def confirmation_line(
@@ -31,12 +47,14 @@ def confirmation_line(
     found = confirmation_of(summary)
     if found is None:
         what = "the best score" if best else f"the score of trial {shown.number}"
-        return f"not confirmed: {what} is that of one run on one seed{more}"
+        return f"not confirmed yet: {what} is that of one run on one seed{more}"
     so_far = "" if found.done == found.total else f" ({found.done} of {found.total} runs so far)"
     result = found.of(uuid_of(shown, summary.record.identity))
     if result is None or result.score is None:
         what = f"trial {shown.number}, the best," if best else f"trial {shown.number}"
-        return f"not confirmed: {what} has no score on fresh seeds{so_far}{more}"
+        if result is not None and result.diverged:
+            return f"not confirmed: {what} diverged on {_seeds(result.diverged)}{so_far}{more}"
+        return f"not confirmed yet: {what} has no score on fresh seeds{so_far}{more}"
     return (
         f"on {seeds_words(result)}{so_far}: {result.point.label} has score "
         f"{interval_words(result.score)}, reported {number(result.point.reported)}: "
@@ -58,12 +76,9 @@ def confirmation_lines(found: Confirmation) -> list[str]:
             f"Of the trials, {first.point.label} has the highest mean; chosen among "
             f"{len(found.trials)} by these very runs, it would have to be confirmed again."
         )
-    if found.optimism is not None and found.expected_optimism is not None:
-        lines.append(
-            f"Optimism: the winner was reported {found.optimism:+.3f} above its mean here. The "
-            f"best of {found.num_searched} equally good trials would by luck alone be "
-            f"{found.expected_optimism:+.3f} above (spread between seeds {found.spread:.4f})."
-        )
+    lines += _optimism_lines(found)
+    verdicts = dict.fromkeys(one.verdict for one in found.trials)
+    lines += [f"{one.value}: {MEANINGS[one]}." for one in verdicts]
     if found.default is not None:
         params = found.default.point.params
         values = {name: parameter(value) for name, value in params.items()}
@@ -77,10 +92,24 @@ def confirmation_lines(found: Confirmation) -> list[str]:
     return lines
 
 
+def _optimism_lines(found: Confirmation) -> list[str]:
+    """Say how much too high the winner was reported, and how much of that is luck."""
+    if found.optimism is None or found.expected_optimism is None:
+        return []
+    if found.optimism < 0.0:
+        return [f"Optimism: none; the winner's mean here is {-found.optimism:.3f} higher."]
+    more = "more" if found.optimism > found.expected_optimism else "no more"
+    return [
+        f"Optimism: the search reported the winner {found.optimism:.3f} above its mean here; that "
+        f"is {more} than luck alone gives the best of {found.num_searched} equally good trials, "
+        f"{found.expected_optimism:.3f} (spread between seeds {found.spread:.4f})."
+    ]
+
+
 def _winner_words(found: Confirmation, winner: Result) -> str:
     assert winner.score is not None
     text = (
-        f"The winner, {winner.point.label}, is {winner.verdict}: reported "
+        f"The winner, {winner.point.label}, is {_both(winner)}: reported "
         f"{number(winner.point.reported)}, {interval_words(winner.score)} on {seeds_words(winner)}"
     )
     difference = winner.difference
@@ -92,6 +121,15 @@ def _winner_words(found: Confirmation, winner: Result) -> str:
     if winner.gain is not None:
         text += f"; {signed_words(winner.gain)} against the untrained net"
     return f"{text}."
+
+
+def _both(winner: Result) -> str:
+    """Write a verdict; of one that is worse than reported, also how it stands otherwise."""
+    low = winner.difference.low if winner.difference else None
+    if winner.verdict is ConfirmationVerdict.LESS and low is not None:
+        better = "better" if low > 0.0 else "not known to be better"
+        return f"{winner.verdict}, and {better} than the default point"
+    return str(winner.verdict)
 
 
 def confirmation_rows(found: Confirmation) -> Rows:
@@ -126,10 +164,13 @@ def _row(result: Result) -> tuple[Cell, ...]:
     )
 
 
-def confirmation_table(found: Confirmation) -> Table:
+def confirmation_table(found: Confirmation) -> FittedTable:
     """Draw a row for each point."""
     rows = confirmation_rows(found)
-    return terminal_table(rows.columns, rows.words(), left=(0, 7), wrap=(7,))
+    least = [
+        rows.columns.index(name) for name in ("P(better)", "seeds", "against default", "reported")
+    ]
+    return terminal_table(rows.columns, rows.words(), left=(0, 7), wrap=(7,), least=least)
 
 
 def _range(interval: Interval | None) -> str:
@@ -154,5 +195,8 @@ def signed_words(interval: Interval) -> str:
 
 def seeds_words(result: Result) -> str:
     """Say on how many seeds a point has a score."""
-    count = len(result.scores)
+    return _seeds(len(result.scores))
+
+
+def _seeds(count: int) -> str:
     return "1 fresh seed" if count == 1 else f"{count} fresh seeds"

@@ -1,12 +1,13 @@
 """How far a study is: of how many trials, whether any may begin, how long it still takes."""
 
-from cvfp_opt.escaping import positional
-from cvfp_opt.report.words import counts_line, duration
-from cvfp_opt.store.record.queue_entry import QueueState
-from cvfp_opt.store.record.summary import Summary
+import time
 
-# The latest trials say best how long the next ones take.
-_LATEST = 10
+from cvfp_opt.escaping import positional
+from cvfp_opt.report.time_left import Span, time_left
+from cvfp_opt.report.words import commands, counts_line, duration
+from cvfp_opt.store.record.queue_entry import QueueState
+from cvfp_opt.store.record.records import TrialRecord
+from cvfp_opt.store.record.summary import Summary
 
 
 def trials_words(summary: Summary, none: str = "none yet") -> str:
@@ -27,23 +28,68 @@ def extent_lines(summary: Summary, option: str = "") -> list[str]:
     if state is not QueueState.OPEN:
         resume = f"cvfp-opt study resume{option} {positional(summary.name)}"
         return [f"{state.value}: no trial begins; to go on, type `{resume}`"]
-    left = seconds_left(summary)
-    return [] if left is None else [f"about {duration(left)} left, as fast as the latest trials"]
+    left = seconds_left(summary, time.time())
+    return [] if left is None else [left_words(left)]
 
 
-def seconds_left(summary: Summary) -> float | None:
-    """Estimate the time until the total, by the latest trials and by how many run at once."""
+def left_words(left: float) -> str:
+    """Write a time that is left, which nobody knows to a tenth of a second."""
+    if left < 1.0:
+        return "almost done"
+    minutes, seconds = divmod(round(left), 60)
+    return f"about {duration(60 * minutes + seconds) if minutes else f'{seconds} s'} left"
+
+
+def seconds_left(summary: Summary, now: float) -> float | None:
+    """Estimate the time until the total; None where nothing runs, or nobody said how many.
+
+    Args:
+        summary: of the study.
+        now: in epoch seconds.
+    """
     running, total = summary.counts["running"], summary.queue.total
     if total is None or not running:
         return None
-    times = [
-        (trial.completed, trial.completed - trial.started)
-        for trial in summary.trials
+    passes = num_passes(summary)
+    begun = [trial for trial in summary.trials if trial.started is not None]
+    ended = [
+        Span(trial.started, trial.completed)
+        for trial in begun
         if trial.finished and trial.started is not None and trial.completed is not None
     ]
-    latest = [spent for _, spent in sorted(times)[-_LATEST:]]
-    if not latest:
+    now = max([now, *(span.ended for span in ended)])  # of another machine's clock
+    runs = [
+        Span(trial.started, max(now, trial.started), _share(trial, passes))
+        for trial in begun
+        if trial.state == "running" and trial.started is not None
+    ]
+    return time_left(ended, runs, total - summary.num_finished)
+
+
+def num_passes(summary: Summary) -> int | None:
+    """Give the number of passes of a trial; None where it is not known."""
+    training = summary.record.definition.get("training", {}) if summary.record else {}
+    number = training.get("num_iterations")
+    return number if isinstance(number, int) and number > 0 else None
+
+
+def _share(trial: TrialRecord, passes: int | None) -> float:
+    """Estimate how much of a running trial is done; half of it where that is not known."""
+    return 0.5 if passes is None else min(0.95, len(trial.iterations) / passes)
+
+
+def waiting_words(summary: Summary, option: str = "") -> tuple[str, str] | None:
+    """Say how many enqueued trials wait, and which command runs them; None if none does.
+
+    Args:
+        summary: of the study.
+        option: what to add to a command to mean its database.
+    """
+    waiting, running = summary.counts["waiting"], summary.counts["running"]
+    if not waiting:
         return None
-    # those that run are half done on average
-    trials = max(0.0, total - summary.num_finished - running / 2)
-    return trials / running * sum(latest) / len(latest)
+    run, total = commands(summary, option)["run"], summary.queue.total
+    if total is None or summary.num_finished + running + waiting > total:
+        run += f" --n-trials +{waiting + running}"
+    words = "1 trial waits" if waiting == 1 else f"{waiting} trials wait"
+    return f"{words}; to run what waits:", run

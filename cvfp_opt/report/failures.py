@@ -1,7 +1,8 @@
 """Trials that were pruned or failed, and why; and the time that all trials took."""
 
 from cvfp_opt.report.rows import Cell, Rows
-from cvfp_opt.report.words import duration, share
+from cvfp_opt.report.words import duration, reason_words, share
+from cvfp_opt.store.doctor.finding import counted
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
 
@@ -51,12 +52,13 @@ def costs_sentence(summary: Summary) -> str:
         return "No trial has left its times."
     lost = sum(sum(t.seconds.values()) for t in summary.trials if t.state in ("pruned", "fail"))
     return (
-        f"{duration(total)} of computing in {count} trials, {duration(total / count)} each; "
+        f"{duration(total)} of computing in {counted(count, 'trial')}, "
+        f"{duration(total / count)} each; "
         f"{lost / total if total else 0:.0%} of it in trials that were pruned or failed."
     )
 
 
 def _why(trial: TrialRecord) -> str:
     if trial.status and trial.reason:
-        return f"{trial.status}: {trial.reason}"
-    return trial.status or trial.reason or "no reason is stored"
+        return f"{trial.status}: {reason_words(trial)}"
+    return trial.status or reason_words(trial) or "no reason is stored"

@@ -38,6 +38,7 @@ from cvfp_opt.report.words import (
     duration,
     fixed_parameters,
     parameter,
+    reason_words,
     sentence,
     trial_definition,
     value_words,
@@ -141,7 +142,7 @@ def trial_html(summary: Summary, trial: TrialRecord) -> str:
     """Show a trial of a study: how it ended, the judgement of its audit, all its figures."""
     definition = trial_definition(summary, trial)
     worth = f", {value_words(summary, trial)}" if trial.values else ""
-    ended = ": ".join(filter(None, (trial.status, trial.reason)))
+    ended = ": ".join(filter(None, (trial.status, reason_words(trial))))
     lines = [sentence(ended)] if ended else []
     if trial.audit:
         lines.append(judge_trial(trial, definition, subject=f"Trial {trial.number}"))

@@ -16,7 +16,10 @@ from cvfp_opt.store.record.trial_attributes import StoredAudit
 
 # Share of tokens that agree between two reads from which on a net has a fixed point.
 FIXED_POINT = 0.95
-NEAR_BOUND = 0.03
+# Rates below are written as 0.0 %.
+_NOTHING = 0.0005
+# Shares of a range: what lies within the one is near its bound, within the other at it.
+NEAR_BOUND, _AT_BOUND = 0.03, 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,6 +206,8 @@ def _threshold(best: TrialRecord, definition: dict[str, Any]) -> list[Observatio
     if not is_finite(own) or not best.metrics:
         return []
     rate, fixed = best.metrics["convergence_rate"], best.audit["absolute_convergence"]
+    if max(rate, fixed) < _NOTHING:
+        return []  # nothing converges at either: that speaks for nobody
     drop = objective.get("convergence_weight", 0.5) * (rate - fixed)
     figures = f"{rate:.1%} converged at its own {own:.3f}, {fixed:.1%} at the fixed 0.1"
     if drop > SCORE_NOISE:
@@ -226,19 +231,24 @@ def _bounds(best: TrialRecord, space: dict[str, Any]) -> list[Observation]:
             continue
         side = _near(value, space[name])
         if side:
-            text = f"{name} = {value:.4g} lies at the {side} bound of its range"
+            text = f"{name} = {value:.4g} lies {side} bound of its range"
             found.append(Observation(text=text, good=None))
     return found
 
 
 def _near(value: float, bounds: dict[str, Any]) -> str:
-    """Name the bound ("lower", "upper") within 3 % of the range, on the range's own scale."""
+    """Say whether a value is at a bound, or within 3 % of the range, on the range's own scale.
+
+    Returns:
+        ``at the lower``, ``near the upper`` ...; "" for what lies between.
+    """
     low, high = bounds["low"], bounds["high"]
     if bounds.get("log"):
         if value <= 0.0:  # another program's
-            return "lower"
+            return "at the lower"
         low, high, value = math.log(low), math.log(high), math.log(value)
     place = (value - low) / (high - low)
-    if place <= NEAR_BOUND:
-        return "lower"
-    return "upper" if place >= 1 - NEAR_BOUND else ""
+    for distance, side in ((place, "lower"), (1.0 - place, "upper")):
+        if distance <= NEAR_BOUND:
+            return f"{'at' if distance <= _AT_BOUND else 'near'} the {side}"
+    return ""

@@ -40,7 +40,7 @@ def replay_lines(replay: dict[str, Any]) -> list[str]:
 
 def _first(deviation: dict[str, Any]) -> str:
     k = deviation["iteration"]
-    place = "at the end" if k is None else f"in iteration {k}"
+    place = "at the end" if k is None else f"in pass {k + 1}"
     words = (
         f"first difference {place}: {deviation['quantity']} was {_shown(deviation['recorded'])}, "
         f"is {_shown(deviation['replayed'])}"

@@ -24,6 +24,8 @@ Format = Callable[[Any], str]
 # Thresholds at which convergence is listed, and those that the original report studies.
 THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0)
 MARKED = (0.1, 0.2, 0.5, 1.0)
+# Threshold at which an audit counts the tokens.
+COUNTED = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,19 +78,6 @@ def all_finite(values: Iterable[Any]) -> bool:
 
 
 # written
-
-
-def text_lines(rows: Rows) -> list[str]:
-    """Write a table as lines of text: a heading, then rows, whose figures stand to the right."""
-    widths = [max(10, len(name) + 2) for name in rows.columns[1:]]
-
-    def line(label: str, cells: Iterable[str]) -> str:
-        return label + "".join(
-            cell.rjust(width) for cell, width in zip(cells, widths, strict=True)
-        )
-
-    lines = [line(f"{rows.columns[0]:<36}", rows.columns[1:]).rstrip()]
-    return lines + [line(f"  {row[0]:<34}", row[1:]) for row in rows.words()]
 
 
 def markdown_table(rows: Rows) -> list[str]:
@@ -299,20 +288,42 @@ def _audit(audit: StoredAudit) -> list[Rows]:
 
 
 def threshold_rows(audit: StoredAudit) -> list[dict[str, float]]:
-    """List convergence rates at each of THRESHOLDS, absolute and scale-free, within 1.6 points.
+    """List convergence rates at each of THRESHOLDS, absolute and scale-free.
+
+    At 0.1 they are those of the audit, which were counted; elsewhere within 1.6 points of what
+    would be counted.
 
     Args:
         audit: of a trial, see model.audit.Audit.
     """
     quantiles, power = audit["residual_quantiles"], audit["mean_square"]
+    counted, scale_free = audit["absolute_convergence"], audit["scale_free_convergence"]
     return [
         {
             "threshold": threshold,
-            "absolute": rate_at(quantiles, threshold),
-            "scale_free": rate_at(quantiles, threshold * power),
+            "absolute": _rate(rate_at(quantiles, threshold), threshold, counted),
+            "scale_free": _rate(rate_at(quantiles, threshold * power), threshold, scale_free),
         }
         for threshold in THRESHOLDS
     ]
+
+
+def _rate(read: float, threshold: float, counted: float) -> float:
+    """Take the rate that was counted at 0.1, and keep those that were read on their side of it."""
+    if finite(counted) is None:
+        return read
+    if threshold == COUNTED:
+        return counted
+    return min(read, counted) if threshold < COUNTED else max(read, counted)
+
+
+def pass_numbers(trial: TrialRecord) -> list[int]:
+    """List the numbers of the passes of ``steps_of``, from 1; other programs' as they are.
+
+    Records count iterations from 0, people count passes from 1.
+    """
+    first = 1 if trial.iterations else 0
+    return [first + step.get("iteration", place) for place, step in enumerate(steps_of(trial))]
 
 
 def iteration_rows(trial: TrialRecord) -> Rows:
@@ -324,16 +335,16 @@ def iteration_rows(trial: TrialRecord) -> Rows:
             formats={"reported": digits(4)},
         )
     return Rows(
-        columns=tuple(_ITERATION),
+        columns=("pass", *_ITERATION),
         rows=tuple(
-            tuple(map(row.get, (key for key, _ in _ITERATION.values()))) for row in steps_of(trial)
+            (number, *(row.get(key) for key, _ in _ITERATION.values()))
+            for number, row in zip(pass_numbers(trial), steps_of(trial), strict=True)
         ),
         formats={column: write for column, (_, write) in _ITERATION.items()},
     )
 
 
 _ITERATION: Mapping[str, tuple[str, Format]] = {
-    "iteration": ("iteration", str),
     "score": ("score", digits(4)),
     "convergence": ("convergence_rate", share),
     "rank": ("effective_rank", share),

@@ -4,7 +4,7 @@ from cvfp_opt.report.confirmation import ConfirmationJson, confirmation_json
 from cvfp_opt.report.environment_groups import environment_groups, groups_line
 from cvfp_opt.report.extent import extent_lines, trials_words
 from cvfp_opt.report.judgement import judge
-from cvfp_opt.report.words import duration, moment, number, value_words
+from cvfp_opt.report.words import duration, moment, number, reason_words, value_words
 from cvfp_opt.store.record.summary import Summary, SummaryJson, untrained_score
 
 
@@ -76,7 +76,8 @@ def status_lines(summary: Summary, history: str = "", option: str = "") -> list[
         )
     lines += [
         f"trial {trial.number} failed"
-        + (f" ({trial.status}): {trial.reason}" if trial.status else ": no reason is stored")
+        f"{f' ({trial.status})' if trial.status else ''}: "
+        f"{reason_words(trial) if trial.status else 'no reason is stored'}"
         for trial in summary.trials
         if trial.state == "fail"
     ][-5:]

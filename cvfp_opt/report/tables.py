@@ -4,12 +4,11 @@ import statistics
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
-from cvfp_opt.escaping import listed, printable
-from cvfp_opt.report.aligned import fitting, selected
-from cvfp_opt.report.rows import MARKED, Rows, audit_rows, best_rows, iteration_rows
+from cvfp_opt.escaping import printable
+from cvfp_opt.report.fitted import FittedTable
+from cvfp_opt.report.rows import MARKED, SCORED, Rows, audit_rows, best_rows, iteration_rows
 from cvfp_opt.report.words import number
 from cvfp_opt.store.record.queue_entry import QueueState
 from cvfp_opt.store.record.records import TrialRecord
@@ -25,7 +24,8 @@ def terminal_table(
     title: str = "",
     left: Collection[int] = (),
     wrap: Collection[int] = (),
-) -> Table:
+    least: Sequence[int] = (),
+) -> FittedTable:
     """Draw words in columns, whoever wrote them: they are never markup.
 
     Args:
@@ -34,73 +34,78 @@ def terminal_table(
         title: written above.
         left: places of the columns that stand to the left; figures stand to the right.
         wrap: places of the columns that may take several lines.
+        least: places of the columns that are left out where there is no room, the first one first.
     """
-    table = Table(
-        title=_cell(title) if title else None,
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        pad_edge=False,
+    return FittedTable(
+        columns=[printable(name) for name in columns],
+        rows=[[cell if isinstance(cell, Text) else _cell(cell) for cell in row] for row in rows],
+        title=title,
+        left=left,
+        flowing=wrap,
+        least=least,
     )
-    for place, name in enumerate(columns):
-        table.add_column(
-            _cell(name),
-            justify="left" if place in left else "right",
-            no_wrap=place not in wrap,
-            overflow="fold" if place in wrap else "ellipsis",
-        )
-    for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else _cell(cell) for cell in row))
-    return table
 
 
 def _cell(text: object) -> Text:
     return Text(printable(text))
 
 
-def rows_table(rows: Rows) -> Table:
-    """Draw any table, its first column to the left."""
-    wrap = range(1, len(rows.columns))
-    return terminal_table(rows.columns, rows.words(), left=(0,), wrap=wrap)
+def rows_table(rows: Rows, title: str = "", least: Iterable[str] = ()) -> FittedTable:
+    """Draw any table, its first column and words to the left.
+
+    Args:
+        rows: of it.
+        title: written above.
+        least: names of the columns that are left out where there is no room, the first one first.
+    """
+    places = range(len(rows.columns))
+    words = [place for place in places if place and not rows.numeric[place]]
+    return terminal_table(
+        rows.columns,
+        rows.words(),
+        title=title,
+        left=(0, *words),
+        wrap=words,
+        least=[rows.columns.index(name) for name in least if name in rows.columns],
+    )
 
 
-_WIDE = 120
-# Columns that are left out where there is no room, the first one first.
-_LEAST_OF_BEST = ("ended", "convergence", "rank", "untrained")
-_LEAST_OF_AUDIT = ("norm", "lyapunov", "rank: unseen", "scale-free", "degenerate")
+# Columns that are left out where there is no room, the first one first; parameters go between.
+_LEAST_OF_BEST = ("ended", "convergence", "rank")
+_LEAST_OF_AUDIT = ("norm", "lyapunov", "rank: unseen", "scale-free", "degenerate", "absolute")
 
 
-def best_table(ranking: Sequence[TrialRecord], title: str = "", width: int = _WIDE) -> Table:
+def best_table(ranking: Sequence[TrialRecord], title: str = "") -> FittedTable:
     """Draw scores and parameters of the best trials, as far as a line has room for columns."""
     title = title or (f"The best {len(ranking)}" if len(ranking) > 1 else "The best")
-    return _with_room(best_rows(ranking), title, width, _LEAST_OF_BEST)
+    rows = best_rows(ranking)
+    parameters = rows.columns[len(SCORED) + 1 : -1]
+    return _figures_table(rows, title, (*_LEAST_OF_BEST, *reversed(parameters), "untrained"))
 
 
-def audit_table(ranking: Sequence[TrialRecord], width: int = _WIDE) -> Table:
+def audit_table(ranking: Sequence[TrialRecord]) -> FittedTable:
     """Draw what the score does not say, for the same trials."""
     title = "Their audit (thresholds 0.1 for all; frozen: two reads with the final weights)"
-    return _with_room(audit_rows(ranking), title, width, _LEAST_OF_AUDIT)
+    return _figures_table(audit_rows(ranking), title, _LEAST_OF_AUDIT)
 
 
-def _with_room(rows: Rows, title: str, width: int, least: Sequence[str]) -> Table:
-    """Draw the columns that have room, and name the others: no figure is cut."""
-    importance = [-len(least) + least.index(n) if n in least else 0 for n in rows.columns]
-    chosen = fitting(rows, width, importance)
-    some = selected(rows, chosen)
-    table = terminal_table(some.columns, some.words(), title=title)
-    if without := [name for place, name in enumerate(rows.columns) if place not in chosen]:
-        table.caption = Text(f"no room for {listed(without)}")
-        table.caption_justify = "left"
-    return table
+def _figures_table(rows: Rows, title: str, least: Sequence[str]) -> FittedTable:
+    """Draw figures to the right, with the last column's words in several lines."""
+    places = [rows.columns.index(name) for name in least if name in rows.columns]
+    wrap = (len(rows.columns) - 1,)
+    return terminal_table(rows.columns, rows.words(), title=title, wrap=wrap, least=places)
 
 
-def iterations_table(trial: TrialRecord) -> Table | None:
+_LEAST_OF_ITERATION = ("learning rate", "weight", "residual")
+
+
+def iterations_table(trial: TrialRecord) -> FittedTable | None:
     """Draw a line for each pass of a trial; None if there was none."""
     rows = iteration_rows(trial)
-    return terminal_table(rows.columns, rows.words()) if rows.rows else None
+    return _figures_table(rows, "", _LEAST_OF_ITERATION) if rows.rows else None
 
 
-def studies_table(studies: Iterable[StudySummary]) -> Table:
+def studies_table(studies: Iterable[StudySummary]) -> FittedTable:
     """Draw all studies of a database."""
     rows = (
         (
@@ -111,7 +116,9 @@ def studies_table(studies: Iterable[StudySummary]) -> Table:
         )
         for one in studies
     )
-    return terminal_table(("study", "total", *_COUNTED, "best"), rows, left=(0,))
+    columns = ("study", "total", *_COUNTED, "best")
+    least = [columns.index(name) for name in ("pruned", "waiting", "fail", "running", "total")]
+    return terminal_table(columns, rows, left=(0,), wrap=(0,), least=least)
 
 
 def _note(study: StudySummary) -> str:
@@ -120,7 +127,7 @@ def _note(study: StudySummary) -> str:
     return study.note or ("" if state is QueueState.OPEN else state.value)
 
 
-def checks_table(checks: Iterable[dict[str, Any]]) -> Table:
+def checks_table(checks: Iterable[dict[str, Any]]) -> FittedTable:
     """Draw the checks of `verify`, a row for each; see single.verify.Check."""
     marks = {True: ("pass", "green"), False: ("FAIL", "bold red")}
     rows = (
@@ -131,11 +138,11 @@ def checks_table(checks: Iterable[dict[str, Any]]) -> Table:
         )
         for one in checks
     )
-    columns = ("check", "text", "figure", "limit", "", "what it means")
-    return terminal_table(columns, rows, left=(0, 1, 4, 5), wrap=(5,))
+    columns = ("check", "text", "figure", "limit", "result", "what it means")
+    return terminal_table(columns, rows, left=(0, 1, 4, 5), wrap=(0, 1, 5), least=(5,))
 
 
-def threshold_table(rates: Iterable[dict[str, float]]) -> Table:
+def threshold_table(rates: Iterable[dict[str, float]]) -> FittedTable:
     """Draw convergence at each threshold, with bars; the original report's are marked."""
     rows = (
         (
@@ -149,10 +156,10 @@ def threshold_table(rates: Iterable[dict[str, float]]) -> Table:
         for one in rates
     )
     columns = ("threshold", "absolute", "", "scale-free", "")
-    return terminal_table(columns, rows, left=(2, 4))
+    return terminal_table(columns, rows, left=(2, 4), least=(4, 2))
 
 
-def probe_table(features: Iterable[dict[str, Any]]) -> Table:
+def probe_table(features: Iterable[dict[str, Any]]) -> FittedTable:
     """Draw the next-token probe: means over its seeds, and how far they spread.
 
     Args:
@@ -170,10 +177,18 @@ def probe_table(features: Iterable[dict[str, Any]]) -> Table:
         for one in features
     )
     return terminal_table(
-        ("features", "perplexity: train", "held-out", "accuracy: train", "held-out"),
+        (
+            "features",
+            "perplexity: train",
+            "perplexity: held-out",
+            "accuracy: train",
+            "accuracy: held-out",
+        ),
         rows,
         title="Downstream: a linear probe predicts the next token (lower perplexity is better)",
         left=(0,),
+        wrap=(0,),
+        least=(3, 1),
     )
 
 

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
 
-from cvfp_opt.report.rows import account_tables, text_lines
+from cvfp_opt.report.aligned import text_lines
+from cvfp_opt.report.rows import account_tables
 from cvfp_opt.report.words import (
     duration,
     moment,
     named_values,
     parameter,
+    reason_words,
     value_words,
 )
 from cvfp_opt.store.record.records import TrialRecord
@@ -33,14 +35,20 @@ class NamedTrialJson(TypedDict):
     retries: NotRequired[list[int]]
 
 
-def trial_lines(summary: Summary, trial: TrialRecord) -> list[str]:
-    """Write state, parameters, what ran a trial and who it is, metrics and audit, a line each."""
+def trial_lines(summary: Summary, trial: TrialRecord, width: int | None = None) -> list[str]:
+    """Write state, parameters, what ran a trial and who it is, metrics and audit, a line each.
+
+    Args:
+        summary: of its study.
+        trial: to be shown.
+        width: of a line of a table; None for as much as it takes.
+    """
     worth = f", {value_words(summary, trial)}" if trial.values else ""
     lines = [f"trial {trial.number} of study {summary.name}: {trial.state}{worth}"]
     if summary.note:
         lines.append(summary.note)
     if trial.status:
-        lines.append(f"ended: {trial.status}{f': {trial.reason}' if trial.reason else ''}")
+        lines.append(f"ended: {trial.status}{f': {reason_words(trial)}' if trial.reason else ''}")
     lines += ["", "parameters" if trial.params else "no parameters yet"]
     lines += [f"  {name:<34}{parameter(value, 6)}" for name, value in trial.params.items()]
     lines += ["", *_identity_lines(summary, trial)] if summary.record else []
@@ -49,12 +57,12 @@ def trial_lines(summary: Summary, trial: TrialRecord) -> list[str]:
         total = sum(trial.seconds.values())
         phases = ", ".join(f"{name} {duration(s)}" for name, s in trial.seconds.items())
         lines.append(f"  {'time':<34}{duration(total)}: {phases}")
-    return [*lines, *account_lines(trial)]
+    return [*lines, *account_lines(trial, width)]
 
 
-def account_lines(best: TrialRecord) -> list[str]:
+def account_lines(best: TrialRecord, width: int | None = None) -> list[str]:
     """Write metrics and audit of a trial, a line each; a blank one before each table."""
-    return [line for rows in account_tables(best) for line in ("", *text_lines(rows))]
+    return [line for rows in account_tables(best) for line in ("", *text_lines(rows, width))]
 
 
 def trial_json(summary: Summary, trial: TrialRecord) -> dict[str, Any]:
@@ -63,16 +71,16 @@ def trial_json(summary: Summary, trial: TrialRecord) -> dict[str, Any]:
 
 
 def trials_json(summary: Summary, trials: Sequence[TrialRecord]) -> list[dict[str, Any]]:
-    """Convert trials of a study to plain JSON values."""
-    identity = summary.record.identity if summary.record else ""
-    chains = retry_chains(summary.trials, identity) if summary.record else {}
-    found: list[dict[str, Any]] = []
-    for trial in trials:
-        one = {"study_name": summary.name, **trial.to_dict(), "note": summary.note}
-        if summary.record is not None:
-            one |= {"uuid": uuid_of(trial, identity), "retries": chains[trial.number]}
-        found.append(one)
-    return found
+    """Convert some trials of a study to plain JSON values."""
+    rows: list[dict[str, Any]] = [
+        {"study_name": summary.name, **trial.to_dict(), "note": summary.note} for trial in trials
+    ]
+    if summary.record is not None:
+        identity = summary.record.identity
+        chains = retry_chains(summary.trials, identity)
+        for row, trial in zip(rows, trials, strict=True):
+            row |= {"uuid": uuid_of(trial, identity), "retries": chains[trial.number]}
+    return rows
 
 
 def _identity_lines(summary: Summary, trial: TrialRecord) -> list[str]:

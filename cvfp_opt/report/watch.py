@@ -5,16 +5,18 @@ from collections.abc import Iterator
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.rule import Rule
-from rich.table import Table
 from rich.text import Text
 
 from cvfp_opt.escaping import printable
+from cvfp_opt.report.bars import Bars, study_bar
 from cvfp_opt.report.confirmation_words import confirmation_line
-from cvfp_opt.report.extent import extent_lines, trials_words
+from cvfp_opt.report.extent import extent_lines, num_passes, seconds_left, trials_words
+from cvfp_opt.report.fitted import FittedTable, cells
 from cvfp_opt.report.history import BLOCKS, best_so_far, history_line, sparkline
 from cvfp_opt.report.judgement import judge
-from cvfp_opt.report.rows import SCORED, quantity_rows
-from cvfp_opt.report.words import moment, number, parameters_line, value_words
+from cvfp_opt.report.tables import best_table, terminal_table
+from cvfp_opt.report.words import moment, number, parameter, short_name, value_words
+from cvfp_opt.store.record.queue_entry import QueueState
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
 
@@ -61,13 +63,18 @@ class WatchView:
     ) -> Iterator[RenderableType]:
         summary, width = self.summary, options.max_width
         yield self._title()
-        yield self._states(width)
-        for extent in extent_lines(summary):
-            yield Text(printable(extent), "dim")
+        if (total := summary.queue.total) is not None:
+            left = seconds_left(summary, self.seen)
+            bar = study_bar(done=summary.num_finished, total=total, best=summary.best, left=left)
+            yield Bars(bars=[bar])
+        yield self._states()
+        if summary.queue.state is not QueueState.OPEN:
+            for extent in extent_lines(summary):
+                yield Text(printable(extent), "dim")
         low, high = SPARKLINE_WIDTHS
         line = history_line(summary, width=min(max(width - 34, low), high), blocks=self._blocks)
-        if line:
-            yield Text(line, no_wrap=True, overflow="ellipsis")
+        if line and cells(line) <= width:
+            yield Text(line, no_wrap=True)
         running = [trial for trial in summary.trials if trial.state == "running"]
         if running:
             yield Text()
@@ -76,7 +83,7 @@ class WatchView:
             yield Text(f"and {len(running) - MAX_RUNNING} more", "dim")
         if summary.best is not None and summary.record is not None:
             yield Text()
-            yield _best(summary.ranking[:NUM_BEST])
+            yield best_table(summary.ranking[:NUM_BEST])
             yield Text()
             yield Text(printable(judge(summary)))
             if confirmed := confirmation_line(summary):
@@ -85,52 +92,26 @@ class WatchView:
 
     def _title(self) -> Rule:
         words = Text.assemble((printable(self.summary.name), "bold"), f"  {moment(self.seen)}")
-        if self.summary.queue.total is not None:
-            words.append(f"  {self.summary.num_finished}/{self.summary.queue.total}")
         return Rule(words, align="left", style="dim", characters="-")
 
-    def _states(self, width: int) -> Text:
-        """Draw counts, and a bar with a share for each state if there is room."""
-        counts = {state: n for state, n in self.summary.counts.items() if n}
-        total, line = sum(counts.values()), Text()
-        for state, count in counts.items():
-            line.append(f"{count} {state}  ", _STYLES[state])
-        room = min(width - line.cell_len, 40)
-        if room >= len(counts) > 0:
-            full = "█" if self._blocks == BLOCKS else "#"
-            for state, count in counts.items():
-                line.append(full * max(1, room * count // total), _STYLES[state])
+    def _states(self) -> Text:
+        """Write how many trials are in each state."""
+        line = Text()
+        for state, count in self.summary.counts.items():
+            if count:
+                line.append(f"{count} {state}  ", _STYLES[state])
+        line.rstrip()
         return line or Text("no trial yet")
 
-    def _running(self, trials: list[TrialRecord]) -> Table:
-        record = self.summary.record
-        training = record.definition.get("training", {}) if record is not None else {}
-        total = training.get("num_iterations")
-        table = _table("running", "pass", "score")
+    def _running(self, trials: list[TrialRecord]) -> FittedTable:
+        total = num_passes(self.summary)
+        names = list(dict.fromkeys(name for trial in trials for name in trial.params))
+        rows = []
         for trial in trials:
             steps = max(len(trial.iterations), len(trial.reported))
             last = trial.reported[max(trial.reported)] if trial.reported else None
-            table.add_row(
-                str(trial.number),
-                f"{steps}/{total}" if total else str(steps),
-                number(last),
-                parameters_line(trial.params),
-            )
-        return table
-
-
-def _best(trials: list[TrialRecord]) -> Table:
-    rows = quantity_rows(trials, SCORED)
-    table = _table("best", *rows.columns[1:])
-    for words, trial in zip(rows.words(), trials, strict=True):
-        table.add_row(*words, parameters_line(trial.params))
-    return table
-
-
-def _table(*figures: str) -> Table:
-    """Make a table whose figures keep their width; parameters take what is left of the line."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in figures:
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("parameters", no_wrap=True, overflow="ellipsis")
-    return table
+            values = (parameter(trial.params[n]) if n in trial.params else "-" for n in names)
+            at = f"{steps}/{total}" if total else str(steps)
+            rows.append((str(trial.number), at, number(last), *values))
+        columns = ("running", "passes", "score", *map(short_name, names))
+        return terminal_table(columns, rows, least=range(len(columns) - 1, 2, -1))

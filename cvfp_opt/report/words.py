@@ -1,5 +1,6 @@
 """How reports write numbers, times, names and commands: once, for terminals, pages and notes."""
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +22,7 @@ SHORT_NAMES = {
     "schedule.low_convergence_weight": "low-conv. weight",
     "schedule.balanced_weight": "balanced weight",
 }
+_ITERATION = re.compile(r"\b(in|after) iteration (\d{1,9})\b")
 STAGE = "schedule.stage_weights["
 
 # Names of the texts that ``objective.split`` and an audit's reads mean.
@@ -69,6 +71,14 @@ def sentence(clause: str) -> str:
     first = clause.split(" ", 1)[0]
     is_name = "_" in first or "." in first
     return f"{clause if is_name else clause[0].upper() + clause[1:]}."
+
+
+def reason_words(trial: TrialRecord) -> str:
+    """Write why a trial ended, with its pass counted from 1, as everywhere that people read.
+
+    What is stored counts iterations from 0; a replay compares it letter by letter.
+    """
+    return _ITERATION.sub(lambda found: f"{found[1]} pass {int(found[2]) + 1}", trial.reason)
 
 
 def joined(names: Iterable[object]) -> str:

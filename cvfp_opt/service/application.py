@@ -108,7 +108,8 @@ class Service:
             target=environ["SCRIPT_NAME"] + environ["PATH_INFO"],
         )
         with translated(self._desk.location):
-            self._desk.store.check()  # or what is open is not what has this name now
+            if route.scope is not None:  # anybody is told no more than whether
+                self._desk.store.check()  # or what is open is not what has this name now
             if not route.slow:
                 return route.answer(call)
             if not self._slow.acquire(blocking=False):

@@ -158,7 +158,7 @@ def _content(route: Route, maker: SchemaMaker, status: HTTPStatus) -> dict[str, 
     headers = {}
     if route.method == "GET" or route.changes or route.method == "PUT":
         headers["ETag"] = _ETAG
-    if route.query is not None and "after" in get_type_hints(route.query):
+    if route.many and route.query is not None and "after" in get_type_hints(route.query):
         headers["Link"] = _LINK
     found: dict[str, Any] = {"content": {media: {"schema": schema}}}
     return found | ({"headers": headers} if headers else {})

@@ -1,13 +1,21 @@
 "use strict";
-// Asks for the page again every few seconds, but not while somebody is about to press a button.
+// Asks for the page again every few seconds, but not while somebody is about to press a button or
+// has marked some text.
 (() => {
   const EVERY = 5000;
   const home = document.body.dataset.home;
   const told = document.getElementById("told");
-  const isBusy = () => {
+  const inMain = (what) => {
     const at = document.activeElement;
-    return document.hidden || document.querySelector("main details[open]") !== null
-      || (at !== null && at.closest("main form") !== null);
+    return at !== null && at.closest(`main ${what}`) !== null;
+  };
+  const isBusy = () => document.hidden || inMain("form") || !document.getSelection().isCollapsed
+    || document.querySelector("main details[open]") !== null;
+  const put = (next) => {
+    const link = inMain("a") ? document.activeElement.outerHTML : "";
+    document.querySelector("main").replaceWith(next);
+    const same = [...next.querySelectorAll("a")].find((one) => one.outerHTML === link);
+    if (same) same.focus({ preventScroll: true });
   };
   let since = new Date();
   const look = async () => {
@@ -19,7 +27,7 @@
         if (!answer.ok || next === null) throw new Error(answer.statusText);
         since = new Date();
         told.textContent = "";
-        if (!isBusy()) document.querySelector("main").replaceWith(next);
+        if (!isBusy()) put(next);
       }
     } catch {
       told.textContent = `No answer since ${since.toLocaleTimeString()}: what you see is old.`;

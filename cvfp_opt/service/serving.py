@@ -3,10 +3,14 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from http.client import HTTPConnection
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from cvfp_opt.api.dashboard import until_signalled
 from cvfp_opt.api.opening import artifacts_of, locate
+from cvfp_opt.notify.sender import sending
 from cvfp_opt.report.dashboard.gate import Gate, Rules
 from cvfp_opt.report.dashboard.request_target import Places, base_path
 from cvfp_opt.report.dashboard.server import Address, Server, printed_host
@@ -19,11 +23,15 @@ from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.files.artifact_stores import open_artifacts
 from cvfp_opt.store.record.owner import this_owner
 from cvfp_opt.store.record.tokens import Rights, Scope, read_tokens
+from cvfp_opt.supervision import Supervisor
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 Say = Callable[[str], None]
+
+# Reports of large studies may keep all its threads busy for a while: that is no fault.
+_ANSWER_SECONDS = 30.0
 
 
 def serve(
@@ -96,7 +104,16 @@ def serve_all(
         if rules.others is None:
             _say_tokens(store, say)
         say("stop with ^C")
-        server.run()
+        supervisor = Supervisor.of()
+        with (
+            sending(store, warn, always=True),
+            supervisor.watched(partial(_answers, address, server.port)),
+        ):
+            supervisor.ready(f"serves {location.where}")
+            try:
+                server.run()
+            finally:
+                supervisor.stopping()
     return signals[0] if signals else 0
 
 
@@ -146,6 +163,19 @@ def make_service(desk: Desk, rules: Rules, warn: Say) -> "WSGIApplication":
     dashboard = make_dashboard(desk.store, desk.files, warn, home=home)
     service = Service(ROUTES, replace(desk, forget=dashboard.forget), dashboard)
     return Gate(service, rules, Failures(warn))
+
+
+def _answers(address: Address, port: int) -> bool:
+    """Check whether our own server answers a request; what it says does not matter."""
+    where = ip_address(address.resolve()[1][0].partition("%")[0])
+    if where.is_unspecified:
+        where = ip_address("127.0.0.1" if where.version == 4 else "::1")
+    connection = HTTPConnection(str(where), port, timeout=_ANSWER_SECONDS)
+    try:
+        connection.request("GET", "/livez")
+        return bool(connection.getresponse().status)
+    finally:
+        connection.close()
 
 
 def _say_tokens(store: Store, say: Say) -> None:

@@ -99,7 +99,7 @@ class TrialKeeper:
         other = differences(values["environment"], self._environment)
         names = ", ".join(f"{one.name} {one.theirs}" for one in other)
         made = f" made with {names}: last bits may differ" if other else ""
-        self._notify(f"goes on from iteration {self.restored} of a checkpoint{made}")
+        self._notify(f"goes on from pass {self.restored + 1} of a checkpoint{made}")
         return snapshot_of(arrays, values)
 
     def save(self, snapshot: Snapshot) -> None:

@@ -284,9 +284,9 @@ class StudyDefinition:
         found = []
         if self.model != standard.model or self.data.train_tokens < standard.data.train_tokens:
             found.append(
-                f"reduced size (D {self.model.context_size}, {self.model.num_layers} layers, "
+                f"reduced size (D {self.model.context_size}, {_layers(self.model.num_layers)}, "
                 f"{self.data.train_tokens} tokens): its figures mean nothing for the standard "
-                f"size (D {standard.model.context_size}, {standard.model.num_layers} layers, "
+                f"size (D {standard.model.context_size}, {_layers(standard.model.num_layers)}, "
                 f"{standard.data.train_tokens} tokens)"
             )
         if size < self.model.context_size:
@@ -336,3 +336,7 @@ def _read_value(key: str, kind: Any, value: Any) -> Any:
     wanted = " or ".join(_NAMES[one] for one in kinds or (kind,))
     typed = hint(value, kinds or (kind,))
     raise DefinitionError(f"{key}: {wanted} is required, got {brief(value)}{typed}")
+
+
+def _layers(count: int) -> str:
+    return "1 layer" if count == 1 else f"{count} layers"

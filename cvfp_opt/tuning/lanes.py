@@ -73,7 +73,8 @@ def search_in_lanes(
         environment=search.environment | {"lanes": num_lanes},
         stop=stop,
     )
-    search.finish_earlier()
+    if search.looks_back:
+        search.finish_earlier()
 
     def work() -> None:
         try:

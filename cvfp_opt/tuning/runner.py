@@ -105,7 +105,9 @@ class Search:
         checkpoints: of trials, while they run.
         files: of trials that end.
         keep_page: keeps the study's page in the dashboard up to date.
-        stays: whether to wait while others run the last trials, to take over any that is left.
+        stays: whether to wait while others run the last trials, to take over any that is left, and
+            to leave a page that is up to date.
+        looks_back: whether to write first what earlier workers could not.
         goes_on: asked before each trial but the first whether to take another.
     """
 
@@ -122,6 +124,7 @@ class Search:
     files: TrialFiles
     keep_page: KeepPage
     stays: bool = True
+    looks_back: bool = True
     goes_on: Callable[[], bool] = lambda: True
     mirroring: _Mirroring = field(default_factory=_Mirroring)
 
@@ -140,7 +143,10 @@ class Search:
             SearchError: the first trials all raised.
             StorageError: the database stayed away; the text says what was kept, and where.
         """
-        self.finish_earlier()
+        if self.looks_back:
+            self.finish_earlier()
+        if not self.stays:  # a short visit is no time to draw pages
+            self.mirroring.due()
         self.run_trials(num_trials, deadline, FirstTrials())
 
     def finish_earlier(self) -> None:
@@ -151,7 +157,7 @@ class Search:
 
     def run_trials(self, num_trials: int, deadline: float | None, first: FirstTrials) -> None:
         """Claim trials and run them, as one of several lanes maybe; see ``run``."""
-        waited, ran = 0.0, False
+        waited, ran, finished = 0.0, False, 0
         while deadline is None or time.monotonic() < deadline:
             self.stop.check()
             if ran and not self.goes_on():
@@ -170,11 +176,15 @@ class Search:
                 break
             waited, ran = 0.0, True
             writer = TrialWriter(claims=self.claims, claimed=claimed)
-            record = self._run_trial(writer, time.perf_counter() - started)
+            record, finished = self._run_trial(writer, time.perf_counter() - started)
             if record is not None:
                 first.note(record)
-        self._mirror(last=True)
-        self._announcer.search_ended(self._patiently(self._tracker.progress).best)
+        if self.stays or finished >= num_trials:  # or others will, or this worker comes back
+            self._mirror(last=True)
+        elif ran:
+            self._patiently(self._mirrors.sync)
+        if ran or self.stays:
+            self._announcer.search_ended(self._patiently(self._tracker.progress).best)
 
     def _wait(self, waited: float, reason: NoTrial) -> float:
         """Leave the others some time; return the seconds waited in all."""
@@ -184,8 +194,13 @@ class Search:
         self._pause(seconds)
         return waited + seconds
 
-    def _run_trial(self, writer: TrialWriter, asking_seconds: float) -> TrialRecord | None:
-        """Run a claimed trial; return None if another worker took it meanwhile."""
+    def _run_trial(
+        self, writer: TrialWriter, asking_seconds: float
+    ) -> tuple[TrialRecord | None, int]:
+        """Run a claimed trial; return it, and how many of the study have finished.
+
+        None and 0 if another worker took it meanwhile.
+        """
         number = writer.claimed.number
         try:
             with self._renewed(writer):
@@ -195,7 +210,7 @@ class Search:
                 f"trial {number} is not this worker's any more: it is dropped here"
             )
             self.observer.trial_dropped(number)
-            return None
+            return None, 0
         if self.mirroring.due():
             self._mirror()
         progress = self._patiently(self._tracker.progress)
@@ -203,7 +218,7 @@ class Search:
         record = TrialRecord.of(self._patiently(lambda: read(writer.claimed.trial_id)))
         self._announcer.trial_ended(record, progress.best)
         self.observer.trial_finished(record, progress)
-        return record
+        return record, progress.finished
 
     @contextmanager
     def _renewed(self, writer: TrialWriter) -> Iterator[None]:

@@ -56,15 +56,25 @@ def answering(port: int | None, alive: Callable[[], bool]) -> Iterator[int | Non
 
 
 class Pulse:
-    """Remembers when a worker last did something."""
+    """Remembers when a worker last did something.
 
-    def __init__(self, seconds: float) -> None:
+    Args:
+        seconds: for how long it may do nothing.
+        begun: called at the first beat.
+    """
+
+    def __init__(self, seconds: float, begun: Callable[[], None] = lambda: None) -> None:
         self._seconds = seconds
+        self._begun = begun
+        self._beats = False
         self._last = time.monotonic()
 
     def beat(self) -> None:
         """Note that it does."""
         self._last = time.monotonic()
+        if not self._beats:
+            self._beats = True
+            self._begun()
 
     def alive(self) -> bool:
         """Check whether that was a short while ago."""

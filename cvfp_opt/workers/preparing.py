@@ -1,6 +1,6 @@
 """Studies made ready to be served by a worker that stays, and kept so for its next visit."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import optuna
 
@@ -30,11 +30,13 @@ class Prepared:
         task: of the worker in it, with the total of then.
         objective: of its trials; keeps their text and tables.
         identity: of the study: another one may have its id later.
+        new: whether this worker has not served it before.
     """
 
     task: Task
     objective: Objective
     identity: str
+    new: bool = True
 
     @property
     def plan(self) -> Plan:
@@ -64,7 +66,9 @@ class Preparing:
             CvfpOptError: it cannot, for the reason given.
         """
         found = self._again(study) or self._new(study)
-        self._known[study.study_id] = found[1]  # the last one served is the last one forgotten
+        self._known[study.study_id] = replace(
+            found[1], new=False
+        )  # the last one served is the last one forgotten
         for longest_ago in list(self._known)[:-_MOST]:
             del self._known[longest_ago]
         return found

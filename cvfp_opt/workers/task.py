@@ -40,12 +40,12 @@ class Stint:
 
     Attributes:
         worker: who claims its trials; None for a new worker.
-        stays: whether it waits while others run the last trials, see ``Search``.
-        goes_on: see ``Search``.
+        stays, looks_back, goes_on: see ``Search``.
     """
 
     worker: Worker | None = None
     stays: bool = True
+    looks_back: bool = True
     goes_on: Callable[[], bool] = lambda: True
 
 
@@ -134,6 +134,7 @@ class Task:
                 files=TrialFiles(networks=networks, draw=files_of, notify=observer.notice),
                 keep_page=keep_current,
                 stays=stint.stays,
+                looks_back=stint.looks_back,
                 goes_on=stint.goes_on,
             )
             search_in_lanes(search, self.lanes, self.total, self.deadline)

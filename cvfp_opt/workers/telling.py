@@ -30,7 +30,7 @@ class Telling:
     Args:
         store: where the worker is entered.
         worker: as it begins.
-        pulse: beats as often as the database has been told.
+        pulse: beats as often as the database is told, or does not answer.
     """
 
     def __init__(self, store: Store, worker: StayingWorker, pulse: Pulse) -> None:
@@ -93,9 +93,9 @@ class Telling:
                 worker = replace(worker, state=state)
             with suppress(FileGone, *DATABASE_ERRORS):  # who uses the file is told that it is gone
                 order = tell(self._store, worker)
-                self._pulse.beat()
                 self._wanted = order.wanted
                 left = order.seconds
                 self._end = None if left is None else time.monotonic() + left
+            self._pulse.beat()  # without the database, too: nobody should end it for that
             self._news.wait(BEAT_SECONDS)
             self._news.clear()

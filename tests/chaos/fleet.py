@@ -137,22 +137,17 @@ def fleet(shop: Workshop, plan: dict[str, Any]) -> dict[str, Any]:
     versions = ["", "9.9"]
     workers = [stay(shop, versions[n % 2]) for n in range(plan["workers"])]
     done: dict[str, int] = {}
-    failures = []
+    failures: list[int] = []
     while not all_done(shop):
         if sum(done.values()) < plan["disturbances"]:
             time.sleep(chance.uniform(0.02, 0.2))
             what = disturb(shop, chance, workers, list(studies))
             done[what] = done.get(what, 0) + 1
-        for pid in list(workers):
-            ended, status = os.waitpid(pid, os.WNOHANG)
-            if ended:
-                workers.remove(pid)
-                code = os.waitstatus_to_exitcode(status)
-                if code not in (0, -signal.SIGKILL):
-                    failures.append(code)
-                workers.append(stay(shop, versions[len(failures) % 2]))
+        failures += replace_ended(shop, workers)
         time.sleep(0.02)
-    settled(shop, workers)
+    while look(shop, unsettled):
+        failures += replace_ended(shop, workers)
+        time.sleep(0.05)
     for pid in workers:
         os.kill(pid, signal.SIGTERM)
     failures += [code for code in map(wait_for, workers) if code]
@@ -160,29 +155,33 @@ def fleet(shop: Workshop, plan: dict[str, Any]) -> dict[str, Any]:
     return {"done": done, "failures": failures, "left": [n for n in names if n != "gone"]}
 
 
-def settled(shop: Workshop, workers: list[int]) -> None:
-    """Wait until what dead workers left has been looked after."""
+def replace_ended(shop: Workshop, workers: list[int]) -> list[int]:
+    """Start a worker for each that has ended; give the exit codes that should not have been."""
+    failures = []
+    for pid in list(workers):
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            workers.remove(pid)
+            workers.append(stay(shop))
+            code = os.waitstatus_to_exitcode(status)
+            failures += [] if code in (0, -signal.SIGKILL) else [code]
+    return failures
 
-    def unsettled(store: Store) -> bool:
-        return any(one.study_id is not None for one in read_workers(store))
 
-    while look(shop, unsettled):
-        assert all(os.waitpid(pid, os.WNOHANG) == (0, 0) for pid in workers)
-        time.sleep(0.05)
+def unsettled(store: Store) -> bool:
+    """Check whether what dead workers left is still to be looked after."""
+    return any(one.study_id is not None for one in read_workers(store))
 
 
 def shares(shop: Workshop, plan: dict[str, Any]) -> dict[str, Any]:
-    """Workers that stay share themselves by weight: how many run each study, look by look."""
+    """Workers that stay share themselves by weight; how many trials of each study they began."""
     weights = {name: float(weight) for name, weight in plan["studies"].items()}
     submit_all(shop, {n: {"total": shop.total, "weight": w} for n, w in weights.items()})
     workers = [stay(shop) for _ in range(plan["workers"])]
-    seen: list[dict[str, int]] = []
-    while len(seen) < plan["looks"]:
+    started: dict[str, int] = {}
+    while sum(started.values()) < plan["trials"]:
         time.sleep(0.1)
-        found = look(shop, read_queue)
-        seen.append({study.name: len(study.workers) for study in found})
-        if all(study.stage is Stage.DONE for study in found):
-            break
+        started = {study.name: study.started for study in look(shop, read_queue)}
     for pid in workers:
         os.kill(pid, signal.SIGTERM)
-    return {"seen": seen, "codes": [wait_for(pid) for pid in workers]}
+    return {"started": started, "codes": [wait_for(pid) for pid in workers]}

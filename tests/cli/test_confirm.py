@@ -47,7 +47,9 @@ def test_the_winner_is_shown_with_its_figures_on_fresh_seeds(
 ) -> None:
     run_tiny("--n-trials", "3")
     hint = "type `cvfp-opt confirm --study-name quick`"
-    assert invoke("best").out.startswith("not confirmed: the best score is that of one run on on")
+    assert invoke("best").out.startswith(
+        "not confirmed yet: the best score is that of one run on on"
+    )
     assert hint in invoke("status").out
     outcome = invoke("confirm", *FEW)
     assert outcome.code == 0, outcome.err

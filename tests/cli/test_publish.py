@@ -29,7 +29,7 @@ def test_the_best_trial_is_shown_and_saved(study: None, invoke: Invoke) -> None:
     assert outcome.code == 0, outcome.err
     shown, _, trained = outcome.out.partition("again, to prove its record\n")
     assert f"\ntrial {best['number']}: score " in shown
-    assert trained.startswith("iteration ")
+    assert trained.lstrip().startswith("pass ")
     assert trained.endswith("the same weights, to the bit: winner\n")
     assert origin("winner") == ("quick", best["number"])
     assert cvfp_opt.load("winner").contexts("any text").shape[1] == 8

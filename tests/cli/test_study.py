@@ -50,7 +50,7 @@ def test_a_study_is_deleted_with_its_mirrors(run_tiny: Invoke, invoke: Invoke) -
     run_tiny("--n-trials", "1")
     run_tiny("--n-trials", "1", "--study-name", "other")
     out = invoke("study", "delete", "quick", "--yes").out
-    assert out == "deleted study quick with 1 trials in sqlite:///storage/cvfp.db\n"
+    assert out == "deleted study quick with 1 trial in sqlite:///storage/cvfp.db\n"
     assert names(invoke) == ["other"]
     assert invoke("status", "--study-name", "quick/pareto").code == 1
     assert run_tiny("--n-trials", "1").out.startswith("new study quick")

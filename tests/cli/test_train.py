@@ -32,7 +32,7 @@ def test_a_table_row_per_iteration_then_audit_and_judgement(invoke: Invoke) -> N
     assert outcome.code == 0
     lines = outcome.out.splitlines()
     rows = [line for line in lines if line[:9].strip().isdigit()]
-    assert [int(row.split()[0]) for row in rows] == list(range(len(rows)))
+    assert [int(row.split()[0]) for row in rows] == list(range(1, len(rows) + 1))
     assert rows[0].split()[1] == "0.85"
     assert rows[-1].split()[1] == "-"
     assert "held-out text" in outcome.out
@@ -162,7 +162,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
     assert resumed.code == 0
     assert "this run was stopped before: going on after" in resumed.out
     rows = [line for line in resumed.out.splitlines() if line[:9].strip().isdigit()]
-    assert [int(row.split()[0]) for row in rows] == list(range(len(rows)))
+    assert [int(row.split()[0]) for row in rows] == list(range(1, len(rows) + 1))
     assert not kept.exists()
     invoke(*LONG, "--save", "undisturbed")
     ours, theirs = (

@@ -43,7 +43,7 @@ def test_a_trial_is_shown_in_full(run_tiny: Invoke, invoke: Invoke) -> None:
         "time                              ",
         "effective rank / D",
         "Lyapunov exponent",
-        "iteration   score  convergence   rank  residual  weight  learning rate",
+        "pass   score  convergence   rank  residual  weight  learning rate",
     ):
         assert word in out
     assert len(out.split("learning rate\n")[-1].splitlines()) == 4  # the passes
@@ -68,10 +68,10 @@ def test_a_point_that_was_asked_for_is_run_next(run_tiny: Invoke, invoke: Invoke
     out = invoke("trial", "enqueue", *words).out
     assert out.splitlines() == [
         "trial 1 waits: weight 0.85  mix 1",
-        "to run what waits:  cvfp-opt run --study-name quick --n-trials +1",
+        "1 trial waits; to run what waits:  cvfp-opt run --study-name quick --n-trials +1",
     ]
     same = invoke("trial", "enqueue", *words[2:], *words[:2])
-    assert same.out == "trial 1 waits already, none was added: mix 1  weight 0.85\n"
+    assert same.out.startswith("trial 1 waits already, none was added: mix 1  weight 0.85\n")
     assert invoke("run", "--study-name", "quick", "--n-trials", "+1", "--threads", "1").code == 0
     found = shown(invoke, 1)
     assert (found["state"], found["params"]["dist_reg_weight"]) == ("complete", 0.85)
@@ -220,3 +220,25 @@ def test_nothing_is_created_by_asking(invoke: Invoke) -> None:
         assert outcome.code == 1
         assert "there is no study database" in outcome.err
     assert list(Path.cwd().iterdir()) == []
+
+
+def test_all_that_waits_is_counted(run_tiny: Invoke, invoke: Invoke) -> None:
+    run_tiny("--n-trials", "2")
+    for weight, words in (("0.5", "1 trial waits"), ("0.6", "2 trials wait")):
+        out = invoke("trial", "enqueue", "--set", f"dist_reg_weight={weight}").out
+        count = words.split()[0]
+        command = f"cvfp-opt run --study-name quick --n-trials +{count}"
+        assert out.splitlines()[-1] == f"{words}; to run what waits:  {command}"
+    # at its total the search runs none of them, and says what does
+    at_total = invoke("run", "--study-name", "quick", "--n-trials", "2", "--threads", "1")
+    assert f"2 trials wait; to run what waits:  {command}" in at_total.out
+    more = invoke("run", "--study-name", "quick", "--n-trials", "+2", "--threads", "1")
+    assert "waits" not in more.out
+    assert counts(invoke)["complete"] + counts(invoke)["pruned"] == 4
+    # as many as there is room for
+    invoke("study", "set", "quick", "--n-trials", "6")
+    out = invoke("trial", "enqueue", "--set", "dist_reg_weight=0.7").out
+    assert (
+        out.splitlines()[-1]
+        == "1 trial waits; to run what waits:  cvfp-opt run --study-name quick"
+    )

@@ -40,7 +40,7 @@ def test_what_fresh_seeds_say_of_both() -> None:
     found = compare_studies(one("a", 0.9), confirmed())
     figures = {row[0]: row[1:] for row in found.figures.rows}
     assert figures["on fresh seeds"] == ("-", "0.940 (95 % interval 0.915 to 0.965)")
-    assert figures["verdict of fresh seeds"] == ("not confirmed", "confirmed")
+    assert figures["verdict of fresh seeds"] == ("not confirmed yet", "confirmed")
 
 
 def test_figures_and_differences() -> None:

@@ -181,7 +181,7 @@ def test_what_is_told_of_a_finished_one() -> None:
     lines = "\n".join(confirmation_lines(found))
     assert "better with probability 100.0%; +0.340 (+0.340 to +0.340) against the untr" in lines
     assert "Of the trials, trial 2 has the highest mean; chosen among 2 by these very" in lines
-    assert "Optimism: the winner was reported +0.050 above its mean here." in lines
+    assert "Optimism: the search reported the winner 0.050 above its mean here; that is " in lines
     assert found.to_dict()["winner"] == 1
 
 
@@ -192,7 +192,7 @@ def test_what_is_told_of_one_that_has_just_begun() -> None:
     )
     assert confirmation_lines(found_of(summary))
     empty = confirmed([0.6, 0.8], {"trial 1": [], DEFAULT: []}, waiting=3)
-    assert "not confirmed: trial 1, the best, has no score on fresh seeds (0 of 3" in (
+    assert "not confirmed yet: trial 1, the best, has no score on fresh seeds (0 of 3" in (
         confirmation_line(empty)
     )
     assert confirmation_lines(found_of(empty))
@@ -201,5 +201,7 @@ def test_what_is_told_of_one_that_has_just_begun() -> None:
 def test_a_winner_that_came_later_is_not_confirmed() -> None:
     summary = confirmed([0.6, 0.8, 0.9], {"trial 1": [0.75, 0.75], DEFAULT: [0.5, 0.6]})
     assert found_of(summary).winner is None
-    assert confirmation_line(summary).startswith("not confirmed: trial 2, the best, has no score")
+    assert confirmation_line(summary).startswith(
+        "not confirmed yet: trial 2, the best, has no score"
+    )
     assert "best trial is not among them" in confirmation_lines(found_of(summary))[0]

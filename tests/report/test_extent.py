@@ -33,11 +33,11 @@ def test_the_total_stands_before_the_counts() -> None:
 
 
 def test_the_time_left_goes_by_the_latest_trials() -> None:
-    assert seconds_left(study(13, 2)) == pytest.approx((10 - 1) / 2 * 10)
-    assert seconds_left(study(4, 1)) == pytest.approx(5)
-    assert seconds_left(study(None, 1)) is None  # nobody has said how many
-    assert seconds_left(study(13, 0)) is None  # nobody runs any
-    assert extent_lines(study(13, 2)) == ["about 45.0 s left, as fast as the latest trials"]
+    assert seconds_left(study(13, 2), 35.0) == pytest.approx((10 - 1) / 2 * 10)  # one ran before
+    assert seconds_left(study(4, 1), 35.0) == pytest.approx(5)
+    assert seconds_left(study(None, 1), 35.0) is None  # nobody has said how many
+    assert seconds_left(study(13, 0), 35.0) is None  # nobody runs any
+    assert extent_lines(study(13, 2)) == ["about 45 s left"]
     assert extent_lines(study(13, 0)) == []
 
 

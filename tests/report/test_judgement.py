@@ -117,15 +117,17 @@ def test_degenerate_contexts_are_said(flag: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "side"),
     [
-        ("dist_reg_weight", 0.89, "upper"),
-        ("dist_reg_weight", 0.11, "lower"),
+        ("dist_reg_weight", 0.89, "near the upper"),
+        ("dist_reg_weight", 0.9, "at the upper"),
+        ("dist_reg_weight", 0.11, "near the lower"),
         # within 3 % of the log range, though not of the linear one
-        ("phase1_learning_rate", 0.00053, "lower"),
+        ("phase1_learning_rate", 0.00053, "near the lower"),
+        ("phase1_learning_rate", 0.0005, "at the lower"),
     ],
 )
 def test_a_parameter_at_its_bound_is_said(name: str, value: float, side: str) -> None:
     record = replace(trial(), params=PARAMS | {name: value})
-    assert f"{name} = {value:.4g} lies at the {side} bound" in judged(record)
+    assert f"{name} = {value:.4g} lies {side} bound" in judged(record)
 
 
 def test_a_parameter_inside_its_range_is_not() -> None:

@@ -58,11 +58,11 @@ def test_status_tells_why_trials_failed() -> None:
 @pytest.mark.parametrize("width", [60, 80, 100, 120])
 def test_columns_without_room_are_named_and_no_figure_is_cut(width: int) -> None:
     study = small()
-    for table in (best_table(study.ranking, width=width), audit_table(study.ranking, width)):
+    for table in (best_table(study.ranking), audit_table(study.ranking)):
         shown = drawn(table, width)
         assert "…" not in shown
         assert all(len(line.rstrip()) <= width for line in shown.splitlines())
-    shown = drawn(best_table(study.ranking, width=60), 60)
+    shown = drawn(best_table(study.ranking), 60)
     assert "no room for " in shown
     assert "0.940" in shown
-    assert "no room for " not in drawn(audit_table(study.ranking, 120), 120)
+    assert "no room for " not in drawn(audit_table(study.ranking), 120)

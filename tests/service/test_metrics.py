@@ -1,5 +1,6 @@
 """Metrics: what Prometheus reads, in its own words, and that the database is asked seldom."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
+from support import REPOSITORY
 
 from cvfp_opt.service import metrics
 from cvfp_opt.service.metrics import CACHE_SECONDS, Metrics, metrics_of
@@ -123,3 +125,49 @@ def test_a_database_is_read_at_most_every_few_seconds(
     now[0] += 0.2
     assert of(samples(asked.text().decode()), "workers", state="running") == 1.0
     assert len(reads) == 2
+
+
+def test_the_page_of_the_documentation_has_all_of_them(store: Store) -> None:
+    families = text_string_to_metric_families(Metrics(store).text().decode())
+    found = {
+        (
+            f"{one.name}_total" if one.type == "counter" else one.name,
+            ", ".join(_LABELS.get(one.name.removeprefix("cvfp_opt_"), ["study"])),
+        )
+        for one in families
+        if one.name.startswith("cvfp_opt_")
+    }
+    text = _documentation()
+    rows = re.findall(r"^\| `(cvfp_opt_\w+)` \| ([\w, ]*?) ?\| ", text, re.MULTILINE)
+    assert set(rows) == found
+
+
+_LABELS = {
+    "studies": ["stage"],
+    "study_stage": ["study", "stage"],
+    "trials": ["study", "state"],
+    "workers": ["state"],
+    "worker_last_seen_timestamp_seconds": ["worker", "host"],
+    "unsent_results": [],
+    "scrape_seconds": [],
+    "build_info": ["version"],
+}
+
+
+def test_each_series_has_those_labels(shown: Samples) -> None:
+    for name, labels in shown:
+        key = re.sub("_(sum|count|total)$", "", name.removeprefix("cvfp_opt_"))
+        assert {label for label, _ in labels} == set(_LABELS.get(key, ["study"])), name
+
+
+def test_rules_and_boards_ask_for_what_there_is() -> None:
+    known = set(re.findall(r"^\| `(cvfp_opt_\w+)`", _documentation(), re.MULTILINE))
+    summary = "cvfp_opt_trial_duration_seconds"
+    known |= {f"{summary}_sum", f"{summary}_count"}
+    for path in ("rules.yml", "grafana.json", "prometheus.yml"):
+        text = (REPOSITORY / "docs" / "deploy" / path).read_text()
+        assert set(re.findall(r"\bcvfp_opt_\w+", text)) <= known, path
+
+
+def _documentation() -> str:
+    return (REPOSITORY / "docs" / "metrics.md").read_text()

@@ -38,7 +38,7 @@ def shown(visit: Any, folder: Path, board: Board, **window: Any) -> Any:
 
 
 @pytest.mark.parametrize("board", [EMPTY, BOARD], ids=["empty", "full"])
-@pytest.mark.parametrize("width", [390, 800, 1280])
+@pytest.mark.parametrize("width", [390, 981, 1280])
 def test_the_page_scrolls_one_way_only(
     visit: Any, tmp_path: Path, board: Board, width: int
 ) -> None:
@@ -105,8 +105,16 @@ def test_the_page_follows_what_happens_but_not_under_a_finger(
     page.clock.run_for(20_000)
     assert "of 77" in page.inner_text("main")  # or the button would be another one's
     page.click("summary[aria-label='Cancel known?']")
-    page.evaluate("document.activeElement.blur()")
+    page.focus("main a:text('Report')")
     looks("of 78")
+    focused = "document.activeElement.textContent"
+    assert page.evaluate(focused) == "Report"  # as a keyboard left it
+    page.evaluate("document.getSelection().selectAllChildren(document.querySelector('h1'))")
+    control.amend(office.store, study, {"total": 79})
+    page.clock.run_for(20_000)
+    assert "of 78" in page.inner_text("main")  # or what was marked could not be copied
+    page.evaluate("document.getSelection().removeAllRanges()")
+    looks("of 79")
     assert faults == []
 
 

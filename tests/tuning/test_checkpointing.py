@@ -130,7 +130,7 @@ def test_a_trial_goes_on_from_every_iteration_to_the_same_bits(settings: list[st
         keeper = case.keeper()
         assert outcome(case.train(keeper)) == outcome(undisturbed)
         assert keeper.restored == iteration
-        assert case.notices == [f"goes on from iteration {iteration} of a checkpoint"]
+        assert case.notices == [f"goes on from pass {iteration + 1} of a checkpoint"]
         for path in case.store.folder.iterdir():
             path.unlink()
         for path, old in content.items():
@@ -182,8 +182,7 @@ def test_another_build_is_told_and_goes_on() -> None:
     case.die_in(2, environment=HERE | {"versions": {"torch": "2.12", "numpy": "2"}, "threads": 4})
     result = case.train(case.keeper(environment=HERE | {"host": "elsewhere"}))
     assert case.notices == [
-        "goes on from iteration 2 of a checkpoint made with torch 2.12, threads 4: "
-        "last bits may differ"
+        "goes on from pass 3 of a checkpoint made with torch 2.12, threads 4: last bits may differ"
     ]
     assert outcome(result) == outcome(undisturbed)
 
@@ -222,7 +221,7 @@ def test_a_torn_one_is_passed_over_and_the_trial_still_ends_the_same() -> None:
     newest.write_bytes(newest.read_bytes()[:-1])
     assert outcome(case.train(case.keeper())) == outcome(undisturbed)
     assert "damaged, or no snapshot: it ends too early" in case.notices[0]
-    assert case.notices[1:] == ["goes on from iteration 2 of a checkpoint"]
+    assert case.notices[1:] == ["goes on from pass 3 of a checkpoint"]
 
 
 class Slow:

@@ -8,6 +8,7 @@ from rich.text import Text
 from cvfp_opt.api.display.console import compile_once, make_console
 from cvfp_opt.api.display.search import header_notes, trial_line
 from cvfp_opt.escaping import printable
+from cvfp_opt.store.doctor.finding import counted
 from cvfp_opt.store.record.progress import StudyProgress
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.training.events import Event
@@ -35,7 +36,7 @@ class LogDisplay:
         plan, self._reason = task.plan, ""
         self._study, self._total = plan.name, task.total
         device = task.environment["device"]
-        self._line(f"serving study {plan.name}, {self._total} trials in all, {device}")
+        self._line(f"serving study {plan.name}, {counted(self._total, 'trial')} in all, {device}")
         if plan.name not in self._noted:
             self._noted.add(plan.name)
             for note in header_notes(plan):
@@ -62,7 +63,7 @@ class LogDisplay:
     def trial_finished(self, record: TrialRecord, progress: StudyProgress) -> None:
         """Print the trial's line."""
         spent = time.monotonic() - self._started.pop(record.number, time.monotonic())
-        line = trial_line(record, spent, progress.finished, self._total, progress.best)
+        line = trial_line(record, spent, progress, self._total)
         self._line(f"{self._study} {line}")
 
     def trial_dropped(self, number: int) -> None:

@@ -17,7 +17,7 @@ from cvfp_opt.api.display.protocol import View
 from cvfp_opt.api.display.search import header_lines, header_notes, position, shares_words
 from cvfp_opt.api.display.training import TrainingTable
 from cvfp_opt.escaping import excerpt, listed, printable
-from cvfp_opt.report.words import number
+from cvfp_opt.report.words import number, reason_words
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.record.progress import StudyProgress
 from cvfp_opt.store.record.records import TrialRecord
@@ -156,7 +156,7 @@ class NotebookDisplay:
     def trial_finished(self, record: TrialRecord, progress: StudyProgress) -> None:
         self._running.pop(record.number, None)
         if record.state == "fail":
-            show_line(f"trial {record.number} {record.status}: {record.reason}")
+            show_line(f"trial {record.number} {record.status}: {reason_words(record)}")
         if progress.best is not None:
             untrained = number(untrained_score(progress.best))
             self._best = f"best {number(progress.best.value)} (untrained {untrained})"
@@ -214,7 +214,7 @@ class NotebookTraining:
         with (
             StopRequest(lambda: show_line("stopping ...")) as stop,
             TrainingTable(console, definition, notices=notices, stop=stop) as table,
-            make_bar("iterations", definition.training.num_iterations, unit="iteration") as bar,
+            make_bar("passes", definition.training.num_iterations, unit="pass") as bar,
         ):
             yield _TrainingBar(table, bar)
             bar.update(bar.total - bar.n)  # of a run that converged early, too

@@ -1,28 +1,33 @@
 """The display of `run`: live bars on a terminal, one plain line per trial in a log."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.live import Live
 from rich.text import Text
 
 from cvfp_opt.api.display.console import compile_once
 from cvfp_opt.api.display.protocol import View
 from cvfp_opt.escaping import printable
+from cvfp_opt.report.bars import Bar, Bars, parameter_parts, study_bar
 from cvfp_opt.report.confirmation_words import confirmation_line
-from cvfp_opt.report.extent import trials_words
+from cvfp_opt.report.extent import trials_words, waiting_words
+from cvfp_opt.report.fitted import Part, fitting_parts, typed, wrapped
 from cvfp_opt.report.judgement import judge
 from cvfp_opt.report.rows import scored
 from cvfp_opt.report.tables import audit_table, best_table
-from cvfp_opt.report.words import commands, duration, parameters_line, share
+from cvfp_opt.report.time_left import Span, time_left
+from cvfp_opt.report.words import commands, duration, number, reason_words, share
 from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.doctor.finding import counted
 from cvfp_opt.store.record.progress import StudyProgress
 from cvfp_opt.store.record.records import TrialRecord
-from cvfp_opt.store.record.summary import Summary, untrained_score
+from cvfp_opt.store.record.summary import Summary
 from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.training.events import Event, IterationFinished, Phase
 from cvfp_opt.training.events import Progress as PhaseProgress
@@ -32,11 +37,12 @@ from cvfp_opt.tuning.plan import Plan
 
 @dataclass
 class _Running:
-    """A trial that runs: its bar, since when, and its latest figures."""
+    """A trial that runs: since when, how far it is in passes, and what is said of it."""
 
-    bar: TaskID
     started: float
-    figures: str = ""
+    done: float = 0.0
+    parts: Sequence[Part] = ()
+    figures: Sequence[Part] = ()
 
 
 class RunDisplay:
@@ -63,20 +69,16 @@ class RunDisplay:
         self._processes, self._lanes = processes, lanes
         self._definition = definition
         self._iterations = definition.training.num_iterations
-        self._durations: list[float] = []
+        self._done = 0
+        self._best: TrialRecord | None = None
+        self._finished: list[Span] = []
         self._running: dict[int, _Running] = {}
-        self._bars = Progress(
-            TextColumn("{task.description}", justify="left", markup=False),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[text]}", markup=False),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._study_task = self._bars.add_task("study", total=total, text="")
+        # where the bars end, lines that are printed begin: they are drawn together
+        self._live = Live(get_renderable=self.bars, console=console, transient=True)
 
     def __enter__(self) -> Self:
-        self._bars.start()
+        if self._console.is_terminal:
+            self._live.start(refresh=True)
         return self
 
     def __exit__(
@@ -85,7 +87,18 @@ class RunDisplay:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bars.stop()
+        self._live.stop()
+
+    def bars(self) -> Bars:
+        """Draw the study and its running trials as they stand now."""
+        study = study_bar(
+            done=self._done, total=self._total, best=self._best, left=self._seconds_left()
+        )
+        trials = [
+            Bar(label=f"trial {number}", done=one.done, total=self._iterations, parts=one.parts)
+            for number, one in sorted(self._running.copy().items())
+        ]
+        return Bars(bars=[study, *trials], height=self._console.height - 2)
 
     def header(
         self,
@@ -109,7 +122,7 @@ class RunDisplay:
             self._line(line)
         for note in header_notes(plan):
             self._line(note, style="yellow")
-        self._bars.update(self._study_task, completed=done or 0, text=f"{done or 0}/{self._total}")
+        self._done = done or 0
 
     def compile(self, device: str) -> None:
         """Compile the kernels if this installation has not, and say so."""
@@ -127,12 +140,8 @@ class RunDisplay:
         self._line(f"stopping: giving the running {trials} back (again to stop at once)")
 
     def trial_started(self, number: int, params: dict[str, Any]) -> None:
-        """Show the trial's bar."""
-        self._remove_bar(number)  # of a process that died
-        bar = self._bars.add_task(
-            f"trial {number}", total=self._iterations, text=parameters_line(params)
-        )
-        self._running[number] = _Running(bar, time.monotonic())
+        """Show the trial's bar; one of a process that died begins anew."""
+        self._running[number] = _Running(time.monotonic(), parts=parameter_parts(params))
 
     def trial_event(self, number: int, event: Event) -> None:
         """Move the trial's bar."""
@@ -140,31 +149,21 @@ class RunDisplay:
         if isinstance(event, IterationFinished):
             metrics = event.metrics
             running.figures = (
-                f"convergence {share(metrics.convergence_rate)}  "
-                f"rank {share(metrics.effective_rank)}"
+                Part(f"convergence {share(metrics.convergence_rate)}", 8),
+                Part(f"rank {share(metrics.effective_rank)}", 7),
             )
-            return
-        if not isinstance(event, PhaseProgress):
-            return
-        self._bars.update(
-            running.bar,
-            completed=position(event),
-            text=f"iteration {event.iteration + 1}/{self._iterations}  "
-            f"{event.phase.value:<18}  {running.figures}",
-        )
+        elif isinstance(event, PhaseProgress):
+            running.done = position(event)
+            at = Part(f"pass {event.iteration + 1}/{self._iterations}", 9)
+            running.parts = (at, *running.figures, Part(event.phase.value, 6))
 
     def trial_finished(self, record: TrialRecord, progress: StudyProgress) -> None:
         """Print the trial's line, and move the study's bar."""
-        running = self._remove_bar(record.number)
-        spent = time.monotonic() - running.started if running else 0.0
-        self._durations.append(spent)
-        done, best = progress.finished, progress.best
-        self._line(trial_line(record, spent, done, self._total, best))
-        left = self._left(self._total - done)
-        text = f"{done}/{self._total}"
-        if best is not None:
-            text += f"  best {_value(best):.3f} (untrained {untrained_score(best) or 0.0:.3f})"
-        self._bars.update(self._study_task, completed=done, text=f"{text}  {duration(left)} left")
+        running, now = self._running.pop(record.number, None), time.monotonic()
+        begun = running.started if running else now
+        self._finished.append(Span(begun, now))
+        self._done, self._best = progress.finished, progress.best
+        self._line(trial_line(record, now - begun, progress, self._total, self._width))
 
     def workers_changed(self, count: int) -> None:
         """Take note that so many workers run trials from here on."""
@@ -172,34 +171,28 @@ class RunDisplay:
 
     def trial_dropped(self, number: int) -> None:
         """Remove the trial's bar."""
-        self._remove_bar(number)
+        self._running.pop(number, None)
 
     @property
     def _at_once(self) -> int:
         return self._processes * self._lanes
 
-    def _remove_bar(self, number: int) -> _Running | None:
-        running = self._running.pop(number, None)
-        if running is not None:
-            self._bars.remove_task(running.bar)
-        return running
-
-    def _left(self, trials: int) -> float:
-        """Estimate the seconds that ``trials`` take, so many at once, at the mean so far."""
-        if trials <= 0:
-            return 0.0
-        rounds = max(1.0, trials / self._at_once)
-        return rounds * sum(self._durations) / len(self._durations)
+    def _seconds_left(self) -> float | None:
+        now = time.monotonic()
+        running = [
+            Span(one.started, now, min(1.0, one.done / self._iterations))
+            for one in self._running.copy().values()
+        ]
+        return time_left(self._finished, running, self._total - self._done)
 
     # the end
 
     def stopped(self, summary: Summary, location: Location) -> None:
         """Say how to go on after a stop."""
         done = sum(trial.finished for trial in summary.trials)
-        self._line(
-            f"stopped after {done} of {self._total} trials; nothing is lost. To go on, type: "
-            f"{commands(summary, location.option)['run']} --n-trials {self._total}"
-        )
+        self._line(f"stopped after {done} of {counted(self._total, 'trial')}; nothing is lost")
+        run = f"{commands(summary, location.option)['run']} --n-trials {self._total}"
+        self._typed("to go on:", run)
 
     def summary(self, summary: Summary, location: Location) -> None:
         """Print the best five, their audit, the judgement, and what to type next."""
@@ -208,8 +201,7 @@ class RunDisplay:
         self._line("")
         self._line(f"study {summary.name}: {trials_words(summary, 'no trials')}")
         if ranking:
-            width = self._console.width
-            for table in (best_table(ranking, title, width), audit_table(ranking, width)):
+            for table in (best_table(ranking, title), audit_table(ranking)):
                 self._line("")
                 self._console.print(table)
         self._line("")
@@ -217,20 +209,33 @@ class RunDisplay:
         if confirmed := confirmation_line(summary, option=location.option):
             self._line(confirmed)
         self._line("")
-        typed = commands(summary, location.option)
+        if waiting := waiting_words(summary, location.option):
+            self._typed(*waiting)
+        known = commands(summary, location.option)
         for label, what in (
             ("the winner in full:", "best"),
             ("ten trials more:", "more"),
             ("as one page:", "report"),
             ("in the browser:", "dashboard"),
         ):
-            self._line(f"{label:<21}{typed[what]}")
+            self._typed(label, known[what])
+
+    def _typed(self, label: str, command: str) -> None:
+        room = max(21, len(label) + 2)
+        for line in typed(label, command, self._width, room=room):
+            self._print(line)
 
     def _line(self, text: str, style: str = "") -> None:
         # a terminal wraps between words; a log keeps one line per trial
-        self._console.print(
-            Text(printable(text), style=style), soft_wrap=not self._console.is_terminal
-        )
+        for line in wrapped(printable(text), self._width):
+            self._print(line, style)
+
+    def _print(self, line: str, style: str = "") -> None:
+        self._console.print(Text(printable(line), style=style), soft_wrap=True)
+
+    @property
+    def _width(self) -> int | None:
+        return self._console.width if self._console.is_terminal else None
 
 
 def view_on(console: Console) -> View:
@@ -252,7 +257,7 @@ def header_lines(
     data = plan.definition.data
     action = "new study" if done is None else "going on with study"
     return [
-        f"{action} {plan.name} in {location.shown}: {total} trials in all, "
+        f"{action} {plan.name} in {location.shown}: {counted(total, 'trial')} in all, "
         f"seed {plan.definition.search.seed}, {computed}",
         f"text: {data.place}, {data.train_tokens} tokens to train on, "
         f"{data.num_validation} held out",
@@ -272,10 +277,6 @@ def shares_words(processes: int, lanes: int, threads: int) -> str:
     return words if lanes == 1 else f"{words}, {lanes} lanes"
 
 
-def _value(record: TrialRecord) -> float:
-    return record.value if record.value is not None else float("-inf")
-
-
 def position(event: PhaseProgress) -> float:
     """Compute how far a trial is, in iterations; a pass is the first half of its iteration."""
     share_done = event.done / max(1, event.total)
@@ -284,30 +285,46 @@ def position(event: PhaseProgress) -> float:
 
 
 def trial_line(
-    record: TrialRecord, spent: float, done: int, total: int, best: TrialRecord | None
+    record: TrialRecord,
+    spent: float,
+    progress: StudyProgress,
+    total: int,
+    width: int | None = None,
 ) -> str:
-    """Write how a trial ended.
+    """Write what came of a trial, as much as a line has room for.
 
     Args:
         record: of the trial.
         spent: seconds.
-        done, total: trials of the study that have finished, and in all.
-        best: trial of the study so far.
+        progress: of its study.
+        total: trials of the study in all.
+        width: in cells; None for a log, which has room for all.
     """
     point = f": {record.run['label']}, seed {record.run['seed']}" if record.run else ""
-    parts = [f"[{done}/{total}] trial {record.number}{point}"]
+    parts = [Part(f"[{progress.finished}/{total}] trial {record.number}{point}", 9)]
     if record.state == "complete":
-        parts.append(f"score {_value(record):.3f}")
-    ended = record.status if record.state != "fail" else f"{record.status}: {record.reason}"
-    if record.state == "pruned":
-        ended = f"pruned after iteration {len(record.iterations) - 1}"
-    elif record.environment.get("optimizer_steps") == 0 and record.state != "fail":
-        ended = f"{ended}: 0 optimizer steps: this is the untrained network"
+        parts.append(Part(f"score {number(record.value)}", 8))
     if record.metrics:
         figures = scored(record)
-        parts.append(f"convergence {share(figures['convergence_rate'])}")
-        parts.append(f"rank {share(figures['effective_rank'])}")
-    parts += [parameters_line(record.params), ended, duration(spent)]
+        parts.append(Part(f"convergence {share(figures['convergence_rate'])}", 5))
+        parts.append(Part(f"rank {share(figures['effective_rank'])}", 4))
+    parts += parameter_parts(record.params)
+    parts += [Part(_ended(record), 6), Part(duration(spent), 3)]
+    best = progress.best
     if best is not None and best.number == record.number and not record.run:
-        parts.append("best so far")
-    return "  ".join(part for part in parts if part)
+        parts.append(Part("best so far", 7))
+    if record.state == "fail" and width is not None:
+        # why it failed is told in full
+        return fitting_parts([parts[0], Part(_ended(record))], None)
+    return fitting_parts(parts, width)
+
+
+def _ended(record: TrialRecord) -> str:
+    """Say how a trial ended."""
+    if record.state == "pruned":
+        return f"pruned after pass {len(record.iterations)}"
+    if record.state == "fail":
+        return f"{record.status}: {reason_words(record)}"
+    if record.environment.get("optimizer_steps") == 0:
+        return f"{record.status}: 0 optimizer steps: this is the untrained network"
+    return record.status

@@ -4,15 +4,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.live import Live
 from rich.text import Text
 
 from cvfp_opt.api.display.console import compile_once
 from cvfp_opt.api.display.search import position
 from cvfp_opt.escaping import printable
+from cvfp_opt.report.bars import Bar, Bars
+from cvfp_opt.report.fitted import Part, wrapped
 from cvfp_opt.report.words import duration, number, share
 from cvfp_opt.training.events import Event, IterationFinished, IterationTrained
 from cvfp_opt.training.events import Progress as PhaseProgress
@@ -20,19 +22,34 @@ from cvfp_opt.training.result import IterationMetrics
 from cvfp_opt.tuning.definition import StudyDefinition
 from cvfp_opt.tuning.stopping import StopRequest
 
-# Name, width and figure of each column.
-COLUMNS: tuple[tuple[str, int, Callable[[IterationMetrics], str]], ...] = (
-    ("iteration", 9, lambda metrics: str(metrics.iteration)),
-    ("weight", 8, lambda metrics: number(metrics.weight, 2)),
-    ("cvfp", 10, lambda metrics: number(metrics.cvfp_loss, 4)),
-    ("diversity", 11, lambda metrics: number(metrics.diversity_loss, 4)),
-    ("residual", 10, lambda metrics: number(metrics.residual, 4)),
-    ("convergence", 13, lambda metrics: share(metrics.convergence_rate)),
-    ("rank", 8, lambda metrics: share(metrics.effective_rank)),
-    ("validation", 12, lambda metrics: share(metrics.validation_convergence_rate)),
-    ("rank", 8, lambda metrics: share(metrics.validation_effective_rank)),
+
+class Column(NamedTuple):
+    """A column of the table.
+
+    Attributes:
+        name: its heading.
+        width: in cells.
+        importance: on a narrow terminal those of a lower one are left out.
+        write: its figure.
+    """
+
+    name: str
+    width: int
+    importance: int
+    write: Callable[[IterationMetrics], str]
+
+
+COLUMNS = (
+    Column("pass", 6, 9, lambda metrics: str(metrics.iteration + 1)),
+    Column("weight", 8, 3, lambda metrics: number(metrics.weight, 2)),
+    Column("cvfp", 10, 2, lambda metrics: number(metrics.cvfp_loss, 4)),
+    Column("diversity", 11, 1, lambda metrics: number(metrics.diversity_loss, 4)),
+    Column("residual", 10, 4, lambda metrics: number(metrics.residual, 4)),
+    Column("convergence", 13, 8, lambda metrics: share(metrics.convergence_rate)),
+    Column("rank", 8, 7, lambda metrics: share(metrics.effective_rank)),
+    Column("validation", 12, 6, lambda metrics: share(metrics.validation_convergence_rate)),
+    Column("rank", 8, 5, lambda metrics: share(metrics.validation_effective_rank)),
 )
-HEADER = "".join(name.rjust(width) for name, width, _ in COLUMNS)
 # Seconds from which on an estimate of the time left is worth a line in a log.
 LONG = 120.0
 
@@ -53,25 +70,25 @@ class TrainingTable:
         self._iterations = definition.training.num_iterations
         for notice in definition.notices() if notices else []:
             self._print(f"note: {notice}")
-        self._bar = Progress(
-            BarColumn(bar_width=24),
-            TextColumn("{task.description}"),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task("", total=self._iterations)
+        self._bar = Bar(label="training", done=0.0, total=self._iterations)
+        self._live = Live(get_renderable=self.bars, console=console, transient=True)
+        self._columns = columns_for(self._width)
         self._unprinted: IterationMetrics | None = None
         self._begun: tuple[float, float] | None = None  # when, and at which position
         self._estimated = False
+
+    @property
+    def _width(self) -> int | None:
+        return self._console.width if self._console.is_terminal else None
 
     def notice(self, text: str) -> None:
         """Print one line between the rows."""
         self._print(text)
 
     def __enter__(self) -> Self:
-        self._print(HEADER)
-        self._bar.start()
+        self._print("".join(column.name.rjust(column.width) for column in self._columns))
+        if self._console.is_terminal:
+            self._live.start(refresh=True)
         return self
 
     def __exit__(
@@ -80,7 +97,7 @@ class TrainingTable:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bar.stop()
+        self._live.stop()
         if self._unprinted is not None:  # a last pass, which no training followed
             self._row(self._unprinted)
 
@@ -94,16 +111,21 @@ class TrainingTable:
             self._unprinted = None
             self._row(event.metrics)
         elif isinstance(event, PhaseProgress):
-            left = self._left(position(event))
-            description = (
-                f"iteration {event.iteration + 1}/{self._iterations}  {event.phase.value:<18}"
-            )
-            if left is not None:
-                description += f"  {duration(left)} left at most"
-            self._bar.update(self._task, completed=position(event), description=description)
+            at = position(event)
+            parts = [
+                Part(f"pass {event.iteration + 1}/{self._iterations}", 9),
+                Part(event.phase.value, 7),
+            ]
+            if (left := self._left(at)) is not None:
+                parts.append(Part(f"{duration(left)} left at most", 8))
+            self._bar = Bar(label="training", done=at, total=self._iterations, parts=parts)
+
+    def bars(self) -> Bars:
+        """Draw how far the run is now."""
+        return Bars(bars=[self._bar])
 
     def _left(self, now: float) -> float | None:
-        """Estimate the seconds left if no iteration is spared, by what was done so far."""
+        """Estimate the seconds left if no pass is spared, by what was done so far."""
         if self._begun is None:
             self._begun = (time.monotonic(), now)
         since, start = self._begun
@@ -113,18 +135,30 @@ class TrainingTable:
         if (
             not self._estimated
             and not self._console.is_terminal
-            and now - start >= 1  # one whole iteration, so between two rows
+            and now - start >= 1  # one whole pass, so between two rows
             and left > LONG
         ):
             self._estimated = True
-            self._print(f"about {duration(left)} left, if no iteration is spared")
+            self._print(f"about {duration(left)} left, if no pass is spared")
         return left
 
     def _row(self, metrics: IterationMetrics) -> None:
-        self._print("".join(take(metrics).rjust(width) for _, width, take in COLUMNS))
+        self._print("".join(one.write(metrics).rjust(one.width) for one in self._columns))
 
     def _print(self, text: str) -> None:
-        self._console.print(Text(printable(text)), soft_wrap=True)
+        for line in wrapped(printable(text), self._width):
+            self._console.print(Text(line), soft_wrap=True)
+
+
+def columns_for(width: int | None) -> list[Column]:
+    """Choose the columns that have room; all of them where there is no width."""
+    room = sum(column.width for column in COLUMNS) if width is None else width
+    chosen = []
+    for column in sorted(COLUMNS, key=lambda column: -column.importance):
+        room -= column.width
+        if room >= 0:
+            chosen.append(column)
+    return [column for column in COLUMNS if column in chosen]
 
 
 class ConsoleTraining:

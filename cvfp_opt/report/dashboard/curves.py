@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from cvfp_opt.report.rows import PANELS, finite, steps_of, to_csv
+from cvfp_opt.report.rows import PANELS, finite, pass_numbers, steps_of, to_csv
 from cvfp_opt.report.words import share
 from cvfp_opt.store.files.trial_files import CSV, SVG, File
 from cvfp_opt.store.record.records import TrialRecord
@@ -41,8 +41,8 @@ def curves_csv(trial: TrialRecord) -> str:
 
 def curves_svg(trial: TrialRecord) -> str:
     """Draw the panels of report.figures.curves as SVG, for light and dark pages; "" for none."""
-    steps = _thinned(steps_of(trial))
-    passes = [finite(step.get("iteration", place)) or 0.0 for place, step in enumerate(steps)]
+    thinned = _thinned(list(zip(pass_numbers(trial), steps_of(trial), strict=True)))
+    passes, steps = [finite(number) or 0.0 for number, _ in thinned], [step for _, step in thinned]
     panels = []
     for key, title, rate in PANELS:
         values = [finite(step.get(key)) for step in steps]
@@ -102,7 +102,9 @@ def _panel(
     return [*lines, dots] if len(values) <= 40 else lines
 
 
-def _thinned(steps: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+def _thinned(
+    steps: Sequence[tuple[int, Mapping[str, Any]]],
+) -> Sequence[tuple[int, Mapping[str, Any]]]:
     """Leave out steps evenly, and keep the last one."""
     every = -(-len(steps) // _MAX_POINTS)
     return steps if every <= 1 else [*steps[:-1:every], steps[-1]]

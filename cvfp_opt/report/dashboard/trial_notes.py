@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from cvfp_opt.escaping import markdown
 from cvfp_opt.report.judgement import judge_trial
 from cvfp_opt.report.rows import SCORED, Rows, markdown_table
-from cvfp_opt.report.words import duration, parameter, trial_definition, value_words
+from cvfp_opt.report.words import duration, parameter, reason_words, trial_definition, value_words
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
 
@@ -23,7 +23,7 @@ def trial_note(summary: Summary, trial: TrialRecord, picture: str = "") -> str:
     worth = f", {value_words(summary, trial)}" if trial.values else ""
     lines = [f"**{markdown(f'{trial.state}{worth}')}**"]
     if trial.reason:
-        lines += ["", f"Ended: {_short(f'{trial.status}, {trial.reason}')}."]
+        lines += ["", f"Ended: {_short(f'{trial.status}, {reason_words(trial)}')}."]
     if trial.state == "complete" and trial.value is not None:
         definition = trial_definition(summary, trial)
         words = judge_trial(trial, definition, subject=f"Trial {trial.number}")

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from cvfp_opt.report.figures.figure import BEST, DASHES, MARKERS, SERIES, style
-from cvfp_opt.report.rows import PANELS, Cell, Rows, finite, steps_of
+from cvfp_opt.report.rows import PANELS, Cell, Rows, finite, pass_numbers, steps_of
 from cvfp_opt.report.words import joined, share
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
@@ -74,10 +74,9 @@ def curves(summary: Summary) -> Curves:
 
 def _curve(trial: TrialRecord) -> Curve:
     steps = steps_of(trial)
-    passes = [step.get("iteration", place) for place, step in enumerate(steps)]
     return Curve(
         number=trial.number,
-        passes=tuple(passes),
+        passes=tuple(pass_numbers(trial)),
         figures={key: tuple(finite(s.get(key)) for s in steps) for key, _, _ in PANELS},
     )
 

@@ -50,7 +50,9 @@ def _counts(kind: Kind) -> Select[Any]:
     Only trials that have ended have taken a time.
     """
     seconds = kind.between(TRIALS.c.datetime_start, TRIALS.c.datetime_complete)
-    return select(
+    # without mirrors, which have two trials for each of a study
+    ours = select(STUDY_USER_ATTRIBUTES.c.study_id).where(STUDY_USER_ATTRIBUTES.c.key == STUDY)
+    sums = select(
         TRIALS.c.study_id,
         type_coerce(TRIALS.c.state, String).label("state"),
         func.count().label("trials"),
@@ -59,7 +61,8 @@ def _counts(kind: Kind) -> Select[Any]:
         type_coerce(func.max(TRIALS.c.datetime_start), String).label("last"),
         func.count(seconds).label("timed"),
         func.sum(case((seconds > 0.0, seconds), else_=0.0)).label("seconds"),
-    ).group_by(TRIALS.c.study_id, TRIALS.c.state)
+    )
+    return sums.where(TRIALS.c.study_id.in_(ours)).group_by(TRIALS.c.study_id, TRIALS.c.state)
 
 
 class Stage(StrEnum):

@@ -54,7 +54,7 @@ class _Place:
 
 
 def read_bests(connection: Connection) -> dict[int, Best]:
-    """Read the best trial of each study that has one, by the study's id."""
+    """Read the best trial of each study of this program that has one, by the study's id."""
     places = [*_of_one_objective(connection), *_of_several(connection)]
     audits, identities = _attributes(connection, [place.trial_id for place in places])
     return {
@@ -70,6 +70,8 @@ def read_bests(connection: Connection) -> dict[int, Best]:
 
 _COMPLETE = TRIALS.c.state == TrialState.COMPLETE
 _SEVERAL = select(DIRECTIONS.c.study_id).where(DIRECTIONS.c.objective > 0)
+# Not of mirrors, which have the same trials.
+_OURS = select(STUDY_USER_ATTRIBUTES.c.study_id).where(STUDY_USER_ATTRIBUTES.c.key == STUDY)
 
 
 def _first() -> Select[Any]:
@@ -88,7 +90,12 @@ def _first() -> Select[Any]:
             DIRECTIONS,
             and_(DIRECTIONS.c.study_id == TRIALS.c.study_id, DIRECTIONS.c.objective == 0),
         )
-        .where(_COMPLETE, tier.is_not(None), TRIALS.c.study_id.not_in(_SEVERAL))
+        .where(
+            _COMPLETE,
+            tier.is_not(None),
+            TRIALS.c.study_id.in_(_OURS),
+            TRIALS.c.study_id.not_in(_SEVERAL),
+        )
         .subquery()
     )
     return select(placed).where(placed.c.place == 1)
@@ -102,16 +109,15 @@ def _of_one_objective(connection: Connection) -> Iterator[_Place]:
         yield _Place(study_id, trial_id, number, SPECIAL[special] if value is None else value)
 
 
-# Not of mirrors, which have the same trials.
-_OURS = select(STUDY_USER_ATTRIBUTES.c.study_id).where(STUDY_USER_ATTRIBUTES.c.key == STUDY)
+# Asked for first: for none of them, PostgreSQL would look at the attributes of all trials.
+_OURS_OF_SEVERAL = _SEVERAL.where(DIRECTIONS.c.study_id.in_(_OURS)).distinct()
 _SCORED = (
     select(TRIALS.c.study_id, TRIALS.c.trial_id, TRIALS.c.number, USER_ATTRIBUTES.c.value_json)
     .join(USER_ATTRIBUTES, USER_ATTRIBUTES.c.trial_id == TRIALS.c.trial_id)
     .where(
         _COMPLETE,
         USER_ATTRIBUTES.c.key == "scored",
-        TRIALS.c.study_id.in_(_SEVERAL),
-        TRIALS.c.study_id.in_(_OURS),
+        TRIALS.c.study_id.in_(bindparam("ids", expanding=True)),
     )
     .order_by(TRIALS.c.trial_id)
 )
@@ -119,8 +125,11 @@ _SCORED = (
 
 def _of_several(connection: Connection) -> Sequence[_Place]:
     """Find the trial with the best score of each study with several objectives."""
+    ids = connection.scalars(_OURS_OF_SEVERAL).all()
+    if not ids:
+        return []
     found: dict[int, _Place] = {}
-    for study_id, trial_id, number, text in connection.execute(_SCORED):
+    for study_id, trial_id, number, text in connection.execute(_SCORED, {"ids": ids}):
         value = parsed(text)
         score = value.get("score") if value and is_ours("scored", value) else None
         before = found.get(study_id)

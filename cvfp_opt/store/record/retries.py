@@ -1,6 +1,5 @@
 """Retries: chains of trials that repeat one point."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,12 +28,14 @@ def retry_chain(trials: Sequence[TrialRecord], study: str, number: int) -> list[
 
 def retry_chains(trials: Sequence[TrialRecord], study: str) -> dict[int, list[int]]:
     """List the chain of each trial, by its number; see ``retry_chain``."""
-    before = {uuid_of(trial, study): _repeats(trial.identity) for trial in trials}
-    chains: defaultdict[str, list[int]] = defaultdict(list)
-    first = {trial.number: _first(uuid_of(trial, study), before) for trial in trials}
-    for number, root in first.items():
-        chains[root].append(number)
-    return {number: chains[root] for number, root in first.items()}
+    uuids = [uuid_of(trial, study) for trial in trials]
+    before = {uuid: _repeats(trial.identity) for uuid, trial in zip(uuids, trials, strict=True)}
+    chains: dict[str, list[int]] = {}
+    found = {}
+    for uuid, trial in zip(uuids, trials, strict=True):
+        chain = found[trial.number] = chains.setdefault(_first(uuid, before), [])
+        chain.append(trial.number)
+    return found
 
 
 def _repeats(identity: Mapping[str, Any]) -> str:

@@ -147,11 +147,11 @@ def test_a_training_run_is_a_table_above_a_bar(
     *_, heads, notice, row = shown.out.splitlines()
     assert (notice, heads.split()[:2], row.split()[:2]) == (
         EVIL.replace("\x1b", "\\x1b"),
-        ["iteration", "weight"],
-        ["0", "-"],
+        ["pass", "weight"],
+        ["1", "-"],
     )
     assert any("1.0/4" in one and "training" in one for one in bars(shown.err))
-    assert bars(shown.err)[-1].startswith("iterations: 100%")
+    assert bars(shown.err)[-1].startswith("passes: 100%")
     assert "\x1b[2J" not in shown.out
 
 

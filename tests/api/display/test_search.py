@@ -2,7 +2,6 @@
 
 import io
 import time
-from typing import Any
 
 import pytest
 from rich.console import Console
@@ -36,13 +35,13 @@ def make_display(console: Console, total: int, processes: int) -> RunDisplay:
 def drawn(display: RunDisplay, console: Console) -> list[str]:
     """The bars as they stand now."""
     with console.capture() as capture:
-        console.print(display._bars.get_renderable())
-    return capture.get().splitlines()
+        console.print(display.bars())
+    return [line.rstrip() for line in capture.get().splitlines()]
 
 
-def finish(display: RunDisplay, number: int, **values: Any) -> None:
-    record = TrialRecord(number=number, state="pruned", status="pruned", **values)
-    display.trial_finished(record, StudyProgress(finished=1, best=None))
+def finish(display: RunDisplay, number: int, finished: int = 1) -> None:
+    record = TrialRecord(number=number, state="pruned", status="pruned")
+    display.trial_finished(record, StudyProgress(finished=finished, best=None))
 
 
 def test_each_running_trial_has_a_bar_of_one_line_at_80_columns(console: Console) -> None:
@@ -52,7 +51,7 @@ def test_each_running_trial_has_a_bar_of_one_line_at_80_columns(console: Console
     display.trial_event(11, Progress(iteration=2, phase=Phase.BASELINE, done=1, total=2))
     lines = drawn(display, console)
     assert [line.split()[:2] for line in lines[1:]] == [["trial", "10"], ["trial", "11"]]
-    assert "iteration 3/4  untrained baseline" in lines[2]
+    assert "pass 3/4  untrained baseline" in lines[2]
     assert all(len(line.rstrip()) <= 80 for line in lines)
     finish(display, 10)
     assert [line.split()[0:2] for line in drawn(display, console)[1:]] == [["trial", "11"]]
@@ -62,18 +61,20 @@ def test_each_running_trial_has_a_bar_of_one_line_at_80_columns(console: Console
 
 
 @pytest.mark.parametrize(
-    ("processes", "total", "left"),
-    [(1, 11, "1 min 40 s"), (4, 11, "25.0 s"), (4, 3, "10.0 s"), (4, 1, "0.0 s")],
+    ("at_once", "total", "left"),
+    [(1, 11, "about 1 min 40 s left"), (4, 14, "about 25 s left"), (4, 4, "")],
 )
-def test_the_time_left_counts_the_processes(
-    processes: int, total: int, left: str, console: Console, monkeypatch: pytest.MonkeyPatch
+def test_the_time_left_counts_the_trials_at_once(
+    at_once: int, total: int, left: str, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(time, "monotonic", lambda: 0.0)
-    display = make_display(console, total, processes)
-    display.trial_started(0, {})
+    display = make_display(console, total, at_once)
+    for number in range(at_once):
+        display.trial_started(number, {})
     monkeypatch.setattr(time, "monotonic", lambda: 10.0)
-    finish(display, 0)
-    assert f"1/{total}  {left} left" in drawn(display, console)[0]
+    for number in range(at_once):
+        finish(display, number, at_once)
+    assert drawn(display, console)[0].endswith(f"{at_once}/{total}  {left}".strip())
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,10 @@
-"""A study on a server, without a token and with."""
+"""A study on a server, "known", for whoever asks without a token and with."""
 
 from collections.abc import Iterator
 
 import pytest
 from databases import fresh_database
-from remote_server import serving
-from serving import fill
+from serving import Office
 
 import cvfp_opt as cv
 from cvfp_opt.store.database.location import Location
@@ -13,16 +12,27 @@ from cvfp_opt.store.database.storage import open_for_search
 
 
 @pytest.fixture
-def location() -> Iterator[Location]:
-    """A database with a study of five trials, "known"."""
-    with fresh_database("sqlite") as found:
-        with open_for_search(found) as store:
-            fill(store, "known")
-        yield found
+def office() -> Iterator[Office]:
+    with fresh_database("sqlite") as location, open_for_search(location) as store:
+        yield Office.filled(location, store)
 
 
 @pytest.fixture
-def remote(location: Location) -> Iterator[cv.Remote]:
-    """Connected with a server of that database, which asks nobody for a token."""
-    with serving(location) as url:
-        yield cv.connect(url, timeout=20)
+def location(office: Office) -> Location:
+    return office.location
+
+
+@pytest.fixture
+def remote(office: Office) -> Iterator[cv.Remote]:
+    """Connected with a server that asks nobody for a token."""
+    client = office.serve()
+    yield cv.connect(f"http://{client.host}", timeout=20)
+    client.end()
+
+
+@pytest.fixture
+def guarded(office: Office) -> Iterator[str]:
+    """The address of a server that asks everybody for one."""
+    client = office.serve(allowed_hosts=["elsewhere.example"])
+    yield f"http://{client.host}"
+    client.end()

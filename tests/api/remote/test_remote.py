@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 import schemas
-from remote_server import serving
+from serving import Office
 from support import TINY
 
 import cvfp_opt as cv
+from cvfp_opt import errors
 from cvfp_opt.api.remote import connection
 from cvfp_opt.store.database.location import Location
-from cvfp_opt.store.database.storage import open_for_search
-from cvfp_opt.store.record.tokens import Scope, add_token
+from cvfp_opt.store.record.tokens import Scope
 
 SETTINGS = dict(setting.split("=") for setting in TINY)
 
@@ -53,7 +53,11 @@ def test_it_says_what_the_study_in_the_database_says(
     assert [study.name for study in remote.studies()] == ["known"]
     assert remote.open() == there
     assert there._repr_html_()
-    assert repr(there) == repr(here)
+    assert there.compare("known").sentence == here.compare("known").sentence
+    with pytest.raises(cv.DefinitionError, match="a study of a server or its name"):
+        there.compare(here)  # type: ignore[arg-type]
+    where = f"RemoteStudy('known', url='{remote.url}'): "
+    assert repr(there) == f"{where}{repr(here).partition('): ')[2]}"
     schemas.check_value("status", there.to_dict())
     schemas.check_value("trial show", there.best.to_dict())
 
@@ -102,42 +106,38 @@ def test_a_change_names_the_version_that_was_seen(remote: cv.Remote) -> None:
     assert (study.state, study.to_dict()["queue"]["priority"]) == ("open", 3)
 
 
-@pytest.mark.parametrize(
-    ("ask", "error", "words"),
-    [
-        (lambda remote: remote.open("knwn"), "StudyMissing", "did you mean 'known'"),
-        (lambda remote: remote.open("known").trial(77), "StudyError", "a trial from 0 to 4"),
-        (
-            lambda remote: remote.open("known").set(n_trials=1),
-            "StudyError",
-            "at least 5 is required",
-        ),
-        (lambda remote: remote.open("known").set(weight=-1), "DefinitionError", "weight: "),
-        (lambda remote: remote.open("known").set(), "DefinitionError", "nothing to change"),
-        (lambda remote: remote.open("known").enqueue({"a": 1}), "DefinitionError", "a"),
-        (lambda remote: remote.open("known").enqueue(), "DefinitionError", "one of params"),
-        (lambda remote: remote.open("known").enqueue(retry=88), "StudyError", "0 to 4"),
-        (lambda remote: remote.drain("nobody"), "StudyError", "there is no worker"),
-        (lambda remote: remote.stop(""), "DefinitionError", "worker: a text"),
-        (lambda remote: remote.submit("no-such"), "DefinitionError", "no-such"),
-        (lambda remote: remote.submit("quick", name="x" * 999), "StudyError", "characters"),
-        (lambda remote: remote.submit("quick", max_workers=0), "DefinitionError", "max_workers"),
-    ],
-)
-def test_errors_are_those_of_the_library(
-    ask: Callable[[cv.Remote], Any], error: str, words: str, remote: cv.Remote
-) -> None:
-    from cvfp_opt import errors
+REFUSED: list[tuple[Callable[[cv.Remote], Any], str, str]] = [
+    (lambda remote: remote.open("knwn"), "StudyMissing", "did you mean 'known'"),
+    (lambda remote: remote.open("known").trial(77), "StudyError", "a trial from 0 to 4"),
+    (
+        lambda remote: remote.open("known").set(n_trials=1),
+        "StudyError",
+        "at least 5 is required",
+    ),
+    (lambda remote: remote.open("known").set(weight=-1), "DefinitionError", "weight: "),
+    (lambda remote: remote.open("known").set(), "DefinitionError", "nothing to change"),
+    (lambda remote: remote.open("known").enqueue({"a": 1}), "DefinitionError", "a"),
+    (lambda remote: remote.open("known").enqueue(), "DefinitionError", "one of params"),
+    (lambda remote: remote.open("known").enqueue(retry=88), "StudyError", "0 to 4"),
+    (lambda remote: remote.drain("nobody"), "StudyError", "there is no worker"),
+    (lambda remote: remote.stop(""), "DefinitionError", "worker: a text"),
+    (lambda remote: remote.submit("no-such"), "DefinitionError", "no-such"),
+    (lambda remote: remote.submit("quick", name="x" * 999), "StudyError", "characters"),
+    (lambda remote: remote.submit("quick", max_workers=0), "DefinitionError", "max_workers"),
+]
 
-    with pytest.raises(getattr(errors, error)) as found:
-        ask(remote)
-    assert words in str(found.value)
-    assert "\n" not in str(found.value)
+
+def test_errors_are_those_of_the_library(remote: cv.Remote) -> None:
+    for ask, error, words in REFUSED:
+        with pytest.raises(getattr(errors, error)) as found:
+            ask(remote)
+        assert words in str(found.value)
+        assert "\n" not in str(found.value)
 
 
 def test_what_needs_the_database_says_so(remote: cv.Remote) -> None:
     study = remote.open("known")
-    for name in ("more", "confirm", "plot", "compare", "export", "copy", "rename", "doctor"):
+    for name in ("more", "confirm", "plot", "export", "copy", "rename", "doctor"):
         assert not hasattr(study, name)
         with pytest.raises(cv.StudyError, match=f"{name}: not over HTTP"):
             getattr(study, name)
@@ -149,7 +149,7 @@ def test_what_needs_the_database_says_so(remote: cv.Remote) -> None:
         _ = study.nonsense
     members = {name for name in dir(cv.Study) if not name.startswith("_")}
     assert {name for name in members if not hasattr(study, name)} == {
-        *("more", "confirm", "plot", "compare", "export", "copy", "rename", "doctor"),
+        *("more", "confirm", "plot", "export", "copy", "rename", "doctor"),
         *("place", "location", "artifacts"),
     } & members
 
@@ -191,27 +191,40 @@ def test_trials_that_have_ended_are_asked_for_once(
     assert study.trials[5].state == "waiting"
     local(location, "known").fail(5)
     assert study.trials[5].state == "fail"
+    study.delete()
+    remote.submit(tiny(), name="known")
+    assert study.trials == ()
+
+
+def test_what_happens_is_told_in_its_order(remote: cv.Remote, location: Location) -> None:
+    assert remote.events() == []
+    first, second = (remote.submit(tiny(), name=name, n_trials=3) for name in ("a", "b"))
+    first.pause()
+    second.cancel()
+    seen = remote.events()
+    told = [(event.kind, event.study) for event in seen]
+    assert told[-2:] == [("study-paused", "a"), ("study-cancelled", "b")]
+    assert seen == cv.events(storage=location)
+    assert first.events() == [event for event in seen if event.study == "a"]
+    assert second.events(after=seen[-1].id) == []
+    first.resume()
+    [last] = remote.events(after=seen[-1].id)
+    assert (last.kind, last.text) == ("study-resumed", "study a is open")
+    assert first.events(after=0, limit=1) == first.events()[:1]
+    assert first.events(limit=1) == [last]
+    assert first.events(after=last.id, wait=1) == []
+    with pytest.raises(cv.DefinitionError, match="after: at least 0 is required"):
+        first.events(after=-1)
 
 
 # tokens
 
 
-@pytest.fixture
-def guarded(location: Location) -> Iterator[str]:
-    with serving(location, token_needed=True) as url:
-        yield url
-
-
-def token(location: Location, *scopes: Scope, **more: Any) -> str:
-    with open_for_search(location) as store:
-        return add_token(store, "robot", scopes, **more)
-
-
-def test_a_token_is_shown_and_never_kept(guarded: str, location: Location) -> None:
-    text = token(location, Scope.READ, Scope.SUBMIT)
+def test_a_token_is_shown_and_never_kept(guarded: str, office: Office) -> None:
+    text = office.token(Scope.READ, Scope.SUBMIT)
     remote = cv.connect(guarded, text)
     study = remote.submit(tiny(), name="mine", n_trials=3)
-    assert study.to_dict()["queue"]["owner"] == "robot"
+    assert study.to_dict()["queue"]["owner"] == "read and submit 0"
     with pytest.raises(cv.TokenError, match="control"):
         study.pause()
     for shown in (repr(remote), repr(study), repr(vars(study)), str(vars(remote))):
@@ -226,6 +239,19 @@ def test_a_token_is_shown_and_never_kept(guarded: str, location: Location) -> No
         _ = bare.total
     with pytest.raises(cv.TokenError):
         cv.connect(guarded, "cvfp_wrong").studies()
+
+
+def test_a_token_for_some_studies_is_told_of_no_other(guarded: str, office: Office) -> None:
+    everybody = cv.connect(guarded, office.token("read", "submit", "control"))
+    for name in ("mine-1", "theirs", "mine-2"):
+        everybody.submit(tiny(), name=name).pause()
+    mine = cv.connect(guarded, office.token("read", studies="mine-"))
+    seen = {event.study for event in mine.events(after=0)}
+    assert seen == {event.study for event in mine.events()} == {"mine-1", "mine-2"}
+    last = next(event.id for event in everybody.events() if event.study == "theirs")
+    assert {event.study for event in mine.events(after=last, limit=1)} == {"mine-2"}
+    with pytest.raises(cv.TokenError, match="mine-"):
+        mine.open("theirs")
 
 
 @pytest.mark.parametrize("odd", ["", "a b", "a\nb", "ü", 3, b"x"])
@@ -310,6 +336,20 @@ def test_a_lost_connection_is_made_anew(fake: tuple[cv.Remote, type[Fake]]) -> N
     server.answers[:] = [BUSY] * 3
     with pytest.raises(cv.ServerError, match=r"^busy$"):
         remote.studies()
+
+
+def test_a_server_that_has_answered_is_waited_for_longer(
+    fake: tuple[cv.Remote, type[Fake]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "PAUSES", (0.0,) * 5)
+    remote, server = fake
+    for times in (3, 6):
+        server.answers[:], server.asked[:] = [LOST] * times, []
+        with pytest.raises(cv.ServerError):
+            remote.studies()
+        assert len(server.asked) == times
+        server.answers[:] = [EMPTY]
+        assert remote.studies() == []
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_a_long_run_is_a_short_picture_to_its_end() -> None:
     steps = [{"iteration": k, "convergence_rate": k / 9999} for k in range(10_000)]
     text = curves_svg(trial(*steps))
     assert len(text) < 20_000
-    assert "pass 9999" in text
+    assert "pass 10000" in text
     assert len(curves_csv(trial(*steps)).splitlines()) == 10_001
 
 

@@ -157,7 +157,7 @@ def test_a_trial_that_has_ended_has_a_note(site: Site) -> None:
     assert "Trial 1 scores 0\\.940, better than the untrained net" in note
     for row in ("| layernorm\\_mix | 0\\.8 |", "| convergence | 98\\.0% |", "| time | 3\\.0 s |"):
         assert row in note
-    assert "pruned after iteration 0" in trial_note(site.study, 2)
+    assert "pruned after pass 1" in trial_note(site.study, 2)
     assert "OSError\\: &lt;/script&gt;" in trial_note(site.study, 4)
     assert all("<" not in trial_note(site.study, number) for number in range(5))
     assert trial_note(site.study, 5) == ""

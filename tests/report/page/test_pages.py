@@ -70,7 +70,7 @@ def test_the_first_words_say_whether_fresh_seeds_bear_it_out() -> None:
     assert "<td>worse than reported</td>" in rest
     page = render(content(small(), " --storage x.db"), "today")
     first = page[: page.index('id="search"')]
-    assert "<p>Not confirmed: the best score is that of one run on one seed; type" in first
+    assert "<p>Not confirmed yet: the best score is that of one run on one seed; type" in first
     assert "`cvfp-opt confirm --study-name known --storage x.db`.</p>" in first
 
 
@@ -110,7 +110,7 @@ def test_data_have_full_digits(tmp_path: Path) -> None:
     ]
     assert rows[2].endswith("worse than reported")
     lines = (tmp_path / "data/here/endings.csv").read_text().splitlines()
-    assert lines[1] == "2,pruned,1,pruned: pruned after iteration 0"
+    assert lines[1] == "2,pruned,1,pruned: pruned after pass 1"
 
 
 def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
