@@ -18,6 +18,7 @@ from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
 
 if TYPE_CHECKING:
+    from cvfp_opt.report.compare import Comparison
     from cvfp_opt.report.confirmation import Confirmation
     from cvfp_opt.store.record.event import Event
 
@@ -34,8 +35,8 @@ class RemoteStudy(ReadableStudy):
     """A study on a server, with the names that `Study` has. Each question asks the server anew.
 
     Trials that have ended are asked for once: they do not change. What needs the database or its
-    files (`more`, `confirm`, `plot`, `compare`, `fail`, `export`, `copy`, `rename`, `doctor`, a
-    trial's `load`) is not there; a trial's `replay` and `save` compute here, from its record.
+    files (`more`, `confirm`, `plot`, `fail`, `export`, `copy`, `rename`, `doctor`, a trial's
+    `load`) is not there; a trial's `replay` and `save` compute here, from its record.
 
     Attributes:
         name: the study's name.
@@ -45,8 +46,19 @@ class RemoteStudy(ReadableStudy):
         require_text("name", name)
         self.name = name
         self._connection = connection
+        self._forget()
+
+    def _forget(self) -> None:
         self._status: Response | None = None
-        self._ended: tuple[str, list[TrialRecord]] = ("", [])
+        self._identity = ""
+        self._ended: dict[str, list[TrialRecord]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"name": self.name, "_connection": self._connection}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        self._forget()
 
     def look(self) -> Summary:
         """Take a snapshot of the study, from which all reports start.
@@ -56,19 +68,27 @@ class RemoteStudy(ReadableStudy):
             ServerError: the server does not answer.
         """
         found = self.to_dict()
-        record = found["record"]
+        record, confirmed = found["record"], found["confirmation"]
         identity = "" if record is None else f"{record['uuid']} {record['created']}"
-        known = list(self._ended[1]) if record is not None and self._ended[0] == identity else []
+        if not identity or identity != self._identity:
+            self._identity, self._ended = identity, {}
+        trials = self._read_trials(self.name)
+        runs = self._read_trials(confirmed["study_name"]) if confirmed else []
+        return study_summary(found, trials, runs)
+
+    def _read_trials(self, study: str) -> list[TrialRecord]:
+        """Ask for the trials of a study; for those that had ended when they came, never again."""
+        known = list(self._ended.get(study, ()))
         query = {"after": known[-1].number if known else -1, "limit": _PAGE}
-        response = self._connection.get(*self._path, "trials", query=query)
+        response = self._connection.get("studies", study, "trials", query=query)
         while True:
             known += [trial_record(one) for one in response.value]
             if response.next is None:
                 break
             response = self._connection.get(response.next)
         ended = next((n for n, one in enumerate(known) if not one.finished), len(known))
-        self._ended = (identity, known[:ended])
-        return study_summary(found, known)
+        self._ended[study] = known[:ended]
+        return known
 
     # what it says
 
@@ -112,6 +132,17 @@ class RemoteStudy(ReadableStudy):
     def confirmation(self) -> "Confirmation | None":
         """What fresh seeds said of its best trials; None if nobody has confirmed it."""
         return confirmation(self.to_dict()["confirmation"])
+
+    def compare(self, other: "RemoteStudy | str") -> "Comparison":
+        """Compare it with another study of the server: winners, audits, times, definitions."""
+        from cvfp_opt.report.compare import compare_studies
+
+        if isinstance(other, str):
+            other = RemoteStudy(other, self._connection)
+        if not isinstance(other, RemoteStudy):
+            got = type(other).__name__
+            raise DefinitionError(f"a study of a server or its name is required, got {got}")
+        return compare_studies(self.look(), other.look())
 
     def report(self, path: str | os.PathLike[str] = "report.html") -> Path:
         """Write its report, one HTML file that needs no network; return its path.
@@ -264,14 +295,18 @@ class RemoteStudy(ReadableStudy):
                 return False
             time.sleep(_LOOK_SECONDS)
 
-    def events(self, *, after: int | None = None, limit: int | None = None) -> "list[Event]":
+    def events(
+        self, *, after: int | None = None, limit: int | None = None, wait: int = 0
+    ) -> "list[Event]":
         """List what happened to it, in its order.
 
         Args:
             after: id of the last event that is known; None for the newest events.
             limit: how many at most; None for the newest 50, or for 1000 after one.
+            wait: seconds, at most 20, to be kept waiting for one if there is none; a busy server
+                answers sooner.
         """
-        return read_events(self._connection, *self._path, after=after, limit=limit)
+        return read_events(self._connection, *self._path, after=after, limit=limit, wait=wait)
 
     # what is not there
 
@@ -326,10 +361,11 @@ class RemoteStudy(ReadableStudy):
     def __repr__(self) -> str:
         from cvfp_opt.report.brief import study_text
 
+        named = f"RemoteStudy({self.name!r}, url={self._connection.url!r})"
         try:
-            return study_text(self.look())
+            return study_text(self.look(), named)
         except CvfpOptError:
-            return f"RemoteStudy({self.name!r}, url={self._connection.url!r})"
+            return named
 
 
 def _sendable(wishes: Wishes) -> dict[str, Any]:
