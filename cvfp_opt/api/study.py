@@ -132,10 +132,11 @@ class Study(ReadableStudy):
         from cvfp_opt.report.page.write import write_data, write_report
 
         summary, file = self.look(), Path(path)
+        folder = None if data is None else Path(data)
         comparison = None if compare is None else self.compare(compare)
-        write_report(summary, file, self.location.option, comparison)
-        if data is not None:
-            write_data(summary, Path(data))
+        write_report(summary, file, self.location.option, comparison, folder)
+        if folder is not None:
+            write_data(summary, folder)
         return file
 
     def compare(self, other: "Study | str") -> "Comparison":

@@ -57,7 +57,7 @@ def report(
         if other is not None:
             with open_summary(locate(storage), other) as second:
                 comparison = compare_studies(summary, second)
-        write_report(summary, output, resolve_location(storage).option, comparison)
+        write_report(summary, output, resolve_location(storage).option, comparison, data)
         echo(f"the report is in {output}")
         if data is not None:
             write_data(summary, data)
@@ -87,7 +87,13 @@ def plot(study_name: str | None, kind: str, output: Path | None, storage: str | 
     with open_summary(locate(storage), study_name) as summary:
         info = kinds[kind].info(summary)
         if output is not None:
-            write_figure(kinds[kind].draw(info), output)
+            write_figure(
+                kinds[kind].draw(info),
+                output,
+                study=summary.name,
+                title=kinds[kind].title,
+                caption=info.missing or info.caption,
+            )
     if output is None and not info.missing:
         rows = info.rows()
         make_console().print(rows_table(rows, least=rows.columns[:1:-1]))

@@ -80,37 +80,6 @@ def all_finite(values: Iterable[Any]) -> bool:
 # written
 
 
-def text_lines(rows: Rows, width: int | None = None) -> list[str]:
-    """Write a table as lines of text: a heading, then rows, whose figures stand to the right.
-
-    Args:
-        rows: of it, labels first.
-        width: of a line; None for as much as it takes. Where there is little, the columns move
-            together, and the first heading has a line of its own.
-    """
-    words = rows.words()
-    room = 36
-    widths = [max(10, len(name) + 2) for name in rows.columns[1:]]
-    above: list[str] = []
-    if width is not None and room + sum(widths) > width:
-        cells = zip(*(row[1:] for row in words), strict=True)
-        widths = [
-            2 + max(len(name), *map(len, column))
-            for name, column in zip(rows.columns[1:], cells, strict=True)
-        ]
-        room = max(len(rows.columns[0]), *(2 + len(row[0]) for row in words))
-        if room + sum(widths) > width:
-            above, room = [rows.columns[0]], max(2 + len(row[0]) for row in words)
-
-    def line(label: str, cells: Iterable[str]) -> str:
-        return f"{label:<{room}}" + "".join(
-            cell.rjust(width) for cell, width in zip(cells, widths, strict=True)
-        )
-
-    heading = line("" if above else rows.columns[0], rows.columns[1:]).rstrip()
-    return [*above, heading, *(line(f"  {row[0]}", row[1:]) for row in words)]
-
-
 def markdown_table(rows: Rows) -> list[str]:
     """Write a table in Markdown, a line for each row; its cells are shown as they are."""
     heading = "".join(f" {name} |" if name else " |" for name in rows.columns)

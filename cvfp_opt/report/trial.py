@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
 
-from cvfp_opt.report.rows import account_tables, text_lines
+from cvfp_opt.report.aligned import text_lines
+from cvfp_opt.report.rows import account_tables
 from cvfp_opt.report.words import (
     duration,
     moment,

@@ -15,7 +15,7 @@ from cvfp_opt.errors import CvfpOptError, StorageError
 from cvfp_opt.store.database.optuna_private import study_id_of
 from cvfp_opt.store.database.retry import Patience
 from cvfp_opt.store.database.storage import Store, open_for_editing
-from cvfp_opt.store.queue.choice import Served, choose
+from cvfp_opt.store.queue.choice import Competition, choose
 from cvfp_opt.store.queue.claims import Claims
 from cvfp_opt.store.queue.leases import Worker
 from cvfp_opt.store.queue.overview import QueuedStudy, read_queue
@@ -87,11 +87,11 @@ class Staying:
         self._pulse = pulse
         self._worker = Worker.of_this_process()
         self._environment = describe_environment(resolve_device(terms.device), terms.threads)
-        self._served = Served()
+        self._competition = Competition()
         self._skipped: dict[int, _Skipped] = {}
         self._trials = 0
         self._lock = threading.Lock()  # of several lanes
-        self._marked = self._looked = 0.0
+        self._looked = 0.0
 
     def run(self) -> None:
         """Serve studies until there is an end: by a signal, an order, or the terms.
@@ -148,7 +148,7 @@ class Staying:
             self._release(store, studies)
             self._settle(store, studies)
             fit = self._fit(studies) if self._in_hours else []
-            chosen = choose(fit, self._worker.worker, self._served)
+            chosen = choose(fit, self._worker.worker, self._competition)
             if chosen is not None:
                 self._serve(store, preparing, chosen)
             elif self._terms.until_idle:
@@ -224,7 +224,7 @@ class Staying:
             assert study.entry.total is not None, "else there is nothing to begin"
             task = replace(prepared.task, total=study.entry.total)
             self._observer.serving(task)
-            self._marked = self._looked = time.monotonic()
+            self._looked = time.monotonic()
             stint = Stint(
                 worker=self._worker,
                 stays=False,
@@ -242,15 +242,13 @@ class Staying:
         """Check after a trial whether the next one is to be of the same study."""
         with self._lock:
             now = time.monotonic()
-            self._served.add(study_id, now - self._marked)
-            self._marked = now
             if self._ends or not self._in_hours:
                 return False
             if now - self._looked < CHOICE_SECONDS:
                 return True
             self._looked = now
             studies = self._fit(store.patiently(lambda: read_queue(store)))
-            chosen = choose(studies, self._worker.worker, self._served, current=study_id)
+            chosen = choose(studies, self._worker.worker, self._competition, current=study_id)
             return chosen is None or chosen.study_id == study_id
 
     def _skip(self, study: QueuedStudy, error: CvfpOptError) -> None:

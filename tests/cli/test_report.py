@@ -27,13 +27,17 @@ def test_a_finished_study_in_one_command(run_tiny: Invoke, invoke: Invoke) -> No
     page = Path("report.html").read_text()
     assert "quick beside other" in page
     assert "cvfp-opt run --study-name quick --n-trials +10" in page
+    assert "cvfp-opt report -o report.html --compare other --data data quick" in page
     assert json.loads(Path("data/report.json").read_text())["study_name"] == "quick"
     assert "add --study-name" in invoke("report").err
 
     outcome = invoke("plot", "quick", "--kind", "history", "-o", "x.html")
     assert outcome.code == 0
     assert "the picture is in x.html" in outcome.out
-    assert "best so far" in Path("x.html").read_text()
+    figure = Path("x.html").read_text()
+    for words in ("best so far", "Score of each trial", "Study quick", "prefers-color-scheme"):
+        assert words in figure
+    assert len(figure) < 2_200_000
     said = outcome.out.removesuffix("the picture is in x.html\n")
 
     outcome = invoke("plot", "quick", "--kind", "history")

@@ -1,6 +1,7 @@
 """One table, as a terminal, Markdown, CSV and JSON have it."""
 
-from cvfp_opt.report.rows import Rows, markdown_table, text_lines, to_csv, to_records
+from cvfp_opt.report.aligned import text_lines
+from cvfp_opt.report.rows import Rows, markdown_table, to_csv, to_records
 from cvfp_opt.report.words import share
 
 TABLE = Rows(

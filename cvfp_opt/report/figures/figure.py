@@ -1,5 +1,6 @@
 """The parts that all figures share: the shape of what they show, and how they look."""
 
+from collections.abc import Iterable
 from html import escape
 from typing import Protocol
 
@@ -62,6 +63,14 @@ def style(figure: go.Figure, *, height: int) -> None:
     figure.update_xaxes(automargin=True, gridcolor="rgba(125,131,140,0.22)", zeroline=False)
     figure.update_xaxes(title_standoff=8)
     figure.update_yaxes(automargin=True, gridcolor="rgba(125,131,140,0.22)", zeroline=False)
+
+
+def air(values: Iterable[float], *, least: float = 0.02) -> list[float]:
+    """Choose an axis's range with some room around its values, a single one in the middle."""
+    known = list(values)
+    low, high = min(known), max(known)
+    room = max(0.06 * (high - low), least * max(abs(low), abs(high), least))
+    return [low - room, high + room]
 
 
 def empty_figure(missing: str) -> go.Figure:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from cvfp_opt.report.figures.figure import BLUE, GREEN, GREY, ORANGE, new_figure
+from cvfp_opt.report.figures.figure import BLUE, GREEN, GREY, ORANGE, air, new_figure
 from cvfp_opt.report.rows import Rows, finite
 from cvfp_opt.store.record.records import best_of
 from cvfp_opt.store.record.summary import Summary, untrained_score
@@ -62,6 +62,10 @@ class History:
             columns=("trial", "state", self.name, "untrained net", "best so far"),
             rows=tuple((a.number, a.state, a.value, a.untrained, a.best) for a in self.attempts),
         )
+
+
+# So few trials have a tick each.
+_WHOLE = 12
 
 
 def history(summary: Summary) -> History:
@@ -127,5 +131,10 @@ def draw(info: History) -> go.Figure:
         )
     last = info.attempts[-1].number
     figure.update_xaxes(title="trial", range=[-0.5 - 0.01 * last, last + 0.5 + 0.01 * last])
+    if last < _WHOLE:
+        figure.update_xaxes(dtick=1)  # there is no half a trial
+    shown = [value for a in info.attempts for value in (a.value, a.untrained) if value is not None]
+    if shown and min(shown) == max(shown):
+        figure.update_yaxes(range=air(shown))
     figure.update_yaxes(title=info.name)
     return figure

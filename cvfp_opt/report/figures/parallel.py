@@ -5,10 +5,9 @@ from itertools import pairwise
 from typing import Any
 
 import plotly.graph_objects as go
-from plotly.colors import sample_colorscale
 
 from cvfp_opt.report.figures.dimensions import Dimension, Tried, dimensions, tried
-from cvfp_opt.report.figures.figure import new_figure, plain
+from cvfp_opt.report.figures.figure import BLUE, GREEN, GREY, ORANGE, VIOLET, new_figure, plain
 from cvfp_opt.report.rows import Cell, Rows
 from cvfp_opt.report.words import number, parameter
 from cvfp_opt.store.record.summary import Summary
@@ -16,7 +15,8 @@ from cvfp_opt.store.record.summary import Summary
 # Trials are drawn in groups of about equal size, best on top: a thousand lines, each with a
 # colour of its own, could not be distinguished and would take the page seconds.
 GROUPS = 5
-SCALE = "Viridis"
+# From the worst to the best group, each to be seen on white and on near-black.
+_COLOURS = (GREY, VIOLET, BLUE, GREEN, ORANGE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,6 @@ def draw(info: Parallel) -> go.Figure:
             xs += [*range(len(axes)), None]
             ys += [*at, value.place(one.value), None]
         last = place == len(info.groups) - 1
-        shade = (place + 1) / len(info.groups)
         low, high = sorted((group[0].value, group[-1].value))
         figure.add_scatter(
             x=xs,
@@ -114,7 +113,7 @@ def draw(info: Parallel) -> go.Figure:
             mode="lines",
             name=f"{number(low)} to {number(high)}",
             line={
-                "color": sample_colorscale(SCALE, [0.9 * shade])[0],
+                "color": _COLOURS[place - len(info.groups)],
                 "width": 2.5 if last else 1.0,
             },
             opacity=1.0 if last else 0.6,

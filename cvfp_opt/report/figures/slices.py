@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from cvfp_opt.report.figures.dimensions import Dimension
-from cvfp_opt.report.figures.figure import BLUE, RED, plain, style
+from cvfp_opt.report.figures.figure import BLUE, RED, air, plain, style
 from cvfp_opt.report.figures.parallel import Parallel
 
 COLUMNS = 2
@@ -68,6 +68,11 @@ def add_slice(figure: go.Figure, info: Parallel, dimension: Dimension, **cell: A
         ticks = _ticks(dimension.low, dimension.high)
         words = [f"{tick:g}" for tick in ticks]
         figure.update_xaxes(type="log", tickvals=ticks, ticktext=words, **cell)
+    else:
+        figure.update_xaxes(range=air((dimension.low, dimension.high)), **cell)
+    worth = {one.value for one in there}
+    if len(worth) == 1:
+        figure.update_yaxes(range=air(worth), **cell)
     figure.update_yaxes(title=info.name, **cell)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from cvfp_opt.report.figures.figure import BLUE, GREY, ORANGE, RED, new_figure
+from cvfp_opt.report.figures.figure import BLUE, GREY, ORANGE, RED, air, new_figure
 from cvfp_opt.report.rows import Cell, Rows, finite, scored
 from cvfp_opt.report.words import share
 from cvfp_opt.store.record.definition_sections import completed
@@ -67,6 +67,8 @@ class TradeOff:
         front = sum(point.front for point in self.points)
         words = f"{front} of {len(self.points)} complete trials are on the front: no other is "
         words += "better in both. "
+        if len(self.points) == 1:
+            words = "There is but one complete trial. "
         best = next((p for p in self.points if p.number == self.winner), None)
         if best is not None:
             words += f"The winner, trial {best.number}, has {self._described(best.place)}"
@@ -210,7 +212,42 @@ def draw(info: TradeOff) -> go.Figure:
         add(won[0][0], won, marker={"size": 17, "color": RED, "symbol": "star"})
     figure.update_xaxes(title=info.names[0], **({"tickformat": ".0%"} if info.rates else {}))
     figure.update_yaxes(title=info.names[1], **({"tickformat": ".0%"} if info.rates else {}))
-    if info.rates:  # some air, so that no point lies on a border
-        figure.update_xaxes(range=[-0.04, 1.04])
-        figure.update_yaxes(range=[-0.02, 1.02])
+    if info.rates:
+        _zoom(figure, info)
     return figure
+
+
+# The whole of both rates, with some air, so that no point lies on a border.
+_WHOLE = {"xaxis.range": [-0.04, 1.04], "yaxis.range": [-0.02, 1.02]}
+
+
+def _zoom(figure: go.Figure, info: TradeOff) -> None:
+    """Show where the trials are; two buttons change to the whole and back."""
+    places = [point.place for point in info.points]
+    places += [info.untrained] if info.untrained else []
+    near = {
+        "xaxis.range": air((x for x, _ in places), least=0.05),
+        "yaxis.range": air((y for _, y in places), least=0.05),
+    }
+    figure.update_xaxes(range=near["xaxis.range"])
+    figure.update_yaxes(range=near["yaxis.range"])
+    figure.update_layout(
+        updatemenus=[
+            {
+                "type": "buttons",
+                "direction": "right",
+                "showactive": False,
+                "x": 1,
+                "xanchor": "right",
+                "y": 0.01,
+                "yanchor": "bottom",
+                "bgcolor": "rgba(125,131,140,0.18)",
+                "borderwidth": 0,
+                "font": {"color": GREY, "size": 12},
+                "buttons": [
+                    {"label": "the trials", "method": "relayout", "args": [near]},
+                    {"label": "the whole", "method": "relayout", "args": [_WHOLE]},
+                ],
+            }
+        ]
+    )

@@ -102,12 +102,15 @@ class Content:
     comparison: Comparison | None
 
 
-def content(summary: Summary, option: str = "", other: Comparison | None = None) -> Content:
+def content(
+    summary: Summary, option: str = "", other: Comparison | None = None, made_by: str = ""
+) -> Content:
     """Collect everything that the report of a study says.
 
     Args:
         option: what to add to commands to name the database, see ``Location.option``.
         other: a comparison with another study, to be shown too.
+        made_by: the command that makes this very report; "" for one that makes a report.
     """
     best = summary.best
     record, confirmed = summary.record, confirmation_of(summary)
@@ -128,7 +131,7 @@ def content(summary: Summary, option: str = "", other: Comparison | None = None)
         drift=tuple(drift_lines(summary)),
         record=_record(summary),
         definition=definition,
-        commands=_commands(summary, option),
+        commands=_commands(summary, option, made_by),
         comparison=other,
     )
 
@@ -160,10 +163,10 @@ def _pictures(kind: str, info: Info) -> list[tuple[str, int, str]]:
     drawn = [(KINDS[kind].title, KINDS[kind].draw(info))]
     if kind == "slices" and isinstance(info, Parallel):
         drawn = [(f"{info.name} over {d.name}", draw_one(info, d)) for d in info.dimensions]
-    return [(label, int(figure.layout.height), _json(figure)) for label, figure in drawn]
+    return [(label, int(figure.layout.height), script_json(figure)) for label, figure in drawn]
 
 
-def _json(figure: go.Figure) -> str:
+def script_json(figure: go.Figure) -> str:
     """Write JSON that may stand in a script element: no ``</script>`` can be read in it."""
     plain = json.loads(figure.to_json())
     return json.dumps(plain, separators=(",", ":")).replace("<", "\\u003c")
@@ -217,10 +220,11 @@ def _record(summary: Summary) -> tuple[tuple[str, str], ...]:
     return tuple((label, text) for label, text in rows if text)
 
 
-def _commands(summary: Summary, option: str) -> tuple[tuple[str, str], ...]:
+def _commands(summary: Summary, option: str, made_by: str) -> tuple[tuple[str, str], ...]:
     if summary.record is None:
         return ()
     typed = commands(summary, option)
+    typed |= {"report": made_by} if made_by else {}
     shown = {"what it lacks": "confirm"} if summary.confirms else {"ten trials more": "more"}
     if summary.best is not None:
         shown |= {} if summary.confirms else {"the winner on fresh seeds": "confirm"}

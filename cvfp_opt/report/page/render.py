@@ -4,9 +4,10 @@ import base64
 import gzip
 from functools import cache
 
+import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from cvfp_opt.report.page.content import Content
+from cvfp_opt.report.page.content import Content, script_json
 from cvfp_opt.report.page.templates import html_environment
 from cvfp_opt.version import __version__
 
@@ -21,6 +22,31 @@ def render(content: Content, made: str) -> str:
         html_environment()
         .get_template("report.html.j2")
         .render(page=content, made=made, version=__version__, plotly=compressed_plotly())
+    )
+
+
+def render_figure(figure: go.Figure, *, study: str, title: str, caption: str, made: str) -> str:
+    """Render a page of one figure, as the report shows it: for light and dark, and for print.
+
+    Args:
+        figure: to be drawn.
+        study: its name.
+        title, caption: what the figure shows.
+        made: when, in words.
+    """
+    return (
+        html_environment()
+        .get_template("figure.html.j2")
+        .render(
+            study=study,
+            title=title,
+            caption=caption,
+            height=int(figure.layout.height or 420),
+            json=script_json(figure),
+            made=made,
+            version=__version__,
+            plotly=compressed_plotly(),
+        )
     )
 
 

@@ -1,6 +1,7 @@
 "use strict";
 (() => {
-  const PAPER_WIDTH = 680;
+  // Of A4 and of letter between their margins, see @page; two figures have room on a page.
+  const PAPER_WIDTH = 680, PAPER_HEIGHT = 0.58, LEAST_HEIGHT = 230;
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const coarse = matchMedia("(pointer: coarse)");
   const pictures = [...document.querySelectorAll(".picture")];
@@ -17,13 +18,22 @@
     const figure = JSON.parse(place.querySelector("script").textContent);
     const layout = {...figure.layout, autosize: true};
     layout.font = {...layout.font, color: ink(false)};
+    place.dataset.height = layout.height;
     if (coarse.matches) layout.dragmode = false;  // a finger that scrolls must not zoom
     return Plotly.newPlot(place, figure.data, layout, {displayModeBar: false, responsive: true});
   }
 
-  function recolour(changes, onPaper) {
+  // Without a width a picture takes its container's; several stand two by two on paper.
+  function recolour(onPaper, printed) {
     for (const place of pictures) {
-      if (place.data) Plotly.relayout(place, {"font.color": ink(onPaper), ...changes});
+      if (!place.data) continue;
+      const width = place.closest(".several") ? (PAPER_WIDTH - 16) / 2 : PAPER_WIDTH;
+      const height = Number(place.dataset.height);
+      const low = Math.min(height, Math.max(LEAST_HEIGHT, Math.round(height * PAPER_HEIGHT)));
+      const shape = printed ? {width, height: low}
+        : printed === false ? {width: null, height, autosize: true} : {};
+      const buttons = place.layout.updatemenus ? {"updatemenus[0].visible": !onPaper} : {};
+      Plotly.relayout(place, {"font.color": ink(onPaper), ...shape, ...buttons});
     }
   }
 
@@ -42,9 +52,9 @@
     script.textContent = await unpack(document.getElementById("plotly").textContent);
     document.head.append(script);
     for (const place of pictures) await draw(place);
-    dark.addEventListener("change", () => recolour({}, false));
-    addEventListener("beforeprint", () => recolour({width: PAPER_WIDTH}, true));
-    addEventListener("afterprint", () => recolour({width: null, autosize: true}, false));
+    dark.addEventListener("change", () => recolour(false));
+    addEventListener("beforeprint", () => recolour(true, true));
+    addEventListener("afterprint", () => recolour(false, false));
     document.documentElement.dataset.drawn = String(pictures.length);
   }
 

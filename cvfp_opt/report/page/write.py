@@ -8,12 +8,13 @@ import plotly.graph_objects as go
 
 from cvfp_opt.disk import make_folder, write_file
 from cvfp_opt.errors import ReportError
+from cvfp_opt.escaping import positional, quoted
 from cvfp_opt.report.chromium import picture
 from cvfp_opt.report.compare import Comparison
 from cvfp_opt.report.confirmation import confirmation_json
 from cvfp_opt.report.judgement import answer, judge
 from cvfp_opt.report.page.content import content, data_tables
-from cvfp_opt.report.page.render import render
+from cvfp_opt.report.page.render import render, render_figure
 from cvfp_opt.report.rows import to_csv, to_records
 from cvfp_opt.report.words import moment
 from cvfp_opt.store.record.summary import Summary
@@ -24,14 +25,29 @@ FORMAT = 1
 
 
 def write_report(
-    summary: Summary, path: Path, option: str, comparison: Comparison | None = None
+    summary: Summary,
+    path: Path,
+    option: str,
+    comparison: Comparison | None = None,
+    data: Path | None = None,
 ) -> None:
     """Write a study's report.
+
+    Args:
+        summary: of the study.
+        path: file to write.
+        option: what to add to a command to mean its database.
+        comparison: with another study, to be shown too.
+        data: folder that its numbers are written to as well, which ``write_data`` does.
 
     Raises:
         ReportError: the disk refuses.
     """
-    page = render(content(summary, option, comparison), moment(time.time()))
+    words = [f"cvfp-opt report{option} -o {quoted(path)}"]
+    words += [f"--compare {quoted(comparison.names[1])}"] if comparison else []
+    words += [f"--data {quoted(data)}"] if data else []
+    made_by = " ".join([*words, positional(summary.name)])
+    page = render(content(summary, option, comparison, made_by), moment(time.time()))
     write_file(path, page, error=ReportError)
 
 
@@ -68,15 +84,27 @@ def require_format(path: Path) -> None:
         raise ReportError(f"{path}: a file name that ends in {', '.join(FORMATS)} is required")
 
 
-def write_figure(figure: go.Figure, path: Path) -> None:
+def write_figure(
+    figure: go.Figure, path: Path, *, study: str = "", title: str = "Figure", caption: str = ""
+) -> None:
     """Write a figure in the format that the file's name says.
+
+    Args:
+        figure: to be written.
+        path: of the file.
+        study: its name, for a page.
+        title, caption: what the figure shows, for a page.
 
     Raises:
         ReportError: there is no Chromium to draw it, or the disk refuses.
     """
     suffix = path.suffix.lower()
     if suffix == ".html":
-        made = figure.to_html(include_plotlyjs=True, config={"responsive": True}).encode()
+        page = render_figure(
+            figure, study=study, title=title, caption=caption, made=moment(time.time())
+        )
+        made = page.encode()
     else:
-        made = picture(figure, path, suffix.removeprefix("."))
+        still = go.Figure(figure).update_layout(updatemenus=[])  # nobody can press a button
+        made = picture(still, path, suffix.removeprefix("."))
     write_file(path, made, error=ReportError)

@@ -4,42 +4,31 @@ The choice is made of a plain read before the claim, which has that study's lock
 that is out of date costs a little fairness, and never a count.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cvfp_opt.store.queue.overview import QueuedStudy
 
 
 @dataclass
-class Served:
-    """The time that one worker has given to each of the studies that compete for it.
-
-    Where many workers serve few studies, what others run decides; where few serve many, this does.
+class Competition:
+    """The studies that compete for workers, since the youngest of them came.
 
     Attributes:
-        seconds: by the study's id, since the youngest of them came.
-        last: of the trial that ended last.
+        seconds: that the trials of each had taken by then, by the study's id.
     """
 
     seconds: dict[int, float] = field(default_factory=dict)
-    last: float = 0.0
 
-    def add(self, study_id: int, seconds: float) -> None:
-        """Count the time of a trial."""
-        self.seconds[study_id] = self.seconds.get(study_id, 0.0) + seconds
-        self.last = seconds
-
-    def compete(self, study_ids: Iterable[int]) -> None:
+    def update(self, studies: Sequence[QueuedStudy]) -> None:
         """Begin anew where another study has come: it is owed nothing for the time before."""
-        ids = set(study_ids)
-        if not ids <= self.seconds.keys():
-            self.seconds = dict.fromkeys(ids, 0.0)
-        self.seconds = {one: seconds for one, seconds in self.seconds.items() if one in ids}
+        now = {study.study_id: study.seconds for study in studies}
+        known = now.keys() <= self.seconds.keys()
+        self.seconds = {one: self.seconds[one] if known else now[one] for one in now}
 
-    def share(self, study_id: int, *, but: float = 0.0) -> float:
-        """Give a study's share of the time, between 0 and 1, ``but`` seconds of it left out."""
-        total = sum(self.seconds.values())
-        return max(0.0, self.seconds.get(study_id, 0.0) - but) / total if total > 0 else 0.0
+    def served(self, study: QueuedStudy) -> float:
+        """Give the seconds that its trials have taken since then; only ended ones count."""
+        return max(0.0, study.seconds - self.seconds[study.study_id])
 
 
 def may_serve(study: QueuedStudy, worker: str) -> bool:
@@ -49,35 +38,39 @@ def may_serve(study: QueuedStudy, worker: str) -> bool:
 
 
 def choose(
-    studies: Sequence[QueuedStudy], worker: str, served: Served, current: int | None = None
+    studies: Sequence[QueuedStudy],
+    worker: str,
+    competition: Competition,
+    current: int | None = None,
 ) -> QueuedStudy | None:
     """Choose the study that a worker serves next; None if none has anything for it.
 
-    The highest priority comes first. Of those that have it, the one with the fewest workers for
-    its weight; the worker itself counts by the share of its own time that it has given to each.
-    Of equals, the one in which no trial has begun for the longest time.
+    The highest priority comes first. Of those that have it, the one that has had the least for its
+    weight: trials since the youngest of them came, by the time that they took, and those that
+    others run now. Of equals, the one in which no trial has begun for the longest time.
 
     Args:
         studies: that the worker may serve.
         worker: its id.
-        served: the time that it has given to each.
+        competition: what it knows of them.
         current: id of the study whose trial it ended just now; it stays there unless another one
             is owed more than a trial, because texts and tables would have to be loaded.
     """
     candidates = [study for study in studies if may_serve(study, worker)]
     first = max((study.entry.priority for study in candidates), default=0)
     candidates = [study for study in candidates if study.entry.priority == first]
+    competition.update(candidates)
     if not candidates:
         return None
-    served.compete(study.study_id for study in candidates)
+    timed = sum(study.timed for study in candidates)
+    trial_seconds = sum(study.seconds for study in candidates) / timed if timed else 0.0
 
-    def load(study: QueuedStudy) -> float:
-        but = served.last if study.study_id == current else 0.0
-        given = served.share(study.study_id, but=but)
-        return (len(study.workers - {worker}) + given) / study.entry.weight
+    def had(study: QueuedStudy) -> float:
+        ended = competition.served(study) / trial_seconds if trial_seconds else 0.0
+        return (ended + len(study.workers - {worker})) / study.entry.weight
 
-    best = min(candidates, key=lambda study: (load(study), study.last_start, study.study_id))
+    best = min(candidates, key=lambda study: (had(study), study.last_start, study.study_id))
     for study in candidates:
-        if study.study_id == current and load(study) <= load(best):
+        if study.study_id == current and had(study) - 1 / study.entry.weight <= had(best):
             return study
     return best
