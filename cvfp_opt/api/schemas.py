@@ -98,22 +98,22 @@ def _workers() -> tuple[Any, ...]:
     return (WorkerJson,)
 
 
-def _tokens() -> tuple[Any, ...]:
-    from cvfp_opt.store.record.tokens import TokenJson
-
-    return (TokenJson,)
-
-
 def _events() -> tuple[Any, ...]:
-    from cvfp_opt.store.record.event import AtJson, Event
+    from cvfp_opt.store.record.event import EventJson
 
-    return Event, AtJson
+    return (EventJson,)
 
 
 def _hooks() -> tuple[Any, ...]:
     from cvfp_opt.api.notifying import HookStanding
 
     return (HookStanding,)
+
+
+def _tokens() -> tuple[Any, ...]:
+    from cvfp_opt.store.record.tokens import TokenJson
+
+    return (TokenJson,)
 
 
 def _confirmation() -> tuple[Any, ...]:
@@ -196,9 +196,9 @@ ENTRIES: Mapping[str, Entry] = {
     "trial show": Entry(what="a trial in full", parts=_trial),
     "trial enqueue": Entry(what="trials that were enqueued", parts=_added),
     "trial replay": Entry(what="a trial run again, and compared", parts=_single("ReplayJson")),
+    "events": Entry(what="what happened to studies", parts=_events, shape="list"),
+    "notify list": Entry(what="the hooks, and how they stand", parts=_hooks, shape="list"),
     "token list": Entry(what="the tokens of a database", parts=_tokens, shape="list"),
-    "events": Entry(what="what happened", parts=_events, shape="list"),
-    "notify list": Entry(what="whom events are told", parts=_hooks, shape="list"),
     "train": Entry(what="one training run", parts=_single("TrainedJson")),
     "verify": Entry(what="tests of a network", parts=_checks, shape="list"),
     "thresholds": Entry(what="what a convergence rate rests on", parts=_single("ThresholdsJson")),

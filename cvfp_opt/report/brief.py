@@ -11,12 +11,18 @@ from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
 
 
-def study_text(summary: Summary) -> str:
-    """Write how many trials a study has, and its best one, in one line."""
+def study_text(summary: Summary, named: str = "") -> str:
+    """Write how many trials a study has, and its best one, in one line.
+
+    Args:
+        summary: of the study.
+        named: what stands for it; "" for its name and database.
+    """
     parts = [trials_words(summary, "no trials yet")]
     parts += [_best(summary, summary.best)] if summary.best else []
     parts += [] if summary.queue.state is QueueState.OPEN else [summary.queue.state.value]
-    return _lines([f"Study({summary.name!r}, storage={summary.url!r}): {', '.join(parts)}"])
+    named = named or f"Study({summary.name!r}, storage={summary.url!r})"
+    return _lines([f"{named}: {', '.join(parts)}"])
 
 
 def _best(summary: Summary, best: TrialRecord) -> str:

@@ -1,6 +1,11 @@
-"""What happened: the events of a study, and those of all that may be seen."""
+"""What happened to studies, in its order; whoever waits for more may be kept waiting."""
 
+import threading
+import time
+from collections.abc import Callable
 from typing import Annotated, TypedDict
+
+import optuna
 
 from cvfp_opt.service.reading import Between
 from cvfp_opt.service.route import Answer, Call
@@ -8,62 +13,71 @@ from cvfp_opt.store.queue.events import LONGEST_LIST, read_events
 from cvfp_opt.store.record.event import Event
 from cvfp_opt.store.record.studies import load_study
 
-_NEWEST = 50
+_MOST_SECONDS = 20
+# Requests that wait at a time: each takes one of the server's four threads.
+_WAITING = threading.Semaphore(2)
+_LOOK_SECONDS = 0.5
 
 
 class EventsQuery(TypedDict, total=False):
     """Which events to list.
 
     Attributes:
-        after: those with a larger id; where nothing is said, the newest 50.
-        limit: at most so many.
+        after: those with a larger id; 0 where nothing is said, for all that are kept.
+        limit: at most so many; 100 where nothing is said.
+        wait: if there is none, wait for so many seconds for one; 0 where nothing is said. A busy
+            server answers sooner.
     """
 
-    after: Annotated[int, Between(0, 10**9 - 1)]
+    after: Annotated[int, Between(0, 2**31 - 1)]
     limit: Annotated[int, Between(1, LONGEST_LIST)]
+    wait: Annotated[int, Between(0, _MOST_SECONDS)]
 
 
 def list_events(call: Call) -> Answer:
-    """List what happened to a study, in its order; events are kept for 30 days.
+    """List what happened to studies, first happened first."""
 
-    Whoever asks again with the last id that came misses none. If-None-Match says whether there is
-    anything new.
-    """
+    def look(after: int, limit: int) -> list[Event]:
+        return read_events(call.desk.store, after=after, limit=limit)
+
+    return _listed(call, look)
+
+
+def list_study_events(call: Call) -> Answer:
+    """List what happened to a study, first happened first."""
     call.require_study()
-    store = call.desk.store
-    after, limit = call.query.get("after"), _limit(call)
-    found = read_events(
-        store, load_study(store, call.study), after=after or 0, limit=limit, newest=after is None
-    )
+    study: optuna.Study = load_study(call.desk.store, call.study)
+
+    def look(after: int, limit: int) -> list[Event]:
+        return read_events(call.desk.store, study, after=after, limit=limit)
+
+    return _listed(call, look)
+
+
+def _listed(call: Call, look: Callable[[int, int], list[Event]]) -> Answer:
+    after, limit = call.query.get("after", 0), call.query.get("limit", 100)
+    found = _seen(call, look, after, limit)
+    seconds = call.query.get("wait", 0)
+    if not found and seconds and _WAITING.acquire(blocking=False):
+        try:
+            end = time.monotonic() + seconds
+            while not found and time.monotonic() < end:
+                time.sleep(_LOOK_SECONDS)
+                found = _seen(call, look, after, limit)
+        finally:
+            _WAITING.release()
     return Answer(value=[event.to_dict() for event in found])
 
 
-def list_all_events(call: Call) -> Answer:
-    """List what happened to all studies, in its order; see the events of one study."""
-    after, limit = call.query.get("after"), _limit(call)
-    if after is None or not call.rights.studies:
-        found = read_events(
-            call.desk.store, after=after or 0, limit=LONGEST_LIST, newest=after is None
-        )
-        seen = [event for event in found if call.rights.covers(event.study)]
-        seen = seen[-limit:] if after is None else seen[:limit]
-    else:
-        seen = _covered(call, after, limit)
-    return Answer(value=[event.to_dict() for event in seen])
-
-
-def _covered(call: Call, after: int, limit: int) -> list[Event]:
-    """Read on past the events that may not be seen, or who sees few would come no further."""
-    seen: list[Event] = []
-    while len(seen) < limit:
-        found = read_events(call.desk.store, after=after, limit=LONGEST_LIST)
-        seen += [event for event in found if call.rights.covers(event.study)]
-        if len(found) < LONGEST_LIST:
+def _seen(
+    call: Call, look: Callable[[int, int], list[Event]], after: int, limit: int
+) -> list[Event]:
+    """Read events of studies that may be seen, however many lie between them."""
+    found: list[Event] = []
+    while len(found) < limit:
+        events = look(after, LONGEST_LIST if call.rights.studies else limit)
+        found += [event for event in events if call.rights.covers(event.study)]
+        if not call.rights.studies or len(events) < LONGEST_LIST:
             break
-        after = found[-1].id
-    return seen[:limit]
-
-
-def _limit(call: Call) -> int:
-    limit: int = call.query.get("limit", _NEWEST if "after" not in call.query else LONGEST_LIST)
-    return limit
+        after = events[-1].id
+    return found[:limit]

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from cvfp_opt.report.dashboard.replies import API
 from cvfp_opt.report.queue import WorkerJson
 from cvfp_opt.service.about_routes import VersionJson, show_openapi, show_version
-from cvfp_opt.service.event_routes import EventsQuery, list_all_events, list_events
+from cvfp_opt.service.event_routes import EventsQuery, list_events, list_study_events
 from cvfp_opt.service.page_routes import PAGES
 from cvfp_opt.service.queue_routes import (
     DrainBody,
@@ -150,7 +150,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         method="GET",
         path=f"{_STUDY}/events",
-        answer=list_events,
+        answer=list_study_events,
         scope=_READ,
         query=EventsQuery,
         gives="events",
@@ -158,7 +158,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         method="GET",
         path=f"{API}events",
-        answer=list_all_events,
+        answer=list_events,
         scope=_READ,
         query=EventsQuery,
         gives="events",

@@ -1,17 +1,25 @@
-"""From a ``[data]`` section to the tokens of a study."""
+"""From a ``[data]`` section to the tokens of a study.
+
+Text is read and digested without torch, which takes seconds to import and 150 MB: whoever submits
+a study trains nothing.
+"""
 
 import hashlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
-from torch import Tensor
 
 from cvfp_opt.errors import DataError
 from cvfp_opt.training.data_config import MIN_TRAIN_TOKENS, DataConfig, EmbeddingConfig
 from cvfp_opt.training.embedding import load_vocabulary
 from cvfp_opt.training.encoding import first_ids
 from cvfp_opt.training.text import TEXT_SOURCES, JoinedText
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Share of unknown tokens from which on the tokenizer is hardly one for this text.
 UNKNOWN_SHARE = 0.1
@@ -23,8 +31,8 @@ class Tokens:
     """The tokens of a study.
 
     Attributes:
-        train: (T,) int64 ids.
-        held_out: (V,) int64 ids of the text that follows.
+        ids: (T + V,) int64, of the training text and of the text that follows.
+        num_train: T.
         num_validation: V if the validation split is the tail of ``train``; 0 if it is
             ``held_out``.
         tokenizer: the tokenizer that made them.
@@ -35,15 +43,31 @@ class Tokens:
         notice: what the user should know of the text; empty if nothing.
     """
 
-    train: Tensor
-    held_out: Tensor
+    ids: NDArray[np.int64]
+    num_train: int
     num_validation: int
     tokenizer: Tokenizer
     vocabulary_size: int
-    table: Tensor | None
+    table: "Tensor | None"
     digest: str
     sources: dict[str, dict[str, str]]
     notice: str = ""
+
+    @property
+    def train(self) -> "Tensor":
+        """(T,) int64 ids."""
+        return _tensor(self.ids[: self.num_train])
+
+    @property
+    def held_out(self) -> "Tensor":
+        """(V,) int64 ids of the text that follows."""
+        return _tensor(self.ids[self.num_train :])
+
+
+def _tensor(ids: NDArray[np.int64]) -> "Tensor":
+    import torch
+
+    return torch.from_numpy(ids)
 
 
 def load_tokens(
@@ -70,23 +94,23 @@ def load_tokens(
     ids = first_ids(vocabulary.tokenizer, text, end, where)
     if len(ids) < end:
         raise DataError(f"{where}: {_too_short(config, len(ids), text.skipped)}")
-    chosen = torch.tensor(ids[config.first_token :], dtype=torch.int64)
+    chosen = np.array(ids[config.first_token :], dtype=np.int64)
     if vocabulary.table is not None:
         _refuse_empty_rows(vocabulary.table, vocabulary.tokenizer, chosen, where)
     return Tokens(
-        train=chosen[: config.train_tokens],
-        held_out=chosen[config.train_tokens :],
+        ids=chosen,
+        num_train=config.train_tokens,
         num_validation=config.num_validation if config.validation == "train_tail" else 0,
         tokenizer=vocabulary.tokenizer,
         vocabulary_size=vocabulary.size,
         table=vocabulary.table,
         sources={"data": {"source": config.source} | origin, "embedding": vocabulary.identity},
-        digest=hashlib.sha256(chosen.numpy().astype("<i8").tobytes()).hexdigest(),
+        digest=hashlib.sha256(chosen.astype("<i8").tobytes()).hexdigest(),
         notice="; ".join(filter(None, [text.skipped, _unknown(vocabulary.tokenizer, chosen)])),
     )
 
 
-def _unknown(tokenizer: Tokenizer, ids: Tensor) -> str:
+def _unknown(tokenizer: Tokenizer, ids: NDArray[np.int64]) -> str:
     """Count the tokens for unknown words, in a sentence; "" where they are few."""
     token = getattr(tokenizer.model, "unk_token", None)
     unknown = None if token is None else tokenizer.token_to_id(token)
@@ -112,9 +136,11 @@ def _too_short(config: DataConfig, found: int, skipped: str) -> str:
     )
 
 
-def _refuse_empty_rows(table: Tensor, tokenizer: Tokenizer, ids: Tensor, where: str) -> None:
+def _refuse_empty_rows(
+    table: "Tensor", tokenizer: Tokenizer, ids: NDArray[np.int64], where: str
+) -> None:
     """Refuse a text with a token whose embedding is empty: a row that holds one number."""
-    used = torch.unique(ids)
+    used = _tensor(np.unique(ids))
     empty = used[(table[used] == 0).all(dim=1)]
     if len(empty):
         first = int(empty[0])

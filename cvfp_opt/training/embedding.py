@@ -3,17 +3,16 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import torch
 from tokenizers import Tokenizer
-from torch import Tensor
-from torch.nn import functional as F
 
 from cvfp_opt.training.data_config import EmbeddingConfig
-from cvfp_opt.training.gpt2 import gpt2_vocabulary
-from cvfp_opt.training.table import check_table, normalised, read_table
 from cvfp_opt.training.tokenizer import load_tokenizer, read_tokenizer
+
+if TYPE_CHECKING:  # tables alone need torch; text is read without, see training.data
+    import torch
+    from torch import Tensor
 
 EMBEDDING_STD = 0.02
 
@@ -31,7 +30,7 @@ class Vocabulary:
 
     tokenizer: Tokenizer
     size: int
-    table: Tensor | None = None
+    table: "Tensor | None" = None
     identity: dict[str, str] = field(default_factory=dict)
 
 
@@ -54,6 +53,8 @@ def shipped(config: EmbeddingConfig, embedding_size: int) -> Vocabulary:
 
 def gpt2(config: EmbeddingConfig, embedding_size: int) -> Vocabulary:
     """Load GPT-2's tokenizer and its 768-wide token embeddings, as the original program used."""
+    from cvfp_opt.training.gpt2 import gpt2_vocabulary
+
     tokenizer, table, identity = gpt2_vocabulary(config.path, config.hub, config.revision)
     where = config.path or config.hub
     return _vocabulary(tokenizer, table, {"source": "gpt2"} | identity, where, embedding_size)
@@ -61,6 +62,8 @@ def gpt2(config: EmbeddingConfig, embedding_size: int) -> Vocabulary:
 
 def safetensors(config: EmbeddingConfig, embedding_size: int) -> Vocabulary:
     """Load a table from a safetensors file, for a tokenizer.json or the shipped tokenizer."""
+    from cvfp_opt.training.table import read_table
+
     table = read_table(config.path, config.tensor)
     identity = {"source": "safetensors", "path": config.path}
     tokenizer = load_tokenizer()
@@ -86,18 +89,27 @@ def load_vocabulary(config: EmbeddingConfig, embedding_size: int) -> Vocabulary:
 
 
 def random_embeddings(
-    vocabulary_size: int, embedding_size: int, generator: torch.Generator
-) -> Tensor:
+    vocabulary_size: int, embedding_size: int, generator: "torch.Generator"
+) -> "Tensor":
     """Draw a (vocabulary, E) table from N(0, 0.02^2), and layer-normalise each row."""
+    import torch
+    from torch.nn import functional as F
+
     table = torch.empty(vocabulary_size, embedding_size)
     table.normal_(0.0, EMBEDDING_STD, generator=generator)
     return F.layer_norm(table, (embedding_size,))
 
 
 def _vocabulary(
-    tokenizer: Tokenizer, table: Tensor, identity: dict[str, str], where: str, embedding_size: int
+    tokenizer: Tokenizer,
+    table: "Tensor",
+    identity: dict[str, str],
+    where: str,
+    embedding_size: int,
 ) -> Vocabulary:
     """Check, digest and layer-normalise a table of embeddings for its tokenizer."""
+    from cvfp_opt.training.table import check_table, normalised
+
     words = tokenizer.get_vocab(with_added_tokens=True)
     check_table(table, max(words.values()) + 1, embedding_size, where)
     digest = hashlib.sha256(table.contiguous().numpy().tobytes()).hexdigest()

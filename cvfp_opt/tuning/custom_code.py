@@ -28,12 +28,15 @@ def load_code(definition: StudyDefinition) -> dict[str, str]:
     Raises:
         DefinitionError: one cannot be imported, or does not fit.
     """
+    names = foreign_names(definition)
+    if not names:
+        return {}
     from cvfp_opt.model.diversity import diversity_loss
 
     loaders = {"diversity.loss": diversity_loss, "schedule.kind": weight_schedule}
     digests = {}
-    for key, names in foreign_names(definition).items():
-        for name in names:
+    for key, named in names.items():
+        for name in named:
             loaders[key](name)
             digests[name] = source_digest(key, name)
     return digests

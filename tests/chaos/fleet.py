@@ -174,17 +174,14 @@ def unsettled(store: Store) -> bool:
 
 
 def shares(shop: Workshop, plan: dict[str, Any]) -> dict[str, Any]:
-    """Workers that stay share themselves by weight: how many run each study, look by look."""
+    """Workers that stay share themselves by weight; how many trials of each study they began."""
     weights = {name: float(weight) for name, weight in plan["studies"].items()}
     submit_all(shop, {n: {"total": shop.total, "weight": w} for n, w in weights.items()})
     workers = [stay(shop) for _ in range(plan["workers"])]
-    seen: list[dict[str, int]] = []
-    while len(seen) < plan["looks"]:
+    started: dict[str, int] = {}
+    while sum(started.values()) < plan["trials"]:
         time.sleep(0.1)
-        found = look(shop, read_queue)
-        seen.append({study.name: len(study.workers) for study in found})
-        if all(study.stage is Stage.DONE for study in found):
-            break
+        started = {study.name: study.started for study in look(shop, read_queue)}
     for pid in workers:
         os.kill(pid, signal.SIGTERM)
-    return {"seen": seen, "codes": [wait_for(pid) for pid in workers]}
+    return {"started": started, "codes": [wait_for(pid) for pid in workers]}

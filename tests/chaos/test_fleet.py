@@ -25,6 +25,16 @@ def test_disturbed_workers_finish_all_studies_exactly(kind: str, play: Play) -> 
     check(found, 4, 5)
 
 
+def test_workers_share_themselves_by_weight(play: Play) -> None:
+    words = {"studies": {"a": 1, "b": 3}, "workers": 3, "trials": 120, "instant": False}
+    found = play("shares", kind="postgresql", total=1000, **words)
+    assert found.printed["codes"] == [0] * 3
+    started = found.printed["started"]
+    share = started["b"] / sum(started.values())
+    # within one trial a worker and two more, and what began while nobody looked
+    assert share == pytest.approx(0.75, abs=0.1)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_disturbed_workers_finish_many_studies_exactly(kind: str, play: Play) -> None:

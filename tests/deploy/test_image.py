@@ -136,7 +136,7 @@ state() { systemctl show --property=ActiveState,Result,NRestarts $1 | sort | xar
 pid() { systemctl show --property=MainPID --value cvfp-opt-worker@1; }
 mkdir -p /etc/cvfp-opt /run/systemd/system/cvfp-opt-worker@.service.d
 echo CVFP_OPT_STORAGE=sqlite:////var/lib/cvfp-opt/studies.db > /etc/cvfp-opt/settings
-printf '[Service]\\nWatchdogSec=6\\nRestartSec=1\\n' > \\
+printf '[Service]\\nWatchdogSec=20\\nRestartSec=1\\n' > \\
     /run/systemd/system/cvfp-opt-worker@.service.d/soon.conf
 useradd --system --home-dir /var/lib/cvfp-opt cvfp-opt
 systemctl daemon-reload
@@ -176,7 +176,7 @@ def test_our_units_run_under_systemd(with_systemd: str) -> None:
         call(program("podman"), "rm", "--force", "--time", "2", name)
     assert said.splitlines() == [
         "ActiveState=active NRestarts=0 Result=success",
-        "serves sqlite:////var/lib/cvfp-opt/studies.db",
+        "serves /var/lib/cvfp-opt/studies.db",
         "answers True",
         "ActiveState=active NRestarts=0 Result=success",
         "CapBnd: 0000000000000000 NoNewPrivs: 1 Seccomp: 2",

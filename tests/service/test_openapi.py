@@ -1,6 +1,8 @@
 """The description of the routes: valid, whole, stable; what is answered is as it says."""
 
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,7 +36,14 @@ ANSWERS = (
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Client, str]]:
     """A server that asks for a token, and one that is good for all."""
-    for office in filled_office(tmp_path_factory.mktemp("openapi")):
+    with pytest.MonkeyPatch.context() as patch:
+        # nobody waits for events
+        patch.setattr("cvfp_opt.service.event_routes._WAITING", threading.Semaphore(0))
+        yield from _guarded(tmp_path_factory.mktemp("openapi"))
+
+
+def _guarded(folder: Path) -> Iterator[tuple[Client, str]]:
+    for office in filled_office(folder):
         client = office.serve(allowed_hosts=["lab.example"])
         yield client, office.token("admin")
         assert client.said == []  # nothing has failed

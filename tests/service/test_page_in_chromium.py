@@ -38,7 +38,7 @@ def shown(visit: Any, folder: Path, board: Board, **window: Any) -> Any:
 
 
 @pytest.mark.parametrize("board", [EMPTY, BOARD], ids=["empty", "full"])
-@pytest.mark.parametrize("width", [390, 800, 1280])
+@pytest.mark.parametrize("width", [390, 981, 1280])
 def test_the_page_scrolls_one_way_only(
     visit: Any, tmp_path: Path, board: Board, width: int
 ) -> None:

@@ -18,8 +18,10 @@ from cvfp_opt.redaction import redacted
 from cvfp_opt.report.json_text import json_text
 from cvfp_opt.version import __version__
 
-# Seconds before each further attempt, after a connection was lost or a server was busy.
-PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)
+# Seconds before each further attempt, after a connection was lost or a server was busy. Where
+# nobody has answered yet, the address may be wrong: then it is the first ones alone.
+PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+_FIRST_PAUSES = 2
 _BUSY = (502, 503, 504)
 _LOST = (OSError, http.client.HTTPException)
 _API = "/api/v1/"
@@ -74,7 +76,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Connection:
     """A server, and who asks it. It pickles without the token.
 
@@ -82,17 +84,16 @@ class Connection:
         url: of the server, with the path that a proxy has put before all others.
         timeout: seconds that an answer may take.
         token: shown to the server; None for none.
+        answered: whether the server has answered anything.
     """
 
     url: str
     timeout: float
-    token: str | None = field(default=None, repr=False, compare=False)
+    token: str | None = field(default=None, repr=False)
+    answered: bool = False
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"url": self.url, "timeout": self.timeout, "token": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        return vars(self) | {"token": None}
 
     def get(
         self,
@@ -145,7 +146,7 @@ class Connection:
         headers: Mapping[str, str] | None = None,
         again: bool = True,
     ) -> Response:
-        """Send a request; where the connection is lost or the server is busy, up to six times.
+        """Send a request; where the connection is lost or the server is busy, several times.
 
         Args:
             method: of HTTP.
@@ -160,7 +161,8 @@ class Connection:
             CvfpOptError: the server refuses, with its own sentence.
         """
         request = self._request(method, path, query, body, headers or {})
-        for pause in (*PAUSES, None) if again else (None,):
+        pauses = PAUSES if self.answered else PAUSES[:_FIRST_PAUSES]
+        for pause in (*pauses, None) if again else (None,):
             try:
                 return self._once(request)
             except urllib.error.HTTPError as error:
@@ -198,8 +200,10 @@ class Connection:
         opener = urllib.request.build_opener(_NoRedirect)
         try:
             with opener.open(request, timeout=self.timeout) as answer:
+                self.answered = True
                 return Response(answer.status, answer.headers, answer.read())
         except urllib.error.HTTPError as error:
+            self.answered = True
             if error.code != 304:
                 raise
             with error:

@@ -1,5 +1,6 @@
 """Records made of the JSON that a server sends, so that all reports can start from them."""
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from cvfp_opt.store.record.confirmation import (
     DEFAULT,
     UNTRAINED,
     ConfirmationPoint,
+    Runs,
     confirmation_name,
 )
 from cvfp_opt.store.record.differences import AllowedDrift
@@ -22,6 +24,9 @@ from cvfp_opt.store.record.summary import Summary
 
 # fields of a trial's record whose texts are texts, whatever they say
 _TEXTS = ("state", "status", "reason", "params", "environment", "identity", "run")
+
+
+_NEWEST, _LONGEST = 50, 1000
 
 
 def numbers(value: Any) -> Any:
@@ -52,12 +57,19 @@ def study_record(found: Mapping[str, Any] | None) -> StudyRecord | None:
     return StudyRecord(**{key: value for key, value in found.items() if key in known})
 
 
-def study_summary(found: Mapping[str, Any], trials: Sequence[TrialRecord]) -> Summary:
-    """Make a summary of what a server says of a study, and of its trials.
+def study_summary(
+    found: Mapping[str, Any], trials: Sequence[TrialRecord], runs: Sequence[TrialRecord] = ()
+) -> Summary:
+    """Make a summary of what a server says of a study.
 
-    It lacks what is not sent: the distributions of another program's parameters, and the runs of
-    a confirmation, of which the figures are sent.
+    It lacks what is not sent: the distributions of parameters.
+
+    Args:
+        found: the JSON of the study.
+        trials: all of them.
+        runs: trials of its confirmation.
     """
+    confirmed = found["confirmation"]
     note, name = found["note"], found["study_name"]
     unread = next((one for one in Unread if note.startswith(one.sentence)), None)
     source = name.removesuffix("/confirm")
@@ -71,8 +83,14 @@ def study_summary(found: Mapping[str, Any], trials: Sequence[TrialRecord]) -> Su
         unread=unread,
         drift=[AllowedDrift(**one) for one in found["drift"]],
         confirms=confirms,
+        confirmation=None if confirmed is None else _runs(confirmed, runs),
         queue=QueueEntry.from_words(found["queue"]),
     )
+
+
+def _runs(found: Mapping[str, Any], trials: Sequence[TrialRecord]) -> Runs:
+    points = [_result(numbers(one)).point for one in found["results"]]
+    return Runs(study=found["study_name"], points=points, trials=trials)
 
 
 def confirmation(found: Mapping[str, Any] | None) -> Confirmation | None:
@@ -98,20 +116,38 @@ def confirmation(found: Mapping[str, Any] | None) -> Confirmation | None:
 
 
 def read_events(
-    connection: Connection, *path: str, after: int | None, limit: int | None
+    connection: Connection,
+    *path: str,
+    after: int | None,
+    limit: int | None,
+    wait: int = 0,
 ) -> list[Event]:
     """Ask for events, of a study or of all.
 
     Args:
         connection: with the server.
         path: of the study; nothing for all.
-        after, limit: which.
+        after: id of the last one that is known; None for the newest ones.
+        limit: how many at most; None for the newest 50, or for 1000 after one.
+        wait: seconds to be kept waiting for one.
     """
-    query = {}
-    for key, value, least in (("after", after, 0), ("limit", limit, 1)):
+    for key, value, least in (("after", after, 0), ("limit", limit, 1), ("wait", wait, 0)):
         if value is not None:
             require_whole(key, value, least)
-            query[key] = value
+    if after is not None:
+        return _events(connection, path, after, min(limit or _LONGEST, _LONGEST), wait)
+    newest: deque[Event] = deque(maxlen=limit or _NEWEST)
+    last = 0
+    while page := _events(connection, path, last, _LONGEST, 0 if newest else wait):
+        newest.extend(page)
+        last = page[-1].id
+    return list(newest)
+
+
+def _events(
+    connection: Connection, path: tuple[str, ...], after: int, limit: int, wait: int
+) -> list[Event]:
+    query = {"after": after, "limit": limit} | ({"wait": wait} if wait else {})
     known = Event.__dataclass_fields__
     rows = connection.get(*path, "events", query=query).value
     return [Event(**{key: row[key] for key in known if key in row}) for row in rows]

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def connect(url: str, token: str | None = None, *, timeout: float = 30.0) -> "Remote":
     """Connect with a `cvfp-opt serve`, and do over HTTP what this interface does with a database.
 
-    Nothing is asked yet. A lost connection is made anew for eight seconds, where asking twice does
-    no harm.
+    Nothing is asked yet. A server that has answered once and is away is waited for, half a minute,
+    where asking twice does no harm.
 
     Args:
         url: of the server, as "https://studies.example.org", with the path that a proxy has put
@@ -161,14 +161,18 @@ class Remote:
         found: list[dict[str, Any]] = self._connection.get("workers").value
         return found
 
-    def events(self, *, after: int | None = None, limit: int | None = None) -> "list[Event]":
+    def events(
+        self, *, after: int | None = None, limit: int | None = None, wait: int = 0
+    ) -> "list[Event]":
         """List what happened to the studies that the token may see, in its order.
 
         Args:
             after: id of the last event that is known; None for the newest events.
             limit: how many at most; None for the newest 50, or for 1000 after one.
+            wait: seconds, at most 20, to be kept waiting for one if there is none; a busy server
+                answers sooner.
         """
-        return read_events(self._connection, after=after, limit=limit)
+        return read_events(self._connection, after=after, limit=limit, wait=wait)
 
     def drain(self, worker: str, *, within: float | None = DRAIN_SECONDS) -> dict[str, Any]:
         """Let a worker take no further trial, and end after those that it runs.

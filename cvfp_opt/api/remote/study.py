@@ -1,7 +1,6 @@
 """A study on a server, and what can be done with it over HTTP."""
 
 import os
-import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -18,11 +17,10 @@ from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
 
 if TYPE_CHECKING:
+    from cvfp_opt.report.compare import Comparison
     from cvfp_opt.report.confirmation import Confirmation
     from cvfp_opt.store.record.event import Event
 
-# Seconds between two looks of one who waits, and looks in a row that must find nothing running.
-_LOOK_SECONDS, _LOOKS_AT_REST = 2.0, 2
 _PAGE = 1000
 
 
@@ -34,8 +32,8 @@ class RemoteStudy(ReadableStudy):
     """A study on a server, with the names that `Study` has. Each question asks the server anew.
 
     Trials that have ended are asked for once: they do not change. What needs the database or its
-    files (`more`, `confirm`, `plot`, `compare`, `fail`, `export`, `copy`, `rename`, `doctor`, a
-    trial's `load`) is not there; a trial's `replay` and `save` compute here, from its record.
+    files (`more`, `confirm`, `plot`, `fail`, `export`, `copy`, `rename`, `doctor`, a trial's
+    `load`) is not there; a trial's `replay` and `save` compute here, from its record.
 
     Attributes:
         name: the study's name.
@@ -45,8 +43,19 @@ class RemoteStudy(ReadableStudy):
         require_text("name", name)
         self.name = name
         self._connection = connection
+        self._forget()
+
+    def _forget(self) -> None:
         self._status: Response | None = None
-        self._ended: tuple[str, list[TrialRecord]] = ("", [])
+        self._identity = ""
+        self._ended: dict[str, list[TrialRecord]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"name": self.name, "_connection": self._connection}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        self._forget()
 
     def look(self) -> Summary:
         """Take a snapshot of the study, from which all reports start.
@@ -56,19 +65,38 @@ class RemoteStudy(ReadableStudy):
             ServerError: the server does not answer.
         """
         found = self.to_dict()
-        record = found["record"]
+        record, confirmed = found["record"], found["confirmation"]
         identity = "" if record is None else f"{record['uuid']} {record['created']}"
-        known = list(self._ended[1]) if record is not None and self._ended[0] == identity else []
+        if not identity or identity != self._identity:
+            self._identity, self._ended = identity, {}
+        trials = self._read_trials(self.name)
+        runs = self._read_trials(confirmed["study_name"]) if confirmed else []
+        return study_summary(found, trials, runs)
+
+    def _read_trials(self, study: str) -> list[TrialRecord]:
+        """Ask for the trials of a study; for those that had ended when they came, never again."""
+        known = list(self._ended.get(study, ()))
         query = {"after": known[-1].number if known else -1, "limit": _PAGE}
-        response = self._connection.get(*self._path, "trials", query=query)
+        response = self._connection.get("studies", study, "trials", query=query)
         while True:
             known += [trial_record(one) for one in response.value]
             if response.next is None:
                 break
             response = self._connection.get(response.next)
         ended = next((n for n, one in enumerate(known) if not one.finished), len(known))
-        self._ended = (identity, known[:ended])
-        return study_summary(found, known)
+        self._ended[study] = known[:ended]
+        return known
+
+    def _entry(self) -> dict[str, Any]:
+        """Ask for its place in the queue: to the server that is a small part of a look at it."""
+        rows = self._connection.get("queue").value
+        found: dict[str, Any] | None = next(
+            (one for one in rows if one["study"] == self.name), None
+        )
+        if found is None:  # another program's, or none
+            whole = self.to_dict()
+            found = {**whole["queue"], "counts": whole["counts"]}
+        return found
 
     # what it says
 
@@ -85,23 +113,23 @@ class RemoteStudy(ReadableStudy):
     @property
     def counts(self) -> dict[str, int]:
         """The number of trials in each state."""
-        return dict(self.to_dict()["counts"])
+        return dict(self._entry()["counts"])
 
     @property
     def total(self) -> int | None:
         """The number of trials that it is to have; None if nobody has said."""
-        found: int | None = self.to_dict()["total"]
+        found: int | None = self._entry()["n_trials"]
         return found
 
     @property
     def state(self) -> str:
         """Whether trials may begin: "open", "paused" or "cancelled"."""
-        return str(self.to_dict()["state"])
+        return str(self._entry()["state"])
 
     @property
     def version(self) -> int:
         """The version of what is wanted of it, which grows with each change."""
-        return int(self.to_dict()["queue"]["version"])
+        return int(self._entry()["version"])
 
     @property
     def judgement(self) -> str:
@@ -112,6 +140,17 @@ class RemoteStudy(ReadableStudy):
     def confirmation(self) -> "Confirmation | None":
         """What fresh seeds said of its best trials; None if nobody has confirmed it."""
         return confirmation(self.to_dict()["confirmation"])
+
+    def compare(self, other: "RemoteStudy | str") -> "Comparison":
+        """Compare it with another study of the server: winners, audits, times, definitions."""
+        from cvfp_opt.report.compare import compare_studies
+
+        if isinstance(other, str):
+            other = RemoteStudy(other, self._connection)
+        if not isinstance(other, RemoteStudy):
+            got = type(other).__name__
+            raise DefinitionError(f"a study of a server or its name is required, got {got}")
+        return compare_studies(self.look(), other.look())
 
     def report(self, path: str | os.PathLike[str] = "report.html") -> Path:
         """Write its report, one HTML file that needs no network; return its path.
@@ -244,34 +283,23 @@ class RemoteStudy(ReadableStudy):
     def __len__(self) -> int:
         return sum(self.counts.values())
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until no trial runs or waits, whoever runs them.
+    def _is_busy(self) -> bool:
+        from cvfp_opt.report.queue import is_busy
 
-        Args:
-            timeout: seconds; None for as long as it takes.
+        return is_busy(self._entry())
 
-        Returns:
-            Whether it came to rest in that time.
-        """
-        end = None if timeout is None else time.monotonic() + timeout
-        at_rest = 0
-        while True:
-            counts = self.counts
-            at_rest = 0 if counts["running"] or counts["waiting"] else at_rest + 1
-            if at_rest == _LOOKS_AT_REST:
-                return True
-            if end is not None and time.monotonic() >= end:
-                return False
-            time.sleep(_LOOK_SECONDS)
-
-    def events(self, *, after: int | None = None, limit: int | None = None) -> "list[Event]":
+    def events(
+        self, *, after: int | None = None, limit: int | None = None, wait: int = 0
+    ) -> "list[Event]":
         """List what happened to it, in its order.
 
         Args:
             after: id of the last event that is known; None for the newest events.
             limit: how many at most; None for the newest 50, or for 1000 after one.
+            wait: seconds, at most 20, to be kept waiting for one if there is none; a busy server
+                answers sooner.
         """
-        return read_events(self._connection, *self._path, after=after, limit=limit)
+        return read_events(self._connection, *self._path, after=after, limit=limit, wait=wait)
 
     # what is not there
 
@@ -326,10 +354,11 @@ class RemoteStudy(ReadableStudy):
     def __repr__(self) -> str:
         from cvfp_opt.report.brief import study_text
 
+        named = f"RemoteStudy({self.name!r}, url={self._connection.url!r})"
         try:
-            return study_text(self.look())
+            return study_text(self.look(), named)
         except CvfpOptError:
-            return f"RemoteStudy({self.name!r}, url={self._connection.url!r})"
+            return named
 
 
 def _sendable(wishes: Wishes) -> dict[str, Any]:

@@ -109,14 +109,15 @@ def _of_one_objective(connection: Connection) -> Iterator[_Place]:
         yield _Place(study_id, trial_id, number, SPECIAL[special] if value is None else value)
 
 
+# Asked for first: for none of them, PostgreSQL would look at the attributes of all trials.
+_OURS_OF_SEVERAL = _SEVERAL.where(DIRECTIONS.c.study_id.in_(_OURS)).distinct()
 _SCORED = (
     select(TRIALS.c.study_id, TRIALS.c.trial_id, TRIALS.c.number, USER_ATTRIBUTES.c.value_json)
     .join(USER_ATTRIBUTES, USER_ATTRIBUTES.c.trial_id == TRIALS.c.trial_id)
     .where(
         _COMPLETE,
         USER_ATTRIBUTES.c.key == "scored",
-        TRIALS.c.study_id.in_(_SEVERAL),
-        TRIALS.c.study_id.in_(_OURS),
+        TRIALS.c.study_id.in_(bindparam("ids", expanding=True)),
     )
     .order_by(TRIALS.c.trial_id)
 )
@@ -124,8 +125,11 @@ _SCORED = (
 
 def _of_several(connection: Connection) -> Sequence[_Place]:
     """Find the trial with the best score of each study with several objectives."""
+    ids = connection.scalars(_OURS_OF_SEVERAL).all()
+    if not ids:
+        return []
     found: dict[int, _Place] = {}
-    for study_id, trial_id, number, text in connection.execute(_SCORED):
+    for study_id, trial_id, number, text in connection.execute(_SCORED, {"ids": ids}):
         value = parsed(text)
         score = value.get("score") if value and is_ours("scored", value) else None
         before = found.get(study_id)

@@ -55,14 +55,30 @@ class Subject:
         return derived_uuid(f"{self.study_id}/{self.identity or self.name}/{kind.value}/{which}")
 
 
-class AtJson(TypedDict):
-    """When something happened.
+class EventJson(TypedDict):
+    """Something that happened to a study.
 
     Attributes:
-        at: the time in UTC, as 2026-11-27T16:51:39+00:00.
+        id: its place among the events of a database, growing; 0 of one that no database has.
+        uuid: 32 hexadecimal digits, the same whenever and wherever it is told.
+        kind: what happened.
+        time: epoch seconds, by the database's clock.
+        at: the same as text, UTC.
+        study: name of the study at the time.
+        identity: the study's.
+        text: one sentence that says it.
+        details: the figures of it; docs/notify.md lists them by kind.
     """
 
+    id: int
+    uuid: str
+    kind: str
+    time: float
     at: str
+    study: str
+    identity: str
+    text: str
+    details: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +109,7 @@ class Event:
     def __repr__(self) -> str:
         return f"Event({self.id}: {self.kind}: {self.text})"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> EventJson:
         """Convert it to plain JSON values, as hooks are sent it."""
         return {
             "id": self.id,

@@ -9,8 +9,10 @@ import pytest
 from known_studies import STUDIES
 
 from cvfp_opt.api.remote.records import confirmation, numbers, study_summary, trial_record
+from cvfp_opt.report.compare import compare_studies
 from cvfp_opt.report.confirmation import confirmation_of
 from cvfp_opt.report.json_text import json_text
+from cvfp_opt.report.judgement import judge
 from cvfp_opt.report.rows import to_csv
 from cvfp_opt.report.status import status_json
 from cvfp_opt.report.trial import trials_json
@@ -51,6 +53,18 @@ def test_a_confirmation() -> None:
     assert (found.optimism, found.expected_optimism) == (known.optimism, known.expected_optimism)
     assert repr(found) == repr(known)
     assert confirmation(None) is None
+
+
+def test_a_confirmed_study_is_judged_as_where_it_is() -> None:
+    known = known_studies.confirmed()
+    assert known.confirmation is not None
+    trials = [trial_record(one) for one in sent(trials_json(known, known.trials))]
+    runs = [trial_record(sent(one.to_dict())) for one in known.confirmation.trials]
+    found = study_summary(sent(status_json(known)), trials, runs)
+    assert judge(found) == judge(known)
+    assert confirmation_of(found) == confirmation_of(known)
+    small = known_studies.small()
+    assert compare_studies(found, small).figures == compare_studies(known, small).figures
 
 
 def test_a_place_in_the_queue() -> None:

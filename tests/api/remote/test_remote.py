@@ -53,7 +53,11 @@ def test_it_says_what_the_study_in_the_database_says(
     assert [study.name for study in remote.studies()] == ["known"]
     assert remote.open() == there
     assert there._repr_html_()
-    assert repr(there) == repr(here)
+    assert there.compare("known").sentence == here.compare("known").sentence
+    with pytest.raises(cv.DefinitionError, match="a study of a server or its name"):
+        there.compare(here)  # type: ignore[arg-type]
+    where = f"RemoteStudy('known', url='{remote.url}'): "
+    assert repr(there) == f"{where}{repr(here).partition('): ')[2]}"
     schemas.check_value("status", there.to_dict())
     schemas.check_value("trial show", there.best.to_dict())
 
@@ -133,7 +137,7 @@ def test_errors_are_those_of_the_library(remote: cv.Remote) -> None:
 
 def test_what_needs_the_database_says_so(remote: cv.Remote) -> None:
     study = remote.open("known")
-    for name in ("more", "confirm", "plot", "compare", "export", "copy", "rename", "doctor"):
+    for name in ("more", "confirm", "plot", "export", "copy", "rename", "doctor"):
         assert not hasattr(study, name)
         with pytest.raises(cv.StudyError, match=f"{name}: not over HTTP"):
             getattr(study, name)
@@ -145,7 +149,7 @@ def test_what_needs_the_database_says_so(remote: cv.Remote) -> None:
         _ = study.nonsense
     members = {name for name in dir(cv.Study) if not name.startswith("_")}
     assert {name for name in members if not hasattr(study, name)} == {
-        *("more", "confirm", "plot", "compare", "export", "copy", "rename", "doctor"),
+        *("more", "confirm", "plot", "export", "copy", "rename", "doctor"),
         *("place", "location", "artifacts"),
     } & members
 
@@ -187,6 +191,9 @@ def test_trials_that_have_ended_are_asked_for_once(
     assert study.trials[5].state == "waiting"
     local(location, "known").fail(5)
     assert study.trials[5].state == "fail"
+    study.delete()
+    remote.submit(tiny(), name="known")
+    assert study.trials == ()
 
 
 def test_what_happens_is_told_in_its_order(remote: cv.Remote, location: Location) -> None:
@@ -204,6 +211,8 @@ def test_what_happens_is_told_in_its_order(remote: cv.Remote, location: Location
     [last] = remote.events(after=seen[-1].id)
     assert (last.kind, last.text) == ("study-resumed", "study a is open")
     assert first.events(after=0, limit=1) == first.events()[:1]
+    assert first.events(limit=1) == [last]
+    assert first.events(after=last.id, wait=1) == []
     with pytest.raises(cv.DefinitionError, match="after: at least 0 is required"):
         first.events(after=-1)
 
@@ -327,6 +336,20 @@ def test_a_lost_connection_is_made_anew(fake: tuple[cv.Remote, type[Fake]]) -> N
     server.answers[:] = [BUSY] * 3
     with pytest.raises(cv.ServerError, match=r"^busy$"):
         remote.studies()
+
+
+def test_a_server_that_has_answered_is_waited_for_longer(
+    fake: tuple[cv.Remote, type[Fake]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "PAUSES", (0.0,) * 5)
+    remote, server = fake
+    for times in (3, 6):
+        server.answers[:], server.asked[:] = [LOST] * times, []
+        with pytest.raises(cv.ServerError):
+            remote.studies()
+        assert len(server.asked) == times
+        server.answers[:] = [EMPTY]
+        assert remote.studies() == []
 
 
 @pytest.mark.parametrize(
