@@ -29,6 +29,8 @@ _STYLES = {
 }
 MAX_RUNNING = 8
 NUM_BEST = 3
+# Of a picture, but for the running trials, at 80 columns.
+_OTHER_LINES = 22
 SPARKLINE_WIDTHS = (10, 72)
 
 
@@ -78,9 +80,11 @@ class WatchView:
         running = [trial for trial in summary.trials if trial.state == "running"]
         if running:
             yield Text()
-            yield self._running(running[:MAX_RUNNING])
-        if len(running) > MAX_RUNNING:
-            yield Text(f"and {len(running) - MAX_RUNNING} more", "dim")
+            # a picture that is higher than the terminal would be cut
+            most = max(1, min(MAX_RUNNING, console.height - _OTHER_LINES))
+            yield self._running(running[:most])
+            if len(running) > most:
+                yield Text(f"and {len(running) - most} more", "dim")
         if summary.best is not None and summary.record is not None:
             yield Text()
             yield best_table(summary.ranking[:NUM_BEST])

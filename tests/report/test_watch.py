@@ -43,8 +43,10 @@ def summary(*trials: TrialRecord, name: str = "quick") -> Summary:
     return Summary(name=name, url="u", record=RECORD, trials=list(trials))
 
 
-def drawn(view: WatchView, width: int = 80) -> list[str]:
-    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+def drawn(view: WatchView, width: int = 80, height: int = 50) -> list[str]:
+    console = Console(
+        file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None
+    )
     console.print(view)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue().splitlines()
@@ -72,6 +74,9 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
 def test_more_running_trials_than_fit_are_counted() -> None:
     lines = drawn(WatchView(summary(*(running(n) for n in range(MAX_RUNNING + 3)))))
     assert "and 3 more" in lines
+    lines = drawn(WatchView(summary(*(running(n) for n in range(9)))), height=24)
+    assert "and 7 more" in lines
+    assert len(lines) <= 24
 
 
 def test_an_empty_study_and_a_strange_name_are_drawn() -> None:
