@@ -14,10 +14,11 @@ cd /shared/cvfp-opt && . venv/bin/activate && . ./settings || exit
 
 cvfp-opt worker --until-idle --n-jobs 1 --threads "${SLURM_CPUS_PER_TASK:-1}" &
 worker=$!
-# USR1 is the walltime's: a TERM comes from scancel, after which nobody wants to queue up again
+# USR1 is the walltime's, for this shell alone. A TERM comes from scancel, after which nobody wants to
+# queue up again, and has been sent to the worker, too: a second one would have it stop at once
 again=
 trap 'again=yes; kill -TERM "$worker"' USR1
-trap 'kill -TERM "$worker"' TERM
+trap : TERM
 code=0
 while kill -0 "$worker" 2>/dev/null; do
     wait "$worker"
