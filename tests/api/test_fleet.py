@@ -8,6 +8,11 @@ from support import TINY
 
 import cvfp_opt as cv
 from cvfp_opt.api.fleet import stay_at_work
+from cvfp_opt.store.database.storage import open_for_editing
+from cvfp_opt.store.queue import control
+from cvfp_opt.store.queue.leases import Worker
+from cvfp_opt.store.queue.workers import StayingWorker, join
+from cvfp_opt.store.record.studies import load_study
 from cvfp_opt.workers.shares import Workers
 
 ONE = Workers(n_jobs=1, device="cpu")
@@ -53,3 +58,16 @@ def test_what_is_mistyped_is_said() -> None:
         cv.work(max_trials=0, workers=ONE)
     with pytest.raises(cv.ClusterError, match="workers that stay are processes of this machine"):
         stay_at_work(cv.open("a").location, Workers(engine="dask"))
+
+
+def test_who_waits_for_a_study_waits_for_a_worker_that_will_begin_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("cvfp_opt.api.looking._LOOK_SECONDS", 0.0)
+    study = submit("a", 1)
+    assert study.wait()  # nobody is there to begin it
+    with open_for_editing(study.location) as store:
+        join(store, StayingWorker(**vars(Worker.of_this_process())))
+        assert not study.wait(timeout=0)
+        control.pause(store, load_study(store, "a"))
+        assert study.wait()

@@ -1,7 +1,6 @@
 """A study on a server, and what can be done with it over HTTP."""
 
 import os
-import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from cvfp_opt.report.confirmation import Confirmation
     from cvfp_opt.store.record.event import Event
 
-# Seconds between two looks of one who waits, and looks in a row that must find nothing running.
-_LOOK_SECONDS, _LOOKS_AT_REST = 2.0, 2
 _PAGE = 1000
 
 
@@ -286,25 +283,10 @@ class RemoteStudy(ReadableStudy):
     def __len__(self) -> int:
         return sum(self.counts.values())
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until no trial runs or waits, whoever runs them.
+    def _is_busy(self) -> bool:
+        from cvfp_opt.report.queue import is_busy
 
-        Args:
-            timeout: seconds; None for as long as it takes.
-
-        Returns:
-            Whether it came to rest in that time.
-        """
-        end = None if timeout is None else time.monotonic() + timeout
-        at_rest = 0
-        while True:
-            counts = self.counts
-            at_rest = 0 if counts["running"] or counts["waiting"] else at_rest + 1
-            if at_rest == _LOOKS_AT_REST:
-                return True
-            if end is not None and time.monotonic() >= end:
-                return False
-            time.sleep(_LOOK_SECONDS)
+        return is_busy(self._entry())
 
     def events(
         self, *, after: int | None = None, limit: int | None = None, wait: int = 0
