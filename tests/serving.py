@@ -20,7 +20,7 @@ from cvfp_opt.service.serving import make_rules as make_office_rules
 from cvfp_opt.service.serving import make_service
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.files.artifact_stores import ArtifactStore
+from cvfp_opt.store.files.artifact_stores import ArtifactStore, open_artifacts
 from cvfp_opt.store.files.dashboard_token import Token
 from cvfp_opt.store.files.folder import FolderStore
 from cvfp_opt.store.record.mirrors import sync_mirrors
@@ -169,7 +169,7 @@ class Office:
         said: list[str] = []
         address = Address(host="127.0.0.1", port=0)
         rules = make_office_rules(self.store, address, allowed_hosts, base)
-        files = FolderStore(self.location.file.parent / "artifacts")
+        files = open_artifacts(self.location, None)
         app = make_service(Desk(store=self.store, files=files, base=base), rules, said.append)
         server = Server(app, address)
         thread = threading.Thread(target=server.run, daemon=True)

@@ -10,7 +10,11 @@ from cvfp_opt.api.interrupts import interruptible
 from cvfp_opt.api.opening import artifacts_of, locate
 from cvfp_opt.api.required import require_whole
 from cvfp_opt.store.database.location import Location
-from cvfp_opt.store.database.storage import open_for_editing, open_for_reading
+from cvfp_opt.store.database.storage import (
+    open_for_editing,
+    open_for_reading,
+    open_for_search,
+)
 from cvfp_opt.store.queue.overview import QueuedStudy, read_queue
 from cvfp_opt.store.queue.workers import StayingWorker, Wanted, read_workers, want
 
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from cvfp_opt.tuning.limits import Limits
     from cvfp_opt.workers.health import Pulse
     from cvfp_opt.workers.shares import Workers
+    from cvfp_opt.workers.terms import Terms
 
 # A drained worker's trials may go on for so long.
 DRAIN_SECONDS = 600.0
@@ -105,16 +110,16 @@ def stay_at_work(
     from cvfp_opt.workers.hours import read_hours
 
     working = read_hours(hours) if hours is not None else None
-    kind_of(location).check_readable(location)  # what is mistyped needs not wait for torch
+    # what is mistyped needs not wait for torch
+    if location.path is not None or kind_of(location).has_database(location):
+        kind_of(location).check_readable(location)
+    else:
+        with open_for_search(location):
+            pass  # the first who comes to a server makes the tables
 
-    from cvfp_opt.api.display.log import LogDisplay
     from cvfp_opt.errors import ClusterError
-    from cvfp_opt.supervision import Supervisor
     from cvfp_opt.tuning.limits import Limits
-    from cvfp_opt.tuning.stopping import StopRequest
-    from cvfp_opt.workers.fleet import Fleet, stay
     from cvfp_opt.workers.forking import start_server_for
-    from cvfp_opt.workers.health import Pulse
     from cvfp_opt.workers.shares import share_out
     from cvfp_opt.workers.terms import Terms
 
@@ -136,7 +141,17 @@ def stay_at_work(
         hours=working,
         limits=replace(limits, artifacts=artifacts_of(limits.artifacts)),
     )
-    count = shared.n_jobs or 1
+    _stay(terms, shared.n_jobs or 1, health, say)
+
+
+def _stay(terms: "Terms", count: int, health: int | None, say: Callable[[str], None]) -> None:
+    """Serve by so many workers, and tell whoever watches how they are."""
+    from cvfp_opt.api.display.log import LogDisplay
+    from cvfp_opt.supervision import Supervisor
+    from cvfp_opt.tuning.stopping import StopRequest
+    from cvfp_opt.workers.fleet import Fleet, stay
+    from cvfp_opt.workers.health import Pulse
+
     supervisor = Supervisor.of()
     pulse = Pulse(_SILENT_SECONDS, begun=lambda: supervisor.ready("serves the queue"))
     fleet = Fleet(terms, count, LogDisplay, say, pulse) if count > 1 else None
@@ -148,7 +163,7 @@ def stay_at_work(
         say("stopping: giving the running trials back (again to stop at once)")
 
     with (
-        _hooks_told(location, terms.limits, say),
+        _hooks_told(terms.location, terms.limits, say),
         _watched(pulse, supervisor, health, say),
         StopRequest(stopping) as stop,
     ):

@@ -1,5 +1,6 @@
 """What can be read of a study, wherever its snapshot comes from."""
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,9 @@ from cvfp_opt.store.record.summary import Summary
 if TYPE_CHECKING:
     from cvfp_opt.api.plan import Plan
     from cvfp_opt.report.column_table import Table
+
+# Seconds between two looks of one who waits, and looks in a row that must find it at rest.
+_LOOK_SECONDS, _LOOKS_AT_REST = 1.0, 2
 
 
 class ReadableStudy(ABC):
@@ -39,6 +43,29 @@ class ReadableStudy(ABC):
     @abstractmethod
     def fail(self, number: int, reason: str = "ended by hand") -> None:
         """End a running or waiting trial as failed."""
+
+    @abstractmethod
+    def _is_busy(self) -> bool:
+        """Check whether trials run, wait, or are to be begun by a worker."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until no trial runs or waits, and no worker is to begin one, whoever runs them.
+
+        Args:
+            timeout: seconds; None for as long as it takes.
+
+        Returns:
+            Whether it came to rest in that time.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        at_rest = 0
+        while True:
+            at_rest = 0 if self._is_busy() else at_rest + 1
+            if at_rest == _LOOKS_AT_REST:
+                return True
+            if end is not None and time.monotonic() >= end:
+                return False
+            time.sleep(_LOOK_SECONDS)
 
     @property
     def best(self) -> Trial:

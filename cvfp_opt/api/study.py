@@ -1,13 +1,12 @@
 """A study in a database, and what can be done with it."""
 
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from cvfp_opt.api.looking import ReadableStudy
-from cvfp_opt.api.opening import artifacts_of, locate, open_study, open_summary
+from cvfp_opt.api.opening import artifacts_of, locate, open_summary
 from cvfp_opt.api.required import require_text
 from cvfp_opt.api.trial import Trial
 from cvfp_opt.api.wishes import Wishes, changes_of
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
     from cvfp_opt.store.transfer.operations import Exported, Place
     from cvfp_opt.tuning.limits import Limits
     from cvfp_opt.workers.shares import Workers
-
-# Seconds between two looks of one who waits, and looks in a row that must find nothing running.
-_LOOK_SECONDS, _LOOKS_AT_REST = 1.0, 2
 
 
 class Study(ReadableStudy):
@@ -234,26 +230,16 @@ class Study(ReadableStudy):
             progress=progress,
         )
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until no trial runs or waits, whoever runs them.
+    def _is_busy(self) -> bool:
+        from cvfp_opt.report.queue import is_busy, study_entry_json
+        from cvfp_opt.store.database.storage import open_for_reading
+        from cvfp_opt.store.queue.overview import read_queue
+        from cvfp_opt.store.queue.workers import read_workers
 
-        Args:
-            timeout: seconds; None for as long as it takes.
-
-        Returns:
-            Whether it came to rest in that time.
-        """
-        end = None if timeout is None else time.monotonic() + timeout
-        at_rest = 0
-        with open_study(self.location, self.name) as look:
-            while True:
-                counts = look().counts
-                at_rest = 0 if counts["running"] or counts["waiting"] else at_rest + 1
-                if at_rest == _LOOKS_AT_REST:
-                    return True
-                if end is not None and time.monotonic() >= end:
-                    return False
-                time.sleep(_LOOK_SECONDS)
+        with open_for_reading(self.location) as store:
+            studies, workers = store.patiently(lambda: (read_queue(store), read_workers(store)))
+        entries = (study_entry_json(one, workers) for one in studies if one.name == self.name)
+        return is_busy(next(entries, {"counts": self.counts}))
 
     def enqueue(
         self,

@@ -1,6 +1,8 @@
 """How far a study is: of how many trials, whether any may begin, how long it still takes."""
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from cvfp_opt.escaping import positional
 from cvfp_opt.report.time_left import Span, time_left
@@ -51,19 +53,38 @@ def seconds_left(summary: Summary, now: float) -> float | None:
     if total is None or not running:
         return None
     passes = num_passes(summary)
+    search = summary.record.definition.get("search", {}) if summary.record else {}
+    first = first_pruned(search, total)
     begun = [trial for trial in summary.trials if trial.started is not None]
     ended = [
-        Span(trial.started, trial.completed)
+        Span(trial.started, trial.completed, spared=trial.number < first)
         for trial in begun
         if trial.finished and trial.started is not None and trial.completed is not None
     ]
     now = max([now, *(span.ended for span in ended)])  # of another machine's clock
     runs = [
-        Span(trial.started, max(now, trial.started), _share(trial, passes))
+        Span(
+            trial.started,
+            max(now, trial.started),
+            _share(trial, passes),
+            spared=trial.number < first,
+        )
         for trial in begun
         if trial.state == "running" and trial.started is not None
     ]
     return time_left(ended, runs, total - summary.num_finished)
+
+
+def first_pruned(search: Mapping[str, Any], total: int) -> int:
+    """Give the number of the first trial that can be pruned; 0 where none will be.
+
+    Args:
+        search: that section of a definition.
+        total: of the study's trials.
+    """
+    number = search.get("num_pruner_startup_trials", 0)
+    prunes = search.get("pruner", "none") != "none"
+    return number if prunes and isinstance(number, int) and number < total else 0
 
 
 def num_passes(summary: Summary) -> int | None:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypedDict
 
 from cvfp_opt.escaping import listed
@@ -10,6 +10,7 @@ from cvfp_opt.report.aligned import aligned_lines, fitting, selected
 from cvfp_opt.report.rows import Cell, Rows
 from cvfp_opt.report.words import duration
 from cvfp_opt.store.queue.overview import QueuedStudy, Stage
+from cvfp_opt.store.queue.watching import is_served
 from cvfp_opt.store.queue.workers import StayingWorker, Wanted, WorkerState
 from cvfp_opt.store.record.summary import STATES, Counts
 
@@ -63,6 +64,7 @@ class QueuedStudyJson(TypedDict):
         finished: trials that have ended, well or not.
         to_begin: trials that a worker may begin or take over now.
         counts: trials by state.
+        served: whether it waits for nobody: nothing is to begin, a worker runs it, or may take it.
         why: why nobody runs it although it has trials to begin; empty if somebody does, or will.
         running: the trials that run, by number.
     """
@@ -72,6 +74,7 @@ class QueuedStudyJson(TypedDict):
     finished: int
     to_begin: int
     counts: Annotated[dict[str, Any], Counts]
+    served: bool
     why: str
     running: list[RunningJson]
 
@@ -247,6 +250,7 @@ def study_entry_json(study: QueuedStudy, workers: Sequence[StayingWorker]) -> di
         "finished": study.finished,
         "to_begin": study.to_begin,
         "counts": {state: study.counts.get(state, 0) for state in STATES},
+        "served": is_served(study, workers),
         "why": why_waiting(study, workers),
         "running": [
             {
@@ -259,6 +263,18 @@ def study_entry_json(study: QueuedStudy, workers: Sequence[StayingWorker]) -> di
         ],
     }
     return {**found, **study.entry.in_words()}
+
+
+def is_busy(entry: Mapping[str, Any]) -> bool:
+    """Check whether trials of a study run, wait to be run, or are to be begun by a worker.
+
+    Args:
+        entry: see ``study_entry_json``; of another program's study, its counts will do.
+    """
+    counts = entry["counts"]
+    waits = counts["waiting"] and entry.get("state", "open") == "open"
+    to_come = entry.get("to_begin") and entry.get("served")
+    return bool(counts["running"] or waits or to_come)
 
 
 def workers_json(

@@ -17,7 +17,7 @@ from cvfp_opt.errors import (
 )
 from cvfp_opt.report.dashboard.gate import RIGHTS, refuse_scope
 from cvfp_opt.report.dashboard.replies import Reply
-from cvfp_opt.report.dashboard.request_target import SEGMENTS
+from cvfp_opt.report.dashboard.request_target import BELOW, SEGMENTS
 from cvfp_opt.report.dashboard.security_headers import STRICT, own
 from cvfp_opt.report.json_text import json_text
 from cvfp_opt.service.desk import Desk
@@ -29,6 +29,12 @@ from cvfp_opt.store.record.tokens import Rights
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+# Its pages ask for /static and /api at the root of the host, wherever they themselves are.
+_NO_DASHBOARD = Reply(
+    status=HTTPStatus.NOT_FOUND,
+    text="there is nothing at this address; the dashboard cannot be shown below a path: give the "
+    "server a host name of its own, without --base-path",
+)
 # Slow requests at a time: the server has four threads, and the others answer quickly.
 _SLOW = 2
 # Bytes of an answer from which on it is handed over as a file.
@@ -66,6 +72,8 @@ class Service:
         if segments is None:
             segments = environ["PATH_INFO"].encode("latin-1").decode().removeprefix("/").split("/")
             if segments[0] not in self._first:
+                if environ[BELOW]:
+                    return _NO_DASHBOARD.send(environ, start_response)
                 return self._dashboard(environ, start_response)
         try:
             route, words = self._find(environ["REQUEST_METHOD"], segments)

@@ -52,11 +52,9 @@ def read_json(content: bytes, media: str, kind: Any) -> dict[str, Any]:
         kind: of the route; none of its keys is required.
 
     Raises:
-        Refusal: it is of another type, or too large.
+        Refusal: it is of another type.
         DefinitionError: it is not such an object.
     """
-    if len(content) > MAX_BODY:
-        raise refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {MAX_BODY} bytes are taken")
     if content and media.partition(";")[0].strip().lower() != _JSON:
         raise refuse(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Content-Type: {_JSON} is required")
     try:

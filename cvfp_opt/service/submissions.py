@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypedDict, cast
 from cvfp_opt.api.plan import Plan, define
 from cvfp_opt.api.submitting import submit_request
 from cvfp_opt.api.wishes import Wishes
-from cvfp_opt.errors import DefinitionError, StudyError, nearest
+from cvfp_opt.errors import DefinitionError, StudyError, StudyMissing, nearest
 from cvfp_opt.escaping import excerpt, listed
 from cvfp_opt.report.dashboard.replies import Reply
 from cvfp_opt.service.route import Answer, Call, Refusal, refuse, require_covered
@@ -83,9 +83,14 @@ def submit(call: Call) -> Answer:
     _refuse_foreign(plan.definition, call.rights)
     wishes = {key: body[key] for key in WishesBody.__annotations__ if key in body}
     request = Request(definition=plan.name, sections=plan.to_dict(), study_name=call.study)
-    done = submit_request(
-        call.desk.location, request, cast("Wishes", wishes | {"owner": call.rights.name})
-    )
+    try:
+        done = submit_request(
+            call.desk.location, request, cast("Wishes", wishes | {"owner": call.rights.name})
+        )
+    except StudyMissing as error:  # one of another name, which the database takes for this one
+        if call.rights.studies:
+            raise StudyError(f"{call.study!r}: the database takes it for another name") from None
+        raise StudyError(str(error)) from None
     return Answer(
         value=done.to_dict(),
         status=HTTPStatus.CREATED if done.created else HTTPStatus.OK,

@@ -134,3 +134,17 @@ def test_what_a_killed_process_had_to_tell_the_next_one_tells(
         first, again = receiver.events[:2]
         assert first == again
         assert first["kind"] == "study-submitted"
+
+
+def test_a_confirmation_tells_its_verdict_once(
+    invoke: Invoke, run_tiny: Callable[..., Outcome]
+) -> None:
+    run_tiny("--n-trials", "2")
+    words = ("confirm", "--top", "1", "--seeds", "3", "--n-jobs", "1", "--threads", "1")
+    for _ in range(2):
+        assert invoke(*words).code == 0
+    found = json.loads(invoke("events", "--json").out)
+    [event] = [one for one in found if one["kind"] == "confirmed"]
+    trial, verdict = event["details"]["trial"], event["details"]["verdict"]
+    assert event["text"] == f"study quick: on 3 fresh seeds trial {trial} is {verdict}"
+    assert "study-done" not in [one["kind"] for one in found if one["study"] == "quick/confirm"]

@@ -63,11 +63,12 @@ def test_what_is_no_success_is_a_failure(code: int) -> None:
     assert not outcome.gone
 
 
-def test_a_redirection_is_not_followed() -> None:
-    with receiving(307) as receiver:
+@pytest.mark.parametrize("code", [302, 307])
+def test_a_redirection_is_not_followed(code: int) -> None:
+    with receiving(code) as receiver:
         outcome = hook_to(receiver).deliver(EVENT, 5)
         assert len(receiver.requests) == 1
-    assert outcome.why.endswith("answered 307; redirections are not followed")
+    assert outcome.why.endswith(f"answered {code}; redirections are not followed")
 
 
 def test_who_is_gone_says_so() -> None:

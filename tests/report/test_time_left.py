@@ -59,6 +59,13 @@ def test_workers_that_come_are_counted_at_once() -> None:
     assert time_left(alone, running, 44) == pytest.approx((44 - 4) / 8)
 
 
+def test_the_next_ones_are_shorter_where_pruning_has_not_begun() -> None:
+    done = schedule((1.0,) * 8, 2, between=0.0)
+    spared = [span._replace(spared=True) for span in done]
+    assert time_left(done, [], 40) == pytest.approx(20)
+    assert time_left(spared, [], 40) == pytest.approx(15)
+
+
 def test_nobody_can_tell_before_something_is_done() -> None:
     assert time_left([], [], 3) is None
     assert time_left([], [Span(0.0, 9.0, 0.1)], 3) is None

@@ -267,6 +267,11 @@ def test_below_another_path_the_addresses_lead_there(
         assert f'href="{path}/dashboard/studies/1"'.encode() in page
         assert f'formaction="{path}/studies/known/pause"'.encode() in page
     assert client.ask(f"{path}x/api/v1/queue", **token).status == 404
+    # whose page would stay empty there
+    below = client.ask(f"{path}/dashboard", **token)
+    assert below.status == 404
+    assert b"the dashboard cannot be shown below a path" in below.body
+    assert client.ask("/dashboard", **token).status == 200
     assert client.ask(f"{path}/api/v1/openapi.json", **token).json["servers"] == [{"url": path}]
     form = {"content_type": "application/x-www-form-urlencoded", "accept": "text/html"}
     sent = f"token={office.token('read')}".encode()

@@ -102,22 +102,24 @@ def enqueue(client: Client, **body: Any) -> Answer:
 
 def test_a_point_is_enqueued_once(client: Client) -> None:
     first = enqueue(client, params=POINT)
-    assert (first.status, first.json) == (201, [{"number": 5, "params": POINT, "new": True}])
+    assert (first.status, first.json["study"]) == (201, "known")
+    assert first.json["trials"] == [{"trial": 5, "params": POINT, "new": True}]
     again = enqueue(client, params=POINT)
-    assert (again.status, again.json) == (200, [{"number": 5, "params": POINT, "new": False}])
+    assert again.status == 200
+    assert again.json["trials"] == [{"trial": 5, "params": POINT, "new": False}]
     assert client.ask(f"{TRIALS}/5").json["state"] == "waiting"
 
 
 def test_points_of_others_and_of_before_are_enqueued(office: Office, client: Client) -> None:
     retried = enqueue(client, retry=0)
     assert retried.status == 201
-    assert retried.json[0]["params"] == summary(office).trial(0).params
+    assert retried.json["trials"][0]["params"] == summary(office).trial(0).params
     client.change("/api/v1/studies/next", "PUT", {})
     answer = client.change(
         "/api/v1/studies/next/trials", "POST", {"best_of": "known", "top": 2, "clip": True}
     )
     assert answer.status == 201
-    assert [one["number"] for one in answer.json] == [0, 1]
+    assert [one["trial"] for one in answer.json["trials"]] == [0, 1]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -16,7 +16,7 @@ from cvfp_opt.api.display.protocol import View
 from cvfp_opt.escaping import printable
 from cvfp_opt.report.bars import Bar, Bars, parameter_parts, study_bar
 from cvfp_opt.report.confirmation_words import confirmation_line
-from cvfp_opt.report.extent import trials_words, waiting_words
+from cvfp_opt.report.extent import first_pruned, trials_words, waiting_words
 from cvfp_opt.report.fitted import Part, fitting_parts, typed, wrapped
 from cvfp_opt.report.judgement import judge
 from cvfp_opt.report.rows import scored
@@ -69,6 +69,7 @@ class RunDisplay:
         self._processes, self._lanes = processes, lanes
         self._definition = definition
         self._iterations = definition.training.num_iterations
+        self._first_pruned = first_pruned(asdict(definition.search), total)
         self._done = 0
         self._best: TrialRecord | None = None
         self._finished: list[Span] = []
@@ -161,7 +162,7 @@ class RunDisplay:
         """Print the trial's line, and move the study's bar."""
         running, now = self._running.pop(record.number, None), time.monotonic()
         begun = running.started if running else now
-        self._finished.append(Span(begun, now))
+        self._finished.append(Span(begun, now, spared=record.number < self._first_pruned))
         self._done, self._best = progress.finished, progress.best
         self._line(trial_line(record, now - begun, progress, self._total, self._width))
 
@@ -180,8 +181,13 @@ class RunDisplay:
     def _seconds_left(self) -> float | None:
         now = time.monotonic()
         running = [
-            Span(one.started, now, min(1.0, one.done / self._iterations))
-            for one in self._running.copy().values()
+            Span(
+                one.started,
+                now,
+                min(1.0, one.done / self._iterations),
+                spared=number < self._first_pruned,
+            )
+            for number, one in self._running.copy().items()
         ]
         return time_left(self._finished, running, self._total - self._done)
 

@@ -1,7 +1,6 @@
 """A study on a server, and what can be done with it over HTTP."""
 
 import os
-import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from cvfp_opt.report.confirmation import Confirmation
     from cvfp_opt.store.record.event import Event
 
-# Seconds between two looks of one who waits, and looks in a row that must find nothing running.
-_LOOK_SECONDS, _LOOKS_AT_REST = 2.0, 2
 _PAGE = 1000
 
 
@@ -90,6 +87,17 @@ class RemoteStudy(ReadableStudy):
         self._ended[study] = known[:ended]
         return known
 
+    def _entry(self) -> dict[str, Any]:
+        """Ask for its place in the queue: to the server that is a small part of a look at it."""
+        rows = self._connection.get("queue").value
+        found: dict[str, Any] | None = next(
+            (one for one in rows if one["study"] == self.name), None
+        )
+        if found is None:  # another program's, or none
+            whole = self.to_dict()
+            found = {**whole["queue"], "counts": whole["counts"]}
+        return found
+
     # what it says
 
     def to_dict(self) -> dict[str, Any]:
@@ -105,23 +113,23 @@ class RemoteStudy(ReadableStudy):
     @property
     def counts(self) -> dict[str, int]:
         """The number of trials in each state."""
-        return dict(self.to_dict()["counts"])
+        return dict(self._entry()["counts"])
 
     @property
     def total(self) -> int | None:
         """The number of trials that it is to have; None if nobody has said."""
-        found: int | None = self.to_dict()["total"]
+        found: int | None = self._entry()["n_trials"]
         return found
 
     @property
     def state(self) -> str:
         """Whether trials may begin: "open", "paused" or "cancelled"."""
-        return str(self.to_dict()["state"])
+        return str(self._entry()["state"])
 
     @property
     def version(self) -> int:
         """The version of what is wanted of it, which grows with each change."""
-        return int(self.to_dict()["queue"]["version"])
+        return int(self._entry()["version"])
 
     @property
     def judgement(self) -> str:
@@ -275,25 +283,10 @@ class RemoteStudy(ReadableStudy):
     def __len__(self) -> int:
         return sum(self.counts.values())
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until no trial runs or waits, whoever runs them.
+    def _is_busy(self) -> bool:
+        from cvfp_opt.report.queue import is_busy
 
-        Args:
-            timeout: seconds; None for as long as it takes.
-
-        Returns:
-            Whether it came to rest in that time.
-        """
-        end = None if timeout is None else time.monotonic() + timeout
-        at_rest = 0
-        while True:
-            counts = self.counts
-            at_rest = 0 if counts["running"] or counts["waiting"] else at_rest + 1
-            if at_rest == _LOOKS_AT_REST:
-                return True
-            if end is not None and time.monotonic() >= end:
-                return False
-            time.sleep(_LOOK_SECONDS)
+        return is_busy(self._entry())
 
     def events(
         self, *, after: int | None = None, limit: int | None = None, wait: int = 0

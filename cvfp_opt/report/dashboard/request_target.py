@@ -40,6 +40,8 @@ class Places:
 ANYWHERE = Places()
 # In ``environ``: the parts of a path that may be any text.
 SEGMENTS = "cvfp_opt.segments"
+# Likewise: whether it was sent with the path that a proxy has put before it.
+BELOW = "cvfp_opt.below"
 
 
 def base_path(text: str) -> str:
@@ -84,7 +86,8 @@ def settle(environ: "WSGIEnvironment", places: Places = ANYWHERE) -> str:
         raise BadTarget("an address is sent without what follows #")
     encoded, _, query = raw.partition("?")
     _decoded(query, "query")
-    if places.base and f"{encoded}/".startswith(f"{places.base}/"):
+    environ[BELOW] = bool(places.base) and f"{encoded}/".startswith(f"{places.base}/")
+    if environ[BELOW]:
         encoded = encoded.removeprefix(places.base)
     environ["SCRIPT_NAME"] = places.base
     if encoded.startswith(places.segmented):

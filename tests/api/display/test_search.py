@@ -28,7 +28,10 @@ def console() -> Console:
 
 def make_display(console: Console, total: int, processes: int) -> RunDisplay:
     return RunDisplay(
-        console, resolve_definition(read_sections("quick"), TINY, where="quick"), total, processes
+        console,
+        resolve_definition(read_sections("quick"), [*TINY, "search.pruner=none"], where="quick"),
+        total,
+        processes,
     )
 
 
