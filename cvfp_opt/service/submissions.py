@@ -1,5 +1,7 @@
 """Submitting a study over HTTP: a definition that was sent, and what is wanted of the study."""
 
+import math
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, TypedDict, cast
 
@@ -16,6 +18,7 @@ from cvfp_opt.tuning.custom_code import foreign_names
 from cvfp_opt.tuning.definition import StudyDefinition
 from cvfp_opt.tuning.definition_file import builtin_definitions
 from cvfp_opt.tuning.plan import DEFAULT_DEFINITION, Request
+from cvfp_opt.tuning.typed_values import read_toml
 
 
 class WishesBody(TypedDict, total=False):
@@ -62,6 +65,8 @@ class SubmissionBody(TypedDict, total=False):
 Submission = Annotated[dict[str, Any], SubmissionBody, WishesBody]
 
 _SOURCES = ("definition", "toml", "sections")
+# Those of all losses and schedules are fewer than a hundred.
+_MOST_CHOICES = 1000
 
 
 def submit(call: Call) -> Answer:
@@ -107,10 +112,14 @@ def _plan(body: dict[str, Any]) -> Plan:
         )
     name = body.get("definition", DEFAULT_DEFINITION)
     if "toml" in given:
-        plan = define(f"{body['toml']}\n")  # a line feed tells it from a path
+        sections = read_toml(body["toml"], "toml")
+        _refuse_many(sections, body.get("set", {}))
+        plan = define(sections)
     elif "sections" in given:
+        _refuse_many(body["sections"], body.get("set", {}))
         plan = define(body["sections"])
     elif name in (known := builtin_definitions()):
+        _refuse_many({}, body.get("set", {}))
         plan = define(name)
     else:
         raise DefinitionError(
@@ -118,6 +127,19 @@ def _plan(body: dict[str, Any]) -> Plan:
             f"{nearest(name, known)}; send another one as toml or sections"
         )
     return plan.set(body["set"]) if body.get("set") else plan
+
+
+def _refuse_many(sections: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """Refuse more choices than there can be: reading a definition tries all their combinations."""
+    space = sections.get("space", {})
+    lists = [*space.values()] if isinstance(space, Mapping) else []
+    lists += [value for key, value in settings.items() if key.startswith("space.")]
+    choices = math.prod(len(one) for one in lists if isinstance(one, list))
+    if choices > _MOST_CHOICES:
+        raise DefinitionError(
+            f"space: at most {_MOST_CHOICES} combinations of choices are taken over HTTP, got "
+            f"{choices}"
+        )
 
 
 def _refuse_foreign(definition: StudyDefinition, rights: Rights) -> None:

@@ -215,6 +215,12 @@ def test_a_browser_signs_in_by_a_form_and_its_session_ends_with_the_token(
     answer = guarded.ask("/dashboard", "POST", sent, **form)
     assert answer.status == 200
     assert text.encode() not in answer.body
+    assert "Secure" not in answer.headers["set-cookie"]
+    by_https = {"host": "lab.example", "origin": "https://lab.example"}
+    assert (
+        "; Secure"
+        in guarded.ask("/dashboard", "POST", sent, **form, **by_https).headers["set-cookie"]
+    )
     cookie = answer.headers["set-cookie"].partition(";")[0]
     assert guarded.ask("/dashboard", cookie=cookie).status == 200
     assert guarded.ask("/api/v1/queue", cookie=cookie).status == 200

@@ -14,6 +14,7 @@ from cvfp_opt.store.record.studies import load_study
 
 SMALL = {key: int(value) for key, _, value in (setting.partition("=") for setting in TINY)}
 STUDIES = "/api/v1/studies"
+MANY = [f"a.b:c{number}" for number in range(1000)]
 ODD_NAMES = (
     "a/b",
     "/",
@@ -117,6 +118,8 @@ def test_a_definition_is_sent_in_three_ways(client: Client) -> None:
         ({"owner": "somebody"}, "owner: unknown key"),
         ({"set": {"schedule.kind": "os:system"}}, "os:system: code is not taken over HTTP"),
         ({"set": {"space.diversity.loss": ["deviation", "a.b:c"]}}, "a.b:c: code is not taken"),
+        ({"set": {"space.diversity.loss": MANY, "space.schedule.kind": MANY}}, "of choices"),
+        ({"sections": {"space": {"a": MANY, "b": MANY}}, "definition": None}, "got 1000000"),
     ],
 )
 def test_what_is_not_as_required_is_one_sentence(

@@ -194,7 +194,7 @@ class Gate:
         return Reply(
             status=HTTPStatus.OK,
             text="the token is right",
-            headers=[("Set-Cookie", self._sessions.open(key))],
+            headers=[("Set-Cookie", self._sessions.open(key, secure=_by_https(environ)))],
             page=welcome_page(self._rules.title, target),
         )
 
@@ -236,6 +236,11 @@ def _look_up(keys: Keys, key: bytes) -> tuple[Rights | None, str]:
         return keys.rights(key), ""
     except TokenError as error:
         return None, str(error)
+
+
+def _by_https(environ: "WSGIEnvironment") -> bool:
+    """Check whether a browser says that it came by HTTPS, as forms do; a proxy hides it else."""
+    return str(environ.get("HTTP_ORIGIN", "")).lower().startswith("https://")
 
 
 def _is_form(environ: "WSGIEnvironment") -> bool:

@@ -35,14 +35,21 @@ class Sessions:
         self._lock = threading.Lock()
         self._open: dict[bytes, _Session] = {}  # by digest, in order of their beginning
 
-    def open(self, key: bytes) -> str:
-        """Open a session of a token's digest; return the value of its ``Set-Cookie`` header."""
+    def open(self, key: bytes, *, secure: bool = False) -> str:
+        """Open a session of a token's digest; return the value of its ``Set-Cookie`` header.
+
+        Args:
+            key: the digest.
+            secure: whether the browser came by HTTPS, and is to send the cookie by nothing else.
+        """
         text = secrets.token_urlsafe(32)
         with self._lock:
             while len(self._open) >= MAX_SESSIONS:
                 del self._open[next(iter(self._open))]
             self._open[digest_of(text)] = _Session(time.monotonic() + SECONDS, key)
-        return f"{COOKIE}={text}; Path={self._path}; Max-Age={SECONDS}; HttpOnly; SameSite=Strict"
+        words = [f"{COOKIE}={text}", f"Path={self._path}", f"Max-Age={SECONDS}"]
+        words += ["HttpOnly", "SameSite=Strict", *(["Secure"] if secure else [])]
+        return "; ".join(words)
 
     def key(self, header: str) -> bytes | None:
         """Find the digest of the token whose session a ``Cookie`` header names; None for none."""
