@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import optuna
 import pytest
-from known_studies import STUDIES, point
+from known_studies import STUDIES, complete, point, study
 from rich.cells import cell_len
 from rich.console import Console
 from support import TINY
@@ -250,6 +251,19 @@ def test_no_figure_is_cut_and_no_word_is_broken_by(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = COMMANDS[name]
+    wide = command(ENDLESS, monkeypatch, *words)
+    assert len(words_of(wide)) > 20
+    for width in WIDTHS:
+        check(command(width, monkeypatch, *words), wide, width)
+
+
+def test_no_finding_of_the_doctor_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = optuna.create_study(study_name="known", storage="sqlite:///known.db")
+    for key, value in study().user_attrs.items():
+        made.set_user_attr(key, value)
+    made.add_trials([complete(0.2, 0.2, 0.95), complete(0.4, 0.98, 0.9)])
+    made.ask()  # it runs, and nobody has a lease on it
+    words = ("study", "doctor", "--storage", "known.db")
     wide = command(ENDLESS, monkeypatch, *words)
     assert len(words_of(wide)) > 20
     for width in WIDTHS:
