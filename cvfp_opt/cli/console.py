@@ -35,8 +35,10 @@ def echo(line: str = "", *, err: bool = False) -> None:
 
 def print_lines(lines: Iterable[str]) -> None:
     """Print plain lines to standard output; a terminal breaks them between words."""
+    width = terminal_width()
     for line in lines:
-        echo(line)
+        for one in wrapped(printable(line), width):
+            click.echo(one)
 
 
 def print_whole(lines: Iterable[str]) -> None:

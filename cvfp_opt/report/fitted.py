@@ -21,6 +21,7 @@ GAP = 2
 _FLOWING = 24
 # Where what follows a label begins: after two spaces or more.
 _LABEL = re.compile(r"^( *\S+(?: \S+)*? {2,})(?=\S)")
+_WORD = re.compile(r"""(?:[^\s'"\\]|'[^']*'|"[^"]*"|\\.)+""")
 _OPTION = re.compile(r"(?<=\s)(--\S+) (?!-)(\S)")
 
 
@@ -69,8 +70,9 @@ def typed(label: str, command: str, width: int | None, *, room: int = 0) -> list
     line = f"{label:<{room}}{command}"
     if width is None or cells(line) <= width:
         return [line]
-    # an option and its value stay together
-    joined = _OPTION.sub(r"\1\0\2", command)
+    # a quoted word stays whole, and an option with its value
+    words = (word.replace(" ", "\0") for word in _WORD.findall(command))
+    joined = _OPTION.sub(r"\1\0\2", " ".join(words))
     lines = [one.replace("\0", " ") for one in wrapped(f"  {joined}", width - 2)]
     return [label.rstrip(), *(f"{one} \\" for one in lines[:-1]), lines[-1]]
 

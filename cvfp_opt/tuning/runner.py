@@ -184,7 +184,8 @@ class Search:
         elif ran:
             self._patiently(self._mirrors.sync)
         if ran or self.stays:
-            self._announcer.search_ended(self._patiently(self._tracker.progress).best)
+            best = self._patiently(self._tracker.progress).best
+            self._announcer.search_ended(best, moves_on=not self.stays)
 
     def _wait(self, waited: float, reason: NoTrial) -> float:
         """Leave the others some time; return the seconds waited in all."""

@@ -38,8 +38,14 @@ def pause(stop: Stop, seconds: float) -> None:
         time.sleep(min(left, 0.1))
 
 
+# A scheduler may send SIGTERM to a process and to its group: so soon after it is the same one.
+_ECHO_SECONDS = 2.0
+
+
 class StopRequest:
     """While entered, a first signal is remembered, and a second one stops at once.
+
+    SIGTERM that comes twice within two seconds is one: nobody types so quickly.
 
     Python hands signals to its main thread alone: in another one there is none to wait for.
 
@@ -50,6 +56,7 @@ class StopRequest:
     def __init__(self, notify: Callable[[], None]) -> None:
         self._notify = notify
         self._signum: int | None = None
+        self._came = 0.0
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -67,9 +74,12 @@ class StopRequest:
             raise SearchStopped(self._signum)
 
     def _receive(self, signum: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
         if self._signum is not None:
+            if self._signum == signum == signal.SIGTERM and now - self._came < _ECHO_SECONDS:
+                return
             raise SearchStopped(signum)
-        self._signum = signum
+        self._signum, self._came = signum, now
         self._notify()
 
 

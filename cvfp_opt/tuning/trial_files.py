@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cvfp_opt.model.network import ContextNetwork
+from cvfp_opt.redaction import redacted
 from cvfp_opt.store.database.file_watch import FileGone
+from cvfp_opt.store.database.retry import driver_words
 from cvfp_opt.store.files.trial_files import File, Networks, write_curves
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.tuning.snapshot_arrays import arrays_of
@@ -82,6 +84,7 @@ class TrialFiles:
             return {}
         except Exception as error:  # whatever it is, the trial's result is worth more
             if not self._notified:
-                self.notify(f"a trial's curves or network can't be kept: {error}")
+                words = redacted(driver_words(error))
+                self.notify(f"a trial's curves or network can't be kept: {words}")
             self._notified = True
             return {}

@@ -137,4 +137,11 @@ def slurm(folder: Path, monkeypatch: Any) -> Iterator[Slurm]:
         idle = lambda: "idle" in call(program("sinfo"), "--noheader", "--format=%t").stdout  # noqa: E731
         stack.enter_context(running(controller, "-D", cwd=folder, ready=lambda: True))
         stack.enter_context(running(node, "-D", cwd=folder, ready=idle))
-        yield Slurm(folder)
+        found = Slurm(folder)
+        try:
+            yield found
+        finally:  # else what a failed test leaves runs on
+            call(program("scancel"), "--user", getpass.getuser())
+            gone = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT"}
+            states = lambda: {job["JobState"] for job in found.jobs().values()}  # noqa: E731
+            wait_for(lambda: states() <= gone, "all jobs have ended", 40)

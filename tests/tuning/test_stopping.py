@@ -1,6 +1,7 @@
 """Real processes, real signals: a stopped search loses nothing and changes nothing."""
 
 import contextlib
+import os
 import signal
 import sqlite3
 import time
@@ -9,6 +10,9 @@ from pathlib import Path
 import optuna
 import pytest
 from support import TINY_ARGUMENTS, Start
+
+from cvfp_opt.tuning import stopping
+from cvfp_opt.tuning.stopping import SearchStopped, StopRequest
 
 TRIALS = 5
 # Long enough that a signal sent while a trial reports still meets that trial.
@@ -103,3 +107,22 @@ def test_a_search_stopped_by_each_signal_equals_the_uninterrupted_one_and_stays(
     assert "The best" in again
     assert not [line for line in again.splitlines() if line.startswith("[")]
     assert trials_of(moved) == trials_of(tmp_path / "whole")
+
+
+def test_sigterm_that_comes_twice_at_once_is_one_and_later_it_stops_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    notified: list[bool] = []
+    with StopRequest(lambda: notified.append(True)) as stop:
+        for _ in range(2):  # to the process, and to its group
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert notified == [True]
+        with pytest.raises(SearchStopped):
+            stop.check()
+        monkeypatch.setattr(stopping, "_ECHO_SECONDS", 0.0)
+        with pytest.raises(SearchStopped):
+            os.kill(os.getpid(), signal.SIGTERM)
+    with StopRequest(lambda: None):
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(SearchStopped):  # somebody has typed ^C twice
+            os.kill(os.getpid(), signal.SIGINT)

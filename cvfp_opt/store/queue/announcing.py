@@ -109,11 +109,18 @@ class Announcer:
                 announce_failures(self.store, self._subject)
         self._announce_best(best, BEST_SECONDS)
 
-    def search_ended(self, best: TrialRecord | None) -> None:
-        """Tell what is left when a search ends: the best, and whether the study is done."""
-        self._announce_best(best, 0.0)
+    def search_ended(self, best: TrialRecord | None, *, moves_on: bool = False) -> None:
+        """Tell what is left when a search ends: the best, and whether the study is done.
+
+        Args:
+            best: the study's best trial.
+            moves_on: whether this is a worker that goes to another study, maybe after each trial:
+                then the best is told as often as ever, and at once only if the study is done.
+        """
+        self._announce_best(best, BEST_SECONDS if moves_on else 0.0)
         with untold():
-            announce_end(self.store, self._subject, best)
+            if announce_end(self.store, self._subject, best):
+                self._announce_best(best, 0.0)
 
     def _announce_best(self, best: TrialRecord | None, pause: float) -> None:
         if best is None or best.run:  # a confirmation's trials compete with nobody

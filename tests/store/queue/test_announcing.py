@@ -112,6 +112,22 @@ def test_new_bests_are_told_once_a_minute_and_the_last_one_is_not_lost(store: St
     assert read_events(store)[-1].details["before"] == pytest.approx(0.9)
 
 
+def test_a_worker_that_moves_on_after_each_trial_tells_no_more_bests(store: Store) -> None:
+    study = our_study(store, total=3)
+    for convergence in (0.8, 0.85, 0.9):
+        record = end(study, complete(0.5, convergence, 0.9))[-1]
+        announcer = Announcer(store=store, study=study)  # anew in each study that it comes to
+        announcer.trial_ended(record, record)
+        announcer.search_ended(record, moves_on=True)
+        if convergence == 0.85:
+            assert [kind for kind, _ in told(store)] == ["new-best"]
+    assert [words for kind, words in told(store) if kind == "new-best"] == [
+        "trial 0 is the new best, score 0.8500",
+        "trial 2 is the new best, score 0.9000",
+    ]
+    assert "study-done" in [kind for kind, _ in told(store)]
+
+
 def test_failures_in_a_row_are_told_once(store: Store) -> None:
     study = our_study(store)
     about = subject(study)
