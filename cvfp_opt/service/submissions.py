@@ -65,6 +65,9 @@ class SubmissionBody(TypedDict, total=False):
 Submission = Annotated[dict[str, Any], SubmissionBody, WishesBody]
 
 _SOURCES = ("definition", "toml", "sections")
+# Characters of a definition's text: the longest one of the package has 9 thousand, and reading
+# takes time with the square of what dotted keys have (this long: 1 s).
+_LONGEST = 1 << 14
 # Those of all losses and schedules are fewer than a hundred.
 _MOST_CHOICES = 1000
 
@@ -112,6 +115,10 @@ def _plan(body: dict[str, Any]) -> Plan:
         )
     name = body.get("definition", DEFAULT_DEFINITION)
     if "toml" in given:
+        if len(body["toml"]) > _LONGEST:
+            raise DefinitionError(
+                f"toml: at most {_LONGEST} characters are taken, got {len(body['toml'])}"
+            )
         sections = read_toml(body["toml"], "toml")
         _refuse_many(sections, body.get("set", {}))
         plan = define(sections)

@@ -99,6 +99,7 @@ def test_a_definition_is_sent_in_three_ways(client: Client) -> None:
         ({"definition": "./quick.toml"}, "one that comes with the package is required"),
         ({"definition": "/etc/passwd"}, "one that comes with the package is required"),
         ({"toml": "/etc/passwd", "definition": None}, "TOML"),
+        ({"toml": "a" + ".a" * 20_000 + " = 1", "definition": None}, "at most 16384 characters"),
         ({"toml": "[model]", "sections": {}}, "got definition and toml and sections"),
         ({"toml": "[modle]\nx = 1", "definition": None}, "did you mean 'model'?"),
         ({"sections": {"modle": {}}, "definition": None}, "did you mean 'model'?"),
