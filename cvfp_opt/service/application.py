@@ -37,6 +37,7 @@ _NO_DASHBOARD = Reply(
 )
 # Slow requests at a time: the server has four threads, and the others answer quickly.
 _SLOW = 2
+_LONGEST_SENTENCE = 4000
 # Bytes of an answer from which on it is handed over as a file.
 _LARGE = 1 << 19
 # The first class that fits says the status of an error.
@@ -136,7 +137,10 @@ def problem_of(error: CvfpOptError) -> Reply:
     """Make the answer that says an error of the library."""
     status = next(status for kind, status in STATUSES if isinstance(error, kind))
     headers = [("Retry-After", "5")] if status is HTTPStatus.SERVICE_UNAVAILABLE else []
-    return Reply(status=status, text=str(error), error=type(error).__name__, headers=headers)
+    text = str(error)
+    if len(text) > _LONGEST_SENTENCE:  # it repeats what was sent
+        text = f"{text[:_LONGEST_SENTENCE]} ..."
+    return Reply(status=status, text=text, error=type(error).__name__, headers=headers)
 
 
 def _methods(routes: Iterable[Route]) -> list[str]:

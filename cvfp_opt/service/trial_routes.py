@@ -12,7 +12,7 @@ from cvfp_opt.report.trial import trial_json, trials_json
 from cvfp_opt.service.reading import Between
 from cvfp_opt.service.route import Answer, Call
 
-_MOST = 1000
+_MOST, _MOST_PARAMS = 1000, 100
 _SOURCES = ("params", "retry", "best_of")
 
 
@@ -92,6 +92,8 @@ def enqueue_trials(call: Call) -> Answer:
         raise DefinitionError(f"one of {', '.join(_SOURCES)} is required, got {got}")
     if not 1 <= body.get("top", 1) <= _MOST:
         raise DefinitionError(f"top: from 1 to {_MOST} is required, got {body['top']}")
+    if (count := len(body.get("params", {}))) > _MOST_PARAMS:
+        raise DefinitionError(f"params: at most {_MOST_PARAMS} are required, got {count}")
     call.require_study()
     source = None
     if "best_of" in body:

@@ -132,6 +132,8 @@ def test_points_of_others_and_of_before_are_enqueued(office: Office, client: Cli
         ({"params": {"dist_reg_weight": [1]}}, 400, "a number or a word is required"),
         ({"params": {"dist_reg_weight": None}}, 400, "a number or a word is required"),
         ({"params": {"a=b": 1, "": 2}}, 400, ""),
+        ({"params": {f"p{n}": 1 for n in range(101)}}, 400, "params: at most 100 are required"),
+        ({"params": {"p" * 100_000: 1}}, 400, "ppp ..."),
         ({"params": 3}, 400, "params: an object is required, got 3"),
         ({"retry": 99}, 404, "a trial from 0 to 4 is required, got 99"),
         ({"retry": -1}, 404, "a trial from 0 to 4 is required, got -1"),
@@ -147,6 +149,7 @@ def test_what_cannot_be_enqueued_is_one_sentence(
     answer = enqueue(shared, **body)
     assert answer.status == status
     assert words in answer.json["detail"]
+    assert len(answer.body) < 5000
     assert numbers(shared.ask(TRIALS)) == [0, 1, 2, 3, 4]
     assert shared.said == []
 
