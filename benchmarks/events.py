@@ -21,10 +21,14 @@ NOBODY, TOLD, HANGING = "nothing is told", "events", "events, and a hook that ha
 @contextmanager
 def told_nothing() -> Iterator[None]:
     """Let no trial's end be told."""
+
+    def _tell_nothing(*_: object, **__: object) -> None:
+        pass
+
     before = announcing.Announcer.trial_ended, announcing.Announcer.search_ended
     kind: type = announcing.Announcer
-    kind.trial_ended = lambda *_: None  # type: ignore[attr-defined]
-    kind.search_ended = lambda *_: None  # type: ignore[attr-defined]
+    kind.trial_ended = _tell_nothing  # type: ignore[attr-defined]
+    kind.search_ended = _tell_nothing  # type: ignore[attr-defined]
     try:
         yield
     finally:

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 # Of a search that changes (trials are pruned, machines join), the latest part says best how fast
 # it goes; fewer trials than these say nothing.
@@ -14,7 +14,8 @@ _SOME = 3
 _PRUNING = 0.25
 
 
-class Span(NamedTuple):
+@dataclass(frozen=True, order=True)
+class Span:
     """The time of a trial, and how much of it is done.
 
     Attributes:
@@ -55,7 +56,7 @@ def time_left(finished: Sequence[Span], running: Sequence[Span], remaining: int)
     spent, busy = sum(span.ended - span.begun for span in spans), _covered(spans)
     if sum(span.share for span in spans) < 0.5 or busy <= 0.0:
         return None
-    whole = latest or [one._replace(ended=one.begun + _whole(one)) for one in running if one.share]
+    whole = latest or [replace(one, ended=one.begun + _whole(one)) for one in running if one.share]
     each = statistics.fmean(span.ended - span.begun for span in whole)
     each *= 1.0 - _PRUNING * statistics.fmean(span.spared for span in whole)
     under_way = sum(span.share for span in running)

@@ -1,5 +1,7 @@
 """The time left is right within a third after a fifth of the time."""
 
+from dataclasses import replace
+
 import pytest
 
 from cvfp_opt.report.time_left import Span, time_left
@@ -61,7 +63,7 @@ def test_workers_that_come_are_counted_at_once() -> None:
 
 def test_the_next_ones_are_shorter_where_pruning_has_not_begun() -> None:
     done = schedule((1.0,) * 8, 2, between=0.0)
-    spared = [span._replace(spared=True) for span in done]
+    spared = [replace(span, spared=True) for span in done]
     assert time_left(done, [], 40) == pytest.approx(20)
     assert time_left(spared, [], 40) == pytest.approx(15)
 

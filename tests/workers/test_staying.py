@@ -100,7 +100,8 @@ def test_it_runs_all_that_is_submitted_to_the_exact_total_and_leaves(location: L
     assert record.environment["versions"]  # of its first worker
 
 
-def test_it_shares_itself_between_studies_of_one_priority(location: Location) -> None:
+def test_it_shares_itself_between_studies_of_one_priority(tmp_path: Path) -> None:
+    location = Location.of_file(tmp_path / "s.db")  # MariaDB keeps whole seconds
     for name, weight in (("a", 1.0), ("b", 3.0)):
         submit(location, name, n_trials=40, weight=weight)
     recorder = stay(location, max_trials=16)

@@ -15,20 +15,26 @@ class Competition:
     """The studies that compete for workers, since the youngest of them came.
 
     Attributes:
-        seconds: that the trials of each had taken by then, by the study's id.
+        before: how many trials of each had ended by then, and what they had taken, by its id.
     """
 
-    seconds: dict[int, float] = field(default_factory=dict)
+    before: dict[int, tuple[int, float]] = field(default_factory=dict)
 
     def update(self, studies: Sequence[QueuedStudy]) -> None:
         """Begin anew where another study has come: it is owed nothing for the time before."""
-        now = {study.study_id: study.seconds for study in studies}
-        known = now.keys() <= self.seconds.keys()
-        self.seconds = {one: self.seconds[one] if known else now[one] for one in now}
+        now = {study.study_id: (study.timed, study.seconds) for study in studies}
+        known = now.keys() <= self.before.keys()
+        self.before = {one: self.before[one] if known else now[one] for one in now}
 
-    def served(self, study: QueuedStudy) -> float:
-        """Give the seconds that its trials have taken since then; only ended ones count."""
-        return max(0.0, study.seconds - self.seconds[study.study_id])
+    def served(self, study: QueuedStudy, trial_seconds: float) -> float:
+        """Give what it has had since then, in trials of so many seconds; only ended ones count.
+
+        Where trials take no time, or less than the database keeps, their number counts.
+        """
+        timed, seconds = self.before[study.study_id]
+        if trial_seconds <= 0.0:
+            return max(0.0, float(study.timed - timed))
+        return max(0.0, study.seconds - seconds) / trial_seconds
 
 
 def may_serve(study: QueuedStudy, worker: str) -> bool:
@@ -66,7 +72,7 @@ def choose(
     trial_seconds = sum(study.seconds for study in candidates) / timed if timed else 0.0
 
     def had(study: QueuedStudy) -> float:
-        ended = competition.served(study) / trial_seconds if trial_seconds else 0.0
+        ended = competition.served(study, trial_seconds)
         return (ended + len(study.workers - {worker})) / study.entry.weight
 
     best = min(candidates, key=lambda study: (had(study), study.last_start, study.study_id))

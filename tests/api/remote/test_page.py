@@ -44,7 +44,7 @@ def test_the_requests_of_the_page_are_answered() -> None:
 @pytest.mark.usefixtures("asked")
 def test_the_lines_of_python_run(monkeypatch: pytest.MonkeyPatch) -> None:
     [block] = [one for one in BLOCKS if one.language == "python"]
-    monkeypatch.setattr("cvfp_opt.api.remote.study._LOOK_SECONDS", 5.0)
+    monkeypatch.setattr("cvfp_opt.api.looking._LOOK_SECONDS", 5.0)
     with contextlib.redirect_stdout(io.StringIO()) as out:
         exec(compile(block.text, "docs/agents.md", "exec"), {})
     first, *_, last = out.getvalue().splitlines()

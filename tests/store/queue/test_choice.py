@@ -148,9 +148,18 @@ def test_a_study_that_comes_is_owed_nothing_for_the_time_before() -> None:
     old = replace(queued(1), seconds=1000.0, timed=10)
     competition = Competition()
     competition.update([replace(old, seconds=0.0)])
-    assert competition.served(old) == 1000.0
+    assert competition.served(old, 100.0) == 10.0
     competition.update([old, queued(2)])
-    assert competition.served(old) == competition.served(queued(2)) == 0.0
+    assert competition.served(old, 100.0) == competition.served(queued(2), 100.0) == 0.0
     later = replace(old, seconds=1100.0)
     competition.update([later])  # one that leaves changes nothing
-    assert competition.served(later) == 100.0
+    assert competition.served(later, 100.0) == 1.0
+
+
+def test_where_trials_take_no_time_their_number_counts() -> None:
+    much, little = replace(queued(1), timed=9), replace(queued(2), timed=4)
+    competition = Competition()
+    competition.update([replace(much, timed=0), replace(little, timed=0)])
+    found = choose([much, little], ME, competition)
+    assert found is not None
+    assert found.study_id == 2

@@ -1,14 +1,17 @@
 """Control of a study: no trial begins in one that is closed, and its total holds."""
 
 import re
+from datetime import datetime, timedelta
 
 import optuna
 import pytest
 from claiming import Workers, take
 from optuna.trial import TrialState
+from sqlalchemy import update
 
 from cvfp_opt.errors import DefinitionError, StudyChanged, StudyError
 from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.database.tables import TRIALS
 from cvfp_opt.store.queue import control
 from cvfp_opt.store.queue.claims import NoTrial
 from cvfp_opt.store.queue.leases import LeaseLost
@@ -164,7 +167,13 @@ def test_when_a_budget_is_spent_no_trial_begins(
     take(worker).finish(TrialState.COMPLETE, [0.5])
     control.amend(store, ours, {"until": 1.0})
     assert worker.claim(9) is NoTrial.SPENT
-    control.amend(store, ours, {"until": None, "max_seconds": 1e-9})
+    with store.engine.begin() as connection:  # MariaDB keeps whole seconds
+        earlier = datetime.now() - timedelta(minutes=10)
+        ended = TRIALS.c.state == TrialState.COMPLETE
+        connection.execute(update(TRIALS).where(ended).values(datetime_start=earlier))
+    control.amend(store, ours, {"until": None, "max_seconds": 3600.0})
+    take(worker).finish(TrialState.COMPLETE, [0.5])
+    control.amend(store, ours, {"max_seconds": 60.0})
     assert worker.claim(9) is NoTrial.SPENT
 
 
