@@ -88,7 +88,9 @@ def test_workers_come_die_and_retire_and_the_total_stays_exact(
     process.send_signal(signal.SIGINT)
     code, out = end_of(process)
     assert code == 130, out
-    assert "nothing is lost. To go on, type: cvfp-opt run --study-name quick" in out
+    assert "; nothing is lost\n" in out
+    assert "to go on:" in out
+    assert "cvfp-opt run --study-name quick" in out
     assert TrialState.WAITING in states()
     assert TrialState.RUNNING not in states()
 
