@@ -150,7 +150,7 @@ def fleet(shop: Workshop, plan: dict[str, Any]) -> dict[str, Any]:
         time.sleep(0.05)
     for pid in workers:
         os.kill(pid, signal.SIGTERM)
-    failures += [code for code in map(wait_for, workers) if code]
+    failures += [code for code in map(wait_for, workers) if code not in (0, -signal.SIGKILL)]
     names = [worker.state for worker in look(shop, read_workers)]
     return {"done": done, "failures": failures, "left": [n for n in names if n != "gone"]}
 
