@@ -22,7 +22,10 @@ def test_the_wheel_runs_elsewhere(tmp_path: Path) -> None:
     [wheel] = tmp_path.glob("cvfp_opt-*.whl")
     install = [*pip, "install", "--no-deps", "--no-index", "--target", str(target)]
     subprocess.run([*install, str(wheel)], check=True)
-    code = "import cvfp_opt, sys; from cvfp_opt.cli import main; print(cvfp_opt.__file__); main()"
+    code = (
+        "import cvfp_opt, sys; from cvfp_opt.cli import main; "
+        "print(cvfp_opt.__file__, flush=True); main()"
+    )
     result = subprocess.run(
         [sys.executable, "-c", code, "run", "quick", *TINY_ARGUMENTS, "--n-trials", "1"],
         cwd=elsewhere,

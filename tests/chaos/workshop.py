@@ -357,6 +357,12 @@ def stopped(shop: Workshop, pid: int) -> bool:
     return False
 
 
+def in_trial(shop: Workshop, pid: int) -> bool:
+    """Check whether the last thing that a worker wrote down is that it began a trial."""
+    lines = [line for line in read_ledger(shop.ledger) if line["pid"] == pid]
+    return bool(lines) and lines[-1]["what"] == "begin"
+
+
 def in_transaction(location: Location) -> bool:
     """Check whether somebody keeps locks on the database."""
     if location.path is None:
@@ -378,7 +384,9 @@ def stop_past_the_lease(shop: Workshop, plan: dict[str, Any]) -> dict[str, Any]:
     sleeper = shop.worker(lease=plan["lease"])
     while not (shop.ledger.exists() and read_ledger(shop.ledger)):
         time.sleep(0.01)  # asks again
-    while not stopped(shop, sleeper):
+    while not (stopped(shop, sleeper) and in_trial(shop, sleeper)):
+        os.kill(sleeper, signal.SIGCONT)
+        assert os.waitpid(sleeper, os.WNOHANG) == (0, 0), "it was never met in a trial"
         time.sleep(0.01)
     other = wait_for(shop.worker(lease=plan["lease"]))
     os.kill(sleeper, signal.SIGCONT)

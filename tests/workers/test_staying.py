@@ -106,7 +106,7 @@ def test_it_shares_itself_between_studies_of_one_priority(tmp_path: Path) -> Non
         submit(location, name, n_trials=40, weight=weight)
     recorder = stay(location, max_trials=16)
     assert len(recorder.finished) == 16
-    assert recorder.served[:2] == ["a", "b"]
+    assert set(recorder.served[:2]) == {"a", "b"}
     started = {name: study.started for name, study in look(location).items()}
     assert 9 <= started["b"] <= 15  # 12, up to how long single trials took
 

@@ -69,8 +69,13 @@ class FileWatch:
         self._lock = threading.Lock()
         self._outcome = ""
         try:
+            # moved since the engine was opened, it must not be made anew
             self._connection = sqlite3.connect(
-                self._real, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+                f"{self._real.as_uri()}?mode=rw",
+                uri=True,
+                timeout=BUSY_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
             )
             self._connection.execute("PRAGMA schema_version").fetchone()  # opens the log
             mark = self._mark()

@@ -6,6 +6,7 @@ that is out of date costs a little fairness, and never a count.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from zlib import crc32
 
 from cvfp_opt.store.queue.overview import QueuedStudy
 
@@ -53,7 +54,8 @@ def choose(
 
     The highest priority comes first. Of those that have it, the one that has had the least for its
     weight: trials since the youngest of them came, by the time that they took, and those that
-    others run now. Of equals, the one in which no trial has begun for the longest time.
+    others run now. Of equals, the one in which no trial has begun for the longest time; if none
+    has begun in several, each worker has an order of its own.
 
     Args:
         studies: that the worker may serve.
@@ -75,7 +77,11 @@ def choose(
         ended = competition.served(study, trial_seconds)
         return (ended + len(study.workers - {worker})) / study.entry.weight
 
-    best = min(candidates, key=lambda study: (had(study), study.last_start, study.study_id))
+    def order(study: QueuedStudy) -> tuple[float, str, int]:
+        # of equals, workers that choose at one moment do not all choose the same
+        return had(study), study.last_start, crc32(f"{worker}/{study.study_id}".encode())
+
+    best = min(candidates, key=order)
     for study in candidates:
         if study.study_id == current and had(study) - 1 / study.entry.weight <= had(best):
             return study

@@ -10,9 +10,11 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 from sqlalchemy import text
 
-from cvfp_opt.store.database.file_watch import FileGone
+from cvfp_opt.errors import StorageError
+from cvfp_opt.store.database.file_watch import FileGone, FileWatch
 from cvfp_opt.store.database.location import Location, resolve_location
 from cvfp_opt.store.database.storage import Store, open_for_search
 
@@ -293,3 +295,12 @@ def test_nothing_is_said_where_nothing_happened(folder: Path) -> None:
         write(store, 3)
     assert numbers(folder / "x.db") == [1, 2, 3]
     assert not (folder / "x.db-wal").exists()
+
+
+def test_a_file_that_is_gone_when_the_watch_begins_is_not_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "gone.db"
+    engine = sqlalchemy.create_engine(f"sqlite:///{path}")
+    with pytest.raises(StorageError, match=r"gone\.db: cannot be opened: unable to open"):
+        FileWatch(path, engine)
+    engine.dispose()
+    assert not path.exists()

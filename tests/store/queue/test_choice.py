@@ -163,3 +163,9 @@ def test_where_trials_take_no_time_their_number_counts() -> None:
     found = choose([much, little], ME, competition)
     assert found is not None
     assert found.study_id == 2
+
+
+def test_workers_that_choose_at_one_moment_do_not_all_choose_the_same() -> None:
+    studies = [queued(number) for number in range(20)]
+    found = [choose(studies, f"w{number}", Competition()) for number in range(20)]
+    assert len({study.study_id for study in found if study}) > 8
