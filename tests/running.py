@@ -1,5 +1,7 @@
 """A search that runs in another process, seen from outside: its output and its database."""
 
+import os
+import signal
 import sqlite3
 import time
 from contextlib import closing, suppress
@@ -63,6 +65,20 @@ def wait_for_trial(process: Process) -> int:
                     return int(row[0])
         time.sleep(0.005)  # asks again; leaves the processor to the search
     raise AssertionError("no trial was met")
+
+
+def kill_in_trial(process: Process) -> int:
+    """Kill a process while it runs a trial, and not a moment after that has ended; its pid."""
+    query = "SELECT pid FROM trials JOIN cvfp_opt_leases USING (trial_id) WHERE state = 'RUNNING'"
+    while True:
+        pid = wait_for_trial(process)
+        os.kill(pid, signal.SIGSTOP)
+        uri = f"{DATABASE.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            if (pid,) in connection.execute(query).fetchall():
+                os.kill(pid, signal.SIGKILL)
+                return pid
+        os.kill(pid, signal.SIGCONT)
 
 
 def end_of(process: Process) -> tuple[int, str]:

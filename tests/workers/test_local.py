@@ -22,6 +22,7 @@ from running import (
     TWO_JOBS,
     end_of,
     finished_lines,
+    kill_in_trial,
     read_until,
     states,
     trials,
@@ -130,8 +131,7 @@ def test_nothing_is_lost_when_the_parent_and_then_a_worker_is_killed(start: Star
     assert TrialState.WAITING in states()
 
     process = start(*SLOW_JOBS, cwd=Path.cwd())
-    victim = wait_for_trial(process)
-    os.kill(victim, signal.SIGKILL)
+    victim = kill_in_trial(process)
     code, out = end_of(process)
     assert code == 0, out
     told = (
