@@ -38,7 +38,7 @@ from cvfp_opt.workers.terms import Terms
 # An idle worker looks for work so often; not all workers at once.
 IDLE_SECONDS = 0.5, 2.5
 # A busy one asks no more often whether another study is owed its next trial.
-CHOICE_SECONDS = 1.0
+CHOICE_SECONDS = 5.0
 # The reason why a study cannot be served may have passed after so long, or when it is changed.
 SKIP_SECONDS = 300.0
 
