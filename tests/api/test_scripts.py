@@ -30,7 +30,8 @@ async def main():
 asyncio.run(main())
 """
 LONG = {
-    "training.num_iterations": 60,
+    # so that a signal meets a trial, and not the moment between two
+    "training.num_iterations": 400,
     "training.min_converged_ratio": 1.0,
     "search.pruner": "none",
 }
