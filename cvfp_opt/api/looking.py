@@ -1,4 +1,4 @@
-"""What can be read of a study, wherever its snapshot comes from."""
+"""The readable side of a study, wherever its snapshot comes from."""
 
 import time
 from abc import ABC, abstractmethod

@@ -92,7 +92,7 @@ class DeviationJson(TypedDict):
 
 
 class ThenNowJson(TypedDict):
-    """What differs between two machines, or versions of the code.
+    """The differences between two machines, or versions of the code.
 
     Attributes:
         name: what differs.

@@ -79,14 +79,14 @@ class Study(ReadableStudy):
 
     @property
     def judgement(self) -> str:
-        """Whether to believe its winner, in one or two sentences."""
+        """The judgement of its winner: one or two sentences on whether to believe it."""
         from cvfp_opt.report.judgement import judge
 
         return judge(self.look())
 
     @property
     def confirmation(self) -> "Confirmation | None":
-        """What fresh seeds said of its best trials; None before `confirm`."""
+        """The results of its best trials on fresh seeds; None before `confirm`."""
         from cvfp_opt.report.confirmation import confirmation_of
 
         return confirmation_of(self.look())
@@ -304,7 +304,7 @@ class Study(ReadableStudy):
 
     @property
     def state(self) -> str:
-        """Whether trials may begin: "open", "paused" or "cancelled"."""
+        """The state of its queue: "open", "paused" or "cancelled"; trials begin in an open one."""
         return self.look().queue.state.value
 
     def pause(self, *, now: bool = False) -> None:

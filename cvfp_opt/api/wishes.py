@@ -1,4 +1,4 @@
-"""What users say of a study in the queue, in the words of commands and of Python."""
+"""Wishes for a study in the queue, in the words of commands and of Python."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from cvfp_opt.tuning.typed_values import brief
 
 
 class Wishes(TypedDict, total=False):
-    """What may be said of a study; None for no limit."""
+    """The wishes that users may state for a study; None for no limit."""
 
     n_trials: int
     priority: int

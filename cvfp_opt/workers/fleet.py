@@ -21,7 +21,7 @@ from cvfp_opt.workers.terms import Terms
 MakeObserver = Callable[[str], StayingObserver]
 """Makes what shows a worker, given its name; can be pickled."""
 
-# Workers that live no longer die of what they begin with: after some, none would live.
+# A worker that dies so soon dies of what it begins with: after so many in a row, none would live.
 _LEAST_SECONDS = 10.0
 _MOST_DEATHS = 5
 

@@ -1,4 +1,4 @@
-"""What a staying worker does, in a log: a line for each trial that ends."""
+"""The display of a worker that stays: a log with a line for each trial that ends."""
 
 import time
 from typing import Any

@@ -25,7 +25,7 @@ _PAGE = 1000
 
 
 class _NotOverHttp(StudyError, AttributeError):
-    """What a study in a database has, and one on a server has not."""
+    """Something needs the study's database or its files, which a server does not give."""
 
 
 class RemoteStudy(ReadableStudy):
@@ -123,7 +123,7 @@ class RemoteStudy(ReadableStudy):
 
     @property
     def state(self) -> str:
-        """Whether trials may begin: "open", "paused" or "cancelled"."""
+        """The state of its queue: "open", "paused" or "cancelled"; trials begin in an open one."""
         return str(self._entry()["state"])
 
     @property
@@ -133,12 +133,12 @@ class RemoteStudy(ReadableStudy):
 
     @property
     def judgement(self) -> str:
-        """Whether to believe its winner, in one or two sentences: the server's own."""
+        """The server's judgement of its winner: one or two sentences on whether to believe it."""
         return str(self.to_dict()["judgement"])
 
     @property
     def confirmation(self) -> "Confirmation | None":
-        """What fresh seeds said of its best trials; None if nobody has confirmed it."""
+        """The results of its best trials on fresh seeds; None if nobody has confirmed it."""
         return confirmation(self.to_dict()["confirmation"])
 
     def compare(self, other: "RemoteStudy | str") -> "Comparison":

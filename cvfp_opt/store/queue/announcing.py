@@ -199,7 +199,7 @@ def announce_end(store: Store, subject: Subject, best: TrialRecord | None) -> bo
         if entry.total is not None and finished >= entry.total:
             kind, which = EventKind.DONE, str(entry.total)
             text = f"study {subject.name} is done: {finished} of {entry.total} trials{won}"
-        elif spent := _spent(connection, subject.study_id, entry, now):
+        elif spent := _spent(connection, store, subject.study_id, entry, now):
             kind, which = EventKind.SPENT, f"{entry.until}/{entry.max_failed}/{entry.max_seconds}"
             text = f"study {subject.name}: its budget is spent: {spent}{won}"
             details["spent"] = spent
@@ -302,8 +302,10 @@ def epoch(moment: datetime) -> float:
     return moment.replace(tzinfo=UTC).timestamp()
 
 
-def _spent(connection: Connection, study_id: int, entry: QueueEntry, now: float) -> str:
+def _spent(
+    connection: Connection, store: Store, study_id: int, entry: QueueEntry, now: float
+) -> str:
     if not entry.has_budget:
         return ""
-    used = read_usage(connection, study_id)
+    used = read_usage(connection, store.kind, study_id)
     return entry.spent(failed=used.failed, seconds=used.seconds, now=now)

@@ -221,13 +221,14 @@ class Claims:
         """Give the reason why no trial may begin here, whatever there is to run."""
         if entry.state in _CLOSED:
             return _CLOSED[entry.state]
+        if not entry.has_budget and entry.max_workers is None:
+            return None
+        now = connection.scalars(select(self.store.now())).one()
         if entry.has_budget:
-            now = connection.scalars(select(self.store.now())).one()
-            used = read_usage(connection, study_id_of(self.study))
+            used = read_usage(connection, self.store.kind, study_id_of(self.study))
             if entry.spent(failed=used.failed, seconds=used.seconds, now=now):
                 return NoTrial.SPENT
         if entry.max_workers is not None:
-            now = connection.scalars(select(self.store.now())).one()
             one_host, ours = self.store.kind.one_host, (self.worker.worker, REVOKED)
             others = {
                 trial.lease.worker

@@ -1,11 +1,14 @@
 """The entry of a study in the queue, read and written under the study's lock."""
 
 from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
 
 from optuna.trial import TrialState
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, Select, bindparam, case, func, select
 
 from cvfp_opt.store.database.damage import parsed
+from cvfp_opt.store.database.kinds import Kind
 from cvfp_opt.store.database.study_rows import put_attributes
 from cvfp_opt.store.database.tables import STUDY_USER_ATTRIBUTES, TRIALS
 from cvfp_opt.store.record.queue_entry import QUEUE, QueueEntry
@@ -34,7 +37,7 @@ def write_entry(
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """What a study's trials have used.
+    """The part of its budgets that a study's trials have used.
 
     Attributes:
         failed: trials that have failed.
@@ -45,17 +48,19 @@ class Usage:
     seconds: float
 
 
-_TIMES = select(TRIALS.c.state, TRIALS.c.datetime_start, TRIALS.c.datetime_complete).where(
-    TRIALS.c.study_id == bindparam("of"),
-    TRIALS.c.state.not_in((TrialState.WAITING, TrialState.RUNNING)),
-)
+@cache
+def _used(kind: Kind) -> Select[int, Any]:
+    seconds = kind.between(TRIALS.c.datetime_start, TRIALS.c.datetime_complete)
+    return select(
+        func.count(case((TRIALS.c.state == TrialState.FAIL, 1))),
+        func.sum(case((seconds > 0.0, seconds), else_=0.0)),
+    ).where(
+        TRIALS.c.study_id == bindparam("of"),
+        TRIALS.c.state.not_in((TrialState.WAITING, TrialState.RUNNING)),
+    )
 
 
-def read_usage(connection: Connection, study_id: int) -> Usage:
-    """Count what a study's trials have used of its budgets."""
-    failed, seconds = 0, 0.0
-    for state, start, complete in connection.execute(_TIMES, {"of": study_id}):
-        failed += state is TrialState.FAIL
-        if start is not None and complete is not None:
-            seconds += max(0.0, (complete - start).total_seconds())
-    return Usage(failed=failed, seconds=seconds)
+def read_usage(connection: Connection, kind: Kind, study_id: int) -> Usage:
+    """Count the failed trials of a study, and the seconds that its ended trials have taken."""
+    failed, seconds = connection.execute(_used(kind), {"of": study_id}).one()
+    return Usage(failed=failed, seconds=float(seconds or 0.0))

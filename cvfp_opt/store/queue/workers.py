@@ -21,7 +21,7 @@ _SHORT = 8
 
 
 class WorkerState(StrEnum):
-    """What a worker does; the values are the user's words."""
+    """The states of a worker; the values are the user's words."""
 
     STARTING = "starting"
     RUNNING = "running"
@@ -33,7 +33,7 @@ class WorkerState(StrEnum):
 
 
 class Wanted(StrEnum):
-    """What somebody wants of a worker."""
+    """The orders that a worker can be given."""
 
     WORK = ""
     DRAIN = "drain"
@@ -84,7 +84,7 @@ class StayingWorker(Worker):
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What a worker reads when it tells that it is alive.
+    """An order as a worker reads it, when it tells that it is alive.
 
     Attributes:
         wanted: of it.

@@ -1,4 +1,4 @@
-"""Who works here: the owner of the studies that this process creates."""
+"""The owner of the studies that this process creates."""
 
 import getpass
 import os

@@ -21,7 +21,7 @@ _LONGEST_SECONDS = 1e12
 
 
 class QueueState(StrEnum):
-    """What may begin in a study; the values are the user's words."""
+    """The states of a study in the queue; the values are the user's words."""
 
     OPEN = "open"
     PAUSED = "paused"
@@ -62,7 +62,7 @@ class QueueJson(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class QueueEntry:
-    """What is wanted of a study.
+    """The wishes for a study: how many trials, in which order, until when.
 
     Attributes:
         state: whether trials may begin.
