@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.text import Text
 
-from cvfp_opt.api.display.console import compile_once, make_console
+from cvfp_opt.api.display.console import PlainConsole, compile_once, make_console
 from cvfp_opt.api.display.search import header_notes, trial_line
 from cvfp_opt.escaping import printable
 from cvfp_opt.store.doctor.finding import counted
@@ -23,7 +23,16 @@ class LogDisplay:
     """
 
     def __init__(self, name: str = "") -> None:
-        self._console = make_console()
+        terminal = make_console()
+        # several workers share a terminal: none draws on it what another would write into
+        self._console = PlainConsole(
+            file=terminal.file,
+            width=terminal.width,
+            force_terminal=False,
+            markup=False,
+            highlight=False,
+        )
+        self._wraps = terminal.is_terminal
         self._head = f"{name}: " if name else ""
         self._study = ""
         self._total = 0
@@ -71,4 +80,4 @@ class LogDisplay:
         self._started.pop(number, None)
 
     def _line(self, text: str) -> None:
-        self._console.print(Text(printable(f"{self._head}{text}")), soft_wrap=True)
+        self._console.print(Text(printable(f"{self._head}{text}")), soft_wrap=not self._wraps)
