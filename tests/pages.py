@@ -19,7 +19,12 @@ from support import REPOSITORY
 
 from cvfp_opt.cli import cli
 
-PAGES = ["README.md", *sorted(f"docs/{page.name}" for page in (REPOSITORY / "docs").glob("*.md"))]
+PAGES = [
+    "README.md",
+    "SECURITY.md",
+    *sorted(f"docs/{page.name}" for page in (REPOSITORY / "docs").glob("*.md")),
+    "docs/deploy/README.md",
+]
 _MARKS = ("not run", "exit 0 or 1", "typed before", "saved as", "printed")
 _COMMENT = re.compile(rf"<!-- ({'|'.join(_MARKS)})(?::\s*(.*?))? -->", re.DOTALL)
 _BLOCK = re.compile(

@@ -1,4 +1,4 @@
-"""What docs/contributing.md promises of hooks and versions."""
+"""What docs/contributing.md promises of hooks and versions; CITATION.cff is of this version."""
 
 import re
 import shutil
@@ -12,6 +12,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from support import REPOSITORY
+
+from cvfp_opt.version import __version__
 
 CI = (REPOSITORY / ".ci" / "run").read_text()
 
@@ -67,6 +69,17 @@ def test_the_lowest_versions_are_those_of_the_ranges() -> None:
     assert lowest.keys() == asked.keys()
     for name, version in lowest.items():
         assert version in [one.version for one in asked[name].specifier if one.operator == ">="]
+
+
+def test_the_citation_is_of_this_version_under_its_licence() -> None:
+    cited = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
+    setup = ConfigParser()
+    setup.read(REPOSITORY / "setup.cfg")
+    assert cited["version"] == __version__
+    assert cited["license"] == setup["metadata"]["license"]
+    assert cited["title"].startswith(f"{setup['metadata']['name']}: ")
+    copyright_line = (REPOSITORY / "LICENSE").read_text().splitlines()[2]
+    assert copyright_line.endswith(cited["authors"][0]["name"])
 
 
 @pytest.mark.parametrize("package", ["optuna", "optuna-dashboard"])
