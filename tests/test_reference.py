@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_type_hints
 
+import click
 import pytest
 from support import REPOSITORY, load_script
 
@@ -49,6 +50,18 @@ def test_the_pages_do_not_depend_on_the_terminal(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "30")
     assert make.cli_page.page() == (REPOSITORY / "docs" / "cli.md").read_text()
+
+
+def test_every_option_is_in_the_section_of_its_command(make: ModuleType) -> None:
+    missing = [
+        f"{name} {one.opts[0]}"
+        for name, command in make.cli_page.walk(make.cli_page.cli)
+        for one in command.params
+        if isinstance(one, click.Option)
+        and not one.hidden
+        and f"| `{one.opts[0]}" not in make.cli_page.section(name, command)
+    ]
+    assert missing == []
 
 
 def test_every_key_has_the_release_in_which_it_appeared(make: ModuleType) -> None:

@@ -60,7 +60,9 @@ def section(name: str, command: click.Command) -> str:
     parts = [f"## {name}", described(inspect.cleandoc(command.help or ""))]
     if isinstance(command, click.Group):
         inner = [f"[`{name} {one}`](#{name}-{one})" for one in command.commands]
-        return "\n\n".join([*parts, f"Has {', '.join(inner)}.", ""])
+        parts.append(f"Has {', '.join(inner)}.")
+        if not command.invoke_without_command:
+            return "\n\n".join([*parts, ""])
     parts.append(f"```text\n{usage(name, command)}\n```")
     options = [one for one in command.params if isinstance(one, click.Option) and not one.hidden]
     parts.append(
@@ -102,7 +104,8 @@ def option(one: click.Option) -> tuple[str, str, str, str, str]:
     else:
         default = code(str(one.default)) if one.show_default and not one.is_flag else ""
     if one.multiple:
-        meaning = meaning.removesuffix(".").removesuffix("; repeatable") + "; repeatable."
+        bare = meaning.removesuffix("May be repeated.").rstrip(" .").removesuffix("; repeatable")
+        meaning = f"{bare}; repeatable."
     return typed, default, limits(one.type), code(str(one.envvar or "")), meaning
 
 
