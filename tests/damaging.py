@@ -43,7 +43,7 @@ KEYS = {
     ),
     "trial_system_attributes": (
         *("cvfp_opt:birth", "cvfp_opt:arm", "cvfp_opt:lease", "fixed_params", "artifacts:abc"),
-        *("artifacts:../x", "constraints"),
+        *("artifacts:../x", "constraints", "constraints:a"),
     ),
 }
 

@@ -81,7 +81,11 @@ def attributes(convergence: float, rank: float, **changed: Any) -> dict[str, Any
 
 
 def complete(
-    place: float, convergence: float, rank: float, **changed: Any
+    place: float,
+    convergence: float,
+    rank: float,
+    constraints: dict[str, float] | None = None,
+    **changed: Any,
 ) -> optuna.trial.FrozenTrial:
     """A complete trial at a point of the space."""
     values = attributes(convergence, rank, **changed)
@@ -91,6 +95,7 @@ def complete(
         distributions=SPACE,
         user_attrs=values,
         intermediate_values={0: 0.4, 1: values["scored"]["score"]},
+        constraints=constraints,
     )
 
 

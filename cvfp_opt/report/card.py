@@ -11,7 +11,7 @@ from markupsafe import Markup
 from cvfp_opt.escaping import markdown, printable
 from cvfp_opt.report.card_metadata import front_matter
 from cvfp_opt.report.confirmation_words import confirmation_line
-from cvfp_opt.report.judgement import FIXED_POINT, judge_trial
+from cvfp_opt.report.judgement import judge_trial
 from cvfp_opt.report.words import (
     DEGENERATE,
     TEXTS,
@@ -22,6 +22,7 @@ from cvfp_opt.report.words import (
     sentence,
     share,
 )
+from cvfp_opt.store.record.decisions import FIXED_POINT
 from cvfp_opt.store.record.published import PublishedTrial
 from cvfp_opt.store.record.summary import Summary
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from cvfp_opt.store.record.records import best_of
+from cvfp_opt.store.record.records import TrialRecord, best_of, rank
 from cvfp_opt.store.record.summary import Summary
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -19,12 +19,26 @@ def best_so_far(summary: Summary) -> list[float]:
     """
     if summary.is_pareto and summary.record is None:
         return []
-    found: list[float] = []
-    for trial in summary.trials:
-        value = trial.value if trial.state == "complete" else None
-        best = best_of([*found[-1:], value], maximized=summary.is_maximized)
-        if trial.finished and best is not None:
-            found.append(best)
+    ended = [trial for trial in summary.trials if trial.finished]
+    bests = running_best(ended, maximized=summary.is_maximized)
+    return [value for value in bests if value is not None]
+
+
+def running_best(trials: Sequence[TrialRecord], *, maximized: bool) -> list[float | None]:
+    """List the best value after each trial; None before the first complete one.
+
+    Feasible trials count alone from the first one on, as for the best trial of a study.
+    """
+    found: list[float | None] = []
+    best: float | None = None
+    feasible = False
+    for trial in trials:
+        ranked = trial.state == "complete" and rank(trial.value) is not None
+        if ranked and trial.feasible >= feasible:
+            before = best if trial.feasible == feasible else None
+            best = best_of([before, trial.value], maximized=maximized)
+            feasible = trial.feasible
+        found.append(best)
     return found
 
 

@@ -9,13 +9,11 @@ from cvfp_opt.report.confirmation import ConfirmationVerdict, confirmation_of
 from cvfp_opt.report.confirmation_words import seeds_words
 from cvfp_opt.report.words import DEGENERATE, joined, number, trial_definition
 from cvfp_opt.store.database.number_checks import is_finite
-from cvfp_opt.store.record.decisions import SCORE_NOISE
+from cvfp_opt.store.record.decisions import FIXED_POINT, SCORE_NOISE, doubts
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary, untrained_score
 from cvfp_opt.store.record.trial_attributes import StoredAudit
 
-# Share of tokens that agree between two reads from which on a net has a fixed point.
-FIXED_POINT = 0.95
 # Rates below are written as 0.0 %.
 _NOTHING = 0.0005
 # Shares of a range: what lies within the one is near its bound, within the other at it.
@@ -208,9 +206,10 @@ def _threshold(best: TrialRecord, definition: dict[str, Any]) -> list[Observatio
     rate, fixed = best.metrics["convergence_rate"], best.audit["absolute_convergence"]
     if max(rate, fixed) < _NOTHING:
         return []  # nothing converges at either: that speaks for nobody
-    drop = objective.get("convergence_weight", 0.5) * (rate - fixed)
+    weight = objective.get("convergence_weight", 0.5)
+    rests = doubts(best.audit, rate=rate, own_weight=weight).get("threshold", 0.0) > 0.0
     figures = f"{rate:.1%} converged at its own {own:.3f}, {fixed:.1%} at the fixed 0.1"
-    if drop > SCORE_NOISE:
+    if rests:
         text = f"the score rests on its threshold ({figures})"
         return [Observation(text=text, good=False, short="the score rests on its threshold")]
     return [Observation(text=f"the score does not rest on its threshold ({figures})", good=True)]

@@ -12,7 +12,15 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from cvfp_opt.escaping import csv_cell, markdown
-from cvfp_opt.report.words import DEGENERATE, TEXTS, number, parameter, share, short_name
+from cvfp_opt.report.words import (
+    DEGENERATE,
+    TEXTS,
+    against_words,
+    number,
+    parameter,
+    share,
+    short_name,
+)
 from cvfp_opt.store.record.quantiles import rate_at
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import untrained_score
@@ -197,6 +205,9 @@ def best_rows(ranking: Sequence[TrialRecord]) -> Rows:
         for row, t in zip(scores.rows, ranking, strict=True)
     )
     columns = (*scores.columns, *map(short_name, names), "ended")
+    if any(not trial.feasible for trial in ranking):
+        columns += ("its audit says",)
+        rows = ((*row, against_words(t) or "-") for row, t in zip(rows, ranking, strict=True))
     return Rows(columns=columns, rows=tuple(rows), formats=scores.formats)
 
 

@@ -79,7 +79,7 @@ def best_table(ranking: Sequence[TrialRecord], title: str = "") -> FittedTable:
     """Draw scores and parameters of the best trials, as far as a line has room for columns."""
     title = title or (f"The best {len(ranking)}" if len(ranking) > 1 else "The best")
     rows = best_rows(ranking)
-    parameters = rows.columns[len(SCORED) + 1 : -1]
+    parameters = rows.columns[len(SCORED) + 1 : rows.columns.index("ended")]
     return _figures_table(rows, title, (*_LEAST_OF_BEST, *reversed(parameters), "untrained"))
 
 

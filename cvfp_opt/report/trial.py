@@ -6,6 +6,7 @@ from typing import Any, NotRequired, TypedDict
 from cvfp_opt.report.aligned import text_lines
 from cvfp_opt.report.rows import account_tables
 from cvfp_opt.report.words import (
+    against_words,
     duration,
     moment,
     named_values,
@@ -49,6 +50,8 @@ def trial_lines(summary: Summary, trial: TrialRecord, width: int | None = None) 
         lines.append(summary.note)
     if trial.status:
         lines.append(f"ended: {trial.status}{f': {reason_words(trial)}' if trial.reason else ''}")
+    if not trial.feasible:
+        lines.append(f"cannot be the best while another can: {against_words(trial)}")
     lines += ["", "parameters" if trial.params else "no parameters yet"]
     lines += [f"  {name:<34}{parameter(value, 6)}" for name, value in trial.params.items()]
     lines += ["", *_identity_lines(summary, trial)] if summary.record else []

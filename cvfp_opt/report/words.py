@@ -35,6 +35,22 @@ DEGENERATE: Mapping[Degenerate, str] = {
     "identity_map": "contexts copy their tokens' embeddings",
 }
 
+# Constraints that a trial may violate: what its audit says against its score. Another program's
+# are called by their own names.
+_AGAINST: Mapping[str, str] = {
+    "untrained": "no better than untrained",
+    "optimizer_steps": "never trained",
+    "fixed_point": "no fixed point",
+    "threshold": "rests on its threshold",
+    **DEGENERATE,
+}
+
+
+def against_words(trial: TrialRecord) -> str:
+    """Name the constraints that a trial violates; "" if it is feasible."""
+    violated = [name for name, value in trial.constraints.items() if value > 0.0]
+    return ", ".join(_AGAINST.get(name, printable(name)) for name in violated)
+
 
 def share(value: float | None) -> str:
     """Write a rate as a percentage; nothing as a dash."""

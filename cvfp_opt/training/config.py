@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cvfp_opt.errors import DefinitionError, nearest
 from cvfp_opt.model.config import REFERENCE_THRESHOLD, STRICT_THRESHOLD, combined_score
+from cvfp_opt.training.learning_rates import LEARNING_RATE_SCHEDULES
 
 if TYPE_CHECKING:
     from cvfp_opt.model.audit import FrozenText
@@ -25,8 +26,8 @@ SPLITS = ("train", "validation")
 FROZEN_SPLITS = (*SPLITS, "held_out")
 STEP_RULES = ("always", "positive_loss")
 CVFP_LOSSES = ("raw", "normalized")
+FEASIBLE = ("audit", "any")
 FROZEN_THRESHOLDS = (REFERENCE_THRESHOLD, STRICT_THRESHOLD)
-LEARNING_RATE_SCHEDULES = ("constant", "linear")
 TRAINING_PASSES = ("exact", "segments")
 MEASURING_PASSES = ("sequential", "repaired")
 # Precision and pass of the online trainer, which multiplies vectors, and trains inside its pass.
@@ -47,9 +48,11 @@ class TrainingConfig:
             trains nothing, and shows the untrained network. Range: at least 0.
         learning_rate_schedule: "constant" keeps the trial's learning rate; "linear" lets it fall
             in equal steps over the iterations that train, towards the 0 that the next one would
-            have. Range: one of LEARNING_RATE_SCHEDULES.
+            have; "cosine" along half a cosine, a little with each optimizer step, to 0 at the last
+            one (trainer "batch" only). Range: one of LEARNING_RATE_SCHEDULES.
         gradient_clip: Limit on the norm of all gradients together. Range: positive.
-        min_converged_ratio: Convergence rate at which a run stops early. Range: in (0, 1].
+        min_converged_ratio: Convergence rate at which a run stops early; 0 to train to the end.
+            Range: in [0, 1].
         step_rule: "always" takes each optimizer step; "positive_loss" only those where the total
             loss is positive, which is the original program's hidden rule. Range: one of
             STEP_RULES.
@@ -73,9 +76,9 @@ class TrainingConfig:
     num_iterations: int = 10
     minibatch_size: int = 256
     num_epochs: int = 2
-    learning_rate_schedule: str = "constant"
+    learning_rate_schedule: str = "cosine"
     gradient_clip: float = 1.0
-    min_converged_ratio: float = 0.95
+    min_converged_ratio: float = 0.0
     step_rule: str = "always"
     cvfp_loss: str = "raw"
     detach_context: bool = True
@@ -113,13 +116,18 @@ class TrainingConfig:
                 f'are required, got "{self.precision}" and "{self.training_pass}"; add '
                 "--set training.precision=float32 --set training.training_pass=exact"
             )
+        if self.trainer == "online" and self.learning_rate_schedule == "cosine":
+            raise DefinitionError(
+                'training.learning_rate_schedule = "cosine": trainer = "batch" is required, got '
+                '"online"; add --set training.learning_rate_schedule=constant'
+            )
         if not 0 < self.gradient_clip < math.inf:
             raise DefinitionError(
                 f"training.gradient_clip: a positive number is required, got {self.gradient_clip}"
             )
-        if not 0.0 < self.min_converged_ratio <= 1.0:
+        if not 0.0 <= self.min_converged_ratio <= 1.0:
             raise DefinitionError(
-                "training.min_converged_ratio: 0 < ratio <= 1 must hold, "
+                "training.min_converged_ratio: 0 <= ratio <= 1 must hold, "
                 f"got {self.min_converged_ratio}"
             )
 
@@ -151,6 +159,9 @@ class ObjectiveConfig:
             convergence = "frozen" it is 0.1 or 0.01. Range: "trial", or positive.
         split: Text that is scored; "held_out" only with convergence = "frozen". Range: one of
             FROZEN_SPLITS.
+        feasible: Which trials can be the best: "audit" those that nothing in their audit speaks
+            against, as long as there is one, and the sampler learns to avoid the others (Optuna's
+            constraints); "any" takes the best score. Range: one of FEASIBLE.
     """
 
     kind: str = "score"
@@ -159,6 +170,7 @@ class ObjectiveConfig:
     effective_rank_weight: float = 0.5
     threshold: str | float = OWN_THRESHOLD
     split: str = "train"
+    feasible: str = "audit"
 
     def __post_init__(self) -> None:
         for key in ("convergence_weight", "effective_rank_weight"):
@@ -187,6 +199,7 @@ class ObjectiveConfig:
             ("kind", KINDS),
             ("convergence", CONVERGENCES),
             ("split", splits),
+            ("feasible", FEASIBLE),
         ):
             value = getattr(self, key)
             if value not in valid:
@@ -203,6 +216,12 @@ class ObjectiveConfig:
     def known_while_training(self) -> bool:
         """True if each iteration has one score, to report to Optuna and to prune by."""
         return self.kind == "score" and self.convergence == "training"
+
+    @property
+    def own_weight(self) -> float:
+        """The weight of convergence where a trial's own threshold decides it; 0 elsewhere."""
+        own = self.threshold == OWN_THRESHOLD and self.split == "train"
+        return self.convergence_weight if own and self.convergence == "training" else 0.0
 
     def score(self, convergence: float, rank: float) -> float:
         """Combine a convergence rate and a normalised effective rank."""

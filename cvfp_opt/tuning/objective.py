@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from cvfp_opt.model.network import ContextNetwork
+from cvfp_opt.store.record.decisions import decisive, doubts
 from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.training.compute import Compute, alone
 from cvfp_opt.training.config import Scored
@@ -68,6 +69,18 @@ def account(
             "weights_digest": result.weights_digest,
         },
     }
+
+
+def constraints(
+    definition: StudyDefinition, scored: Scored, result: TrainingResult
+) -> dict[str, float]:
+    """Give what speaks against a trial, see store.record.decisions; nothing where any may win."""
+    if definition.objective.feasible != "audit" or result.audit is None:
+        return {}
+    audit: Any = result.audit.to_dict()
+    rate, weight = scored.convergence_rate, definition.objective.own_weight
+    deciding = decisive(scored.score, audit, result.optimizer_steps)
+    return deciding | doubts(audit, rate=rate, own_weight=weight)
 
 
 def values(definition: StudyDefinition, scored: Scored) -> list[float]:

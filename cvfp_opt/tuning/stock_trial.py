@@ -16,7 +16,6 @@ from cvfp_opt.store.database.optuna_private import latest, storage_of, trial_id_
 from cvfp_opt.store.database.retry import DATABASE_ERRORS
 from cvfp_opt.store.queue.claims import REFUSED, unfit
 from cvfp_opt.store.queue.leases import Worker
-from cvfp_opt.store.record.decisions import constraints
 from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity
 from cvfp_opt.store.record.records import FIXED_PARAMS, write_attributes
 from cvfp_opt.store.record.trial_attributes import StoredEnvironment
@@ -26,7 +25,7 @@ from cvfp_opt.training.result import IterationMetrics, Status, TrainingResult
 from cvfp_opt.tuning.custom_code import load_code
 from cvfp_opt.tuning.definition import StudyDefinition
 from cvfp_opt.tuning.environment import describe_environment
-from cvfp_opt.tuning.objective import Objective, account, values
+from cvfp_opt.tuning.objective import Objective, account, constraints, values
 from cvfp_opt.tuning.optuna_trial import draw
 from cvfp_opt.tuning.sampler_pruner import falls_behind
 from cvfp_opt.tuning.stock_study import join_study
@@ -122,16 +121,15 @@ class StockTrials:
         self, trial: optuna.Trial, result: TrainingResult, bookkeeping: float
     ) -> float | tuple[float, float]:
         """Record how a trial ended, and tell Optuna."""
-        scored = self.objective.definition.objective.scored(result)
+        definition = self.objective.definition
+        scored = definition.objective.scored(result)
         write_attributes(trial, **account(result, scored, self._ran_on(), bookkeeping))
         if result.status is Status.PRUNED:
             raise optuna.TrialPruned(result.reason)
-        if scored and result.audit:
-            audit: Any = result.audit.to_dict()
-            against = constraints(scored.score, audit, result.optimizer_steps)
-            for name, value in against.items():
+        if scored:
+            for name, value in constraints(definition, scored, result).items():
                 trial.set_constraint(name, value)
-        return self._value(values(self.objective.definition, scored) if scored else None)
+        return self._value(values(definition, scored) if scored else None)
 
     def _value(self, found: list[float] | None) -> float | tuple[float, float]:
         """Give what Optuna takes for a trial's worth.

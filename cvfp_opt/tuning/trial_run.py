@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from cvfp_opt.errors import CvfpOptError, DefinitionError, PointError, StorageError, StudyError
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.redaction import redacted
+from cvfp_opt.store.database.constraints import is_feasible
 from cvfp_opt.store.database.file_watch import FileGone
 from cvfp_opt.store.database.optuna_private import latest
 from cvfp_opt.store.database.retry import DATABASE_ERRORS, Patience, in_words, passes
@@ -23,7 +24,7 @@ from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.training.result import Status
 from cvfp_opt.tuning.checkpointing import Checkpointing, TrialKeeper
 from cvfp_opt.tuning.drift import with_point_changes
-from cvfp_opt.tuning.objective import Objective, account, values
+from cvfp_opt.tuning.objective import Objective, account, constraints, values
 from cvfp_opt.tuning.observer import SearchObserver
 from cvfp_opt.tuning.optuna_trial import open_trial, suggest
 from cvfp_opt.tuning.stopping import SearchStopped, Stop
@@ -125,6 +126,9 @@ class TrialRun:
             scored = definition.objective.scored(result)
             bookkeeping = asking_seconds + reporter.seconds
             write_attributes(trial, **account(result, scored, self._ran_on(), bookkeeping))
+            against = constraints(definition, scored, result) if scored else {}
+            for name, value in against.items():
+                trial.set_constraint(name, value)
         except (SearchStopped, KeyboardInterrupt):
             self.give_back()
             raise
@@ -139,7 +143,8 @@ class TrialRun:
             self._fail(trial, keeper, "error", redacted(f"{type(error).__name__}: {error}"))
         else:
             state, kept = _STATES[result.status], False
-            if state is TrialState.COMPLETE and scored and not writer.claimed.run and networks:
+            worth = scored and is_feasible(against) and not writer.claimed.run
+            if state is TrialState.COMPLETE and worth and networks:
                 kept = self._keep_network(networks[0], params, result.weights_digest, scored.score)
             self._finish(trial, keeper, state, values(definition, scored) if scored else None)
             if kept:

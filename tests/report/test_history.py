@@ -1,6 +1,7 @@
 """The line of history: best so far, and its drawing in a given width."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,6 +31,13 @@ MIXED = (
 
 def test_only_complete_trials_raise_it_and_all_finished_ones_count() -> None:
     assert best_so_far(summary(*MIXED)) == [0.2, 0.2, 0.2, 0.2, 0.5]
+
+
+def test_feasible_trials_count_alone_from_the_first_one_on() -> None:
+    found = summary(*[("complete", value) for value in (0.5, 0.9, 0.4, 0.95, 0.6, math.nan)])
+    against = ({"a": 0.1}, {"a": 0.1}, {"a": -0.1}, {"a": 0.1}, {}, {})
+    trials = [replace(t, constraints=c) for t, c in zip(found.trials, against, strict=True)]
+    assert best_so_far(replace(found, trials=trials)) == [0.5, 0.9, 0.4, 0.4, 0.6, 0.6]
 
 
 def test_what_is_minimized_falls() -> None:

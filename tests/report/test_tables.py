@@ -7,8 +7,10 @@ from known_studies import small
 from rich.console import Console
 
 from cvfp_opt.report.best import best_lines
+from cvfp_opt.report.rows import best_rows
 from cvfp_opt.report.status import status_lines
 from cvfp_opt.report.tables import audit_table, best_table
+from cvfp_opt.report.trial import trial_lines
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
 
@@ -47,6 +49,28 @@ def test_the_ranking_is_by_score_then_number() -> None:
     summary = Summary(name="s", url="u", record=None, trials=trials)
     assert [t.number for t in summary.ranking] == [2, 3, 0]
     assert summary.counts["pruned"] == summary.counts["fail"] == 1
+
+
+def test_what_violates_a_constraint_ranks_last_and_says_why() -> None:
+    against: tuple[dict[str, float], ...] = (
+        {"threshold": 0.1, "fixed_point": 0.2, "near_zero": 0.0},
+        {"threshold": -0.1},
+        {"custom": 2.0},
+        {},
+    )
+    trials = [
+        TrialRecord(number=n, state="complete", value=0.9 - 0.1 * n, constraints=constraints)
+        for n, constraints in enumerate(against)
+    ]
+    summary = Summary(name="s", url="u", record=None, trials=trials)
+    assert [t.number for t in summary.ranking] == [1, 3, 0, 2]
+    rows = best_rows(summary.ranking)
+    words = [row[rows.columns.index("its audit says")] for row in rows.rows]
+    assert words == ["-", "-", "rests on its threshold, no fixed point", "custom"]
+    assert "its audit says" not in best_rows(summary.ranking[:2]).columns
+    said = [trial_lines(summary, trial)[1] for trial in trials[:2]]
+    assert said[0].startswith("cannot be the best while another can: rests on its threshold, ")
+    assert not said[1].startswith("cannot")
 
 
 def test_status_tells_why_trials_failed() -> None:

@@ -15,7 +15,7 @@ from support import Outcome
 from cvfp_opt.errors import DataError, DeviceError, StudyError
 from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.storage import open_for_search
-from cvfp_opt.store.record.decisions import constraints
+from cvfp_opt.store.record.decisions import decisive, doubts
 from cvfp_opt.store.record.identity import IDENTITY_KEY
 from cvfp_opt.store.record.records import STUDY, StudyRecord
 from cvfp_opt.tuning.definition import StudyDefinition
@@ -141,7 +141,10 @@ def test_what_decides_against_a_score_is_a_constraint() -> None:
     for trial in study.trials:
         figures, ran_on = trial.user_attrs, trial.user_attrs["environment"]
         assert trial.value is not None
-        expected = constraints(trial.value, figures["audit"], ran_on["optimizer_steps"])
+        audited = figures["audit"]
+        expected = decisive(trial.value, audited, ran_on["optimizer_steps"]) | doubts(
+            audited, rate=figures["scored"]["convergence_rate"], own_weight=0.5
+        )
         assert trial.constraints == expected
     against = [trial.constraints["untrained"] > 0 for trial in study.trials]
     assert set(against) == {True, False}

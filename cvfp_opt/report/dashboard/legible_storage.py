@@ -195,8 +195,11 @@ _OF_TRIALS: Mapping[str, Callable[[Any], bool]] = {
     "artifacts:": _artifact,
     "fixed_params": lambda value: isinstance(value, dict),
     "constraints": lambda value: _is_list_of(value, is_finite),
+    "constraints:": is_finite,
 }
 
 
 def _fits(key: str, value: Any, checks: Mapping[str, Callable[[Any], bool]]) -> bool:
-    return all(check(value) for start, check in checks.items() if key.startswith(start))
+    """Check a value by the longest beginning of its key that there is a check for."""
+    starts = [start for start in checks if key.startswith(start)]
+    return checks[max(starts, key=len)](value) if starts else True

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from cvfp_opt.report.figures.figure import BLUE, GREEN, GREY, ORANGE, air, new_figure
+from cvfp_opt.report.history import running_best
 from cvfp_opt.report.rows import Rows, finite
-from cvfp_opt.store.record.records import best_of
 from cvfp_opt.store.record.summary import Summary, untrained_score
 
 
@@ -77,17 +77,15 @@ def history(summary: Summary) -> History:
     if not any(finite(trial.value) is not None for trial in ended):
         return History(attempts=(), missing="No trial has come to a value yet.")
 
-    best: float | None = None
     attempts = []
-    for trial in ended:
-        value = finite(trial.value)
-        if trial.state == "complete":  # an infinite one cannot be drawn, and is the best
-            best = best_of([best, trial.value], maximized=summary.is_maximized)
+    for trial, best in zip(
+        ended, running_best(ended, maximized=summary.is_maximized), strict=True
+    ):
         attempts.append(
             Attempt(
                 number=trial.number,
                 state=trial.state,
-                value=value,
+                value=finite(trial.value),
                 untrained=finite(untrained_score(trial)),
                 best=best,
             )

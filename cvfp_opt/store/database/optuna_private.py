@@ -12,6 +12,7 @@ from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages._cached_storage import _CachedStorage
 from optuna.storages._rdb import models
+from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.study._frozen import FrozenStudy
 from optuna.study._multi_objective import _fast_non_domination_rank
 from optuna.trial import BaseTrial, FrozenTrial
@@ -21,6 +22,9 @@ __all__ = ["CachedStorage", "FrozenStudy", "nondomination_rank"]
 
 CachedStorage = _CachedStorage
 nondomination_rank = _fast_non_domination_rank
+
+CONSTRAINTS = _CONSTRAINTS_KEY
+"""The key of a system attribute that holds a trial's constraints, or begins those of each."""
 
 NOT_FOUND = models.NOT_FOUND_MSG
 """The argument of the KeyError that Optuna raises for a study or trial that does not exist."""

@@ -8,6 +8,7 @@ from typing import Any
 from optuna.trial import TrialState
 from sqlalchemy import Connection, String, func, select, type_coerce
 
+from cvfp_opt.store.database.constraints import is_infeasible_row
 from cvfp_opt.store.database.damage import parsed, values_read
 from cvfp_opt.store.database.reading import SPECIAL, special_number
 from cvfp_opt.store.database.tables import DIRECTIONS, TRIALS, USER_ATTRIBUTES, VALUES
@@ -25,6 +26,7 @@ _VALUES = (
         VALUES.c.objective,
         VALUES.c.value,
         special_number(VALUES.c.value_type),
+        is_infeasible_row(),
     )
     .outerjoin_from(TRIALS, VALUES, TRIALS.c.trial_id == VALUES.c.trial_id)
     .where(_COMPLETE)
@@ -45,9 +47,11 @@ class Complete:
     Attributes:
         values: of each objective.
         attribute: the user attribute that was asked for; None unless there are several objectives.
+        feasible: whether it violates no constraint.
     """
 
     values: list[float] = field(default_factory=list)
+    feasible: bool = True
     attribute: Any = None
 
 
@@ -74,8 +78,9 @@ def read_outcomes(connection: Connection, attribute: str) -> defaultdict[int, Ou
             if state not in TrialState.__members__:
                 raise ValueError(f"the state of a trial is {state!r}")
             found[study_id].num_trials[state.lower()] = count
-        for study_id, trial_id, value in _values(connection):
+        for study_id, trial_id, value, infeasible in _values(connection):
             found[study_id].complete[trial_id].values.append(value)
+            found[study_id].complete[trial_id].feasible = not infeasible
         rows = connection.execute(_ATTRIBUTE.where(USER_ATTRIBUTES.c.key == attribute))
         attributes = {trial_id: parsed(text) for trial_id, text in rows}
     for outcomes in found.values():
@@ -84,12 +89,12 @@ def read_outcomes(connection: Connection, attribute: str) -> defaultdict[int, Ou
     return found
 
 
-def _values(connection: Connection) -> Iterator[tuple[int, int, float]]:
-    """Read the values of complete trials, as study, trial and value."""
-    for study_id, trial_id, objective, value, special in connection.execute(_VALUES):
+def _values(connection: Connection) -> Iterator[tuple[int, int, float, bool]]:
+    """Read the values of complete trials, as study, trial, value and whether it is infeasible."""
+    for study_id, trial_id, objective, value, special, infeasible in connection.execute(_VALUES):
         if objective is None:
             raise ValueError(f"trial of id {trial_id} is complete and has no value")
         number = value if value is not None else SPECIAL.get(special)
         if not isinstance(number, int | float):
             raise ValueError(f"the value of trial of id {trial_id} is {number!r}")
-        yield study_id, trial_id, number
+        yield study_id, trial_id, number, bool(infeasible)

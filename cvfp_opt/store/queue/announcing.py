@@ -31,7 +31,7 @@ from cvfp_opt.store.queue.events import (
     subject_of,
     write_event,
 )
-from cvfp_opt.store.record.decisions import constraints
+from cvfp_opt.store.record.decisions import decisive
 from cvfp_opt.store.record.event import Event, EventKind, Subject
 from cvfp_opt.store.record.queue_entry import QueueEntry
 from cvfp_opt.store.record.records import TrialRecord
@@ -174,7 +174,7 @@ def passed_audit(trial: TrialRecord) -> bool:
     if not trial.audit or trial.value is None:
         return False
     steps = trial.environment.get("optimizer_steps", 1)
-    return all(one <= 0 for one in constraints(trial.value, trial.audit, steps).values())
+    return all(one <= 0 for one in decisive(trial.value, trial.audit, steps).values())
 
 
 def announce_end(store: Store, subject: Subject, best: TrialRecord | None) -> bool:

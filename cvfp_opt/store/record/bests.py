@@ -8,6 +8,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from sqlalchemy import Connection, Row, Select, and_, bindparam, case, func, select
 
+from cvfp_opt.store.database.constraints import is_infeasible_row
 from cvfp_opt.store.database.damage import parsed
 from cvfp_opt.store.database.reading import SPECIAL, special_number
 from cvfp_opt.store.database.tables import (
@@ -80,7 +81,12 @@ def _first() -> Select[Any]:
     special = special_number(VALUES.c.value_type).label("special")
     best, worst = case((maximized, 1), else_=2), case((maximized, 2), else_=1)
     tier = case((VALUES.c.value.is_not(None), 1), (special == best, 0), (special == worst, 2))
-    order = (tier, case((maximized, -VALUES.c.value), else_=VALUES.c.value), TRIALS.c.number)
+    order = (
+        case((is_infeasible_row(), 1), else_=0),
+        tier,
+        case((maximized, -VALUES.c.value), else_=VALUES.c.value),
+        TRIALS.c.number,
+    )
     place = func.row_number().over(partition_by=TRIALS.c.study_id, order_by=order).label("place")
     names = (TRIALS.c.study_id, TRIALS.c.trial_id, TRIALS.c.number, VALUES.c.value)
     placed = (
@@ -112,7 +118,13 @@ def _of_one_objective(connection: Connection) -> Iterator[_Place]:
 # Asked for first: for none of them, PostgreSQL would look at the attributes of all trials.
 _OURS_OF_SEVERAL = _SEVERAL.where(DIRECTIONS.c.study_id.in_(_OURS)).distinct()
 _SCORED = (
-    select(TRIALS.c.study_id, TRIALS.c.trial_id, TRIALS.c.number, USER_ATTRIBUTES.c.value_json)
+    select(
+        TRIALS.c.study_id,
+        TRIALS.c.trial_id,
+        TRIALS.c.number,
+        USER_ATTRIBUTES.c.value_json,
+        is_infeasible_row(),
+    )
     .join(USER_ATTRIBUTES, USER_ATTRIBUTES.c.trial_id == TRIALS.c.trial_id)
     .where(
         _COMPLETE,
@@ -128,16 +140,17 @@ def _of_several(connection: Connection) -> Sequence[_Place]:
     ids = connection.scalars(_OURS_OF_SEVERAL).all()
     if not ids:
         return []
-    found: dict[int, _Place] = {}
-    for study_id, trial_id, number, text in connection.execute(_SCORED, {"ids": ids}):
+    found: dict[int, tuple[bool, float, _Place]] = {}
+    for study_id, trial_id, number, text, infeasible in connection.execute(_SCORED, {"ids": ids}):
         value = parsed(text)
         score = value.get("score") if value and is_ours("scored", value) else None
         before = found.get(study_id)
         if score is None or rank(score) is None:
             continue
-        if before is None or score > before.value:
-            found[study_id] = _Place(study_id, trial_id, number, score)
-    return list(found.values())
+        place = not infeasible, score
+        if before is None or place > before[:2]:
+            found[study_id] = *place, _Place(study_id, trial_id, number, score)
+    return [place for *_, place in found.values()]
 
 
 _AUDIT = USER_ATTRIBUTES.c

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from cvfp_opt.store.database.constraints import constraints_of, is_feasible
 from cvfp_opt.store.database.lazy_attributes import user_attribute
 from cvfp_opt.store.record.attribute_shapes import is_ours
 from cvfp_opt.store.record.records import TrialRecord, rank
@@ -33,7 +34,7 @@ class ProgressTracker:
         self._study = study
         self._lock = threading.Lock()
         self._ended: set[int] = set()
-        self._place = math.inf
+        self._place = (True, math.inf)
         self._best: TrialRecord | None = None
 
     def progress(self, untold: Collection[int] = ()) -> StudyProgress:
@@ -49,14 +50,18 @@ class ProgressTracker:
             self._ended.update(trial.number for trial in new)
             complete = [trial for trial in new if trial.state is TrialState.COMPLETE]
             ranked = [(place, one) for one in complete if (place := _rank(one)) is not None]
-            place, best = min(ranked, key=lambda one: one[0], default=(math.inf, None))
+            place, best = min(ranked, key=lambda one: one[0], default=(self._place, None))
             if best is not None and (self._best is None or place < self._place):
                 self._place, self._best = place, TrialRecord.of(best)
             return StudyProgress(finished=len(self._ended), best=self._best)
 
 
-def _rank(trial: FrozenTrial) -> float | None:
-    if len(trial.values) == 1:
-        return rank(trial.values[0])
-    scored = user_attribute(trial, "scored")  # of a trial with two objectives
-    return rank(scored["score"]) if scored and is_ours("scored", scored) else None
+def _rank(trial: FrozenTrial) -> tuple[bool, float] | None:
+    """Rank a complete trial, the lowest first; None if it has no value with a rank."""
+    value: float | None = trial.values[0]
+    if len(trial.values) > 1:
+        scored = user_attribute(trial, "scored")
+        value = scored["score"] if scored and is_ours("scored", scored) else None
+    place = rank(value)
+    infeasible = not is_feasible(constraints_of(trial.system_attrs))
+    return None if place is None else (infeasible, place)

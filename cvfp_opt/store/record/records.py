@@ -11,6 +11,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from cvfp_opt.errors import StudyError
+from cvfp_opt.store.database.constraints import constraints_of, is_feasible
 from cvfp_opt.store.database.number_checks import is_moment, is_whole
 from cvfp_opt.store.files.artifact_names import artifact_ids
 from cvfp_opt.store.record.attribute_shapes import are_keys, is_definition, is_ours
@@ -185,6 +186,7 @@ class TrialRecord:
         scored: convergence rate, effective rank and score as the objective took them; empty
             unless complete.
         params: by Optuna's names.
+        constraints: by name, each at most 0 where the trial is feasible: see record.decisions.
         status: how training ended (training.result.Status), "error" if it raised; empty before.
         reason: one sentence.
         metrics: of the last iteration (training.result.IterationMetrics).
@@ -207,6 +209,7 @@ class TrialRecord:
     values: list[float] = field(default_factory=list)
     reported: dict[int, float] = field(default_factory=dict)
     params: dict[str, Any] = field(default_factory=dict)
+    constraints: dict[str, float] = field(default_factory=dict)
     status: str = ""
     reason: str = ""
     scored: StoredScore = field(default_factory=StoredScore)
@@ -251,6 +254,7 @@ class TrialRecord:
             values=list(values),
             reported=dict(trial.intermediate_values),
             params=dict(trial.params),
+            constraints=constraints_of(trial.system_attrs),
             started=_epoch(trial.datetime_start),
             completed=_epoch(trial.datetime_complete),
         )
@@ -259,6 +263,11 @@ class TrialRecord:
     def finished(self) -> bool:
         """Check whether the trial has ended."""
         return self.state in ("complete", "pruned", "fail")
+
+    @property
+    def feasible(self) -> bool:
+        """Check that the trial violates no constraint: only such a one is the best."""
+        return is_feasible(self.constraints)
 
     def to_dict(self) -> dict[str, Any]:
         """Convert it to plain JSON values, two of them under the names that they are stored by."""

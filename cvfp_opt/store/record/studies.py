@@ -363,7 +363,9 @@ def _summary(study: FrozenStudy, outcomes: Outcomes) -> StudySummary:
     record, unread = StudyRecord.look(study.user_attrs)
     directions = study.directions
     maximized = directions[0] is StudyDirection.MAXIMIZE or len(directions) > 1
-    values = [_value(trial, record) for trial in outcomes.complete.values()]
+    complete = outcomes.complete.values()
+    feasible = [trial for trial in complete if trial.feasible]
+    values = [_value(trial, record) for trial in feasible or complete]
     return StudySummary(
         name=study.study_name,
         num_trials=dict(outcomes.num_trials),

@@ -176,14 +176,20 @@ class Summary:
 
     @property
     def ranking(self) -> list[TrialRecord]:
-        """Complete trials, best score first; with several objectives, those on the front."""
+        """Complete trials, best score first; with several objectives, those on the front.
+
+        As Optuna does it, those that violate a constraint come after all that are feasible, and
+        are on no front.
+        """
         complete = [t for t in self.trials if t.state == "complete"]
         if self.is_pareto:
+            complete = [t for t in complete if t.feasible] or complete
             front = pareto_front(complete, self.directions)
             return sorted(front, key=lambda t: (rank(t.value) or 0.0, t.number))
         ranked = [(rank(t.value, maximized=self.is_maximized), t) for t in complete]
         known = [(place, t) for place, t in ranked if place is not None]
-        return [t for _, t in sorted(known, key=lambda one: (one[0], one[1].number))]
+        known.sort(key=lambda one: (not one[1].feasible, one[0], one[1].number))
+        return [t for _, t in known]
 
     @property
     def is_maximized(self) -> bool:

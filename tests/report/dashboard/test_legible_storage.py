@@ -17,7 +17,7 @@ STUDY = (
     *("preference:is_preferential", "preference:values1", "preference:skip_trial:x"),
     *("preference:history1", "preference:component", "artifacts:ab", "dashboard:artifacts:2:ab"),
 )
-TRIAL = ("fixed_params", "constraints", "artifacts:ab", "nsga2:generation")
+TRIAL = ("fixed_params", "constraints", "constraints:a", "artifacts:ab", "nsga2:generation")
 ODD: tuple[Any, ...] = (
     *(None, True, 0, -1, 1.5, float("nan"), 10**400, "", "x", '{"a":', "[1]", "{}", "null"),
     *([], [1], ["x"], [None], [float("inf")], [[1, 2], "x"], {}, {"body": ["x"]}),

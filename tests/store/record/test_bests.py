@@ -57,6 +57,20 @@ MAXIMIZED = {
     "infinitely bad": (plain(-INF, 0.5), 1),
     "only infinitely bad": (plain(-INF), 0),
     "negative": (plain(-2.0, -1.0), 1),
+    "infeasible": (
+        [
+            complete(0.1, 0.9, 0.9, {"threshold": 0.25}),
+            complete(0.2, 0.5, 0.5, {"threshold": -0.25, "fixed_point": 0.0}),
+            complete(0.3, 0.4, 0.4),
+            complete(0.4, 0.8, 0.8, {"threshold": -1e-5, "fixed_point": 1e-5}),
+            complete(0.5, 0.8, 0.8, {"fixed_point": INF}),
+        ],
+        1,
+    ),
+    "only infeasible": (
+        [complete(0.1, 0.4, 0.4, {"a": 12.0}), complete(0.2, 0.9, 0.9, {"a": 0.5})],
+        1,
+    ),
     "audited": ([complete(0.2, 0.2, 0.95), complete(0.4, 0.98, 0.9)], 1),
 }
 

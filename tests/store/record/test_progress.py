@@ -1,12 +1,18 @@
 """The progress of a study, as it is reported after each trial."""
 
 import optuna
+import pytest
 from optuna.trial import TrialState, create_trial
 
 from cvfp_opt.store.record.progress import ProgressTracker
 
 
-def add(study: optuna.Study, *values: float, state: TrialState = TrialState.COMPLETE) -> None:
+def add(
+    study: optuna.Study,
+    *values: float,
+    state: TrialState = TrialState.COMPLETE,
+    constraints: dict[str, float] | None = None,
+) -> None:
     last = values[-1] if values else 0.0
     scored = {"convergence_rate": 0.5, "effective_rank": 0.5, "score": last}
     study.add_trial(
@@ -14,6 +20,7 @@ def add(study: optuna.Study, *values: float, state: TrialState = TrialState.COMP
             state=state,
             values=values or None,
             user_attrs={"scored": scored} if values else {},
+            constraints=constraints,
         )
     )
 
@@ -68,3 +75,21 @@ def test_what_is_not_told_yet_is_counted_later() -> None:
     after = follower.progress()
     assert after.best is not None
     assert (after.finished, after.best.number) == (3, 1)
+
+
+@pytest.mark.parametrize("values", [(0.5, 0.9, 0.4, 0.95), (0.9, 0.5, 0.95, 0.4)])
+def test_what_violates_a_constraint_is_the_best_only_as_long_as_nothing_else_is(
+    values: tuple[float, ...],
+) -> None:
+    study = optuna.create_study(direction="maximize")
+    tracker = ProgressTracker(study)
+    add(study, 0.99, constraints={"threshold": 0.1})
+    best = tracker.progress().best
+    assert best is not None
+    assert best.number == 0
+    for value in values:
+        add(study, value, constraints={"threshold": 0.2 if value > 0.6 else -0.2})
+        best = tracker.progress().best
+        assert best is not None
+    assert best.value == 0.5
+    assert best.number == study.best_trial.number  # as stock Optuna has it
