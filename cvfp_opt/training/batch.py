@@ -60,7 +60,8 @@ class BatchMethod:
         run = self._run
         if run.training.num_epochs == 0:
             return None
-        learning_rate = self.stepper.set_learning_rate(iteration, run.training.num_iterations - 1)
+        trained = run.training.num_iterations - 1
+        learning_rate = self.stepper.set_learning_rate(iteration, trained)
         num_tokens, size = run.train.shape[0], run.training.minibatch_size
         start = zero_context(run.network) if previous is None else previous.train[-1]
         incoming = torch.cat([start.unsqueeze(0), reading.train[:-1]])  # (T, D): C_k[t-1]
@@ -68,9 +69,13 @@ class BatchMethod:
         precision = run.training.precision
         cvfp_losses, diversity_losses = [], []
         total = run.training.num_epochs * num_tokens
+        minibatches = -(-num_tokens // size)
         for epoch in range(run.training.num_epochs):
             order = torch.randperm(num_tokens, generator=run.minibatch_generator)
             for first in range(0, num_tokens, size):
+                step = epoch * minibatches + first // size
+                done = step / (run.training.num_epochs * minibatches)
+                self.stepper.set_learning_rate(iteration, trained, done)
                 chosen = order[first : first + size].to(incoming.device)
                 contexts = run.compute.forward(  # (B, D)
                     run.network, incoming[chosen], run.train[chosen], precision
@@ -80,9 +85,11 @@ class BatchMethod:
                 check_finite(*losses, where=f"minibatch {first // size} of epoch {epoch}")
                 cvfp_losses.append(losses[0])
                 diversity_losses.append(losses[1])
-                done = epoch * num_tokens + min(first + size, num_tokens)
+                read_so_far = epoch * num_tokens + min(first + size, num_tokens)
                 self._observe(
-                    Progress(iteration=iteration, phase=Phase.TRAINING, done=done, total=total)
+                    Progress(
+                        iteration=iteration, phase=Phase.TRAINING, done=read_so_far, total=total
+                    )
                 )
         return Losses(
             weight=weight,

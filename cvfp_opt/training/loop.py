@@ -43,7 +43,7 @@ def check_finite(cvfp: float, diversity: float, norm: float, *, where: str) -> N
 
 @dataclass(frozen=True, kw_only=True)
 class Losses:
-    """The weight and learning rate of an iteration, and its losses: means over its steps."""
+    """The weight of an iteration, the learning rate that it began with, and its mean losses."""
 
     weight: float
     learning_rate: float
@@ -247,7 +247,8 @@ class Loop:
         """Return why to stop after this pass; None to train on."""
         config, metrics = self.run.training, self.state.history[-1]
         k = metrics.iteration
-        if k >= 1 and metrics.convergence_rate >= config.min_converged_ratio:
+        enough = config.min_converged_ratio
+        if enough and k >= 1 and metrics.convergence_rate >= enough:
             reason = f"{metrics.convergence_rate:.1%} of tokens converged in iteration {k}"
             return Outcome(status=Status.CONVERGED_EARLY, reason=reason)
         if k == config.num_iterations - 1:

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cvfp_opt.model.diversity import diversity_loss, untrained_scale, updated_mean
+from cvfp_opt.training.learning_rates import LEARNING_RATE_SCHEDULES
 from cvfp_opt.training.run import TrainingRun
 from cvfp_opt.training.snapshot import Snapshot
 
@@ -42,11 +43,16 @@ class Stepper:
             size = 1 if self._config.trainer == "online" else self._config.minibatch_size
             self.scale = untrained_scale(self._diversity, second, first, size)
 
-    def set_learning_rate(self, iteration: int, num_trained: int) -> float:
-        """Set and return the learning rate of an iteration, of ``num_trained`` that train."""
-        rate = self._learning_rate
-        if self._config.learning_rate_schedule == "linear":
-            rate *= 1.0 - iteration / num_trained
+    def set_learning_rate(self, iteration: int, num_trained: int, done: float = 0.0) -> float:
+        """Set and return the learning rate at a place of training.
+
+        Args:
+            iteration: the one that trains.
+            num_trained: iterations that train.
+            done: share of this iteration's steps that were taken, in [0, 1).
+        """
+        schedule = LEARNING_RATE_SCHEDULES[self._config.learning_rate_schedule]
+        rate = self._learning_rate * schedule(iteration, num_trained, done)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         return rate

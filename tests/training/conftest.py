@@ -49,6 +49,7 @@ def make_run() -> Callable[..., TrainingRun]:
             "num_iterations": 4,
             "minibatch_size": 16,
             "min_converged_ratio": 1.0,
+            "learning_rate_schedule": "constant",
             "precision": "float32",
             "training_pass": "exact",
             "measuring_pass": "sequential",

@@ -16,8 +16,9 @@ from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import sequential_pass, zero_context
 from cvfp_opt.model.schedules import WEIGHT_SCHEDULES
 from cvfp_opt.training.batch import train_batch
-from cvfp_opt.training.config import FROZEN_SPLITS, LEARNING_RATE_SCHEDULES, ObjectiveConfig
+from cvfp_opt.training.config import FROZEN_SPLITS, ObjectiveConfig
 from cvfp_opt.training.events import Event, IterationFinished, Phase, Progress, ignore
+from cvfp_opt.training.learning_rates import LEARNING_RATE_SCHEDULES
 from cvfp_opt.training.result import Status, TrainingResult
 from cvfp_opt.training.run import TrainingRun, weights_digest
 
@@ -36,7 +37,9 @@ def reference(run: TrainingRun) -> tuple[list[dict[str, float]], ContextNetwork]
     optimizer = torch.optim.Adam(parameters, lr=run.parameters.phase1_learning_rate)
     previous: Tensor | None = None
     rows = []
-    trained = run.training.num_iterations - 1
+    trained, steps = run.training.num_iterations - 1, 0
+    minibatches = math.ceil(len(run.train) / run.training.minibatch_size)
+    all_steps = trained * run.training.num_epochs * minibatches
     for k in range(run.training.num_iterations):
         if run.training.learning_rate_schedule == "linear":
             optimizer.param_groups[0]["lr"] = run.parameters.phase1_learning_rate * (
@@ -77,6 +80,12 @@ def reference(run: TrainingRun) -> tuple[list[dict[str, float]], ContextNetwork]
                     if i != j
                 ]
                 diversity = 10 * torch.stack(pairs).mean()
+                if run.training.learning_rate_schedule == "cosine":
+                    optimizer.param_groups[0]["lr"] = (
+                        run.parameters.phase1_learning_rate
+                        * (1 + math.cos(math.pi * steps / all_steps))
+                        / 2
+                    )
                 optimizer.zero_grad()
                 ((1 - w) * cvfp + w * diversity).backward()
                 gradients = [p.grad for p in parameters if p.grad is not None]
@@ -84,6 +93,7 @@ def reference(run: TrainingRun) -> tuple[list[dict[str, float]], ContextNetwork]
                 for gradient in gradients:
                     gradient.mul_(min(1.0, run.training.gradient_clip / (norm + 1e-6)))
                 optimizer.step()
+                steps += 1
                 cvfps.append(cvfp.item())
                 diversities.append(diversity.item())
         row["cvfp_loss"], row["diversity_loss"] = np.mean(cvfps), np.mean(diversities)
@@ -121,6 +131,13 @@ def test_a_run_stops_when_enough_tokens_converged_but_not_at_the_first_pass(
     assert (result.status, len(result.iterations)) == (Status.CONVERGED_EARLY, 2)
     assert result.audit is not None
     assert "100.0% of tokens converged in iteration 1" in result.reason
+
+
+def test_a_ratio_of_0_trains_to_the_end(make_run: MakeRun) -> None:
+    generous = {"phase1_convergence_threshold": 1e6}
+    result = train(make_run(parameters=generous, min_converged_ratio=0.0))
+    assert (result.status, len(result.iterations)) == (Status.FINISHED, 4)
+    assert result.iterations[-1].convergence_rate == 1.0
 
 
 def test_a_pruned_run_says_so_and_is_not_audited(make_run: MakeRun) -> None:
