@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import optuna
 from optuna.samplers import TPESampler
@@ -21,7 +22,7 @@ from cvfp_opt.store.queue.trial_writer import TrialWriter
 from cvfp_opt.store.record.mirrors import sync_mirrors
 from cvfp_opt.tuning.optuna_trial import open_trial
 from cvfp_opt.tuning.plan import Plan
-from cvfp_opt.tuning.sampler import SAMPLERS, PerTrialSampler
+from cvfp_opt.tuning.sampler_pruner import sampler_of
 from cvfp_opt.tuning.stopping import SearchStopped
 
 SIZES = (100, 1000, 10_000)
@@ -38,13 +39,12 @@ TINY = (
 
 def asking(store: Store, plan: Plan, sampler: str, max_trials: int) -> Callable[[], float]:
     """Make a function that claims a trial, proposes its parameters, and returns the seconds."""
-    search, space = plan.definition.search, plan.definition.space
+    search = replace(plan.definition.search, sampler=sampler, max_sampler_trials=max_trials)
+    space = plan.definition.space
     study = optuna.load_study(
         study_name=plan.name,
         storage=store.storage,
-        sampler=PerTrialSampler(
-            SAMPLERS[sampler], search.seed, search.num_startup_trials, max_trials
-        ),
+        sampler=sampler_of(replace(plan.definition, search=search)),
     )
     claims = Claims(store=store, study=study, seed=search.seed)
 

@@ -17,7 +17,12 @@ from cvfp_opt.disk import what_it_is
 from cvfp_opt.errors import DataError, DefinitionError
 from cvfp_opt.report.toml import definition_toml
 from cvfp_opt.tuning.definition import StudyDefinition
-from cvfp_opt.tuning.definition_file import Sections, read_sections, resolve_definition
+from cvfp_opt.tuning.definition_file import (
+    Sections,
+    read_sections,
+    resolve_definition,
+    with_fitting_points,
+)
 from cvfp_opt.tuning.plan import DEFAULT_DEFINITION, Request
 from cvfp_opt.tuning.typed_values import brief, read_toml
 
@@ -78,6 +83,8 @@ class Plan:
         for one, wanted in values.items():
             section, name = _split(one)
             sections.setdefault(section, {})[name] = _plain(f"{section}.{name}", wanted)
+        if "search.first_points" not in values and any(k.startswith("space.") for k in values):
+            sections, _ = with_fitting_points(sections)
         return replace(self, definition=resolve_definition(sections, where=self.name))
 
     def searching(self, ranges: Mapping[str, Any] | None = None, /, **more: Any) -> Self:

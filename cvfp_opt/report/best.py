@@ -145,4 +145,5 @@ def fixed_sections(summary: Summary, trial: TrialRecord) -> Sections:
             f"study {summary.name!r}, trial {trial.number}: {excerpt(name)}: {why}; another "
             "program wrote it, and no definition is made of it"
         )
-    return with_parameters(sections, trial.params)
+    sections = sections | {"search": {**sections["search"], "first_points": []}}
+    return with_parameters(sections, trial.params)  # a single point has none to begin with

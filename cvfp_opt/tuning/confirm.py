@@ -176,11 +176,12 @@ def enter_runs(
         DataError: the text is too short for so many parts.
     """
     assert summary.record is not None, "a plan was made for it"
-    search = replace(source.definition.search, pruner="none")
+    definition = source.definition.without_first_points()
+    search = replace(definition.search, pruner="none", pruner_settings={})
     plan = replace(
         source,
         name=confirmation_name(source.name),
-        definition=replace(source.definition, search=search),
+        definition=replace(definition, search=search),
     )
     points, notes = choose_points(summary, source.definition, top)
     for point in points:  # before anything is written

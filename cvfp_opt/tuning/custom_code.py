@@ -1,10 +1,13 @@
-"""The user's own losses and schedules that a definition names: which, and whether to run them."""
+"""The user's own functions that a definition names: which, and whether to run them."""
+
+from collections.abc import Callable, Mapping
 
 from cvfp_opt.errors import PointError, StudyError
 from cvfp_opt.model.custom_functions import is_foreign, source_digest
 from cvfp_opt.model.schedules import weight_schedule
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.tuning.definition import StudyDefinition
+from cvfp_opt.tuning.own_search import own_pruner, own_sampler
 
 
 def foreign_names(definition: StudyDefinition) -> dict[str, list[str]]:
@@ -13,6 +16,8 @@ def foreign_names(definition: StudyDefinition) -> dict[str, list[str]]:
     for key, named in (
         ("diversity.loss", definition.diversity.loss),
         ("schedule.kind", definition.schedule.kind),
+        ("search.sampler", definition.search.sampler),
+        ("search.pruner", definition.search.pruner),
     ):
         searched = definition.space.searched.get(key, ())
         words = [named, *(searched if isinstance(searched, tuple) else ())]
@@ -33,7 +38,12 @@ def load_code(definition: StudyDefinition) -> dict[str, str]:
         return {}
     from cvfp_opt.model.diversity import diversity_loss
 
-    loaders = {"diversity.loss": diversity_loss, "schedule.kind": weight_schedule}
+    loaders: Mapping[str, Callable[[str], object]] = {
+        "diversity.loss": diversity_loss,
+        "schedule.kind": weight_schedule,
+        "search.sampler": lambda name: own_sampler(definition),
+        "search.pruner": lambda name: own_pruner(definition),
+    }
     digests = {}
     for key, named in names.items():
         for name in named:

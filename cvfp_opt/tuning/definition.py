@@ -6,7 +6,7 @@ It is read and checked without torch, which takes seconds to import.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, get_args, get_origin, get_type_hints
 
@@ -24,9 +24,10 @@ from cvfp_opt.training.config import (
     TrainingConfig,
 )
 from cvfp_opt.training.data_config import DataConfig, EmbeddingConfig
-from cvfp_opt.tuning.pruner import PRUNERS
-from cvfp_opt.tuning.sampler import SAMPLERS
-from cvfp_opt.tuning.space import LIMITS, SearchSpace
+from cvfp_opt.tuning.point_fitting import fit
+from cvfp_opt.tuning.sampler_kinds import SAMPLERS
+from cvfp_opt.tuning.search_config import SearchConfig
+from cvfp_opt.tuning.space import LIMITS, SearchSpace, flattened
 from cvfp_opt.tuning.typed_values import brief, check_value, hint
 
 if TYPE_CHECKING:
@@ -44,70 +45,8 @@ LOCATED = (
     "embedding.hub",
     "embedding.revision",
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchConfig:
-    """How points are proposed, and trials pruned.
-
-    Attributes:
-        sampler: How points are proposed. Range: one of SAMPLERS.
-        num_startup_trials: Random points before the sampler begins; with "nsga2" also the trials
-            in a generation. Range: at least 1.
-        max_sampler_trials: Finished trials that "tpe" looks at, the best and the latest ones; 0
-            for all. Range: 0, or at least num_startup_trials.
-        pruner: How trials are ended early. With two objectives, or a frozen score, only "none" is
-            possible. Range: one of PRUNERS.
-        num_pruner_startup_trials: Trials that must have come as far before one is pruned. Range:
-            at least 1.
-        num_pruner_warmup_steps: Iterations before a trial may be pruned, fewer than
-            training.num_iterations; "asha" compares after 1, 2, 4 ... times as many. Range: at
-            least 1.
-        min_untrained_rank: Effective rank ER / D of the untrained network below which a trial is
-            given up after its first pass; 0 for never. The pruner "none" does without it. Range:
-            in [0, 1].
-        seed: Random seed from which all that is random in the study follows. Range: in [0, 2^63).
-    """
-
-    sampler: str = "tpe"
-    num_startup_trials: int = 10
-    max_sampler_trials: int = 1000
-    pruner: str = "asha"
-    num_pruner_startup_trials: int = 5
-    num_pruner_warmup_steps: int = 1
-    min_untrained_rank: float = 0.3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.sampler not in SAMPLERS:
-            raise DefinitionError(
-                f"search.sampler: unknown sampler {self.sampler!r}; "
-                f"{nearest(self.sampler, SAMPLERS)}"
-            )
-        if self.pruner not in PRUNERS:
-            raise DefinitionError(
-                f"search.pruner: unknown pruner {self.pruner!r}; {nearest(self.pruner, PRUNERS)}"
-            )
-        counts = ("num_startup_trials", "num_pruner_startup_trials", "num_pruner_warmup_steps")
-        for key in counts:
-            if getattr(self, key) < 1:
-                raise DefinitionError(
-                    f"search.{key}: at least 1 is required, got {getattr(self, key)}"
-                )
-        if 0 < self.max_sampler_trials < self.num_startup_trials or self.max_sampler_trials < 0:
-            raise DefinitionError(
-                "search.max_sampler_trials: 0 (all), or at least search.num_startup_trials = "
-                f"{self.num_startup_trials} is required, got {self.max_sampler_trials}"
-            )
-        if not 0.0 <= self.min_untrained_rank <= 1.0:
-            raise DefinitionError(
-                "search.min_untrained_rank: a share in [0, 1] is required, got "
-                f"{self.min_untrained_rank}"
-            )
-        if not 0 <= self.seed < 2**63:
-            raise DefinitionError(
-                f"search.seed: a whole number from 0 to 2^63 - 1 is required, got {self.seed}"
-            )
+# Keys that a digest has only where they say something, so that those of older studies stay.
+_ADDED = frozenset({"search.first_points", "search.sampler_settings", "search.pruner_settings"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +101,27 @@ class StudyDefinition:
             )
         if self.space.settings:
             self._check_corners()
+        self._check_sampler()
+        self._check_first_points()
+
+    def _check_sampler(self) -> None:
+        kind = SAMPLERS.get(self.search.sampler)  # None for the user's own
+        if kind is None or not self.space.searched:
+            return
+        if refusal := kind.refuses(self.space, 2 if self.objective.kind == "pareto" else 1):
+            raise DefinitionError(f'search.sampler: for "{self.search.sampler}" {refusal}')
+
+    def _check_first_points(self) -> None:
+        for place, point in enumerate(self.search.first_points):
+            for problem in fit(self, point).problems:
+                named = any(problem.startswith(f"{name}: ") for name in point)
+                joint = "." if named else ": "
+                raise DefinitionError(f"search.first_points[{place}]{joint}{problem}")
+
+    @property
+    def first_points(self) -> list[dict[str, Any]]:
+        """Give the parameters that the first trials take, by Optuna's names."""
+        return [fit(self, point).params for point in self.search.first_points]
 
     def _check_corners(self) -> None:
         for point in self.space.corners():
@@ -184,7 +144,13 @@ class StudyDefinition:
             DefinitionError: it does not fit the rest of the definition.
         """
         self.check_point(params)
-        return type(self).from_dict(with_parameters(self.to_dict(), params))
+        sections = self.without_first_points().to_dict()
+        return type(self).from_dict(with_parameters(sections, params))
+
+    def without_first_points(self) -> Self:
+        """Give the definition of what is no new study's: a trial's, a confirmation's."""
+        search = replace(self.search, first_points=())
+        return replace(self, search=search) if self.search.first_points else self
 
     def check_point(self, params: Mapping[str, Any]) -> None:
         """Refuse parameters that the space does not have. Raises PointError."""
@@ -244,7 +210,9 @@ class StudyDefinition:
         definition = cls(**sections)
         searched = definition.space.searched
         constants = {n: v for n, v in definition.space.settings.items() if n not in searched}
-        return definition.at(constants) if constants else definition
+        if not constants:
+            return definition
+        return cls.from_dict(with_parameters(definition.to_dict(), constants))
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Give sections of plain values; ``from_dict`` reads them back."""
@@ -275,7 +243,8 @@ class StudyDefinition:
     @cached_property
     def _digest(self) -> str:
         # each trial's checkpoints ask for it: 0.2 ms
-        text = json.dumps(self.flat(), sort_keys=True, separators=(",", ":"))
+        keys = {k: v for k, v in self.flat().items() if v or k not in _ADDED}
+        text = json.dumps(keys, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def notices(self) -> list[str]:
@@ -297,15 +266,6 @@ class StudyDefinition:
         return found
 
 
-def shown(value: Any) -> str:
-    """Write a value of ``flat`` as TOML does, or nearly."""
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{k} = {shown(v)}" for k, v in value.items()) + " }"
-    if value is None:  # a key of [space] that is not in the definition
-        return "none"
-    return json.dumps(value)
-
-
 def _read_section(name: str, kind: type, section: dict[str, Any]) -> Any:
     if kind is SearchSpace:
         return SearchSpace.from_dict(section)
@@ -315,6 +275,8 @@ def _read_section(name: str, kind: type, section: dict[str, Any]) -> Any:
         if key not in hints:
             raise DefinitionError(f"{name}.{key}: unknown key; {nearest(key, hints)}")
         values[key] = _read_value(f"{name}.{key}", hints[key], value)
+    if "first_points" in values:
+        values["first_points"] = tuple(dict(flattened(one)) for one in values["first_points"])
     return kind(**values)
 
 
@@ -327,6 +289,12 @@ def _read_value(key: str, kind: Any, value: Any) -> Any:
         if not isinstance(value, list | tuple):
             raise DefinitionError(f"{key}: a list is required, got {brief(value)}")
         return tuple(_read_value(f"{key}[{i}]", get_args(kind)[0], v) for i, v in enumerate(value))
+    if get_origin(kind) is dict:
+        if not isinstance(value, dict):
+            raise DefinitionError(
+                f"{key}: a table {{ name = value }} is required, got {brief(value)}"
+            )
+        return value
     kinds = get_args(kind) if get_origin(kind) is not None else getattr(kind, "__args__", (kind,))
     for one in kinds or (kind,):
         if type(value) is one:

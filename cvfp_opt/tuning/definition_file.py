@@ -12,6 +12,8 @@ from typing import Any
 from cvfp_opt.disk import read_file, what_it_is
 from cvfp_opt.errors import DefinitionError, nearest
 from cvfp_opt.tuning.definition import StudyDefinition
+from cvfp_opt.tuning.point_fitting import fit
+from cvfp_opt.tuning.space import flattened
 from cvfp_opt.tuning.typed_values import read_toml, read_value, written
 
 Sections = dict[str, Any]
@@ -86,14 +88,56 @@ def resolve_definition(
         StudyDefinition.from_dict(sections)
     except DefinitionError as error:
         raise DefinitionError(f"{error} ({where})") from None
-    merged = {name: dict(section) for name, section in sections.items()}
-    for setting in settings:
-        section, key, value = parse_setting(setting)
-        merged.setdefault(section, {})[key] = value
     try:
+        merged, _ = overlaid(sections, settings)
         return StudyDefinition.from_dict(merged)
     except DefinitionError as error:
         raise DefinitionError(f"{error} (--set)") from None
+
+
+def overlaid(sections: Sections, settings: Sequence[str]) -> tuple[Sections, list[str]]:
+    """Overlay a file's sections with settings; also say which first points do not fit any more.
+
+    Those that the settings give are kept as they are, to be refused if they do not fit.
+
+    Raises:
+        DefinitionError: a setting is not of its form; or apart from first points they are not
+            valid.
+    """
+    merged = {name: dict(section) for name, section in sections.items()}
+    changed = set()
+    for setting in settings:
+        section, key, value = parse_setting(setting)
+        merged.setdefault(section, {})[key] = value
+        changed.add(f"{section}.{key}")
+    if "search.first_points" in changed or not any(key.startswith("space.") for key in changed):
+        return merged, []
+    return with_fitting_points(merged)
+
+
+def with_fitting_points(sections: Sections) -> tuple[Sections, list[str]]:
+    """Leave out of a definition's first points what its space, changed since, does not search.
+
+    Returns:
+        The sections, and a sentence for each point that is left out or loses a parameter.
+
+    Raises:
+        DefinitionError: apart from first points they are not valid.
+    """
+    search = sections.get("search", {})
+    if not search.get("first_points"):
+        return sections, []
+    definition = StudyDefinition.from_dict({**sections, "search": {**search, "first_points": []}})
+    points, notes = [], []
+    for place, point in enumerate(search["first_points"]):
+        name = f"search.first_points[{place}]"
+        fitted = fit(definition, dict(flattened(point)), drop_fixed=True)
+        if fitted.problems:
+            notes.append(f"{name} is not tried: {fitted.problems[0]}")
+            continue
+        points.append(fitted.params)
+        notes += [f"{name}: {note}" for note in fitted.notes]
+    return {**sections, "search": {**search, "first_points": points}}, notes
 
 
 def data_settings(path: str | None) -> list[str]:

@@ -24,7 +24,8 @@ from cvfp_opt.store.record.differences import (
 from cvfp_opt.store.record.records import StudyRecord
 from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.tuning.custom_code import foreign_names
-from cvfp_opt.tuning.definition import LOCATED, StudyDefinition, shown
+from cvfp_opt.tuning.definition import LOCATED, StudyDefinition
+from cvfp_opt.tuning.typed_values import shown
 
 if TYPE_CHECKING:
     from cvfp_opt.training.data import Tokens
@@ -113,7 +114,8 @@ def with_point_changes(
         StudyError: they name code that the definition does not, and that nobody has allowed.
         DataError: they mean another part of the text, and that cannot be read.
     """
-    other = StudyDefinition.from_dict(with_changes(definition.to_dict(), changes))
+    sections = definition.without_first_points().to_dict()  # its space may be another
+    other = StudyDefinition.from_dict(with_changes(sections, changes))
     known, named = foreign_names(definition), foreign_names(other)
     added = [n for key, names in named.items() for n in names if n not in known.get(key, ())]
     if added:

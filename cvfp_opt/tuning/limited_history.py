@@ -24,18 +24,28 @@ class LimitedHistory:
 
     Args:
         max_trials: how many that have ended are shown; 0 for all, None for the study itself.
+        alike: whether complete trials that have not as many constraints as the latest one are
+            left out. For GPSampler, which takes no others: adopted trials have none.
     """
 
-    def __init__(self, max_trials: int | None) -> None:
+    def __init__(self, max_trials: int | None, *, alike: bool = False) -> None:
         self._max_trials = max_trials
+        self._alike = alike
+        self._trials: list[FrozenTrial] | None = None
         self._view: _View | None = None
+
+    def trials(self, study: optuna.Study) -> list[FrozenTrial]:
+        """Read all trials, by number; once a proposal."""
+        if self._trials is None:
+            self._trials = study.get_trials(deepcopy=False)
+        return self._trials
 
     def view(self, study: optuna.Study) -> optuna.Study:
         """Give the study, or what may be seen of it; the same all through a proposal."""
         if self._max_trials is None:
             return study
         if self._view is None:
-            trials = study.get_trials(deepcopy=False)
+            trials = _alike(self.trials(study)) if self._alike else self.trials(study)
             ended = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
             if 0 < self._max_trials < len(ended):
                 seen = _best_and_latest(ended, study.directions, self._max_trials)
@@ -74,6 +84,16 @@ class _View(optuna.Study):
     ) -> list[FrozenTrial]:
         shown = [trial for trial in self._shown if states is None or trial.state in states]
         return copy.deepcopy(shown) if deepcopy else shown
+
+
+def _alike(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    """Leave out complete trials with more or fewer constraints than the latest one has."""
+    counts = [len(one.constraints) for one in trials if one.state is TrialState.COMPLETE]
+    return [
+        one
+        for one in trials
+        if one.state is not TrialState.COMPLETE or len(one.constraints) == counts[-1]
+    ]
 
 
 def _best_and_latest(

@@ -34,6 +34,7 @@ from cvfp_opt.tuning.definition import StudyDefinition
 from cvfp_opt.tuning.definition_file import (
     Sections,
     data_settings,
+    overlaid,
     read_sections,
     resolve_definition,
 )
@@ -90,6 +91,16 @@ class Request:
 
         Keys that the study is older than need not be asked for.
         """
+        sections, settings, where = self._asked(record)
+        return resolve_definition(sections, settings, where=where)
+
+    def notes(self, record: StudyRecord | None) -> list[str]:
+        """Say which first points are not tried, because the settings changed the space."""
+        sections, settings, _ = self._asked(record)
+        return overlaid(sections, settings)[1]
+
+    def _asked(self, record: StudyRecord | None) -> tuple[Sections, list[str], str]:
+        """Give the sections that are asked for, the settings that change them, and a name."""
         former = missing_keys(record.definition) if record is not None else {}
         settings = [
             f"{section}.{key}={written(value)}"
@@ -105,7 +116,7 @@ class Request:
         else:
             where = self.definition or DEFAULT_DEFINITION
             sections = read_sections(where) if self.sections is None else self.sections
-        return resolve_definition(sections, settings, where=where)
+        return sections, settings, where
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +128,7 @@ class Plan:
         definition: frozen, or about to be; its ``data`` says where the text lies now.
         tokens: of its text.
         code: digests of the user's own functions, see tuning.custom_code.
+        notes: what was left out of what was asked for, a sentence each.
     """
 
     name: str
@@ -124,6 +136,7 @@ class Plan:
     tokens: "Tokens"
     code: dict[str, str]
     request: Request = field(repr=False)
+    notes: tuple[str, ...] = ()
 
     def enter(
         self, store: Store, environment: StoredEnvironment, entry: QueueEntry = NOT_SAID
@@ -229,6 +242,7 @@ def make_plan(location: Location, request: Request, patiently: Patience = LOOKIN
             refuse_drift(request.name, found, definition, location.option)
         typed = request.definition is not None
         check_allowed(request.name, definition, allowed=typed or request.allow_code)
+    sampler_of(definition)  # what it needs is missed before anything is written
     code = load_code(definition)
     try:
         tokens = definition.load_tokens()
@@ -247,7 +261,12 @@ def make_plan(location: Location, request: Request, patiently: Patience = LOOKIN
             request.name, found, definition, location.option, mendable=not request.confirms
         )
     return Plan(
-        name=request.name, definition=definition, tokens=tokens, code=code, request=request
+        name=request.name,
+        definition=definition,
+        tokens=tokens,
+        code=code,
+        request=request,
+        notes=tuple(request.notes(record)),
     )
 
 

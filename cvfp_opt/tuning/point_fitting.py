@@ -8,12 +8,14 @@ that was asked for. What a point does not say is left to the sampler.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cvfp_opt.errors import nearest
-from cvfp_opt.tuning.definition import StudyDefinition, shown
 from cvfp_opt.tuning.space import Choices, FloatRange, IntRange, Range
-from cvfp_opt.tuning.typed_values import hint
+from cvfp_opt.tuning.typed_values import hint, shown
+
+if TYPE_CHECKING:
+    from cvfp_opt.tuning.definition import StudyDefinition
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +34,12 @@ class Fitted:
 
 
 def fit(
-    definition: StudyDefinition,
+    definition: "StudyDefinition",
     point: Mapping[str, Any],
     *,
     clip: bool = False,
     ignore: bool = False,
+    drop_fixed: bool = False,
 ) -> Fitted:
     """Fit a point to a study.
 
@@ -45,6 +48,7 @@ def fit(
         point: values by Optuna's names.
         clip: move numbers outside of a range to its nearest bound.
         ignore: leave out what the study does not know.
+        drop_fixed: leave out what is fixed in the study at another value.
     """
     fitted = Fitted()
     searched = definition.space.searched
@@ -59,6 +63,8 @@ def fit(
                 fitted.notes.append(f"{name} = {shown(value)} left out: unknown here")
             else:
                 fitted.problems.append(f"{name}: unknown here; {known}")
+        elif value != fixed and drop_fixed:
+            fitted.notes.append(f"{name} = {shown(value)} left out: fixed at {shown(fixed)}")
         elif value != fixed:
             fitted.problems.append(
                 f"{name}: fixed here at {shown(fixed)}, the point has {shown(value)}"
@@ -69,7 +75,7 @@ def fit(
     return fitted
 
 
-def fixed_value(definition: StudyDefinition, name: str) -> Any:
+def fixed_value(definition: "StudyDefinition", name: str) -> Any:
     """Look up a parameter or setting that a study does not search; None if it has none.
 
     Of a list, one place is meant: ``schedule.stage_weights[0]``.
@@ -81,7 +87,7 @@ def fixed_value(definition: StudyDefinition, name: str) -> Any:
     return written_value(definition, name)
 
 
-def written_value(definition: StudyDefinition, name: str) -> Any:
+def written_value(definition: "StudyDefinition", name: str) -> Any:
     """Look up a setting in its own section, searched or not; None if there is no such setting."""
     section, _, key = name.partition(".")
     key, bracket, index = key.partition("[")

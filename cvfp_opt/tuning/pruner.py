@@ -3,33 +3,16 @@
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import optuna
-from optuna.pruners import BasePruner, MedianPruner, NopPruner
+from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial
 
 Promise = Callable[[FrozenTrial, int], float | None]
 """(trial, iteration) -> what it promises after it, larger for better; None if not there yet."""
-
-PrunerFactory = Callable[[int, int, Promise], BasePruner]
-"""(trials before anything is pruned, iterations before a trial may be, promise) -> pruner."""
-
-
-def median(num_startup_trials: int, num_warmup_steps: int, promise: Promise) -> BasePruner:
-    """Prune below the median of the scores that complete trials had after the same iteration.
-
-    Of use only once some trials converge: before, scores are ranks, and say nothing of the end.
-    """
-    return MedianPruner(n_startup_trials=num_startup_trials, n_warmup_steps=num_warmup_steps)
-
-
-def none(num_startup_trials: int, num_warmup_steps: int, promise: Promise) -> BasePruner:
-    """Prune nothing."""
-    return NopPruner()
-
 
 # One in so many of the trials that reach a rung may go on. Gently: a network that keeps its rank
 # settles slowly, and the best ones do not look so at first.
@@ -65,7 +48,7 @@ class PromisePruner(BasePruner):
     """Asynchronous successive halving (ASHA) over iterations, by what a trial promises.
 
     At the rungs (iterations n, 2n, 4n ... for n = num_warmup_steps) a trial ends if it is not
-    among the best 1 / REDUCTION_FACTOR of all trials that came there, whatever became of them. Not
+    among the best 1 / reduction_factor of all trials that came there, whatever became of them. Not
     Optuna's SuccessiveHalvingPruner, which compares reported scores: those are no guide before
     some tokens converge. Source of the method: Li et al., "A System for Massively Parallel
     Hyperparameter Tuning", MLSys 2020.
@@ -74,12 +57,19 @@ class PromisePruner(BasePruner):
     num_startup_trials: int
     num_warmup_steps: int
     promise: Promise
+    reduction_factor: float = REDUCTION_FACTOR
     _looks: dict[tuple[str, int], tuple[float, list[FrozenTrial]]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
     _rungs: dict[tuple[str, int], _Rung] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+
+    def __post_init__(self) -> None:
+        if not self.reduction_factor > 1.0:
+            raise ValueError(
+                f"reduction_factor: more than 1 is required, got {self.reduction_factor:g}"
+            )
 
     def prune(self, study: "optuna.Study", trial: FrozenTrial) -> bool:
         step = trial.last_step
@@ -90,7 +80,7 @@ class PromisePruner(BasePruner):
         ours = self.promise(trial, step)
         if ours is None or len(known) < self.num_startup_trials:
             return False
-        return ours < float(np.quantile(known, 1.0 - 1.0 / REDUCTION_FACTOR))
+        return ours < float(np.quantile(known, 1.0 - 1.0 / self.reduction_factor))
 
     def _others(self, study: "optuna.Study", trial: FrozenTrial) -> list[FrozenTrial]:
         """Give the other trials, as this one has read them at most LOOK_SECONDS ago."""
@@ -107,10 +97,3 @@ class PromisePruner(BasePruner):
     def _is_rung(self, step: int) -> bool:
         quotient, rest = divmod(step, self.num_warmup_steps)
         return rest == 0 and quotient > 0 and quotient & (quotient - 1) == 0
-
-
-PRUNERS: Mapping[str, PrunerFactory] = {
-    "asha": PromisePruner,
-    "median": median,
-    "none": none,
-}

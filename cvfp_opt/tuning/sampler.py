@@ -6,46 +6,31 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from cvfp_opt.store.database.optuna_private import contains
+from cvfp_opt.store.record.records import FIXED_PARAMS
 from cvfp_opt.training.seeds import Purpose, derive_seed
 from cvfp_opt.tuning.limited_history import LimitedHistory
 
-
-def tpe(seed: int, num_startup_trials: int) -> BaseSampler:
-    """Make Optuna's tree-structured Parzen estimator; multivariate, as Optuna's default."""
-    return TPESampler(seed=seed, n_startup_trials=num_startup_trials)
+# System attribute of a trial that Optuna's callback for dead workers enqueued again.
+_RETRIED = "failed_trial"
 
 
-def nsga2(seed: int, num_startup_trials: int) -> BaseSampler:
-    """Make an NSGA-II, for two objectives; a generation is as many trials as start at random."""
-    return NSGAIISampler(seed=seed, population_size=max(2, num_startup_trials))
-
-
-def random(seed: int, num_startup_trials: int) -> BaseSampler:
-    """Make a sampler of independent uniform points."""
-    return RandomSampler(seed=seed)
-
-
-@dataclass(frozen=True)
-class SamplerKind:
-    """A kind of sampler.
+@dataclass(frozen=True, kw_only=True)
+class _Proposal:
+    """What one trial is proposed by.
 
     Attributes:
-        make: (seed, number of start-up trials) -> a fresh sampler.
-        limited: whether the trials that it looks at can be limited, see LimitedHistory.
+        sampler: its own.
+        history: what the sampler sees of the study.
+        point: parameters that are given, whatever the sampler would propose.
     """
 
-    make: Callable[[int, int], BaseSampler]
-    limited: bool = False
-
-
-SAMPLERS: Mapping[str, SamplerKind] = {
-    "tpe": SamplerKind(tpe, limited=True),
-    "nsga2": SamplerKind(nsga2),
-    "random": SamplerKind(random),
-}
+    sampler: BaseSampler
+    history: LimitedHistory
+    point: Mapping[str, Any]
 
 
 class PerTrialSampler(BaseSampler):
@@ -55,35 +40,57 @@ class PerTrialSampler(BaseSampler):
     repeats its start-up points and two workers propose the same. This way the proposal for
     trial n depends on the study's record alone.
 
+    The first trials take the first points in turn. Whose turn it is follows from the record, too:
+    trials that somebody enqueued with a point of their own, or enqueued again, take none away.
+
     Args:
-        kind: one of SAMPLERS.
+        make: makes a sampler from a seed.
         study_seed: of the study.
-        num_startup_trials: of the inner sampler.
-        max_trials: finished trials that a limited kind looks at; 0 for all.
+        max_trials, alike: what it sees of the study, see LimitedHistory.
+        first_points: parameters that the first trials take, by name; others are proposed.
     """
 
     def __init__(
-        self, kind: SamplerKind, study_seed: int, num_startup_trials: int, max_trials: int
+        self,
+        make: Callable[[int], BaseSampler],
+        study_seed: int,
+        *,
+        max_trials: int | None = None,
+        alike: bool = False,
+        first_points: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        self._kind = kind
+        self._make = make
         self._study_seed = study_seed
-        self._num_startup_trials = num_startup_trials
-        self._max_trials = max_trials if kind.limited else None
+        self._max_trials = max_trials
+        self._alike = alike
+        self._first_points = first_points
         # by trial: several may run in one process
-        self._proposals: dict[int, tuple[BaseSampler, LimitedHistory]] = {}
+        self._proposals: dict[int, _Proposal] = {}
 
-    def _proposal(self, trial: FrozenTrial) -> tuple[BaseSampler, LimitedHistory]:
+    def _proposal(self, study: optuna.Study, trial: FrozenTrial) -> _Proposal:
         if trial.number not in self._proposals:
             seed = derive_seed(self._study_seed, trial.number, Purpose.PROPOSAL) % 2**32
-            sampler = self._kind.make(seed, self._num_startup_trials)
-            self._proposals[trial.number] = sampler, LimitedHistory(self._max_trials)
+            history = LimitedHistory(self._max_trials, alike=self._alike)
+            self._proposals[trial.number] = _Proposal(
+                sampler=self._make(seed), history=history, point=self._point(study, trial, history)
+            )
         return self._proposals[trial.number]
+
+    def _point(
+        self, study: optuna.Study, trial: FrozenTrial, history: LimitedHistory
+    ) -> Mapping[str, Any]:
+        """Give the first point whose turn it is; empty if the sampler proposes all."""
+        if not self._first_points or _is_enqueued(trial):
+            return {}
+        before = history.trials(study)[: trial.number]
+        turn = sum(not _is_enqueued(one) for one in before)
+        return self._first_points[turn] if turn < len(self._first_points) else {}
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        sampler, history = self._proposal(trial)
-        return sampler.infer_relative_search_space(history.kinds(study), trial)
+        proposal = self._proposal(study, trial)
+        return proposal.sampler.infer_relative_search_space(proposal.history.kinds(study), trial)
 
     def sample_relative(
         self,
@@ -91,8 +98,11 @@ class PerTrialSampler(BaseSampler):
         trial: FrozenTrial,
         search_space: dict[str, BaseDistribution],
     ) -> dict[str, Any]:
-        sampler, history = self._proposal(trial)
-        return sampler.sample_relative(history.view(study), trial, search_space)
+        proposal = self._proposal(study, trial)
+        seen = proposal.history.view(study)
+        # asked in any case: it may note down with the trial to which generation it belongs
+        proposed = proposal.sampler.sample_relative(seen, trial, search_space)
+        return {name: value for name, value in proposed.items() if name not in proposal.point}
 
     def sample_independent(
         self,
@@ -101,14 +111,16 @@ class PerTrialSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        sampler, history = self._proposal(trial)
-        seen = history.view(study)
-        return sampler.sample_independent(seen, trial, param_name, param_distribution)
+        proposal = self._proposal(study, trial)
+        given = proposal.point.get(param_name)
+        if given is not None and contains(param_distribution, given):
+            return given
+        seen = proposal.history.view(study)
+        return proposal.sampler.sample_independent(seen, trial, param_name, param_distribution)
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         self._proposals.pop(trial.number, None)  # the same number may run again in this process
-        sampler, _ = self._proposal(trial)
-        sampler.before_trial(study, trial)
+        self._proposal(study, trial).sampler.before_trial(study, trial)
 
     def after_trial(
         self,
@@ -117,6 +129,10 @@ class PerTrialSampler(BaseSampler):
         state: TrialState,
         values: Sequence[float] | None,
     ) -> None:
-        sampler, _ = self._proposal(trial)
-        sampler.after_trial(study, trial, state, values)
+        self._proposal(study, trial).sampler.after_trial(study, trial, state, values)
         self._proposals.pop(trial.number, None)
+
+
+def _is_enqueued(trial: FrozenTrial) -> bool:
+    """Check whether somebody chose the trial's parameters, or some of them."""
+    return bool(trial.system_attrs.get(FIXED_PARAMS)) or _RETRIED in trial.system_attrs

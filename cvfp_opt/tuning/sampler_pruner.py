@@ -1,42 +1,96 @@
 """The sampler and the pruner that a definition names, ready for a study."""
 
+import importlib.util
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
 from cvfp_opt.errors import DefinitionError
 from cvfp_opt.store.database.lazy_attributes import user_attribute
 from cvfp_opt.store.record.attribute_shapes import is_ours
 from cvfp_opt.tuning.definition import StudyDefinition
-from cvfp_opt.tuning.pruner import PRUNERS
-from cvfp_opt.tuning.sampler import SAMPLERS, PerTrialSampler
+from cvfp_opt.tuning.keyword_settings import construct
+from cvfp_opt.tuning.own_search import own_pruner, own_sampler
+from cvfp_opt.tuning.pruner_kinds import PRUNERS, PrunerRequest
+from cvfp_opt.tuning.sampler import PerTrialSampler
+from cvfp_opt.tuning.sampler_kinds import SAMPLERS, SamplerKind, SamplerRequest
 
 if TYPE_CHECKING:
     from cvfp_opt.training.result import IterationMetrics
 
 
 def sampler_of(definition: StudyDefinition) -> PerTrialSampler:
-    """Make the sampler that a definition names; what it proposes follows from the study alone."""
+    """Make the sampler that a definition names; what it proposes follows from the study alone.
+
+    Raises:
+        DefinitionError: it needs a package that is not installed, or code that does not fit.
+    """
     search = definition.search
+    kind = SAMPLERS.get(search.sampler)
+    if kind is None:
+        make: Callable[[int], BaseSampler] = partial(
+            construct,
+            own_sampler(definition),
+            num_startup_trials=search.num_startup_trials,
+            **search.sampler_settings,
+        )
+    else:
+        _check_installed(search.sampler, kind.package)
+        make = partial(_fresh, kind, definition)
     return PerTrialSampler(
-        SAMPLERS[search.sampler],
+        make,
         search.seed,
-        search.num_startup_trials,
-        search.max_sampler_trials,
+        max_trials=search.max_sampler_trials if kind and kind.limited else None,
+        alike=kind is not None and kind.alike,
+        first_points=definition.first_points,
     )
+
+
+def _fresh(kind: SamplerKind, definition: StudyDefinition, seed: int) -> BaseSampler:
+    search = definition.search
+    request = SamplerRequest(
+        seed=seed,
+        study_seed=search.seed,
+        num_startup_trials=search.num_startup_trials,
+        space=definition.space.distributions(),
+    )
+    return construct(kind.make, request, **search.sampler_settings)
+
+
+def _check_installed(name: str, package: str) -> None:
+    if package and importlib.util.find_spec(package) is None:
+        raise DefinitionError(
+            f'search.sampler: "{name}" needs the package {package}, which is not installed; type '
+            "`pip install 'cvfp-opt[samplers]'`"
+        )
 
 
 def pruner_of(definition: StudyDefinition) -> BasePruner:
-    """Make the pruner that a definition names; it goes by what trials promise."""
+    """Make the pruner that a definition names, by what trials promise or by their scores.
+
+    Raises:
+        DefinitionError: it is code that does not fit.
+    """
     search = definition.search
-    return PRUNERS[search.pruner](
-        search.num_pruner_startup_trials,
-        search.num_pruner_warmup_steps,
-        partial(promise, definition),
+    if search.pruner not in PRUNERS:
+        return construct(
+            own_pruner(definition),
+            num_startup_trials=search.num_pruner_startup_trials,
+            num_warmup_steps=search.num_pruner_warmup_steps,
+            **search.pruner_settings,
+        )
+    request = PrunerRequest(
+        num_startup_trials=search.num_pruner_startup_trials,
+        num_warmup_steps=search.num_pruner_warmup_steps,
+        num_iterations=definition.training.num_iterations,
+        seed=search.seed,
+        promise=partial(promise, definition),
     )
+    return construct(PRUNERS[search.pruner], request, **search.pruner_settings)
 
 
 def promise(definition: StudyDefinition, trial: FrozenTrial, iteration: int) -> float | None:

@@ -163,7 +163,7 @@ class SearchSpace:
         """
         values: dict[str, Any] = {}
         settings: dict[str, Dimension] = {}
-        for name, value in _flat(section):
+        for name, value in flattened(section):
             base, bracket, index = name.partition("[")
             if bracket and not re.fullmatch(r"\d+\]", index):
                 raise DefinitionError(f'space.{name}: a place is written "{base}[0]"')
@@ -195,8 +195,8 @@ class SearchSpace:
         return {name: _plain(dimension) for name, dimension in self.dimensions.items()}
 
 
-def _flat(section: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Flatten tables: TOML reads ``schedule.kind = ...`` below ``[space]`` as one of them."""
+def flattened(section: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Name settings in full that TOML reads as tables: ``schedule.kind = ...`` in ``[space]``."""
     sections = {name.partition(".")[0] for name in SETTINGS}
     for name, value in section.items():
         if name in sections and isinstance(value, dict):

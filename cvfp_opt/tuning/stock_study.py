@@ -16,9 +16,10 @@ from cvfp_opt.store.record.differences import differences, refused
 from cvfp_opt.store.record.records import CONFIRMS, StudyRecord, Unread
 from cvfp_opt.store.record.studies import objectives
 from cvfp_opt.store.record.trial_attributes import StoredEnvironment
-from cvfp_opt.tuning.definition import StudyDefinition, shown
+from cvfp_opt.tuning.definition import StudyDefinition
 from cvfp_opt.tuning.drift import facts, facts_of_record
 from cvfp_opt.tuning.plan import new_record
+from cvfp_opt.tuning.typed_values import shown
 
 if TYPE_CHECKING:
     from cvfp_opt.training.data import Tokens

@@ -3,7 +3,7 @@
 import json
 import math
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import tomlkit
@@ -60,8 +60,21 @@ def read_toml(text: str, where: str) -> dict[str, Any]:
 
 def written(value: Any) -> str:
     """Write a value as TOML does; JSON's strings are others with a character beyond U+FFFF."""
+    return _item(value).as_string()
+
+
+def _item(value: Any) -> Item:
+    """Make an item of one line: tomlkit's own for a table is a section."""
+    if isinstance(value, Mapping):
+        table = tomlkit.inline_table()
+        table.update({key: _item(one) for key, one in value.items()})
+        return table
+    if isinstance(value, list | tuple):
+        array = tomlkit.array()
+        array.extend(_item(one) for one in value)
+        return array
     item: Item = tomlkit.item(value)
-    return item.as_string()
+    return item
 
 
 def check_value(name: str, value: Any, depth: int = 0) -> None:
@@ -96,6 +109,17 @@ def brief(value: Any) -> str:
     except (ValueError, RecursionError):
         return "a value that is too large to show"
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+
+
+def shown(value: Any) -> str:
+    """Write a value of a definition as TOML does, or nearly."""
+    if isinstance(value, dict) and value:
+        return "{ " + ", ".join(f"{k} = {shown(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(shown, value))}]"
+    if value is None:  # a key of [space] that is not in the definition
+        return "none"
+    return json.dumps(value)
 
 
 def hint(value: Any, kinds: Collection[type]) -> str:

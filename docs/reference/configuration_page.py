@@ -3,8 +3,8 @@
 import re
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -16,10 +16,12 @@ from cvfp_opt.training.config import Hyperparameters
 from cvfp_opt.training.embedding import EMBEDDING_SOURCES
 from cvfp_opt.training.text import TEXT_SOURCES
 from cvfp_opt.training.trainers import TRAINERS
-from cvfp_opt.tuning.definition import LOCATED, StudyDefinition, shown
-from cvfp_opt.tuning.pruner import PRUNERS
-from cvfp_opt.tuning.sampler import SAMPLERS
+from cvfp_opt.tuning.definition import LOCATED, StudyDefinition
+from cvfp_opt.tuning.keyword_settings import plain_arguments
+from cvfp_opt.tuning.pruner_kinds import PRUNERS
+from cvfp_opt.tuning.sampler_kinds import SAMPLERS
 from cvfp_opt.tuning.space import LIMITS, SETTINGS, SearchSpace
+from cvfp_opt.tuning.typed_values import shown
 
 INTRODUCTION = f"""# Study definitions
 
@@ -72,6 +74,11 @@ MEMBERS: Mapping[str, Mapping[str, object]] = {
     "search.sampler": {name: kind.make for name, kind in SAMPLERS.items()},
     "search.pruner": PRUNERS,
 }
+# What the settings of these are keyword arguments of, with those that other keys give.
+TAKING: Mapping[str, list[tuple[Callable[..., Any], Mapping[str, str]]]] = {
+    "search.sampler": [(kind.takes, kind.owned) for kind in SAMPLERS.values()],
+    "search.pruner": [(make, {}) for make in PRUNERS.values()],
+}
 _TYPES = {int: "whole number", float: "number", str: "string", bool: "true or false"}
 
 
@@ -99,8 +106,14 @@ def section(name: str, kind: type) -> str:
         )
     for key, members in MEMBERS.items():
         if key.startswith(f"{name}."):
+            heads = ["name", "what it does"]
             rows = [(code(one), first_line(member.__doc__)) for one, member in members.items()]
-            parts += [f"### {key}", table(["name", "what it does"], rows)]
+            if key in TAKING:
+                heads.append("settings")
+                rows = [
+                    (*row, settings(takes)) for row, takes in zip(rows, TAKING[key], strict=True)
+                ]
+            parts += [f"### {key}", table(heads, rows)]
     return "\n\n".join(parts)
 
 
@@ -113,7 +126,7 @@ def key_rows(name: str, kind: type) -> Iterator[tuple[str, ...]]:
         yield (
             code(one.name),
             type_name(hints[one.name]),
-            code(toml(one.default)),
+            code(toml(default_of(one))),
             limits,
             "yes" if full in SETTINGS else "",
             releases[full],
@@ -136,6 +149,16 @@ def space_rows() -> list[tuple[str, ...]]:
     return rows
 
 
+def default_of(one: Field[Any]) -> Any:
+    """Give a key's default."""
+    return one.default if one.default_factory is MISSING else one.default_factory()
+
+
+def settings(takes: tuple[Callable[..., Any], Mapping[str, str]]) -> str:
+    """List the settings of a sampler or pruner that a definition can give."""
+    return ", ".join(map(code, plain_arguments(*takes)))
+
+
 def meaning_and_range(text: str, kind: type) -> tuple[str, str]:
     """Cut a key's description where its range begins; names that it is one of are listed."""
     meaning, _, limits = text.partition(" Range: ")
@@ -155,6 +178,8 @@ def type_name(kind: Any) -> str:
     """Name a type as a reader of TOML does."""
     if get_origin(kind) is tuple:
         return f"list of {type_name(get_args(kind)[0])}s"
+    if get_origin(kind) is dict:
+        return "table"
     if kind in _TYPES:
         return _TYPES[kind]
     return " or ".join(map(type_name, get_args(kind)))

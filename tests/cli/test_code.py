@@ -21,7 +21,7 @@ PAGE = (REPOSITORY / "docs" / "extending.md").read_text()
 @pytest.fixture(autouse=True)
 def forget_modules() -> Iterator[None]:
     yield
-    for name in ("my_losses", "loud"):
+    for name in ("my_losses", "my_search", "loud"):
         sys.modules.pop(name, None)
 
 
@@ -30,9 +30,10 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_page_runs_as_it_is_written(invoke: Invoke) -> None:
-    loss, schedule = blocks("python")
+    loss, schedule, own_search = blocks("python")
     assert len(loss.splitlines()) <= 15
     Path("my_losses.py").write_text(loss + schedule)
+    Path("my_search.py").write_text(own_search)
     for command in blocks("console"):
         outcome = invoke(*shlex.split(command)[1:], *TINY_ARGUMENTS, "--threads", "1")
         assert outcome.code == 0, outcome.err

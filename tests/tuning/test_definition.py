@@ -32,7 +32,7 @@ def resolve(toml: str, *settings: str) -> StudyDefinition:
 
 def test_recommended_writes_out_every_default() -> None:
     sections = read_sections("recommended")
-    assert StudyDefinition.from_dict(sections) == StudyDefinition()
+    assert StudyDefinition.from_dict(sections).without_first_points() == StudyDefinition()
     written = {f"{s}.{k}" for s, section in sections.items() for k in section}
     every = {f"{s}.{k}" for s, section in StudyDefinition().to_dict().items() for k in section}
     assert written == every

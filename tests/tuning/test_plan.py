@@ -111,7 +111,8 @@ def test_a_study_is_not_asked_for_keys_that_it_is_older_than() -> None:
         Request(study_name="quick"),
         Request(definition="quick", settings=[*TINY, "search.seed=0"]),
     ):
-        definition = make_plan(resolve_location(LOCATION), request).definition.to_dict()
+        plan = make_plan(resolve_location(LOCATION), request)
+        definition = json.loads(json.dumps(plan.definition.to_dict()))
         for section, keys in FORMER.items():
             assert {key: definition[section][key] for key in keys} == keys
     asked = Request(definition="quick", settings=[*TINY, "training.precision=bfloat16"])

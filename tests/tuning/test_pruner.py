@@ -6,11 +6,11 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.pruners import BasePruner, NopPruner
+from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial, TrialState
 
 from cvfp_opt.training.config import LOG_SHARE, ObjectiveConfig
-from cvfp_opt.tuning.pruner import LOOK_SECONDS, PRUNERS, PromisePruner
+from cvfp_opt.tuning.pruner import LOOK_SECONDS, PromisePruner
 
 STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.FAIL)
 
@@ -59,6 +59,14 @@ def test_nothing_is_pruned_before_there_is_something_to_compare() -> None:
     others = [[0.0, 1.0], [0.0, 2.0]]
     assert not pruned(study_of(*others, [0.0, 0.1]), PromisePruner(3, 1, promise))
     assert pruned(study_of(*others, [0.0, 0.1]), PromisePruner(2, 1, promise))
+
+
+def test_how_many_go_on_can_be_set() -> None:
+    study = study_of(*([0.0, float(i)] for i in range(1, 10)), [0.0, 6.0])
+    assert pruned(study, PromisePruner(3, 1, promise, reduction_factor=4.0))
+    assert not pruned(study, PromisePruner(3, 1, promise, reduction_factor=2.0))
+    with pytest.raises(ValueError, match="more than 1 is required, got 1"):
+        PromisePruner(3, 1, promise, reduction_factor=1.0)
 
 
 @pytest.mark.parametrize("warmup", [1, 3])
@@ -122,13 +130,6 @@ def test_a_finished_trial_is_asked_once_for_its_promise() -> None:
 
 def test_a_trial_that_reported_nothing_goes_on() -> None:
     assert not pruned(study_of([0.0, 1.0], []), PromisePruner(1, 1, promise))
-
-
-def test_every_pruner_is_made_alike() -> None:
-    study = study_of([0.0, 1.0], [0.0, 1.0])
-    for factory in PRUNERS.values():
-        assert factory(1, 1, promise).prune(study, study.trials[-1]) in (True, False)
-    assert isinstance(PRUNERS["none"](1, 1, promise), NopPruner)
 
 
 def test_the_promise_knows_residuals_before_anything_converges() -> None:

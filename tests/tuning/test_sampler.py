@@ -7,64 +7,136 @@ import optuna
 import pytest
 from optuna.distributions import FloatDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from stock import tiny
 
-from cvfp_opt.tuning.sampler import SAMPLERS, PerTrialSampler, SamplerKind
+from cvfp_opt.store.database.optuna_private import trial_id_of
+from cvfp_opt.tuning.definition import StudyDefinition
+from cvfp_opt.tuning.sampler import PerTrialSampler
+from cvfp_opt.tuning.sampler_kinds import SAMPLERS
+from cvfp_opt.tuning.sampler_pruner import sampler_of
+
+# 20 points, for a sampler that wants them countable.
+COUNTABLE = (
+    "space.dist_reg_weight=0.5",
+    "space.phase1_learning_rate=0.001",
+    "space.phase1_convergence_threshold=0.1",
+    "space.layernorm_mix=1.0",
+    'space.diversity.loss=["orthogonality", "coding_rate"]',
+    "space.training.num_epochs={low=1, high=10}",
+)
 
 
-def objective(trial: optuna.Trial) -> float:
-    x, y = trial.suggest_float("x", 0, 1), trial.suggest_float("y", 0.1, 10, log=True)
+def naming(name: str, *settings: str, seed: int = 5) -> StudyDefinition:
+    """A definition with four trials at random, by the sampler of that name."""
+    space = COUNTABLE if name == "brute_force" else ()
+    own = (f"search.sampler={name}", "search.num_startup_trials=4", f"search.seed={seed}")
+    return tiny(*own, *space, *settings)
+
+
+def worth(trial: optuna.Trial, definition: StudyDefinition) -> float:
+    """Score a trial by how near to some point it is; prune one in four."""
+    params = definition.space.suggest(trial)
     if trial.number % 4 == 3:
-        trial.report(x, trial.number % 3)
+        trial.report(0.5, trial.number % 3)
         raise optuna.TrialPruned
-    return -((x - 0.3) ** 2) - (y - 1) ** 2
+    weight, epochs = params.get("dist_reg_weight", 0.3), params.get("training.num_epochs", 0)
+    return -((weight - 0.3) ** 2) - abs(params.get("layernorm_mix", 0.8) - 0.8) - 0.01 * epochs
 
 
-def study_with(
-    name: str, storage: optuna.storages.BaseStorage, max_trials: int = 0
+def search(
+    definition: StudyDefinition, count: int, storage: BaseStorage | None = None
 ) -> optuna.Study:
-    sampler = PerTrialSampler(
-        SAMPLERS[name], study_seed=5, num_startup_trials=4, max_trials=max_trials
+    """Run so many trials, by a sampler that has run none before."""
+    study = optuna.create_study(
+        study_name="s",
+        storage=storage or InMemoryStorage(),
+        sampler=sampler_of(definition),
+        direction="maximize",
+        load_if_exists=True,
     )
-    return optuna.create_study(
-        study_name="s", storage=storage, sampler=sampler, direction="maximize", load_if_exists=True
-    )
+    study.optimize(lambda trial: worth(trial, definition), n_trials=count)
+    return study
 
 
-@pytest.mark.parametrize("max_trials", [0, 6])
+def points(study: optuna.Study) -> list[dict[str, Any]]:
+    return [trial.params for trial in study.trials]
+
+
+def different(study: optuna.Study) -> int:
+    return len({tuple(sorted(point.items())) for point in points(study)})
+
+
+@pytest.mark.parametrize("limit", [0, 6])
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_a_study_resumed_in_pieces_proposes_what_the_uninterrupted_one_does(
-    name: str, max_trials: int
+    name: str, limit: int
 ) -> None:
-    whole = study_with(name, optuna.storages.InMemoryStorage(), max_trials)
-    whole.optimize(objective, n_trials=12)
-    storage = optuna.storages.InMemoryStorage()
-    for count in (3, 1, 5, 3):
-        study_with(name, storage, max_trials).optimize(objective, n_trials=count)
-    pieces = study_with(name, storage, max_trials)
-    assert [t.params for t in pieces.trials] == [t.params for t in whole.trials]
-    # NSGA-II's crossover may give a parent again
-    assert len({t.params["x"] for t in whole.trials}) >= (9 if name == "nsga2" else 12)
+    definition = naming(name, f"search.max_sampler_trials={limit}")
+    counts = (3, 1, 2, 3) if name == "gp" else (3, 1, 5, 7)  # which takes half a second each
+    whole = search(definition, sum(counts))
+    storage = InMemoryStorage()
+    for count in counts:
+        pieces = search(definition, count, storage)
+    assert points(pieces) == points(whole)
+    # a crossover may give a parent again
+    assert different(whole) >= (12 if name.startswith("nsga") else sum(counts))
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_trial_whose_worker_dies_before_it_has_parameters_gets_the_same(name: str) -> None:
+    definition = naming(name)
+    whole = search(definition, 7)
+    study = search(definition, 6)
+    number = trial_id_of(study.ask())  # its worker dies here
+    study.sampler = sampler_of(definition)
+    assert definition.space.suggest(optuna.Trial(study, number)) == whole.trials[6].params
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_two_workers_never_propose_one_point(name: str) -> None:
+    definition = naming(name)
+    study = search(definition, 6)
+    proposed = {tuple(point.items()) for point in points(study)}
+    for turn in range(3):
+        running = []
+        for _ in range(2):  # each with a sampler of its own, both before either has parameters
+            study.sampler = sampler_of(definition)
+            running.append(study.ask())
+        for trial in reversed(running) if turn % 2 else running:
+            proposed.add(tuple(definition.space.suggest(trial).items()))
+            study.tell(trial, 0.5)
+    assert len(proposed) >= (8 if name.startswith("nsga") else 12)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_another_seed_proposes_other_points(name: str) -> None:
-    points = []
-    for seed in (1, 2):
-        sampler = PerTrialSampler(SAMPLERS[name], seed, num_startup_trials=4, max_trials=0)
-        study = optuna.create_study(sampler=sampler, direction="maximize")
-        study.optimize(objective, n_trials=6)
-        points.append({t.params["x"] for t in study.trials})
-    assert not points[0] & points[1]
+    one, other = (points(search(naming(name, seed=seed), 6)) for seed in (1, 2))
+    assert one != other
+    if name != "brute_force":  # which has few, in another order
+        assert not [point for point in one if point in other]
+
+
+def test_no_two_trials_of_a_study_have_one_seed() -> None:
+    seeds: list[int] = []
+    definition = naming("random")
+
+    def make(seed: int) -> BaseSampler:
+        seeds.append(seed)
+        return RandomSampler(seed)
+
+    study = optuna.create_study(sampler=PerTrialSampler(make, 5))
+    study.optimize(lambda trial: worth(trial, definition), n_trials=6)
+    assert len(set(seeds)) == 6
 
 
 def test_a_limit_that_is_not_reached_changes_nothing() -> None:
-    points = []
-    for max_trials in (0, 12, 6):
-        study = study_with("tpe", optuna.storages.InMemoryStorage(), max_trials)
-        study.optimize(objective, n_trials=12)
-        points.append([trial.params for trial in study.trials])
-    assert points[0] == points[1] != points[2]
+    found = [
+        points(search(naming("tpe", f"search.max_sampler_trials={limit}"), 12))
+        for limit in (0, 12, 6)
+    ]
+    assert found[0] == found[1] != found[2]
 
 
 class Looking(RandomSampler):
@@ -77,7 +149,7 @@ class Looking(RandomSampler):
 
 
 def limited(inner: BaseSampler, max_trials: int) -> PerTrialSampler:
-    return PerTrialSampler(SamplerKind(lambda *_: inner, limited=True), 0, 1, max_trials)
+    return PerTrialSampler(lambda seed: inner, 0, max_trials=max_trials)
 
 
 def shown(study: optuna.Study, max_trials: int) -> Looking:
@@ -134,3 +206,13 @@ def test_of_pruned_trials_those_that_came_furthest_are_the_best() -> None:
         study.add_trial(create_trial(state=TrialState.PRUNED, intermediate_values=steps))
     add(study, *[None] * 20)
     assert shown(study, 10).seen[0] == 2
+
+
+def test_trials_with_other_constraints_are_none_for_a_process_that_takes_no_others() -> None:
+    study = optuna.create_study(direction="maximize")
+    add(study, [1.0], [2.0])
+    study.add_trial(create_trial(value=3.0, constraints={"flag": 0.0}))
+    inner = Looking()
+    study.sampler = PerTrialSampler(lambda seed: inner, 0, max_trials=0, alike=True)
+    study.ask().suggest_float("x", 0, 1)
+    assert inner.seen == [2, 3]

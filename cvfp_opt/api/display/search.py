@@ -273,7 +273,7 @@ def header_lines(
 def header_notes(plan: Plan) -> list[str]:
     """Write what to know before a study's figures are believed, a line each."""
     notices = [plan.tokens.notice] if plan.tokens.notice else []
-    return [f"note: {notice}" for notice in notices + plan.definition.notices()]
+    return [f"note: {notice}" for notice in [*notices, *plan.notes, *plan.definition.notices()]]
 
 
 def shares_words(processes: int, lanes: int, threads: int) -> str:

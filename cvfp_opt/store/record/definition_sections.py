@@ -23,7 +23,13 @@ FORMER: Sections = {
         "training_pass": "exact",
         "measuring_pass": "sequential",
     },
-    "search": {"min_untrained_rank": 0.0, "max_sampler_trials": 0},
+    "search": {
+        "min_untrained_rank": 0.0,
+        "max_sampler_trials": 0,
+        "first_points": [],
+        "sampler_settings": {},
+        "pruner_settings": {},
+    },
 }
 
 

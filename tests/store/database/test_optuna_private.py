@@ -14,6 +14,7 @@ from typing import Any
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution
+from optuna.samplers import TPESampler
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import TrialState, create_trial
@@ -22,7 +23,7 @@ from support import REPOSITORY
 from cvfp_opt.store.database import optuna_private
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import ClaimingStorage, ReadingStorage, open_for_search
-from cvfp_opt.tuning.sampler import SAMPLERS, PerTrialSampler
+from cvfp_opt.tuning.sampler import PerTrialSampler
 
 PACKAGE = REPOSITORY / "cvfp_opt"
 PRIVATE = {"optuna": "optuna_private.py", "optuna_dashboard": "dashboard_private.py"}
@@ -130,7 +131,9 @@ def test_samplers_ask_what_they_are_shown(monkeypatch: pytest.MonkeyPatch) -> No
     ]
     calls: Counter[str] = Counter()
     counting(calls, shown, monkeypatch)
-    sampler = PerTrialSampler(SAMPLERS["tpe"], 7, 1, 2)
+    sampler = PerTrialSampler(
+        lambda seed: TPESampler(seed=seed, n_startup_trials=1), 7, max_trials=2
+    )
     study = optuna.create_study(sampler=sampler)
     distributions = {"x": FloatDistribution(0.0, 1.0)}
     for x in (0.25, 0.5, 0.75):
