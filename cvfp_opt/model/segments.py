@@ -16,10 +16,9 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 
 from cvfp_opt.model.lyapunov import lyapunov_exponent
-from cvfp_opt.model.matrix_products import PRODUCTS, fast_linear
+from cvfp_opt.model.matrix_products import Product, fast_linear
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import (
     CONTEXT_LIMIT,
@@ -29,6 +28,7 @@ from cvfp_opt.model.passes import (
     Lane,
     sequential_passes,
 )
+from cvfp_opt.model.rounded_weights import RoundedWeights
 
 NUM_SEGMENTS = 32  # at most
 MIN_LENGTH = 64  # tokens of a segment: enough to forget, in a repair, where it started
@@ -47,18 +47,14 @@ class _Lanes:
     """A network's step for many lanes, its weights rounded once if the precision asks for it."""
 
     def __init__(self, network: ContextNetwork, precision: str) -> None:
-        weights: dict[str, Tensor] = dict(network.named_parameters())
         self._network = network
-        self._product = fast_linear if precision == "float32" else PRODUCTS[precision]
-        if precision == "bfloat16":
-            weights = {n: w.bfloat16() if w.ndim == 2 else w for n, w in weights.items()}
-        self._weights = weights
+        self._product: Product = (
+            fast_linear if precision == "float32" else RoundedWeights(network).linear
+        )
 
     def step(self, contexts: Tensor, tokens: Tensor) -> Tensor:
         """Take a step in each lane: (lanes, D), (lanes, E) -> (lanes, D)."""
-        after: Tensor = functional_call(
-            self._network, self._weights, (contexts, tokens, self._product)
-        )
+        after: Tensor = self._network(contexts, tokens, self._product)
         return after
 
     def read(self, contexts: Tensor, tokens: Tensor) -> Tensor:

@@ -65,16 +65,13 @@ class BatchMethod:
         start = zero_context(run.network) if previous is None else previous.train[-1]
         incoming = torch.cat([start.unsqueeze(0), reading.train[:-1]])  # (T, D): C_k[t-1]
         target = None if previous is None else previous.train  # (T, D): C_{k-1}[t]
-        precision = run.training.precision
         cvfp_losses, diversity_losses = [], []
         total = run.training.num_epochs * num_tokens
         for epoch in range(run.training.num_epochs):
             order = torch.randperm(num_tokens, generator=run.minibatch_generator)
             for first in range(0, num_tokens, size):
                 chosen = order[first : first + size].to(incoming.device)
-                contexts = run.compute.forward(  # (B, D)
-                    run.network, incoming[chosen], run.train[chosen], precision
-                )
+                contexts = self.stepper.forward(incoming[chosen], run.train[chosen])  # (B, D)
                 wanted = None if target is None else target[chosen]
                 losses = self.stepper.step(contexts, wanted, weight)
                 check_finite(*losses, where=f"minibatch {first // size} of epoch {epoch}")

@@ -29,6 +29,10 @@ def compile_kernels(trainer: str, num_layers: int, device: torch.device) -> floa
     text = torch.eye(4)
     zero = zero_context(network)
     sequential_pass(network, text, zero)
+    if trainer == "batch":
+        from cvfp_opt.training.optimizer import kernel_is_torchs
+
+        kernel_is_torchs()
     if trainer == "online":
         # not needed, nor loaded, for anything else
         from cvfp_opt.model.compiled_layer import Rule
