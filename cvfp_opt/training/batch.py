@@ -52,7 +52,11 @@ class BatchMethod:
         training = self._run.training
         reported = iteration >= training.num_iterations - 2  # the pass that is, and the one before
         exact = training.training_pass == "exact" or previous is None or reported
-        return read(self._run, previous, self._observe, at, exact=exact), None
+        untrained = previous is None
+        return (
+            read(self._run, previous, self._observe, at, exact=exact, untrained=untrained),
+            None,
+        )
 
     def train(
         self, iteration: int, reading: Reading, previous: Reading | None, weight: float
