@@ -21,6 +21,7 @@ from benchmarks import (
     looking,
     online,
     passes,
+    rivals,
     scaling,
     service,
     step,
@@ -31,13 +32,16 @@ from benchmarks.timing import Result
 from cvfp_opt.api.display.console import make_console
 from cvfp_opt.training.device import set_threads
 
-ROWS: Mapping[str, Callable[[int], Result | list[Result]]] = {
+ROWS: Mapping[str, Callable[..., Result | list[Result]]] = {
     "pass": passes.sequential,
     "segments": passes.segments,
     "step": step.step,
+    "adam": step.adam,
     "rank": step.rank,
     "online": online.online,
     "trial": trial.trial,
+    "untrained": trial.untrained,
+    "rivals": rivals.rivals,
     "search": trial.search,
     "bookkeeping": bookkeeping.bookkeeping,
     "durable": bookkeeping.durable,
@@ -54,33 +58,62 @@ ROWS: Mapping[str, Callable[[int], Result | list[Result]]] = {
 }
 # Only when they are named: an hour, and some minutes all together.
 LONG = (
-    *("search", "bookkeeping", "durable", "ask", "resume", "overhead", "events"),
+    *(
+        "untrained",
+        "rivals",
+        "search",
+        "bookkeeping",
+        "durable",
+        "ask",
+        "resume",
+        "overhead",
+        "events",
+    ),
     *("dashboard", "commands", "stays", "claims", "first-claim", "looking"),
 )
+
+# The sizes that can be set, by row.
+SIZED = {
+    "trial": ("tokens",),
+    "untrained": ("tokens",),
+    "rivals": ("tokens", "trials", "width"),
+}
 
 
 @click.command()
 @click.argument("rows", nargs=-1, metavar="[ROW]...")
 @click.option("--threads", type=int, help="Of torch. [default: all processors]")
 @click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True)
+@click.option("--tokens", type=click.IntRange(min=64), help="Of trial, untrained and rivals.")
+@click.option("--trials", type=click.IntRange(min=1), help="Of rivals: in each search.")
+@click.option("--width", type=click.IntRange(min=16), help="Of rivals: D and E.")
 @click.option("--small", is_flag=True, help="Of gpu: a tiny network, on a CPU too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def main(
-    rows: tuple[str, ...], threads: int | None, repeats: int, small: bool, as_json: bool
+    rows: tuple[str, ...],
+    threads: int | None,
+    repeats: int,
+    tokens: int | None,
+    trials: int | None,
+    width: int | None,
+    small: bool,
+    as_json: bool,
 ) -> None:
     """Compare old and new ways of doing the same work, in turn, in one process.
 
-    ROWS are pass, segments, step, rank, online and trial (minutes), all of them by default;
-    search (an hour); scaling; dashboard and commands (minutes); those of the service: stays,
-    claims, first-claim and looking (minutes, claims a quarter of an hour); those of the database:
-    bookkeeping, durable, ask, resume, overhead and events (five minutes); and gpu: checks and
-    figures of a CUDA device.
+    ROWS are pass, segments, step, adam, rank, online and trial (minutes), all of them by default;
+    untrained and rivals (minutes); search (an hour); scaling; dashboard and commands (minutes);
+    those of the service: stays, claims, first-claim and looking (minutes, claims a quarter of an
+    hour); those of the database: bookkeeping, durable, ask, resume, overhead and events (five
+    minutes); and gpu: checks and figures of a CUDA device.
     """
     unknown = set(rows) - ROWS.keys() - {"scaling", "gpu"}
     if unknown:
         raise click.UsageError(
             f"rows are {', '.join([*ROWS, 'gpu', 'scaling'])}; got {', '.join(sorted(unknown))}"
         )
+    given = {"tokens": tokens, "trials": trials, "width": width}
+    sizes = {key: value for key, value in given.items() if value is not None}
     console = make_console(stderr=as_json)
     found: dict[str, Any] = {"machine": machine(set_threads(threads)), "rows": []}
     console.print("  ".join(f"{key} {value}" for key, value in found["machine"].items()))
@@ -92,7 +125,7 @@ def main(
         if row == "gpu":
             found["gpu"] = show_gpu(console, small=small)
             continue
-        results = ROWS[row](repeats)
+        results = ROWS[row](repeats, **{k: v for k, v in sizes.items() if k in SIZED.get(row, ())})
         for result in results if isinstance(results, list) else [results]:
             found["rows"].append(result.to_dict())
             show(console, result)

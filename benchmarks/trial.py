@@ -4,10 +4,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
+from benchmarks.setting import NUM_TOKENS
 from benchmarks.timing import Result, Variant, in_turn
 from cvfp_opt.tuning.definition import StudyDefinition
 from cvfp_opt.tuning.definition_file import read_sections, resolve_definition
@@ -24,6 +26,7 @@ FAST = (
     "training.training_pass=segments",
     "training.measuring_pass=repaired",
 )
+SAMPLED = (*FAST[:2], "training.measuring_pass=sampled")
 # so strict that all iterations are read
 WHOLE = ("training.min_converged_ratio=1.0", "space.phase1_convergence_threshold=0.001")
 
@@ -33,17 +36,28 @@ def definition(*settings: str) -> StudyDefinition:
     return resolve_definition(read_sections("standard"), settings, where="standard")
 
 
-def trial(repeats: int) -> Result:
+def trial(repeats: int, tokens: int = NUM_TOKENS) -> Result:
     """Compare ten iterations at the standard point, as exact as can be and as fast as can be."""
     settings = {
         "exact passes, float32": EXACT,
         "exact passes, bfloat16": (FAST[0], *EXACT[1:]),
         "repaired passes, bfloat16": (FAST[0], EXACT[1], FAST[2]),
         "segments and repaired passes, bfloat16": FAST,
+        "the same, the untrained network sampled": SAMPLED,
     }
+    return _trials(settings, repeats, tokens)
+
+
+def untrained(repeats: int, tokens: int = NUM_TOKENS) -> Result:
+    """Compare a trial whose untrained network is read token by token, and one that samples it."""
+    settings = {"repaired": FAST, "sampled": SAMPLED}
+    return _trials(settings, repeats, tokens)
+
+
+def _trials(settings: Mapping[str, tuple[str, ...]], repeats: int, tokens: int) -> Result:
 
     def one(chosen: tuple[str, ...]):
-        found = definition(*chosen, *WHOLE)
+        found = definition(*chosen, *WHOLE, f"data.train_tokens={tokens}")
         objective = Objective(
             definition=found, tokens=found.load_tokens(), device=torch.device("cpu")
         )
@@ -55,7 +69,10 @@ def trial(repeats: int) -> Result:
         warm=False,
     )
     return Result(
-        row="trial", title="a whole trial: 10 iterations, audit", unit="", variants=variants
+        row="trial",
+        title=f"a whole trial: {tokens} tokens, 10 iterations, audit",
+        unit="",
+        variants=variants,
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from benchmarks import (
     gpu,
     gpu_checks,
     gpu_setting,
+    rivals,
     service,
 )
 from benchmarks.setting import make_network, make_text
@@ -117,6 +119,32 @@ def test_events_are_measured_and_told_again_afterwards() -> None:
     names = [variant.name for variant in events.events(1, count=2).variants]
     assert names == [events.NOBODY, events.TOLD, events.HANGING]
     assert announcing.Announcer.trial_ended is before
+
+
+def test_a_search_is_measured_beside_its_rivals() -> None:
+    result = rivals.rivals(1, trials=1, tokens=160, width=16)
+    assert len(result.variants) == 3
+    assert all(one.seconds[0] > 0 for one in result.variants)
+    scores = [float(note.rpartition(" ")[2]) for note in result.notes[1:]]
+    assert all(0.0 < score <= 1.0 for score in scores), result.notes
+
+
+def test_sizes_go_to_the_rows_that_have_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, dict[str, int]] = {}
+
+    def row(name: str) -> Any:
+        def measured(repeats: int, **sizes: int) -> Result:
+            asked[name] = sizes
+            variants = in_turn({"old": (lambda: None, 1)}, repeats=1)
+            return Result(row=name, title="", unit="", variants=variants)
+
+        return measured
+
+    monkeypatch.setattr(command, "ROWS", {name: row(name) for name in ("pass", "rivals")})
+    words = ["pass", "rivals", "--tokens", "100", "--trials", "3", "--threads", "1"]
+    done = CliRunner().invoke(command.main, words)
+    assert done.exit_code == 0, done.output
+    assert asked == {"pass": {}, "rivals": {"tokens": 100, "trials": 3}}
 
 
 def test_a_device_is_checked_and_measured_in_a_small_form() -> None:

@@ -1,12 +1,12 @@
 """Passes: reading a token sequence once. All figures are measured on them."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from cvfp_opt.model.matrix_products import has_kernels
 from cvfp_opt.model.network import ContextNetwork
 
 # A context coordinate is of order 1 (LayerNorm); one this large has left every regime in which
@@ -86,8 +86,7 @@ READERS: Mapping[str, ReaderFactory] = {"plain": plain_reader, "compiled": compi
 
 def default_reader(device: torch.device) -> str:
     """Return ``compiled`` for a CPU, unless NUMBA_DISABLE_JIT=1 is set, else ``plain``."""
-    disabled = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
-    return "plain" if device.type != "cpu" or disabled else "compiled"
+    return "compiled" if has_kernels(device) else "plain"
 
 
 @dataclass(frozen=True)

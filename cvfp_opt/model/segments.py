@@ -6,6 +6,8 @@ pass had shortly before it: four to seven times faster, and not the same thing.
 
 - ``segment_pass`` stops there. It is an honest algorithm for contexts to train on, and not for
   contexts to report: each segment still remembers a little of the previous pass.
+- ``sampled_passes`` also stops there, from a start that is no pass's: where the network is
+  chaotic, and no pass is more than a sample.
 - ``repaired_pass`` goes on until every segment starts where the one before it ended. Where the
   net contracts (see model.lyapunov), what it gives is the sequential pass within TOLERANCE per
   seam. Where it does not, a seam that agrees proves nothing, and repairs don't end: the caller
@@ -16,10 +18,9 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 
 from cvfp_opt.model.lyapunov import lyapunov_exponent
-from cvfp_opt.model.matrix_products import PRODUCTS, fast_linear
+from cvfp_opt.model.matrix_products import Product, fast_linear
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import (
     CONTEXT_LIMIT,
@@ -29,10 +30,12 @@ from cvfp_opt.model.passes import (
     Lane,
     sequential_passes,
 )
+from cvfp_opt.model.rounded_weights import RoundedWeights
 
 NUM_SEGMENTS = 32  # at most
 MIN_LENGTH = 64  # tokens of a segment: enough to forget, in a repair, where it started
 BURN_IN = 16  # tokens that a segment reads before its own, to forget the previous pass
+SETTLING = 32  # the same where it starts far from what any pass gives
 
 # Largest difference of two contexts at a seam, relative to their norm.
 TOLERANCE = 1e-5
@@ -40,6 +43,8 @@ TOLERANCE = 1e-5
 MAX_ROUNDS = 4
 # Lyapunov exponent, in nats per token, below which a network contracts fast enough for repairs.
 CONTRACTION = -0.1
+# The exponent above which rounding decides what a pass gives: 1e-7 becomes 1 in 160 tokens.
+CHAOS = 0.1
 NUM_PAIRS = 8  # of the Lyapunov exponent; the audit, which prints it, takes four times as many
 
 
@@ -47,18 +52,14 @@ class _Lanes:
     """A network's step for many lanes, its weights rounded once if the precision asks for it."""
 
     def __init__(self, network: ContextNetwork, precision: str) -> None:
-        weights: dict[str, Tensor] = dict(network.named_parameters())
         self._network = network
-        self._product = fast_linear if precision == "float32" else PRODUCTS[precision]
-        if precision == "bfloat16":
-            weights = {n: w.bfloat16() if w.ndim == 2 else w for n, w in weights.items()}
-        self._weights = weights
+        self._product: Product = (
+            fast_linear if precision == "float32" else RoundedWeights(network).linear
+        )
 
     def step(self, contexts: Tensor, tokens: Tensor) -> Tensor:
         """Take a step in each lane: (lanes, D), (lanes, E) -> (lanes, D)."""
-        after: Tensor = functional_call(
-            self._network, self._weights, (contexts, tokens, self._product)
-        )
+        after: Tensor = self._network(contexts, tokens, self._product)
         return after
 
     def read(self, contexts: Tensor, tokens: Tensor) -> Tensor:
@@ -80,12 +81,17 @@ def _length(num_tokens: int) -> int:
 
 
 def _read_segments(
-    read: ChainReader, embeddings: Tensor, start: Tensor, previous: Tensor, length: int
+    read: ChainReader,
+    embeddings: Tensor,
+    start: Tensor,
+    previous: Tensor,
+    length: int,
+    burn_in: int,
 ) -> tuple[Tensor, Tensor]:
     """Read all segments at once; return contexts (T, D) and where each started (M, D)."""
     num_tokens = embeddings.shape[0]
     first = torch.arange(0, num_tokens, length, device=embeddings.device)  # (M,)
-    burn_in = min(BURN_IN, length)
+    burn_in = min(burn_in, length)
     began = first - burn_in  # the first token that each reads; the first segment: none before 0
     states = torch.cat([start.unsqueeze(0), previous])[began.clamp_min(0)]  # (M, D)
     steps = torch.arange(burn_in + length, device=embeddings.device)
@@ -132,7 +138,7 @@ def segment_pass(
     """
     length = _length(embeddings.shape[0])
     read = chains(network, precision)
-    return _check(_read_segments(read, embeddings, start, previous, length)[0])
+    return _check(_read_segments(read, embeddings, start, previous, length, BURN_IN)[0])
 
 
 def contracts(network: ContextNetwork, embeddings: Tensor, contexts: Tensor) -> bool:
@@ -169,7 +175,7 @@ def repaired_pass(
     length = _length(num_tokens)
     lanes = _Lanes(network, "float32")
     read = chains(network, "float32")
-    contexts, starts = _read_segments(read, embeddings, start, previous, length)
+    contexts, starts = _read_segments(read, embeddings, start, previous, length, BURN_IN)
     first = torch.arange(0, num_tokens, length, device=embeddings.device)  # (M,)
     for _ in range(MAX_ROUNDS):
         _check(contexts)
@@ -247,3 +253,43 @@ def exact_passes(
         else:
             return found
     return sequential_passes(network, lanes, on_tokens, chains=chains)
+
+
+@torch.no_grad()
+def sampled_passes(
+    network: ContextNetwork,
+    lanes: Sequence[Lane],
+    *,
+    on_tokens: Callable[[int], None] | None = None,
+    chains: Chains | None = None,
+) -> tuple[list[Tensor], bool]:
+    """Read texts with a network that may be chaotic, as the untrained one is at the standard size.
+
+    Above CHAOS a sequential pass is one of many that differ as much as two texts do, and two
+    machines do not give the same one. Then segments, all from ``start`` and SETTLING tokens
+    early, are another sample of them, and read many times faster: ranks and convergence rates
+    are those of a pass within what two passes differ by (docs/experiments.md). Else
+    ``exact_passes`` reads.
+
+    Returns:
+        The (T, D) contexts of each lane, and whether they are those of the pass.
+
+    Raises:
+        ContextOverflow: contexts became infinite, NaN or too large.
+    """
+    read = (chains or own_chains)(network, "float32")
+    found: list[Tensor] = []
+    for lane in lanes:
+        text, start = lane.embeddings, lane.start
+        anywhere = start.expand(len(text), -1)
+        contexts, _ = _read_segments(read, text, start, anywhere, _length(len(text)), SETTLING)
+        found.append(_check(contexts))
+    generator = torch.Generator().manual_seed(0)  # the same answer for the same net
+    exponent = lyapunov_exponent(network, lanes[0].embeddings, found[0], generator, NUM_PAIRS)
+    if exponent <= CHAOS:
+        return exact_passes(
+            network, lanes, found, repair=True, on_tokens=on_tokens, chains=chains
+        ), True
+    if on_tokens is not None:
+        on_tokens(sum(map(len, found)))
+    return found, False

@@ -52,7 +52,11 @@ class BatchMethod:
         training = self._run.training
         reported = iteration >= training.num_iterations - 2  # the pass that is, and the one before
         exact = training.training_pass == "exact" or previous is None or reported
-        return read(self._run, previous, self._observe, at, exact=exact), None
+        untrained = previous is None
+        return (
+            read(self._run, previous, self._observe, at, exact=exact, untrained=untrained),
+            None,
+        )
 
     def train(
         self, iteration: int, reading: Reading, previous: Reading | None, weight: float
@@ -66,7 +70,6 @@ class BatchMethod:
         start = zero_context(run.network) if previous is None else previous.train[-1]
         incoming = torch.cat([start.unsqueeze(0), reading.train[:-1]])  # (T, D): C_k[t-1]
         target = None if previous is None else previous.train  # (T, D): C_{k-1}[t]
-        precision = run.training.precision
         cvfp_losses, diversity_losses = [], []
         total = run.training.num_epochs * num_tokens
         minibatches = -(-num_tokens // size)
@@ -77,9 +80,7 @@ class BatchMethod:
                 done = step / (run.training.num_epochs * minibatches)
                 self.stepper.set_learning_rate(iteration, trained, done)
                 chosen = order[first : first + size].to(incoming.device)
-                contexts = run.compute.forward(  # (B, D)
-                    run.network, incoming[chosen], run.train[chosen], precision
-                )
+                contexts = self.stepper.forward(incoming[chosen], run.train[chosen])  # (B, D)
                 wanted = None if target is None else target[chosen]
                 losses = self.stepper.step(contexts, wanted, weight)
                 check_finite(*losses, where=f"minibatch {first // size} of epoch {epoch}")

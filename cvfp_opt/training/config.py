@@ -29,7 +29,7 @@ CVFP_LOSSES = ("raw", "normalized")
 FEASIBLE = ("audit", "any")
 FROZEN_THRESHOLDS = (REFERENCE_THRESHOLD, STRICT_THRESHOLD)
 TRAINING_PASSES = ("exact", "segments")
-MEASURING_PASSES = ("sequential", "repaired")
+MEASURING_PASSES = ("sequential", "repaired", "sampled")
 # Precision and pass of the online trainer, which multiplies vectors, and trains inside its pass.
 ONLINE = ("float32", "exact")
 
@@ -66,10 +66,13 @@ class TrainingConfig:
         training_pass: Where contexts come from that are only trained on: "exact" takes the same
             pass as for those that are reported; "segments" reads stretches of the text side by
             side, which is several times faster and possible with the trainer "batch" only. The
-            first pass and the last two are always exact. Range: one of TRAINING_PASSES.
+            first pass and the last two are read as measuring_pass says. Range: one of
+            TRAINING_PASSES.
         measuring_pass: What an exact pass is: "sequential" reads token by token; "repaired" gives
-            the same within 1e-5 of a context's length where the network contracts, and is faster.
-            Range: one of MEASURING_PASSES.
+            the same within 1e-5 of a context's length where the network contracts, and is faster;
+            "sampled" is "repaired", and reads stretches side by side with the untrained network
+            where that is chaotic, so that each of its passes is but a sample. Range: one of
+            MEASURING_PASSES.
     """
 
     trainer: str = "batch"
@@ -84,7 +87,7 @@ class TrainingConfig:
     detach_context: bool = True
     precision: str = "bfloat16"
     training_pass: str = "segments"
-    measuring_pass: str = "repaired"
+    measuring_pass: str = "sampled"
 
     def __post_init__(self) -> None:
         for key, least in (("num_iterations", 2), ("minibatch_size", 2), ("num_epochs", 0)):

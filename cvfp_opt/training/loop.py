@@ -152,7 +152,8 @@ class Loop:
         if method.trains_while_reading and state.untrained is None and state.baseline is None:
             at = Progress(iteration=0, phase=Phase.BASELINE, done=0, total=0)
             with self._at(0), self.stopwatch("audit"):
-                self._keep_untrained(read(self.run, None, self.observe, at), self._weights())
+                first = read(self.run, None, self.observe, at, untrained=True)
+                self._keep_untrained(first, self._weights())
         for k in range(state.iteration, self.run.training.num_iterations):
             with (
                 self._at(k),
@@ -259,7 +260,7 @@ class Loop:
     def _read_exactly(self, iteration: int, reading: Reading) -> Reading:
         """Read this pass and the one before exactly, and measure them again."""
         run, state = self.run, self.state
-        assert state.previous is not None, "the first pass is exact"
+        assert state.previous is not None, "no run ends before the second pass"
         before = state.previous
         at = Progress(iteration=iteration, phase=Phase.PASS, done=0, total=0)
         with self._at(iteration), self.stopwatch("pass"):

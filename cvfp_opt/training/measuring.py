@@ -20,7 +20,7 @@ from cvfp_opt.model.audit import (
 from cvfp_opt.model.metrics import convergence_rate, effective_rank, residuals
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import Lane, sequential_pass
-from cvfp_opt.model.segments import exact_passes
+from cvfp_opt.model.segments import exact_passes, sampled_passes
 from cvfp_opt.training.events import Observer, Phase, Progress
 from cvfp_opt.training.reading import Reading, read
 from cvfp_opt.training.result import IterationMetrics
@@ -78,7 +78,7 @@ def untrained_baseline(
         iteration: the iteration that is going on.
     """
     at = Progress(iteration=iteration, phase=Phase.BASELINE, done=0, total=0)
-    second = read(run, first, observe, at, network=network, repair=False)
+    second = read(run, first, observe, at, network=network, untrained=True)
     rate, validation_rate = (
         convergence_rate(residuals(now, before), run.threshold)
         for now, before in (
@@ -119,12 +119,16 @@ def _frozen_untrained(
     if split != "held_out" or run.num_validation == 0:
         split = "train" if split == "train" else "validation"
         return frozen_text(getattr(first, split), getattr(second, split))
+    start, chains = second.train[-1], run.compute.chains
+    if run.training.measuring_pass == "sampled":
+        (one,), _ = sampled_passes(network, [Lane(run.held_out, start)], chains=chains)
+        (other,), _ = sampled_passes(network, [Lane(run.held_out, one[-1])], chains=chains)
+        return frozen_text(one, other)
     twice = torch.cat([run.held_out, run.held_out])
 
     def progress(done: int) -> None:
         observe(replace(at, done=done, total=twice.shape[0]))
 
-    start, chains = second.train[-1], run.compute.chains
     return frozen_text(*sequential_pass(network, twice, start, progress, chains=chains).chunk(2))
 
 
@@ -145,7 +149,7 @@ def audit(
         observe(Progress(iteration=iteration, phase=Phase.AUDIT, done=done, total=total))
 
     earlier = network_with(run, last_pass.previous_weights)
-    repair = run.training.measuring_pass == "repaired"
+    repair = run.training.measuring_pass != "sequential"
     started = time.perf_counter()
     somewhere = torch.arange(num_held_out, device=contexts.device) % contexts.shape[0]
     (previous_held_out,) = exact_passes(

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import Lane, zero_context
-from cvfp_opt.model.segments import exact_passes, own_chains, segment_pass
+from cvfp_opt.model.segments import exact_passes, own_chains, sampled_passes, segment_pass
 from cvfp_opt.training.events import Observer, Progress
 from cvfp_opt.training.run import TrainingRun
 
@@ -19,7 +19,7 @@ class Reading:
         train: (T, D).
         validation: (V, D); the tail of ``train``, or a text read on its own.
         train_start, validation_start: (D,) what the two began with.
-        exact: whether they are those of the pass, or of ``segment_pass``.
+        exact: whether they are those of the pass, or of ``segment_pass`` or ``sampled_passes``.
     """
 
     train: Tensor
@@ -36,7 +36,7 @@ def read(
     at: Progress,
     *,
     exact: bool = True,
-    repair: bool = True,
+    untrained: bool = False,
     network: ContextNetwork | None = None,
     starts: tuple[Tensor, Tensor] | None = None,
 ) -> Reading:
@@ -46,7 +46,7 @@ def read(
         previous: the reading before; needed unless ``exact``.
         at: where in the run this is; its ``done`` and ``total`` are filled in.
         exact: False for contexts that are only trained on.
-        repair: False for a network that is not expected to contract: do not ask.
+        untrained: True for a network that is not expected to contract: it may be sampled.
         network: the network that reads; None for the run's.
         starts: (D,) contexts to start training and validation text from, if not from there.
 
@@ -68,17 +68,20 @@ def read(
     def progress(done: int) -> None:
         observe(Progress(iteration=at.iteration, phase=at.phase, done=done, total=total))
 
-    if exact:
-        repaired = run.training.measuring_pass == "repaired"
-        repair = repair and repaired and previous is not None
-        chains = run.compute.chains
+    measuring, chains = run.training.measuring_pass, run.compute.chains
+    if untrained and measuring == "sampled":
+        found, exact = sampled_passes(network, lanes, on_tokens=progress, chains=chains)
+    elif exact:
+        repair = measuring != "sequential" and not untrained and previous is not None
         found = exact_passes(
             network, lanes, near, repair=repair, on_tokens=progress, chains=chains
         )
     else:
-        chains, precision = run.compute.chains or own_chains, run.training.precision
+        precision = run.training.precision
         found = [
-            segment_pass(network, lane.embeddings, lane.start, contexts, precision, chains)
+            segment_pass(
+                network, lane.embeddings, lane.start, contexts, precision, chains or own_chains
+            )
             for lane, contexts in zip(lanes, near, strict=True)
         ]
         progress(total)

@@ -7,7 +7,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cvfp_opt.model.diversity import diversity_loss, untrained_scale, updated_mean
+from cvfp_opt.model.rounded_weights import RoundedWeights
+from cvfp_opt.training.compute import Alone
 from cvfp_opt.training.learning_rates import LEARNING_RATE_SCHEDULES
+from cvfp_opt.training.optimizer import ClippedAdam
 from cvfp_opt.training.run import TrainingRun
 from cvfp_opt.training.snapshot import Snapshot
 
@@ -36,6 +39,12 @@ class Stepper:
         self._optimizer = torch.optim.Adam(
             run.network.parameters(), lr=self._learning_rate, fused=True
         )
+        # several runs at once round theirs together
+        alone = isinstance(run.compute, Alone)
+        self._rounded = (
+            RoundedWeights(run.network) if alone and run.training.precision == "bfloat16" else None
+        )
+        self._clipped = ClippedAdam(self._optimizer, run.training.gradient_clip, self._rounded)
 
     def fit_scale(self, first: Tensor, second: Tensor) -> None:
         """Choose the diversity loss's scale from two passes (T, D) of the untrained network."""
@@ -78,6 +87,13 @@ class Stepper:
         device = next(self._network.parameters()).device
         self._running_mean = None if mean is None else mean.to(device)
         self.steps, self.scale = snapshot.values["steps"], snapshot.values["scale"]
+
+    def forward(self, contexts: Tensor, tokens: Tensor) -> Tensor:
+        """Compute the network's step for a minibatch, to train on: (B, D), (B, E) -> (B, D)."""
+        if self._rounded is not None:
+            after: Tensor = self._network(contexts, tokens, self._rounded.linear)
+            return after
+        return self._compute.forward(self._network, contexts, tokens, self._config.precision)
 
     def step(
         self, contexts: Tensor, target: Tensor | None, weight: float
@@ -138,10 +154,7 @@ class Stepper:
     def _update(self, total: Tensor, contexts: Tensor) -> float:
         self._optimizer.zero_grad(set_to_none=True)
         self._compute.backward(self._network, total, contexts)
-        norm = torch.nn.utils.clip_grad_norm_(
-            self._network.parameters(), self._config.gradient_clip
-        ).item()
+        norm = self._clipped.step()
         if math.isfinite(norm):
-            self._optimizer.step()
             self.steps += 1
         return norm

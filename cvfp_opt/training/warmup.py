@@ -8,10 +8,14 @@ from cvfp_opt.model.config import ModelConfig
 from cvfp_opt.model.kernel import num_compiled, why_unkept
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import default_reader, sequential_pass, zero_context
+from cvfp_opt.model.rounded_weights import RoundedWeights
+from cvfp_opt.training.optimizer import ClippedAdam
+
+SIZE = 16  # of a network: enough that the kernel of the optimizer takes it
 
 
 def compile_kernels(trainer: str, num_layers: int, device: torch.device) -> float:
-    """Compile what a trainer runs in float32, or load it from numba's cache.
+    """Compile what a trainer runs, or load it from numba's cache.
 
     Args:
         trainer: a key of TRAINERS.
@@ -24,11 +28,18 @@ def compile_kernels(trainer: str, num_layers: int, device: torch.device) -> floa
     started, before = time.perf_counter(), num_compiled()
     if default_reader(device) != "compiled":
         return 0.0
-    config = ModelConfig(context_size=4, embedding_size=4, num_layers=num_layers)
+    config = ModelConfig(context_size=SIZE, embedding_size=SIZE, num_layers=num_layers)
     network = ContextNetwork(config, layernorm_mix=1.0, generator=torch.Generator().manual_seed(0))
-    text = torch.eye(4)
+    text = torch.eye(SIZE)
     zero = zero_context(network)
     sequential_pass(network, text, zero)
+    if trainer == "batch":
+        optimizer = torch.optim.Adam(network.parameters(), fused=True)
+        rounded = RoundedWeights(network)
+        clipped = ClippedAdam(optimizer, 1.0, rounded)
+        for _ in range(2):  # the first step is torch's
+            network(text, text, rounded.linear).sum().backward()
+            clipped.step()
     if trainer == "online":
         # not needed, nor loaded, for anything else
         from cvfp_opt.model.compiled_layer import Rule
@@ -49,7 +60,7 @@ def compile_kernels(trainer: str, num_layers: int, device: torch.device) -> floa
             adam_epsilon=1e-8,
         )
         adam = torch.optim.Adam(network.parameters())
-        train_block(network, adam, rule, text, zero, None, None, torch.empty(4, 4))
+        train_block(network, adam, rule, text, zero, None, None, torch.empty(SIZE, SIZE))
     # a cache that is read slowly is no compilation
     if num_compiled() == before and not why_unkept():
         return 0.0

@@ -1,5 +1,7 @@
 """Products at each precision: what they mean, forward and backward, with and without bfloat16."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -71,6 +73,44 @@ def test_both_ways_of_multiplying_bfloat16_agree(monkeypatch: pytest.MonkeyPatch
     # the same but for the order of a sum, which can move a result to the next bfloat16
     torch.testing.assert_close(found[0], found[1], rtol=2.0**-7, atol=1e-6)
     assert (found[0] == found[1]).float().mean() > 0.9
+
+
+def former_linear(input: Tensor, weight: Tensor, outer: Tensor) -> list[Tensor]:
+    """Multiply as versions did that rounded by torch at each use, and return the gradients too."""
+    rounded, matrix, back = input.bfloat16(), weight.bfloat16(), outer.bfloat16()
+
+    def product(left: Tensor, right: Tensor) -> Tensor:
+        if products.has_bfloat16(left.device):
+            return (left @ right).to(input.dtype)
+        return (left.float() @ right.float()).bfloat16().to(input.dtype)
+
+    return [product(rounded, matrix.mT), product(back, matrix), product(back.mT, rounded)]
+
+
+@pytest.mark.parametrize("stack", [(), (3,)], ids=["one", "stack"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_products_in_bfloat16_have_the_bits_that_they_had(
+    stack: tuple[int, ...], dtype: torch.dtype, native: bool
+) -> None:
+    input = random(*stack, 20, 64).to(dtype).requires_grad_()
+    weight = random(*stack, 48, 64, seed=1).to(dtype).requires_grad_()
+    outer = random(*stack, 20, 48, seed=3).to(dtype)
+    found = bfloat16_linear(input, weight, torch.zeros((), dtype=dtype))
+    gradients = torch.autograd.grad(found, (input, weight), outer)
+    expected = former_linear(input.detach(), weight.detach(), outer)
+    for now, before in zip((found, *gradients), expected, strict=True):
+        assert now.dtype == dtype
+        assert torch.equal(now, before)
+
+
+def test_a_number_is_rounded_as_torch_rounds_it() -> None:
+    edges = [0.0, -0.0, 1.00390625, 1.01171875, 3.4e38, 1e-40, math.inf, -math.inf, math.nan]
+    for tensor in (torch.tensor(edges), random(1000) * torch.logspace(-38, 38, 1000)):
+        for out in (torch.empty(len(tensor)), torch.empty(len(tensor), dtype=torch.bfloat16)):
+            products._round_to(tensor, out)
+            torch.testing.assert_close(
+                out.float(), tensor.bfloat16().float(), rtol=0, atol=0, equal_nan=True
+            )
 
 
 @pytest.mark.parametrize("onednn", [True, False])

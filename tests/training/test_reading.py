@@ -6,11 +6,14 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from cvfp_opt.model import segments
+from cvfp_opt.model.config import ModelConfig
 from cvfp_opt.model.metrics import convergence_rate, effective_rank, residuals
 from cvfp_opt.model.network import ContextNetwork
-from cvfp_opt.model.passes import sequential_pass, zero_context
+from cvfp_opt.model.passes import Lane, sequential_pass, zero_context
+from cvfp_opt.model.segments import CHAOS, sampled_passes
 from cvfp_opt.training import reading
 from cvfp_opt.training.batch import train_batch
 from cvfp_opt.training.events import ignore
@@ -134,6 +137,68 @@ def test_repaired_passes_measure_what_sequential_ones_do(
     assert repaired.last is not None
     assert repaired.last.effective_rank == pytest.approx(sequential.last.effective_rank, rel=1e-3)
     assert repaired.last.residual == pytest.approx(sequential.last.residual, rel=0.05)
+
+
+@pytest.mark.parametrize("exponent", [CHAOS - 0.01, CHAOS + 0.01], ids=["ordered", "chaotic"])
+def test_only_a_chaotic_untrained_network_is_sampled(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, exponent: float
+) -> None:
+    monkeypatch.setattr(segments, "lyapunov_exponent", lambda *words: exponent)
+    read_tokens: list[int] = []
+    sequential = segments.sequential_passes
+
+    def counting(network: Any, lanes: Any, *rest: Any, **options: Any) -> list[Tensor]:
+        read_tokens.append(sum(len(lane.embeddings) for lane in lanes))
+        return sequential(network, lanes, *rest, **options)
+
+    monkeypatch.setattr(segments, "sequential_passes", counting)
+    run = make_run(measuring_pass="sampled", training_pass="segments")
+    result = train(run)
+    assert result.audit is not None
+    assert result.iterations[-1].exact, "what is reported of training is"
+    assert result.iterations[0].exact == (exponent <= CHAOS)
+    of_training = 4  # the last two passes, and the audit's of either weights
+    assert len(read_tokens) == of_training + (2 if exponent <= CHAOS else 0)
+
+
+def test_a_sample_is_of_the_same_kind_as_a_pass() -> None:
+    """Two passes of a chaotic network differ as much as a sample differs from either."""
+    config = ModelConfig(context_size=96, embedding_size=96, num_layers=6)
+    network = ContextNetwork(config, layernorm_mix=1.0, generator=torch.Generator().manual_seed(0))
+    text = torch.randn(2000, 96, generator=torch.Generator().manual_seed(1))
+    text = F.layer_norm(text, (96,))
+    start = zero_context(network)
+    first = sequential_pass(network, text, start)
+    second = sequential_pass(network, text, first[-1])
+    (sample,), exact = sampled_passes(network, [Lane(text, start)])
+    (other,), _ = sampled_passes(network, [Lane(text, sample[-1])])
+    assert not exact
+    assert torch.equal(sampled_passes(network, [Lane(text, start)])[0][0], sample)
+    ranks = [effective_rank(contexts) for contexts in (first, second, sample, other)]
+    assert max(ranks) - min(ranks) < 0.01
+    between = [residuals(a, b) for a, b in ((first, second), (sample, other), (sample, second))]
+    means = [moved.mean().item() for moved in between]
+    assert min(means) > 0.3, "chaotic: passes have little in common"
+    assert max(means) < 1.05 * min(means)
+
+
+def test_a_contracting_network_is_read_exactly_from_the_sample(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(segments, "MIN_LENGTH", 64)
+    config = ModelConfig(context_size=96, embedding_size=96, num_layers=3)
+    network = ContextNetwork(config, layernorm_mix=1.0, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for layer in network.context_layers:
+            layer.linear.weight[:, :96] *= 0.3
+    text = F.layer_norm(torch.randn(400, 96, generator=torch.Generator().manual_seed(1)), (96,))
+    start = zero_context(network)
+    monkeypatch.setattr(segments, "sequential_passes", None)  # a call would raise
+    (found,), exact = sampled_passes(network, [Lane(text, start)])
+    assert exact
+    torch.testing.assert_close(
+        found, sequential_pass(network, text, start), rtol=0, atol=96 * segments.TOLERANCE
+    )
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -136,7 +136,7 @@ def test_a_searched_parameter_can_be_fixed_and_a_range_changed() -> None:
         ("[search]\nmin_untrained_rank = 2\n", "min_untrained_rank: a share in [0, 1]"),
         ("[training]\nprecision = 'float16'\n", "unknown value 'float16'; did you mean"),
         ("[training]\ntraining_pass = 'segment'\n", "did you mean 'segments'?"),
-        ("[training]\nmeasuring_pass = 'exact'\n", "valid: repaired, sequential"),
+        ("[training]\nmeasuring_pass = 'exact'\n", "valid: repaired, sampled, sequential"),
         ("[training]\ntrainer = 'online'\n", "--set training.precision=float32"),
         ("[search]\nseed = -1\n", "search.seed: a whole number from 0"),
         (
