@@ -9,7 +9,7 @@ from cvfp_opt.report.confirmation import ConfirmationVerdict, confirmation_of
 from cvfp_opt.report.confirmation_words import seeds_words
 from cvfp_opt.report.words import DEGENERATE, joined, number, trial_definition
 from cvfp_opt.store.database.number_checks import is_finite
-from cvfp_opt.store.record.decisions import FIXED_POINT, SCORE_NOISE, doubts
+from cvfp_opt.store.record.decisions import FIXED_POINT, LEAST_LENGTH, SCORE_NOISE, doubts, length
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary, untrained_score
 from cvfp_opt.store.record.trial_attributes import StoredAudit
@@ -42,7 +42,7 @@ def judge(summary: Summary) -> str:
 
     Says whether it beats the untrained net, whether the final net has a fixed point on text it
     saw and on text it did not, whether the score rests on the trial's own threshold, whether
-    contexts are degenerate, and whether a parameter lies within 3 % of a bound.
+    contexts have shrunk or are degenerate, and whether a parameter lies within 3 % of a bound.
     """
     best = summary.best
     if best is None:
@@ -83,6 +83,7 @@ def observations(
         *_steps(best),
         _fixed_point(best.audit),
         *_threshold(best, definition),
+        *_scale(best.audit),
         *_degenerate(best.audit),
         *_bounds(best, definition.get("space", {})),
     ]
@@ -213,6 +214,14 @@ def _threshold(best: TrialRecord, definition: dict[str, Any]) -> list[Observatio
         text = f"the score rests on its threshold ({figures})"
         return [Observation(text=text, good=False, short="the score rests on its threshold")]
     return [Observation(text=f"the score does not rest on its threshold ({figures})", good=True)]
+
+
+def _scale(audit: StoredAudit) -> list[Observation]:
+    share_of_unit = length(audit)
+    if share_of_unit >= LEAST_LENGTH:
+        return []
+    text = f"its contexts have shrunk to {share_of_unit:.0%} of unit length"
+    return [Observation(text=text, good=False, short=text)]
 
 
 def _degenerate(audit: StoredAudit) -> list[Observation]:

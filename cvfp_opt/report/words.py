@@ -41,6 +41,7 @@ _AGAINST: Mapping[str, str] = {
     "untrained": "no better than untrained",
     "optimizer_steps": "never trained",
     "fixed_point": "no fixed point",
+    "scale": "contexts have shrunk",
     "threshold": "rests on its threshold",
     **DEGENERATE,
 }

@@ -28,6 +28,7 @@ def trial(**audit: Any) -> TrialRecord:
     figures = {
         "absolute_convergence": 0.97,
         "scale_free_convergence": 0.97,
+        "mean_square": 0.5,
         "global_attractor": False,
         "near_zero": False,
         "identity_map": False,
@@ -204,3 +205,11 @@ def test_trials_that_are_all_given_up_after_a_pass_say_what_it_may_be() -> None:
     assert answer(study).text == judge(study)
     running = replace(study, trials=[*ended, TrialRecord(number=2, state="running")])
     assert judge(running) == "No trial is complete yet: there is nothing to judge."
+
+
+def test_contexts_that_shrank_speak_against_it() -> None:
+    shrunken = trial(mean_square=0.1)
+    assert judged(shrunken).endswith("; its contexts have shrunk to 32% of unit length.")
+    said = answer(summarized(shrunken)).text
+    assert said.startswith("With care: ")
+    assert said.endswith("but its contexts have shrunk to 32% of unit length.")
