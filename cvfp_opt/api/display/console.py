@@ -9,6 +9,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from cvfp_opt.escaping import printable
+from cvfp_opt.report.fitted import wrapped
 
 if TYPE_CHECKING:
     from cvfp_opt.tuning.definition import StudyDefinition
@@ -42,6 +43,22 @@ def make_console(*, stderr: bool = False) -> Console:
     return PlainConsole(file=stream, width=width, markup=False, highlight=False)
 
 
+def print_line(console: Console, text: str, *, style: str = "", width: int | None = None) -> None:
+    """Print one line: a terminal breaks it between words, in a log it stays one.
+
+    Args:
+        console: where to print.
+        text: of the line.
+        style: of all of it.
+        width: at which to break it where the console does not know that it is a terminal's.
+    """
+    if width is None and console.is_terminal:
+        width = console.width
+    lines = wrapped(printable(text), width)
+    # in one piece: other processes may write to the same terminal
+    console.print(Text("\n".join(lines), style=style), soft_wrap=True)
+
+
 def compile_once(console: Console, definition: "StudyDefinition", device: str) -> None:
     """Compile the kernels if this installation has not, and say so: it takes seconds."""
     import torch
@@ -60,7 +77,7 @@ def compile_once(console: Console, definition: "StudyDefinition", device: str) -
                 "as by every process: no folder is there to keep them in; set NUMBA_CACHE_DIR to "
                 "one that can be written"
             )
-        console.print(f"kernels compiled in {seconds:.0f} s, {when}")
+        print_line(console, f"kernels compiled in {seconds:.0f} s, {when}")
 
 
 def blocks_for(encoding: str | None) -> str:

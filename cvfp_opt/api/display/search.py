@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from cvfp_opt.api.display.console import compile_once
+from cvfp_opt.api.display.console import compile_once, print_line
 from cvfp_opt.api.display.protocol import View
 from cvfp_opt.escaping import printable
 from cvfp_opt.report.bars import Bar, Bars, parameter_parts, study_bar
 from cvfp_opt.report.confirmation_words import confirmation_line
 from cvfp_opt.report.extent import first_pruned, trials_words, waiting_words
-from cvfp_opt.report.fitted import Part, fitting_parts, typed, wrapped
+from cvfp_opt.report.fitted import Part, fitting_parts, typed
 from cvfp_opt.report.judgement import judge
 from cvfp_opt.report.rows import scored
 from cvfp_opt.report.tables import audit_table, best_table
@@ -211,7 +211,7 @@ class RunDisplay:
                 self._line("")
                 self._console.print(table)
         self._line("")
-        self._console.print(Text(printable(judge(summary))))
+        self._line(judge(summary))
         if confirmed := confirmation_line(summary, option=location.option):
             self._line(confirmed)
         self._line("")
@@ -228,16 +228,11 @@ class RunDisplay:
 
     def _typed(self, label: str, command: str) -> None:
         room = max(21, len(label) + 2)
-        for line in typed(label, command, self._width, room=room):
-            self._print(line)
+        for line in typed(label, printable(command), self._width, room=room):
+            self._console.print(Text(printable(line)), soft_wrap=True)
 
     def _line(self, text: str, style: str = "") -> None:
-        # a terminal wraps between words; a log keeps one line per trial
-        for line in wrapped(printable(text), self._width):
-            self._print(line, style)
-
-    def _print(self, line: str, style: str = "") -> None:
-        self._console.print(Text(printable(line), style=style), soft_wrap=True)
+        print_line(self._console, text, style=style)
 
     @property
     def _width(self) -> int | None:
@@ -246,7 +241,7 @@ class RunDisplay:
 
 def view_on(console: Console) -> View:
     """Show searches on a console."""
-    return View(make=partial(RunDisplay, console), notify=console.print)
+    return View(make=partial(RunDisplay, console), notify=partial(print_line, console))
 
 
 def header_lines(

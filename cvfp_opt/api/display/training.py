@@ -8,13 +8,11 @@ from typing import NamedTuple, Self
 
 from rich.console import Console
 from rich.live import Live
-from rich.text import Text
 
-from cvfp_opt.api.display.console import compile_once
+from cvfp_opt.api.display.console import compile_once, print_line
 from cvfp_opt.api.display.search import position
-from cvfp_opt.escaping import printable
 from cvfp_opt.report.bars import Bar, Bars
-from cvfp_opt.report.fitted import Part, wrapped
+from cvfp_opt.report.fitted import Part
 from cvfp_opt.report.words import duration, number, share
 from cvfp_opt.training.events import Event, IterationFinished, IterationTrained
 from cvfp_opt.training.events import Progress as PhaseProgress
@@ -146,8 +144,7 @@ class TrainingTable:
         self._print("".join(one.write(metrics).rjust(one.width) for one in self._columns))
 
     def _print(self, text: str) -> None:
-        for line in wrapped(printable(text), self._width):
-            self._console.print(Text(line), soft_wrap=True)
+        print_line(self._console, text)
 
 
 def columns_for(width: int | None) -> list[Column]:
@@ -168,7 +165,7 @@ class ConsoleTraining:
         self._console = console
 
     def notify(self, text: str) -> None:
-        self._console.print(Text(printable(text)), soft_wrap=True)
+        print_line(self._console, text)
 
     def compile(self, definition: StudyDefinition, device: str) -> None:
         compile_once(self._console, definition, device)
