@@ -113,7 +113,7 @@ def command(width: int, monkeypatch: pytest.MonkeyPatch, *words: str) -> str:
     return shown.getvalue()
 
 
-def console(width: int) -> Console:
+def console(width: int) -> PlainConsole:
     return PlainConsole(
         file=Terminal(), width=width, height=50, force_terminal=True, markup=False, highlight=False
     )
@@ -226,7 +226,7 @@ COMMANDS: dict[str, list[str]] = {
 ERRORS: dict[str, tuple[str, list[str]]] = {
     "nobody to be asked": ("to delete it, type `cvfp-opt study", ["study", "delete", "known"]),
     "no complete trial": ("at least one complete trial is required", ["best", "known"]),
-    "no such trial": ("trial 99", ["trial", "show", "99", "known"]),
+    "no such trial": ("it has no trial yet", ["trial", "show", "99", "known"]),
     "no such study": ("did you mean", ["status", "knwon"]),
     "a wrong value": ("Invalid value for 'N'", ["trial", "show", "first", "known"]),
     "no such option": ("No such option", ["best", "known", "--tomll"]),

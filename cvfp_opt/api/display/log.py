@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from cvfp_opt.api.display.console import PlainConsole, compile_once, make_console, print_line
+from cvfp_opt.api.display.console import PlainConsole, make_console, print_line
+from cvfp_opt.api.display.drawing import compile_once
 from cvfp_opt.api.display.search import header_notes, trial_line
 from cvfp_opt.store.doctor.finding import counted
 from cvfp_opt.store.record.progress import StudyProgress

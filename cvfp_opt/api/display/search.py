@@ -7,11 +7,10 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from rich.console import Console
-from rich.live import Live
 from rich.text import Text
 
-from cvfp_opt.api.display.console import compile_once, print_line
+from cvfp_opt.api.display.console import PlainConsole, print_line
+from cvfp_opt.api.display.drawing import Drawing, compile_once
 from cvfp_opt.api.display.protocol import View
 from cvfp_opt.escaping import printable
 from cvfp_opt.report.bars import Bar, Bars, parameter_parts, study_bar
@@ -58,7 +57,7 @@ class RunDisplay:
 
     def __init__(
         self,
-        console: Console,
+        console: PlainConsole,
         definition: StudyDefinition,
         total: int,
         processes: int = 1,
@@ -75,11 +74,10 @@ class RunDisplay:
         self._finished: list[Span] = []
         self._running: dict[int, _Running] = {}
         # where the bars end, lines that are printed begin: they are drawn together
-        self._live = Live(get_renderable=self.bars, console=console, transient=True)
+        self._drawing = Drawing(console, self.bars)
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._live.start(refresh=True)
+        self._drawing.__enter__()
         return self
 
     def __exit__(
@@ -88,7 +86,7 @@ class RunDisplay:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._live.stop()
+        self._drawing.__exit__(kind, error, trace)
 
     def bars(self) -> Bars:
         """Draw the study and its running trials as they stand now."""
@@ -239,7 +237,7 @@ class RunDisplay:
         return self._console.width if self._console.is_terminal else None
 
 
-def view_on(console: Console) -> View:
+def view_on(console: PlainConsole) -> View:
     """Show searches on a console."""
     return View(make=partial(RunDisplay, console), notify=partial(print_line, console))
 

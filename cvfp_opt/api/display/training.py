@@ -6,10 +6,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from rich.console import Console
-from rich.live import Live
-
-from cvfp_opt.api.display.console import compile_once, print_line
+from cvfp_opt.api.display.console import PlainConsole, print_line
+from cvfp_opt.api.display.drawing import Drawing, compile_once
 from cvfp_opt.api.display.search import position
 from cvfp_opt.report.bars import Bar, Bars
 from cvfp_opt.report.fitted import Part
@@ -57,7 +55,7 @@ class TrainingTable:
 
     def __init__(
         self,
-        console: Console,
+        console: PlainConsole,
         definition: StudyDefinition,
         *,
         notices: bool = True,
@@ -69,7 +67,7 @@ class TrainingTable:
         for notice in definition.notices() if notices else []:
             self._print(f"note: {notice}")
         self._bar = Bar(label="training", done=0.0, total=self._iterations)
-        self._live = Live(get_renderable=self.bars, console=console, transient=True)
+        self._drawing = Drawing(console, self.bars)
         self._columns = columns_for(self._width)
         self._unprinted: IterationMetrics | None = None
         self._begun: tuple[float, float] | None = None  # when, and at which position
@@ -85,8 +83,7 @@ class TrainingTable:
 
     def __enter__(self) -> Self:
         self._print("".join(column.name.rjust(column.width) for column in self._columns))
-        if self._console.is_terminal:
-            self._live.start(refresh=True)
+        self._drawing.__enter__()
         return self
 
     def __exit__(
@@ -95,7 +92,7 @@ class TrainingTable:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._live.stop()
+        self._drawing.__exit__(kind, error, trace)
         if self._unprinted is not None:  # a last pass, which no training followed
             self._row(self._unprinted)
 
@@ -161,7 +158,7 @@ def columns_for(width: int | None) -> list[Column]:
 class ConsoleTraining:
     """Shows training runs as tables on a console; a TrainingView."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: PlainConsole) -> None:
         self._console = console
 
     def notify(self, text: str) -> None:
