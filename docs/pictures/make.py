@@ -23,6 +23,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from html import escape
 from io import StringIO
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +107,7 @@ def terminal_picture(name: str, chromium: Browser) -> None:
         stream.feed(f"$ {command}\r\n".encode())
         for written in typed(command):
             stream.feed(written)
-    lines = [Text("").join(cells_of(screen.buffer[row])) for row in range(ENDLESS)]
+    lines = [Text("").join(runs_of(screen.buffer[row])) for row in range(ENDLESS)]
     while not lines[-1].plain.strip():
         lines.pop()
     console = Console(file=StringIO(), record=True, width=WIDTH, force_terminal=True)
@@ -145,14 +147,18 @@ def environment() -> dict[str, str]:
     }
 
 
-def cells_of(row: Any) -> Iterator[Text]:
-    """Yield the characters of a row with their colours."""
-    for column in range(WIDTH):
-        cell = row[column]
-        style = Style(
-            color=colour(cell.fg), bgcolor=colour(cell.bg), bold=cell.bold, italic=cell.italics
-        )
-        yield Text(cell.data, style)
+def runs_of(row: Any) -> Iterator[Text]:
+    """Yield the characters of a row, those of one look together: each is a piece of the SVG."""
+    cells = ((row[column].data, look_of(row[column])) for column in range(WIDTH))
+    for look, run in groupby(cells, key=itemgetter(1)):
+        yield Text("".join(data for data, _ in run), look)
+
+
+def look_of(cell: Any) -> Style:
+    """Translate colours and weight of one of pyte's cells."""
+    return Style(
+        color=colour(cell.fg), bgcolor=colour(cell.bg), bold=cell.bold, italic=cell.italics
+    )
 
 
 def colour(name: str) -> str | None:
