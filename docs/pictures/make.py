@@ -42,6 +42,8 @@ WIDTH = 100
 ENDLESS = 400
 # Browser windows in pixels; a picture shows their first screen.
 SIZES = {"report.png": (1280, 830), "dashboard.png": (1280, 660), "queue.png": (1180, 560)}
+# What is on a served page once all of it has been drawn.
+DRAWN = {"dashboard.png": ".scatterlayer .trace .point", "queue.png": "table"}
 NOTEBOOK = 'import cvfp_opt as cv\n\ncv.open("quick")'
 
 # What is typed for each picture; what its first commands leave is there for the later ones.
@@ -49,13 +51,13 @@ COMMANDS: dict[str, list[str]] = {
     "run.svg": ["cvfp-opt run quick --n-trials 20"],
     "confirm.svg": ["cvfp-opt confirm quick --top 2 --seeds 3"],
     "report.png": ["cvfp-opt report quick -o report.html"],
-    "dashboard.png": ["cvfp-opt dashboard --study-name quick/pareto --port 0"],
+    "dashboard.png": ["cvfp-opt dashboard --study-name quick/pareto"],
     "notebook.png": [],
     "queue.png": [
         "cvfp-opt submit quick --study-name first --n-trials 4 --priority 1",
         "cvfp-opt submit losses --study-name second --n-trials 20",
         "cvfp-opt worker --n-jobs 1 --max-trials 2",
-        "cvfp-opt serve --port 0",
+        "cvfp-opt serve",
     ],
 }
 
@@ -184,17 +186,20 @@ def report_picture(name: str, chromium: Browser) -> None:
 
 
 def served_picture(name: str, chromium: Browser) -> None:
-    """Draw a page that the last command serves; the others run before."""
+    """Draw a page that the last command serves, at a port that is free; the others run before."""
     *before, last = COMMANDS[name]
     for command in before:
         subprocess.run(command.split(), check=True, env=environment())
-    server = subprocess.Popen(last.split(), stdout=subprocess.PIPE, text=True, env=environment())
+    server = subprocess.Popen(
+        [*last.split(), "--port", "0"], stdout=subprocess.PIPE, text=True, env=environment()
+    )
     try:
         assert server.stdout is not None
         address = next(found[0] for line in server.stdout if (found := ADDRESS.search(line)))
         page = window(chromium, *SIZES[name])
-        page.goto(address, wait_until="networkidle")
-        page.wait_for_timeout(5_000)  # plotly draws when all has come
+        page.goto(address)
+        page.locator(DRAWN[name]).first.wait_for(state="attached")
+        page.wait_for_timeout(2_000)  # what is drawn glides into its place
         frame(name, chromium, page.screenshot())
     finally:
         server.send_signal(signal.SIGINT)
