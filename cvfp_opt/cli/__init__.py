@@ -16,6 +16,7 @@ from typing import NoReturn
 import click
 
 from cvfp_opt.cli.confirm import confirm
+from cvfp_opt.cli.console import echo, print_lines
 from cvfp_opt.cli.dashboard import dashboard
 from cvfp_opt.cli.notify import events, notify
 from cvfp_opt.cli.queue import queue
@@ -122,7 +123,7 @@ def _run() -> int:
         shown = io.StringIO()
         vars(error)["message"] = _typed(error.message)  # which click's types call final
         error.show(shown)
-        click.echo(printable(shown.getvalue(), keep="\n\t"), nl=False, err=True)
+        print_lines(shown.getvalue().expandtabs().rstrip("\n").split("\n"), err=True)
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         code = INTERRUPTED
@@ -140,8 +141,8 @@ def _run() -> int:
 
 
 def _complain(*lines: object) -> None:
-    printed = (printable(redacted(line, words=sys.argv)) for line in lines)
-    click.echo("Error: " + "\n".join(printed), err=True)
+    first, *others = (redacted(line, words=sys.argv) for line in lines or [""])
+    print_lines([f"Error: {first}", *others], err=True)
 
 
 def _typed(text: str) -> str:
@@ -184,7 +185,7 @@ def _report_bug(error: Exception) -> int:
     text = "\n".join(lines).encode("utf-8", "backslashreplace").decode()
     _complain(f"this is a bug in cvfp-opt: {type(error).__name__}: {error}")
     try:
-        click.echo(f"Its account is in {write_bug_log(text)}; please report it.", err=True)
+        echo(f"Its account is in {write_bug_log(text)}; please report it.", err=True)
     except CvfpOptError:
         click.echo(printable(text, keep="\n\t"), err=True)
     return BUG

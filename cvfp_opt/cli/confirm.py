@@ -1,6 +1,7 @@
 """``confirm``: the best trials again, on seeds that the search never used."""
 
 import sys
+from functools import partial
 
 import click
 
@@ -71,7 +72,7 @@ def confirm(
     NAME/confirm. After a stop or a crash the same command goes on; typed on several machines, it
     shares the runs among them.
     """
-    from cvfp_opt.api.display.console import make_console
+    from cvfp_opt.api.display.console import make_console, print_line
     from cvfp_opt.api.display.search import view_on
     from cvfp_opt.api.opening import open_summary
     from cvfp_opt.api.running import Assignment, confirm_study
@@ -85,7 +86,7 @@ def confirm(
     from cvfp_opt.workers.shares import Workers
 
     console = make_console(stderr=as_json)
-    patiently = Patience(notify=console.print)
+    patiently = Patience(notify=partial(print_line, console))
     location = resolve_location(storage)
     with open_summary(location, study_name, patiently) as summary:
         name = summary.name
@@ -100,7 +101,7 @@ def confirm(
     )
     stopped = confirm_study(assignment, summary, top=top, num_seeds=seeds, windows=windows)
     if stopped:
-        console.print("stopped; what is done is kept: type the same command to go on")
+        print_line(console, "stopped; what is done is kept: type the same command to go on")
     with open_summary(location, name, patiently) as summary:
         found = confirmation_of(summary)
     assert found is not None, "it was entered"

@@ -29,16 +29,15 @@ def echo(line: str = "", *, err: bool = False) -> None:
 
     A terminal breaks it between words; in a file it stays one line.
     """
-    for one in wrapped(printable(line), width_of(sys.stderr if err else sys.stdout)):
-        click.echo(one, err=err)
+    print_lines([line], err=err)
 
 
-def print_lines(lines: Iterable[str]) -> None:
-    """Print plain lines to standard output; a terminal breaks them between words."""
-    width = terminal_width()
+def print_lines(lines: Iterable[str], *, err: bool = False) -> None:
+    """Print plain lines, as ``echo`` does."""
+    width = width_of(sys.stderr if err else sys.stdout)
     for line in lines:
         for one in wrapped(printable(line), width):
-            click.echo(one)
+            click.echo(one, err=err)
 
 
 def print_whole(lines: Iterable[str]) -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from cvfp_opt.api.opening import locate, open_summary
+from cvfp_opt.cli.console import echo
 from cvfp_opt.cli.options import UserPath, storage_option, study_name_option
-from cvfp_opt.escaping import printable
 
 if TYPE_CHECKING:
     from cvfp_opt.rerun.repeat import Conditions
@@ -87,4 +87,4 @@ def save_trial(
     view = ConsoleTraining(console)
     identical = save_again(summary, trial, folder, conditions, view, allow_drift=allow_drift)
     same = "the same weights, to the bit" if identical else "NOT identical, and marked so"
-    console.print(printable(f"{same}: {folder}"), soft_wrap=True)
+    echo(f"{same}: {folder}", err=stderr)

@@ -170,6 +170,7 @@ def run(
 
 def _finish(ended: "Ended", location: "Location", console: "Console", as_json: bool) -> None:
     """Print what came of it, and what to type next."""
+    from cvfp_opt.api.display.console import print_line
     from cvfp_opt.api.display.search import RunDisplay
     from cvfp_opt.cli.console import print_json
     from cvfp_opt.report.status import status_json
@@ -177,7 +178,7 @@ def _finish(ended: "Ended", location: "Location", console: "Console", as_json: b
     summary, display = ended.summary, ended.display
     assert isinstance(display, RunDisplay), "of this view"
     if summary is None:
-        console.print("stopped; the database does not answer: what was written there is kept")
+        print_line(console, "stopped; the database does not answer: what was written is kept")
         return
     if ended.stopped:
         display.stopped(summary, location)

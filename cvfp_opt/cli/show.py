@@ -9,7 +9,6 @@ from cvfp_opt.api.display.console import blocks_for, make_console
 from cvfp_opt.api.opening import locate, open_study, open_summary
 from cvfp_opt.cli.console import echo, print_json, print_lines, terminal_width
 from cvfp_opt.cli.options import Seconds, UserPath, json_option, named_study, storage_option
-from cvfp_opt.escaping import printable
 
 
 @click.command(epilog="Example: cvfp-opt status quick --watch")
@@ -50,7 +49,7 @@ def status(
     confirmed = confirmation_line(summary, option=resolve_location(storage).option)
     option = resolve_location(storage).option
     print_lines([*status_lines(summary, history, option), *filter(None, [confirmed])])
-    make_console().print(printable(judge(summary)))
+    echo(judge(summary))
 
 
 @click.command(epilog="Example: cvfp-opt best quick --toml > winner.toml")
@@ -102,9 +101,9 @@ def best(
             )
     else:
         print_lines([*best_lines(summary, resolve_location(storage).option, terminal_width()), ""])
-        make_console().print(printable(judge(summary)))
+        echo(judge(summary))
     if combined is not None and not (toml or as_json):
-        make_console().print(f"{combined.sentence}.")
+        echo(f"{combined.sentence}.")
     if save is not None:
         save_trial(summary, save, stderr=toml or as_json)
 

@@ -6,7 +6,7 @@ import click
 
 from cvfp_opt.api.opening import locate, open_summary
 from cvfp_opt.cli.adopt import adopt_command
-from cvfp_opt.cli.console import echo, print_json, print_whole
+from cvfp_opt.cli.console import echo, print_json, print_lines, print_whole
 from cvfp_opt.cli.control import cancel, pause, resume, set_study
 from cvfp_opt.cli.doctor import doctor
 from cvfp_opt.cli.options import (
@@ -35,13 +35,14 @@ def study() -> None:
 @json_option
 def show(study_name: str | None, storage: str | None, as_json: bool) -> None:
     """Show a study: what it was created with, what ran it, how far it is, its definition."""
-    from cvfp_opt.report.study import study_json, study_lines
+    from cvfp_opt.report.study import definition_lines, study_json, study_lines
 
     with open_summary(locate(storage), study_name) as summary:
         if as_json:
             print_json(study_json(summary))
         else:
-            print_whole(study_lines(summary))
+            print_lines(study_lines(summary))
+            print_whole(definition_lines(summary))
 
 
 @click.command(epilog="Example: cvfp-opt study delete quick --yes")

@@ -1,5 +1,6 @@
 """``thresholds``: what a convergence rate rests on, and what the contexts are worth downstream."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +77,12 @@ def thresholds(
 
 
 def _probe(checkpoint: Path, threads: int | None, console: Any) -> list[dict[str, Any]]:
-    from rich.text import Text
-
+    from cvfp_opt.api.display.console import print_line
     from cvfp_opt.single.next_token_probe import probe_network
     from cvfp_opt.single.train import load_network
     from cvfp_opt.training.device import set_threads
 
     set_threads(threads)
     network, definition, _ = load_network(checkpoint)
-    rows = probe_network(network, definition, lambda line: console.print(Text(line, style="dim")))
+    rows = probe_network(network, definition, partial(print_line, console, style="dim"))
     return [row.to_dict() for row in rows]

@@ -74,7 +74,6 @@ def train(
 
 
 def _report(record: "TrialRecord", definition: dict[str, Any], save: Path | None) -> None:
-    from cvfp_opt.api.display.console import make_console
     from cvfp_opt.report.judgement import judge_trial
     from cvfp_opt.report.trial import account_lines
     from cvfp_opt.report.words import reason_words
@@ -82,7 +81,6 @@ def _report(record: "TrialRecord", definition: dict[str, Any], save: Path | None
     print_lines([f"{record.status}: {reason_words(record)}"])
     print_lines(account_lines(record, terminal_width()))
     if record.audit:
-        print_lines([""])
-        make_console().print(judge_trial(record, definition, subject="The run"))
+        print_lines(["", judge_trial(record, definition, subject="The run")])
     if save is not None:
         print_lines(["", f"checkpoint: {save}"])

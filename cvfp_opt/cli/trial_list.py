@@ -69,8 +69,5 @@ def list_trials(
         return
     console = make_console()
     shown = trial_list_text(summary, rows, width=console.width, sort=sort, where=where)
-    for line in filter(None, [shown.title, summary.note]):
-        console.print(line)
-    print_lines(shown.lines)
-    if shown.note:
-        console.print(shown.note)
+    above, below = filter(None, [shown.title, summary.note]), filter(None, [shown.note])
+    print_lines([*above, *shown.lines, *below])

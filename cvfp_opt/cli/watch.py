@@ -6,10 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.live import Live
-
-from cvfp_opt.api.display.console import blocks_for
+from cvfp_opt.api.display.console import PlainConsole, blocks_for
+from cvfp_opt.api.display.drawing import Drawing
 from cvfp_opt.cli.streams import lost_output
 from cvfp_opt.escaping import printable
 
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 LOOKS_AT_REST = 2
 
 
-def watch(look: "Callable[[], Summary]", seconds: float, console: Console) -> None:
+def watch(look: "Callable[[], Summary]", seconds: float, console: PlainConsole) -> None:
     """Draw on a terminal, print lines in a log; ends with the study, or with ^C and its code.
 
     Args:
@@ -38,15 +36,17 @@ def watch(look: "Callable[[], Summary]", seconds: float, console: Console) -> No
         sys.exit(stopped.exit_code)
 
 
-def _draw(look: "Callable[[], Summary]", pause: Callable[[], None], console: Console) -> None:
+def _draw(look: "Callable[[], Summary]", pause: Callable[[], None], console: PlainConsole) -> None:
     from cvfp_opt.report.watch import WatchView
 
     view = WatchView(look(), blocks_for(console.encoding))
-    with Live(view, console=console, refresh_per_second=4):
+    with Drawing(console, lambda: view, transient=False):
         follow(look, view.show, pause)
 
 
-def _print(look: "Callable[[], Summary]", pause: Callable[[], None], console: Console) -> None:
+def _print(
+    look: "Callable[[], Summary]", pause: Callable[[], None], console: PlainConsole
+) -> None:
     """Print a line for each change."""
     from cvfp_opt.report.watch import watch_line
 

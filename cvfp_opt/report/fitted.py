@@ -1,7 +1,8 @@
 """Lines and tables that fit the width of a terminal.
 
 No figure is cut and no word is broken: text goes on in a next line between two words, a table
-leaves out whole columns, the least important ones first, or stands as blocks below each other.
+leaves out whole columns, the least important ones first, or stands as blocks below each other. A
+command within a sentence is one word: it can be copied.
 """
 
 import re
@@ -21,7 +22,13 @@ GAP = 2
 _FLOWING = 24
 # Where what follows a label begins: after two spaces or more.
 _LABEL = re.compile(r"^( *\S+(?: \S+)*? {2,})(?=\S)")
-_WORD = re.compile(r"""(?:[^\s'"\\]|'[^']*'|"[^"]*"|\\.)+""")
+_WORD = re.compile(r"""(?:[^\s'"\\]|'[^']*'|"[^"]*"|\\.|['"\\])+""")
+# A word of a sentence, with the space before it: what stands in backticks or quotes is one. A
+# quote begins after a space or bracket, and so no apostrophe is one.
+_SPACED = re.compile(
+    r"""(\s*)((?:`[^`]+`|(?<![^\s(\[=,:])'[^']+'(?!\w)|(?<![^\s(\[=,:])"[^"]+"(?!\w)|\S)+)"""
+)
+_COMMAND = re.compile(r"`[^`]+`")
 _OPTION = re.compile(r"(?<=\s)(--\S+) (?!-)(\S)")
 
 
@@ -33,7 +40,9 @@ def cells(word: str) -> int:
 def wrapped(line: str, width: int | None) -> list[str]:
     """Break a line between words, so that it fits a width; longer words stay whole.
 
-    What goes on stands below the text that follows a label, or a little to the right of it.
+    A command in backticks, or a quotation, is one word where it fits in a line; else a command
+    goes on after a backslash, so that it can be copied all the same. What goes on stands below
+    the text that follows a label, or a little to the right of it.
 
     Args:
         line: without line feeds.
@@ -47,13 +56,29 @@ def wrapped(line: str, width: int | None) -> list[str]:
         indent = len(line) - len(line.lstrip()) + 2
     lines: list[str] = []
     current = ""
-    for space, word in re.findall(r"(\s*)(\S+)", line):
-        if current.strip() and cells(current + space + word) > width:
+    for space, word in _pieces(line, width - indent):
+        if current.strip() and (space == "\n" or cells(current + space + word) > width):
             lines.append(current)
             current = " " * indent + word
         else:
             current += space + word
     return [*lines, current]
+
+
+def _pieces(line: str, room: int) -> Iterator[tuple[str, str]]:
+    """Yield the words of a line that are not to be broken, each with the space before it.
+
+    That of a word which has to begin a line is a line feed.
+    """
+    for space, word in _SPACED.findall(line):
+        if cells(word) <= room:
+            yield space, word
+        elif _COMMAND.search(word):
+            first, *others = _parts_of(word, room)
+            yield space, first
+            yield from (("\n", other) for other in others)
+        else:
+            yield from re.findall(r"(\s*)(\S+)", space + word)
 
 
 def typed(label: str, command: str, width: int | None, *, room: int = 0) -> list[str]:
@@ -70,11 +95,26 @@ def typed(label: str, command: str, width: int | None, *, room: int = 0) -> list
     line = f"{label:<{room}}{command}"
     if width is None or cells(line) <= width:
         return [line]
-    # a quoted word stays whole, and an option with its value
+    first, *others = _parts_of(command, width - 4)
+    lines = [f"  {first}", *(f"    {one}" for one in others)]
+    return [label.rstrip(), *lines]
+
+
+def _parts_of(command: str, room: int) -> list[str]:
+    """Cut a command into parts of so many cells, each but the last one with a backslash.
+
+    A quoted word stays whole, and an option with its value.
+    """
     words = (word.replace(" ", "\0") for word in _WORD.findall(command))
     joined = _OPTION.sub(r"\1\0\2", " ".join(words))
-    lines = [one.replace("\0", " ") for one in wrapped(f"  {joined}", width - 2)]
-    return [label.rstrip(), *(f"{one} \\" for one in lines[:-1]), lines[-1]]
+    parts: list[str] = []
+    for word in joined.split(" "):
+        if parts and cells(f"{parts[-1]} {word} \\") <= room:
+            parts[-1] += f" {word}"
+        else:
+            parts.append(word)
+    parts = [part.replace("\0", " ") for part in parts]
+    return [*(f"{part} \\" for part in parts[:-1]), parts[-1]]
 
 
 @dataclass(frozen=True)

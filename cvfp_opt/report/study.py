@@ -39,7 +39,7 @@ class StudyJson(StateJson):
 
 
 def study_lines(summary: Summary) -> list[str]:
-    """Write record, trials, drift, and the definition as TOML, a line each."""
+    """Write record, trials and drift, a line each."""
     lines = [f"study {summary.name} in {summary.url}"]
     if summary.note:
         lines += [summary.note, _row("directions", ", ".join(summary.directions))]
@@ -47,11 +47,15 @@ def study_lines(summary: Summary) -> list[str]:
         lines += _record_lines(summary.record)
     lines.append(_row("trials", counts_line(summary.counts, "none yet")))
     lines.append(_row("artifacts", str(summary.num_artifacts)))
-    lines += drift_lines(summary)
-    if summary.record is not None:
-        text = definition_toml(completed(summary.record.definition))
-        lines += ["", *text.rstrip().split("\n")]
-    return lines
+    return lines + drift_lines(summary)
+
+
+def definition_lines(summary: Summary) -> list[str]:
+    """Write the definition as TOML below a blank line; nothing where there is no record."""
+    if summary.record is None:
+        return []
+    text = definition_toml(completed(summary.record.definition))
+    return ["", *text.rstrip().split("\n")]
 
 
 def study_json(summary: Summary) -> StudyJson:

@@ -70,8 +70,9 @@ def rows_table(rows: Rows, title: str = "", least: Iterable[str] = ()) -> Fitted
     )
 
 
-# Columns that are left out where there is no room, the first one first; parameters go between.
-_LEAST_OF_BEST = ("ended", "convergence", "rank")
+# Columns that are left out where there is no room, the first one first. In the table of the best,
+# the parameters go after the first: `best` and the report have them all.
+_LEAST_OF_BEST = ("untrained", "rank", "convergence")
 _LEAST_OF_AUDIT = ("norm", "lyapunov", "rank: unseen", "scale-free", "degenerate", "absolute")
 
 
@@ -80,7 +81,7 @@ def best_table(ranking: Sequence[TrialRecord], title: str = "") -> FittedTable:
     title = title or (f"The best {len(ranking)}" if len(ranking) > 1 else "The best")
     rows = best_rows(ranking)
     parameters = rows.columns[len(SCORED) + 1 : rows.columns.index("ended")]
-    return _figures_table(rows, title, (*_LEAST_OF_BEST, *reversed(parameters), "untrained"))
+    return _figures_table(rows, title, ("ended", *reversed(parameters), *_LEAST_OF_BEST))
 
 
 def audit_table(ranking: Sequence[TrialRecord]) -> FittedTable:

@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing import Pipe, connection
 from multiprocessing.process import BaseProcess
 
@@ -18,18 +19,33 @@ from cvfp_opt.workers.process import ignore_further_sigterm, stop_when_orphaned
 from cvfp_opt.workers.staying import Staying, StayingObserver
 from cvfp_opt.workers.terms import Terms
 
-MakeObserver = Callable[[str], StayingObserver]
-"""Makes what shows a worker, given its name; can be pickled."""
+Notify = Callable[[str], None]
+MakeObserver = Callable[[str, Notify | None], StayingObserver]
+"""Makes what shows a worker, given its name, and what is told once for all; can be pickled."""
 
 # A worker that dies so soon dies of what it begins with: after so many in a row, none would live.
 _LEAST_SECONDS = 10.0
 _MOST_DEATHS = 5
 
 
-def stay(terms: Terms, make: MakeObserver, stop: Stop, pulse: Pulse, name: str = "") -> None:
+@dataclass(frozen=True)
+class _Note:
+    """A worker's message: what to know of a study, which all that serve it would say."""
+
+    text: str
+
+
+def stay(
+    terms: Terms,
+    make: MakeObserver,
+    stop: Stop,
+    pulse: Pulse,
+    name: str = "",
+    note: Notify | None = None,
+) -> None:
     """Stay as one worker, in this process; see ``Staying.run``."""
     set_threads(terms.threads)
-    Staying(terms, make(name), stop, pulse).run()
+    Staying(terms, make(name, note), stop, pulse).run()
 
 
 class Fleet:
@@ -48,7 +64,7 @@ class Fleet:
         terms: Terms,
         count: int,
         make: MakeObserver,
-        notify: Callable[[str], None],
+        notify: Notify,
         pulse: Pulse,
     ) -> None:
         self._terms, self._count, self._make = terms, count, make
@@ -57,6 +73,7 @@ class Fleet:
         self._stopping = False
         self._refusal: Exception | None = None
         self._deaths = 0
+        self._noted: set[str] = set()
 
     def stop(self) -> None:
         """Let every worker give its trial back. May be called from a signal handler."""
@@ -105,10 +122,18 @@ class Fleet:
         if self._stopping:
             process.terminate()  # it may have missed the one being started
 
+    def _note_once(self, text: str) -> None:
+        if text not in self._noted:
+            self._noted.add(text)
+            self._notify(text)
+
     def _listen(self, line: connection.Connection) -> None:
         process, began, name = self._workers[line]
         with suppress(EOFError, OSError):
             message = line.recv()
+            if isinstance(message, _Note):
+                self._note_once(message.text)
+                return
             if isinstance(message, Refused):
                 self._refusal = message.error
                 self._notify(f"{name} gives up: {message.error}")
@@ -136,13 +161,18 @@ def _stay_in_process(
     to_parent: connection.Connection, terms: Terms, make: MakeObserver, name: str
 ) -> None:
     """Stay as one of several workers. Ends with status 0 unless something failed."""
+
+    def note(text: str) -> None:
+        with suppress(OSError):  # nobody listens any more: this worker is about to be stopped
+            to_parent.send(_Note(text))
+
     try:
         with StopRequest(ignore_further_sigterm) as stop:
             # the server blocks it: one that came before waits until now
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
             stop_when_orphaned()
             try:
-                stay(terms, make, stop, Pulse(float("inf")), name)
+                stay(terms, make, stop, Pulse(float("inf")), name, note)
             except Exception as error:
                 with suppress(OSError):
                     to_parent.send(failure(error))

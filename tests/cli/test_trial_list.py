@@ -109,14 +109,22 @@ def test_the_table_says_what_it_leaves_out(invoke: Invoke) -> None:
 
 @pytest.mark.usefixtures("known")
 @pytest.mark.parametrize("width", [60, 80, 100, 120, 200])
-def test_lines_fit_the_terminal(
+def test_the_table_fits_a_log_and_sentences_are_one_line(
     width: int, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cvfp_opt.api.display.console.LOG_WIDTH", width)
     for name in ("small", "foreign", "two objectives"):
-        lines = invoke("trial", "list", name).out.splitlines()
-        assert len(lines) > 2
-        assert all(len(line) <= width for line in lines)
+        title, *lines = invoke("trial", "list", name).out.splitlines()
+        assert title.endswith(" trials")
+        table = [
+            line for line in lines if line.split()[0] in ("trial", "number") or line[0] == " "
+        ]
+        assert len(table) > 1
+        assert all(len(line) <= width for line in table)
+        others = [line for line in lines if line not in table]
+        assert all(
+            line.startswith(("no room for ", "made by another program: ")) for line in others
+        ), others
 
 
 @pytest.mark.usefixtures("known")

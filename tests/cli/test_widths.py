@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -14,7 +15,7 @@ import pytest
 from known_studies import STUDIES, complete, point, study
 from rich.cells import cell_len
 from rich.console import Console
-from support import TINY
+from support import TINY, Outcome
 
 from cvfp_opt.api.display.console import PlainConsole
 from cvfp_opt.api.display.search import RunDisplay
@@ -35,6 +36,7 @@ from cvfp_opt.training.result import IterationMetrics
 from cvfp_opt.tuning.definition_file import read_sections, resolve_definition
 
 WIDTHS = (60, 80, 100, 120, 200)
+Invoke = Callable[..., Outcome]
 # So wide that nothing is left out or goes on in a next line.
 ENDLESS = 2000
 # Escapes of a terminal; times, and pictures made of characters.
@@ -100,17 +102,18 @@ def command(width: int, monkeypatch: pytest.MonkeyPatch, *words: str) -> str:
         shown = Terminal()
         patch.setattr(sys, "argv", ["cvfp-opt", *words])
         patch.setattr(sys, "stdout", shown)
+        patch.setattr(sys, "stderr", shown)
         patch.setenv("COLUMNS", str(width))
         patch.setenv("LINES", "50")
         patch.setenv("TERM", "xterm")
         patch.delenv("NO_COLOR", raising=False)
         with pytest.raises(SystemExit) as ended:
             main()
-    assert ended.value.code in (0, 1), shown.getvalue()
+    assert ended.value.code in (0, 1, 2), shown.getvalue()
     return shown.getvalue()
 
 
-def console(width: int) -> Console:
+def console(width: int) -> PlainConsole:
     return PlainConsole(
         file=Terminal(), width=width, height=50, force_terminal=True, markup=False, highlight=False
     )
@@ -216,7 +219,19 @@ COMMANDS: dict[str, list[str]] = {
     "trial show, running": ["trial", "show", "7", "small"],
     "trial list": ["trial", "list", "small"],
     "trial list, another program's": ["trial", "list", "foreign"],
+    "study show": ["study", "show", "confirmed"],
+    "study show, another program's": ["study", "show", "foreign"],
 }
+# What they refuse, on a database of one study that waits for somebody to run it.
+ERRORS: dict[str, tuple[str, list[str]]] = {
+    "nobody to be asked": ("to delete it, type `cvfp-opt study", ["study", "delete", "known"]),
+    "no complete trial": ("at least one complete trial is required", ["best", "known"]),
+    "no such trial": ("it has no trial yet", ["trial", "show", "99", "known"]),
+    "no such study": ("did you mean", ["status", "knwon"]),
+    "a wrong value": ("Invalid value for 'N'", ["trial", "show", "first", "known"]),
+    "no such option": ("No such option", ["best", "known", "--tomll"]),
+}
+FAR = "a/folder/that/lies/far/away"
 
 
 def words_of(text: str) -> list[str]:
@@ -225,8 +240,15 @@ def words_of(text: str) -> list[str]:
     return [word.strip(",") for word in words]
 
 
+def commands_of(text: str) -> list[str]:
+    """The commands in backticks, each with its line feeds, if a shell takes them for none."""
+    joined = re.sub(r" \\\n +", " ", ESCAPES.sub("", text))
+    return re.findall(r"`[^`]+`", joined)
+
+
 def check(narrow: str, wide: str, width: int) -> None:
-    """Refuse lines that are too long, cut figures and broken words."""
+    """Refuse lines that are too long, cut figures, broken words and broken commands."""
+    assert commands_of(narrow) == commands_of(wide)
     assert "…" not in narrow
     for line in ESCAPES.sub("", narrow).splitlines():
         assert cell_len(line.rstrip()) <= width or len(line.split()) == 1, line
@@ -255,6 +277,27 @@ def test_no_figure_is_cut_and_no_word_is_broken_by(
     assert len(words_of(wide)) > 20
     for width in WIDTHS:
         check(command(width, monkeypatch, *words), wide, width)
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_no_command_is_broken_by_an_error(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    says, words = ERRORS[name]
+    Path(FAR).mkdir(parents=True)
+    optuna.create_study(study_name="known", storage=f"sqlite:///{FAR}/studies.db")
+    words = [*words, "--storage", f"{FAR}/studies.db"]
+    wide = command(ENDLESS, monkeypatch, *words)
+    assert says in wide
+    for width in WIDTHS:
+        narrow = command(width, monkeypatch, *words)
+        check(narrow, wide, width)
+        assert max(map(cell_len, wide.splitlines())) <= width or len(narrow) > len(wide)
+
+
+def test_an_error_is_one_line_where_nobody_looks(invoke: Invoke) -> None:
+    refused = invoke("study", "delete", "a name " * 20, "--storage", f"{FAR}/studies.db")
+    assert refused.code == 1
+    assert len(refused.err.splitlines()) == 1
+    assert len(refused.err) > 120
 
 
 def test_no_finding_of_the_doctor_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:

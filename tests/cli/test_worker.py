@@ -145,6 +145,9 @@ def test_several_processes_share_the_queue_and_one_that_dies_is_replaced(
     code, out = end_of(worker)
     assert code == 0
     assert "was killed by SIGKILL (exit status -9); what it ran is taken over" in out
+    notes = [line for line in out.splitlines() if ", note: " in line]
+    assert {line.split(",")[0] for line in notes} == {"study a", "study b"}
+    assert len(notes) == len(set(notes)), "one that both workers would say"
     assert counts() == {"a": {"complete": 4}, "b": {"complete": 4}}
 
 

@@ -1,6 +1,7 @@
 """Lines and tables of any width: whole words, whole figures, the important ones first."""
 
 import io
+import re
 import shlex
 
 import pytest
@@ -32,6 +33,32 @@ def test_a_word_stays_whole_and_a_wide_character_takes_two_cells() -> None:
     assert wrapped("a verylongword", 6) == ["a", "  verylongword"]
     lines = wrapped("汉字 汉字 汉字", 9)
     assert [cell_len(line) for line in lines] == [9, 6]
+
+
+def test_a_command_in_a_sentence_is_one_word() -> None:
+    line = "say it; type `cvfp-opt run --n-trials +10`, or 'as it was' or nothing"
+    assert wrapped(line, 46) == [
+        "say it; type `cvfp-opt run --n-trials +10`, or",
+        "  'as it was' or nothing",
+    ]
+    assert wrapped(line, 40)[:2] == ["say it; type", "  `cvfp-opt run --n-trials +10`, or"]
+    # an apostrophe, and a mark that nothing closes, are no quotations
+    assert wrapped("the worker's and the users' own `words", 12) == [
+        "the worker's",
+        "  and the",
+        "  users' own",
+        "  `words",
+    ]
+
+
+def test_a_command_longer_than_a_line_goes_on_after_a_backslash() -> None:
+    longest = len("  --study-name 'my first study' \\")  # of what stays whole
+    for width in range(16, 120):
+        lines = wrapped(f"nobody is there; to delete it all, type `{COMMAND}`, and wait", width)
+        found = re.search(r"`([^`]+)`", "\n".join(lines))
+        assert found is not None
+        assert shlex.split(found[1].replace("\\\n", "")) == shlex.split(COMMAND)
+        assert all(cell_len(line) <= max(width, longest) for line in lines), lines
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 200])

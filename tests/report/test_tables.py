@@ -86,6 +86,8 @@ def test_columns_without_room_are_named_and_no_figure_is_cut(width: int) -> None
         shown = drawn(table, width)
         assert "…" not in shown
         assert all(len(line.rstrip()) <= width for line in shown.splitlines())
+    shown = drawn(best_table(study.ranking), width)
+    assert all(name in shown.splitlines()[1].split() for name in ("score", "convergence", "rank"))
     shown = drawn(best_table(study.ranking), 60)
     assert "no room for " in shown
     assert "0.940" in shown

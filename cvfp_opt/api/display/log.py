@@ -1,13 +1,12 @@
 """The display of a worker that stays: a log with a line for each trial that ends."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
-from rich.text import Text
-
-from cvfp_opt.api.display.console import PlainConsole, compile_once, make_console
+from cvfp_opt.api.display.console import PlainConsole, make_console, print_line
+from cvfp_opt.api.display.drawing import compile_once
 from cvfp_opt.api.display.search import header_notes, trial_line
-from cvfp_opt.escaping import printable
 from cvfp_opt.store.doctor.finding import counted
 from cvfp_opt.store.record.progress import StudyProgress
 from cvfp_opt.store.record.records import TrialRecord
@@ -20,9 +19,10 @@ class LogDisplay:
 
     Args:
         name: of the worker, where there are several; else empty.
+        note: given what to know of a study, which several workers would say; None to print it.
     """
 
-    def __init__(self, name: str = "") -> None:
+    def __init__(self, name: str = "", note: Callable[[str], None] | None = None) -> None:
         terminal = make_console()
         # several workers share a terminal: none draws on it what another would write into
         self._console = PlainConsole(
@@ -32,8 +32,9 @@ class LogDisplay:
             markup=False,
             highlight=False,
         )
-        self._wraps = terminal.is_terminal
+        self._width = terminal.width if terminal.is_terminal else None
         self._head = f"{name}: " if name else ""
+        self._note = note or self._line
         self._study = ""
         self._total = 0
         self._noted: set[str] = set()
@@ -49,7 +50,7 @@ class LogDisplay:
         if plan.name not in self._noted:
             self._noted.add(plan.name)
             for note in header_notes(plan):
-                self._line(note)
+                self._note(f"study {plan.name}, {note}")
             compile_once(self._console, plan.definition, device)
 
     def resting(self, reason: str) -> None:
@@ -80,4 +81,4 @@ class LogDisplay:
         self._started.pop(number, None)
 
     def _line(self, text: str) -> None:
-        self._console.print(Text(printable(f"{self._head}{text}")), soft_wrap=not self._wraps)
+        print_line(self._console, f"{self._head}{text}", width=self._width)

@@ -10,9 +10,8 @@ from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Self
 
-from rich.console import Console
-
-from cvfp_opt.api.display.console import LOG_WIDTH, PlainConsole, compile_once
+from cvfp_opt.api.display.console import LOG_WIDTH, PlainConsole
+from cvfp_opt.api.display.drawing import compile_once
 from cvfp_opt.api.display.protocol import View
 from cvfp_opt.api.display.search import header_lines, header_notes, position, shares_words
 from cvfp_opt.api.display.training import TrainingTable
@@ -68,7 +67,7 @@ def show_line(text: str) -> None:
     bar_class().write(printable(text), file=sys.stdout)
 
 
-def plain_console() -> Console:
+def plain_console() -> PlainConsole:
     """Make a console that prints lines.
 
     A kernel tells rich that it is a terminal (FORCE_COLOR), and rich knows Jupyter, too: either

@@ -7,17 +7,16 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from rich.console import Console
-from rich.live import Live
 from rich.text import Text
 
-from cvfp_opt.api.display.console import compile_once
+from cvfp_opt.api.display.console import PlainConsole, print_line
+from cvfp_opt.api.display.drawing import Drawing, compile_once
 from cvfp_opt.api.display.protocol import View
 from cvfp_opt.escaping import printable
 from cvfp_opt.report.bars import Bar, Bars, parameter_parts, study_bar
 from cvfp_opt.report.confirmation_words import confirmation_line
 from cvfp_opt.report.extent import first_pruned, trials_words, waiting_words
-from cvfp_opt.report.fitted import Part, fitting_parts, typed, wrapped
+from cvfp_opt.report.fitted import Part, fitting_parts, typed
 from cvfp_opt.report.judgement import judge
 from cvfp_opt.report.rows import scored
 from cvfp_opt.report.tables import audit_table, best_table
@@ -58,7 +57,7 @@ class RunDisplay:
 
     def __init__(
         self,
-        console: Console,
+        console: PlainConsole,
         definition: StudyDefinition,
         total: int,
         processes: int = 1,
@@ -75,11 +74,10 @@ class RunDisplay:
         self._finished: list[Span] = []
         self._running: dict[int, _Running] = {}
         # where the bars end, lines that are printed begin: they are drawn together
-        self._live = Live(get_renderable=self.bars, console=console, transient=True)
+        self._drawing = Drawing(console, self.bars)
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._live.start(refresh=True)
+        self._drawing.__enter__()
         return self
 
     def __exit__(
@@ -88,7 +86,7 @@ class RunDisplay:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._live.stop()
+        self._drawing.__exit__(kind, error, trace)
 
     def bars(self) -> Bars:
         """Draw the study and its running trials as they stand now."""
@@ -211,7 +209,7 @@ class RunDisplay:
                 self._line("")
                 self._console.print(table)
         self._line("")
-        self._console.print(Text(printable(judge(summary))))
+        self._line(judge(summary))
         if confirmed := confirmation_line(summary, option=location.option):
             self._line(confirmed)
         self._line("")
@@ -228,25 +226,20 @@ class RunDisplay:
 
     def _typed(self, label: str, command: str) -> None:
         room = max(21, len(label) + 2)
-        for line in typed(label, command, self._width, room=room):
-            self._print(line)
+        for line in typed(label, printable(command), self._width, room=room):
+            self._console.print(Text(printable(line)), soft_wrap=True)
 
     def _line(self, text: str, style: str = "") -> None:
-        # a terminal wraps between words; a log keeps one line per trial
-        for line in wrapped(printable(text), self._width):
-            self._print(line, style)
-
-    def _print(self, line: str, style: str = "") -> None:
-        self._console.print(Text(printable(line), style=style), soft_wrap=True)
+        print_line(self._console, text, style=style)
 
     @property
     def _width(self) -> int | None:
         return self._console.width if self._console.is_terminal else None
 
 
-def view_on(console: Console) -> View:
+def view_on(console: PlainConsole) -> View:
     """Show searches on a console."""
-    return View(make=partial(RunDisplay, console), notify=console.print)
+    return View(make=partial(RunDisplay, console), notify=partial(print_line, console))
 
 
 def header_lines(

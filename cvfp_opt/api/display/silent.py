@@ -5,9 +5,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
-from rich.console import Console
-
-from cvfp_opt.api.display.console import compile_once
+from cvfp_opt.api.display.console import PlainConsole
+from cvfp_opt.api.display.drawing import compile_once
 from cvfp_opt.api.display.protocol import View
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.record.progress import StudyProgress
@@ -19,9 +18,9 @@ from cvfp_opt.tuning.plan import Plan
 from cvfp_opt.tuning.stopping import StopRequest
 
 
-def _nowhere() -> Console:
+def _nowhere() -> PlainConsole:
     """Make a console that shows nothing, nor a widget in a notebook, as rich's own would."""
-    return Console(quiet=True, force_jupyter=False)
+    return PlainConsole(quiet=True, force_jupyter=False)
 
 
 class SilentDisplay:

@@ -6,15 +6,11 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
-
-from cvfp_opt.api.display.console import compile_once
+from cvfp_opt.api.display.console import PlainConsole, print_line
+from cvfp_opt.api.display.drawing import Drawing, compile_once
 from cvfp_opt.api.display.search import position
-from cvfp_opt.escaping import printable
 from cvfp_opt.report.bars import Bar, Bars
-from cvfp_opt.report.fitted import Part, wrapped
+from cvfp_opt.report.fitted import Part
 from cvfp_opt.report.words import duration, number, share
 from cvfp_opt.training.events import Event, IterationFinished, IterationTrained
 from cvfp_opt.training.events import Progress as PhaseProgress
@@ -59,7 +55,7 @@ class TrainingTable:
 
     def __init__(
         self,
-        console: Console,
+        console: PlainConsole,
         definition: StudyDefinition,
         *,
         notices: bool = True,
@@ -71,7 +67,7 @@ class TrainingTable:
         for notice in definition.notices() if notices else []:
             self._print(f"note: {notice}")
         self._bar = Bar(label="training", done=0.0, total=self._iterations)
-        self._live = Live(get_renderable=self.bars, console=console, transient=True)
+        self._drawing = Drawing(console, self.bars)
         self._columns = columns_for(self._width)
         self._unprinted: IterationMetrics | None = None
         self._begun: tuple[float, float] | None = None  # when, and at which position
@@ -87,8 +83,7 @@ class TrainingTable:
 
     def __enter__(self) -> Self:
         self._print("".join(column.name.rjust(column.width) for column in self._columns))
-        if self._console.is_terminal:
-            self._live.start(refresh=True)
+        self._drawing.__enter__()
         return self
 
     def __exit__(
@@ -97,7 +92,7 @@ class TrainingTable:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._live.stop()
+        self._drawing.__exit__(kind, error, trace)
         if self._unprinted is not None:  # a last pass, which no training followed
             self._row(self._unprinted)
 
@@ -146,8 +141,7 @@ class TrainingTable:
         self._print("".join(one.write(metrics).rjust(one.width) for one in self._columns))
 
     def _print(self, text: str) -> None:
-        for line in wrapped(printable(text), self._width):
-            self._console.print(Text(line), soft_wrap=True)
+        print_line(self._console, text)
 
 
 def columns_for(width: int | None) -> list[Column]:
@@ -164,11 +158,11 @@ def columns_for(width: int | None) -> list[Column]:
 class ConsoleTraining:
     """Shows training runs as tables on a console; a TrainingView."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: PlainConsole) -> None:
         self._console = console
 
     def notify(self, text: str) -> None:
-        self._console.print(Text(printable(text)), soft_wrap=True)
+        print_line(self._console, text)
 
     def compile(self, definition: StudyDefinition, device: str) -> None:
         compile_once(self._console, definition, device)

@@ -20,19 +20,28 @@ _SHOWN = {
     "trade-off": "pareto",
     "passes-and-schedules": "curves",
 }
+# The same of a confirmation: it draws what fresh seeds say of the study that it confirms.
+_OF_CONFIRMATION = {"scores-on-fresh-seeds": "confirmation"}
 
 
-def drawings() -> Mapping[str, Drawing]:
-    """List the figures by what stands above each; imports plotly."""
+def drawings(*, confirms: bool = False) -> Mapping[str, Drawing]:
+    """List the figures by what stands above each; imports plotly.
+
+    Args:
+        confirms: whether they are for the page of a confirmation; then each is drawn of the
+            summary of the study that it confirms.
+    """
+    from cvfp_opt.report.figures.figure import titled
     from cvfp_opt.report.figures.kinds import KINDS
 
     def drawing(kind: str) -> Drawing:
         def draw(summary: Summary) -> "go.Figure":
             info = KINDS[kind].info(summary)
             words = {"columns": 2} if kind == "curves" else {}
-            figure = KINDS[kind].draw(info, **words)
+            figure = titled(KINDS[kind].draw(info, **words), KINDS[kind].title)
             return figure.update_layout(height=HEIGHT)
 
         return draw
 
-    return {name: drawing(kind) for name, kind in _SHOWN.items()}
+    shown = _OF_CONFIRMATION if confirms else _SHOWN
+    return {name: drawing(kind) for name, kind in shown.items()}

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -9,8 +10,16 @@ from optuna_dashboard import save_plotly_graph_object
 
 from cvfp_opt.report.dashboard.curves import files_of
 from cvfp_opt.report.dashboard.figures import Drawing, drawings
-from cvfp_opt.report.dashboard.notes import mirror_note, study_note, with_own_words
+from cvfp_opt.report.dashboard.notes import (
+    MirroredTrial,
+    confirmation_note,
+    mirror_note,
+    mirrored_trial_note,
+    study_note,
+    with_own_words,
+)
 from cvfp_opt.report.dashboard.trial_notes import trial_note
+from cvfp_opt.store.database.number_checks import is_whole
 from cvfp_opt.store.database.optuna_private import study_id_of, trial_id_of
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.files.artifact_names import name_artifacts
@@ -18,7 +27,7 @@ from cvfp_opt.store.files.artifact_stores import ArtifactStore
 from cvfp_opt.store.files.trial_files import has_curves, picture_id, write_curves
 from cvfp_opt.store.record.identity import TrialIdentity
 from cvfp_opt.store.record.links import Source, linked_studies
-from cvfp_opt.store.record.mirrors import MIRRORS
+from cvfp_opt.store.record.mirrors import MIRRORS, SOURCE_TRIAL
 from cvfp_opt.store.record.records import MIRROR_OF, StudyRecord, TrialRecord, count_finished
 from cvfp_opt.store.record.study_page import note_of, noted_trials, put_note, take_turn, write_page
 from cvfp_opt.store.record.summary import Summary
@@ -59,23 +68,71 @@ def refresh(
     trials = study.get_trials(deepcopy=False)
     summary = Summary.of(study, store.location.shown)
     ended = sum(trial.finished for trial in summary.trials)
-    mirrors = _mirrors(store, study)
-    chosen = drawings() if figures is None else figures
+    linked = linked_studies(store, Source.of_study(study))
+    mirrors = {one.study_name: study_id_of(one) for one in linked if MIRROR_OF in one.user_attrs}
+    if summary.confirms:
+        drawn, note = _confirmed(store, study, summary)
+    else:
+        drawn, note = summary, study_note(summary, store.location.option, mirrors)
+    chosen = drawings(confirms=bool(summary.confirms)) if figures is None else figures
 
     def compose(page: optuna.Study) -> None:
-        _note(page, study_note(summary, store.location.option, mirrors))
+        _note(page, note)
         for name, drawing in chosen.items():
-            _figure(page, name, drawing, summary, notify)
+            _figure(page, name, drawing, drawn, notify)
         _trial_notes(page, summary, trials, notify)
 
     write_page(store, study, compose, started=started, ended=ended)
-    for mirror in MIRRORS:
-        name = f"{study.study_name}/{mirror.suffix}"
-        if name in mirrors:
-            note = mirror_note(mirror, study.study_name, study_id_of(study))
-            target = optuna.load_study(study_name=name, storage=store.storage)
-            if not note_of(target).startswith(note):
-                _write_note(store, target, note, ended)
+    for one in linked:
+        other = optuna.load_study(study_name=one.study_name, storage=store.storage)
+        if one.study_name in mirrors:
+            _refresh_mirror(store, other, study)
+        else:
+            refresh(store, other, notify, figures)
+
+
+def _confirmed(store: Store, study: optuna.Study, summary: Summary) -> tuple[Summary, str]:
+    """Give what a confirmation's page is about, with its note: the study that it confirms."""
+    option, name = store.location.option, summary.confirms
+    with suppress(KeyError):
+        source = optuna.load_study(study_name=name, storage=store.storage)
+        if Source.of_study(source).has_confirmation(study.study_name, study.user_attrs):
+            drawn = Summary.of(source, store.location.shown)
+            return drawn, confirmation_note(summary, drawn, study_id_of(source), option)
+    return summary, confirmation_note(summary, None, None, option)
+
+
+def _refresh_mirror(store: Store, study: optuna.Study, source: optuna.Study) -> None:
+    """Write a mirror's note, and which trial each of its trials is a copy of."""
+    started = time.perf_counter()
+    suffix = study.study_name.removeprefix(f"{source.study_name}/")
+    mirror = next((one for one in MIRRORS if one.suffix == suffix), None)
+    if mirror is None:
+        return
+    copies = {
+        trial.number: (trial_id_of(trial), MirroredTrial.of(trial))
+        for trial in study.get_trials(deepcopy=False)
+        if is_whole(trial.user_attrs.get(SOURCE_TRIAL), 2**31)
+    }
+    front = [
+        copies[one.number][1]
+        for one in Summary.of(study, store.location.shown).ranking
+        if one.number in copies
+    ]
+    named = source.study_name, study_id_of(source)
+    note = mirror_note(mirror, *named, front)
+    noted = noted_trials(study)
+    lacking = [copy for copy in copies.values() if copy[0] not in noted]
+    lacking = lacking[: max(0, MAX_TRIAL_NOTES - len(noted))]
+    if note_of(study).startswith(note) and not lacking:
+        return
+
+    def compose(page: optuna.Study) -> None:
+        _note(page, note)
+        for trial_id, copy in lacking:
+            put_note(page, mirrored_trial_note(copy, *named), trial_id)
+
+    write_page(store, study, compose, started=started, ended=len(copies))
 
 
 def write_missing_curves(store: Store, study: optuna.Study, artifacts: ArtifactStore) -> int:
@@ -97,17 +154,6 @@ def write_missing_curves(store: Store, study: optuna.Study, artifacts: ArtifactS
             name_artifacts(connection, trial_id_of(trial), named)
         count += bool(named)
     return count
-
-
-def _write_note(store: Store, study: optuna.Study, note: str, ended: int) -> None:
-    started = time.perf_counter()
-    write_page(store, study, lambda page: _note(page, note), started=started, ended=ended)
-
-
-def _mirrors(store: Store, study: optuna.Study) -> dict[str, int]:
-    """Find the ids of a study's mirrors, by name."""
-    mine = linked_studies(store, Source.of_study(study))
-    return {one.study_name: study_id_of(one) for one in mine if MIRROR_OF in one.user_attrs}
 
 
 def _note(page: optuna.Study, note: str) -> None:

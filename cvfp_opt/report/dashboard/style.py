@@ -7,10 +7,12 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 # Seen with 0.21: one attribute of a trial made its page 8900 pixels wide, note included; two
-# columns of figures made a telephone's page twice as wide as its screen.
+# columns of figures made a telephone's page twice as wide as its screen. A button is as wide as
+# its words: with the second rule alone it broke COMPARE.
 RULES = b"""<style>
 main { min-width: 0 }
 main * { overflow-wrap: anywhere }
+main button, main button * { overflow-wrap: normal; white-space: nowrap }
 main img { max-width: 100% }
 main :is(th, td), main div:has(> ul.MuiList-root) * { overflow-wrap: break-word }
 @media (max-width: 600px) {

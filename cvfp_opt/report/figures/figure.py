@@ -21,6 +21,8 @@ SERIES = (BLUE, ORANGE, GREEN, VIOLET, RED)
 # Each of the best five trials has a dash and a marker too, for those who see no colour.
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 MARKERS = ("circle", "square", "diamond", "triangle-up", "cross")
+# Pixels that a title takes.
+_TITLE = 36
 # How many of the best trials a figure tells apart.
 BEST = 5
 
@@ -63,6 +65,26 @@ def style(figure: go.Figure, *, height: int) -> None:
     figure.update_xaxes(automargin=True, gridcolor="rgba(125,131,140,0.22)", zeroline=False)
     figure.update_xaxes(title_standoff=8)
     figure.update_yaxes(automargin=True, gridcolor="rgba(125,131,140,0.22)", zeroline=False)
+
+
+def titled(figure: go.Figure, title: str) -> go.Figure:
+    """Put a title above all that a figure has, in room of its own; the figure becomes higher."""
+    layout = figure.layout
+    return figure.update_layout(
+        title={
+            "text": f"<b>{plain(title)}</b>",
+            "font": {"size": 15},
+            "x": 0,
+            "xref": "container",
+            "xanchor": "left",
+            "y": 1,
+            "yref": "container",
+            "yanchor": "top",
+            "pad": {"t": 10, "l": 16},
+        },
+        margin_t=(layout.margin.t or 0) + _TITLE,
+        height=(layout.height or 0) + _TITLE,
+    )
 
 
 def air(values: Iterable[float], *, least: float = 0.02) -> list[float]:

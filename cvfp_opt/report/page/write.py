@@ -12,6 +12,7 @@ from cvfp_opt.escaping import positional, quoted
 from cvfp_opt.report.chromium import picture
 from cvfp_opt.report.compare import Comparison
 from cvfp_opt.report.confirmation import confirmation_json
+from cvfp_opt.report.figures.figure import titled
 from cvfp_opt.report.judgement import answer, judge
 from cvfp_opt.report.page.content import content, data_tables
 from cvfp_opt.report.page.render import render, render_figure
@@ -93,7 +94,8 @@ def write_figure(
         figure: to be written.
         path: of the file.
         study: its name, for a page.
-        title, caption: what the figure shows, for a page.
+        title: stands above the figure.
+        caption: what the figure shows, for a page.
 
     Raises:
         ReportError: there is no Chromium to draw it, or the disk refuses.
@@ -106,5 +108,5 @@ def write_figure(
         made = page.encode()
     else:
         still = go.Figure(figure).update_layout(updatemenus=[])  # nobody can press a button
-        made = picture(still, path, suffix.removeprefix("."))
+        made = picture(titled(still, title), path, suffix.removeprefix("."))
     write_file(path, made, error=ReportError)

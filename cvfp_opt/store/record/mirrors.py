@@ -311,9 +311,13 @@ def _add(connection: Connection, study_id: int, number: int, trial: FrozenTrial)
 
 def _copy(trial: FrozenTrial, mirror: Mirror, split: str) -> FrozenTrial:
     record = TrialRecord.of(trial)
-    return create_trial(
+    copied = create_trial(
         values=list(mirror.values(record, split)),
         params=trial.params,
         distributions=trial.distributions,
         user_attrs={SOURCE_TRIAL: trial.number, "score": record.value, "status": record.status},
     )
+    # the dashboard's timeline shows when it ran, and not when it was copied
+    copied.datetime_start = trial.datetime_start
+    copied.datetime_complete = trial.datetime_complete
+    return copied

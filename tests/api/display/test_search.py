@@ -4,9 +4,9 @@ import io
 import time
 
 import pytest
-from rich.console import Console
 from support import TINY
 
+from cvfp_opt.api.display.console import PlainConsole
 from cvfp_opt.api.display.search import RunDisplay, shares_words
 from cvfp_opt.store.record.progress import StudyProgress
 from cvfp_opt.store.record.records import TrialRecord
@@ -22,11 +22,11 @@ PARAMS = {
 
 
 @pytest.fixture
-def console() -> Console:
-    return Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+def console() -> PlainConsole:
+    return PlainConsole(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
 
 
-def make_display(console: Console, total: int, processes: int) -> RunDisplay:
+def make_display(console: PlainConsole, total: int, processes: int) -> RunDisplay:
     return RunDisplay(
         console,
         resolve_definition(read_sections("quick"), [*TINY, "search.pruner=none"], where="quick"),
@@ -35,7 +35,7 @@ def make_display(console: Console, total: int, processes: int) -> RunDisplay:
     )
 
 
-def drawn(display: RunDisplay, console: Console) -> list[str]:
+def drawn(display: RunDisplay, console: PlainConsole) -> list[str]:
     """The bars as they stand now."""
     with console.capture() as capture:
         console.print(display.bars())
@@ -47,7 +47,7 @@ def finish(display: RunDisplay, number: int, finished: int = 1) -> None:
     display.trial_finished(record, StudyProgress(finished=finished, best=None))
 
 
-def test_each_running_trial_has_a_bar_of_one_line_at_80_columns(console: Console) -> None:
+def test_each_running_trial_has_a_bar_of_one_line_at_80_columns(console: PlainConsole) -> None:
     display = make_display(console, total=50, processes=2)
     display.trial_started(10, PARAMS)
     display.trial_started(11, PARAMS)
@@ -68,7 +68,7 @@ def test_each_running_trial_has_a_bar_of_one_line_at_80_columns(console: Console
     [(1, 11, "about 1 min 40 s left"), (4, 14, "about 25 s left"), (4, 4, "")],
 )
 def test_the_time_left_counts_the_trials_at_once(
-    at_once: int, total: int, left: str, console: Console, monkeypatch: pytest.MonkeyPatch
+    at_once: int, total: int, left: str, console: PlainConsole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(time, "monotonic", lambda: 0.0)
     display = make_display(console, total, at_once)

@@ -1,16 +1,20 @@
 """Notes and figures on a study's page."""
 
+import json
+from dataclasses import asdict
 from typing import Any
 
 import known_studies
 import optuna
 import pytest
 from known_studies import EVIL, complete
+from optuna.trial import TrialState
 from optuna_dashboard import get_note, save_note
 from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
 from optuna_dashboard._note import get_note_from_system_attrs
 from serving import NAME, Site
 
+from cvfp_opt.escaping import markdown
 from cvfp_opt.report.dashboard import trial_notes
 from cvfp_opt.report.dashboard.notes import BORDER
 from cvfp_opt.report.dashboard.page import (
@@ -21,7 +25,16 @@ from cvfp_opt.report.dashboard.page import (
 )
 from cvfp_opt.store.database.storage import open_for_search
 from cvfp_opt.store.files.trial_files import picture_id
+from cvfp_opt.store.queue.confirmation_runs import add_runs, enter_confirmation
+from cvfp_opt.store.record.confirmation import DEFAULT, ConfirmationPoint
 from cvfp_opt.store.record.mirrors import sync_mirrors
+from cvfp_opt.store.record.records import (
+    CONFIRMATION_RUN,
+    CONFIRMS,
+    StudyRecord,
+    TrialRecord,
+)
+from cvfp_opt.store.record.retries import uuid_of
 from cvfp_opt.store.record.study_page import PAGE
 
 
@@ -96,6 +109,80 @@ def test_the_figures_are_drawn_and_short(site: Site) -> None:
     figures = get_plotly_graph_objects(system_attributes(site.study))
     assert max(map(len, figures.values())) < MAX_FIGURE
     assert said == []
+
+
+def title_of(figure: str) -> str:
+    return str(json.loads(figure)["layout"]["title"]["text"])
+
+
+def test_each_figure_has_its_title(site: Site) -> None:
+    refresh(site.store, site.study, print)
+    figures = get_plotly_graph_objects(system_attributes(site.study))
+    assert {name: title_of(text) for name, text in figures.items()} == {
+        "score-and-untrained-net": "<b>Score of each trial</b>",
+        "convergence-against-threshold": "<b>Convergence at any threshold</b>",
+        "trade-off": "<b>The trade-off</b>",
+        "passes-and-schedules": "<b>From pass to pass</b>",
+    }
+
+
+def test_a_mirror_says_which_trial_is_which(site: Site) -> None:
+    refresh(site.store, site.study, print)
+    front = load(site, f"{NAME}/pareto")
+    numbers = {trial.number: trial.user_attrs["source_trial"] for trial in front.trials}
+    assert numbers == {0: 0, 1: 1, 2: 3}  # the pruned one is not there
+    note = get_note(front)
+    assert "| trial there | number here | score | convergence rate | effective rank |" in note
+    first = "| 1 | 1 | 0\\.940 | 98\\.0% | 90\\.0% |"
+    assert note.index(first) < note.index("| 0 | 0 | 0\\.575 | 20\\.0% | 95\\.0% |")
+    assert "| 3 | 2 |" not in note  # another trial beats it in both
+    attributes = system_attributes(front)
+    last = front.trials[2]
+    assert last.datetime_complete == site.study.trials[3].datetime_complete
+    words = get_note_from_system_attrs(attributes, last._trial_id)["body"]
+    assert "[trial 3](/dashboard/studies/1/trials?numbers=3)" in words
+    before = system_attributes(front)
+    refresh(site.store, site.study, print)
+    assert system_attributes(front) == before
+
+
+def test_a_confirmation_says_its_verdict_and_not_one_runs(site: Site) -> None:
+    record = StudyRecord.of(site.study)
+    assert record is not None
+    best = ConfirmationPoint(
+        key=uuid_of(TrialRecord.of(site.study.trials[1]), record.identity),
+        params=site.study.trials[1].params,
+        trial=1,
+        reported=0.94,
+    )
+    default = ConfirmationPoint(key=DEFAULT, params=best.params)
+    copy = StudyRecord(**asdict(record) | {"uuid": "c" * 32})
+    study = enter_confirmation(site.store, NAME, record.identity, copy)
+    refresh(site.store, study, print)
+    assert "on fresh seeds" in get_note(study)
+    add_runs(site.store, study, [best, default], 3, seed=7)
+    scores = {best.key: 0.93, DEFAULT: 0.7}
+    for trial in study.get_trials(deepcopy=False):
+        mark = trial.system_attrs[CONFIRMATION_RUN]
+        value = scores[mark["arm"]] + 0.01 * mark["seed"]
+        site.store.storage.set_trial_state_values(trial._trial_id, TrialState.COMPLETE, [value])
+    site.store.forget([study._study_id])
+    refresh(site.store, site.study, print)  # of the study that it confirms
+    note = get_note(study)
+    assert markdown("On 3 fresh seeds: trial 1 has score 0.940") in note
+    assert markdown("reported 0.940: confirmed") in note
+    assert "| trial 1 | 0\\.940 | 0\\.940 |" in note
+    assert "Trial 2 scores" not in note
+    figures = get_plotly_graph_objects(system_attributes(study))
+    assert set(figures) == {"scores-on-fresh-seeds"}
+    assert title_of(figures["scores-on-fresh-seeds"]) == "<b>Scores on fresh seeds</b>"
+
+
+def test_a_confirmation_of_a_study_that_is_gone_says_so(site: Site) -> None:
+    study = optuna.create_study(study_name="gone/confirm", storage=site.store.storage)
+    study.set_user_attr(CONFIRMS, "gone")
+    refresh(site.store, study, print)
+    assert markdown("No verdict: the study that it confirms is not here.") in get_note(study)
 
 
 def test_a_figure_that_fails_is_left_out_and_told_of(site: Site) -> None:
