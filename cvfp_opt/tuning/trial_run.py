@@ -143,8 +143,8 @@ class TrialRun:
             self._fail(trial, keeper, "error", redacted(f"{type(error).__name__}: {error}"))
         else:
             state, kept = _STATES[result.status], False
-            worth = scored and is_feasible(against) and not writer.claimed.run
-            if state is TrialState.COMPLETE and worth and networks:
+            worth = is_feasible(against) and not writer.claimed.run
+            if state is TrialState.COMPLETE and scored and worth and networks:
                 kept = self._keep_network(networks[0], params, result.weights_digest, scored.score)
             self._finish(trial, keeper, state, values(definition, scored) if scored else None)
             if kept:
