@@ -115,7 +115,7 @@ def test_the_table_fits_a_log_and_sentences_are_one_line(
     monkeypatch.setattr("cvfp_opt.api.display.console.LOG_WIDTH", width)
     for name in ("small", "foreign", "two objectives"):
         title, *lines = invoke("trial", "list", name).out.splitlines()
-        assert title.endswith(" trials")
+        assert title.startswith(f"study {name}: ")
         table = [
             line for line in lines if line.split()[0] in ("trial", "number") or line[0] == " "
         ]
