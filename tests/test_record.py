@@ -3,14 +3,19 @@
 import math
 import re
 import shlex
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
+from stock import tiny
 from support import REPOSITORY, load_script
 from torch import Tensor
 
 from cvfp_opt.model.metrics import effective_rank
+from cvfp_opt.model.network import ContextNetwork
+from cvfp_opt.training.result import Status
+from cvfp_opt.tuning.objective import Objective
 from cvfp_opt.tuning.plan import Request
 
 FOLDER = REPOSITORY / "docs" / "record"
@@ -64,3 +69,49 @@ def test_spectral_entropy_is_minus_the_logarithm_of_the_effective_rank() -> None
     contexts = random(20, 6)
     expected = -math.log(6 * effective_rank(contexts)) / math.log(6)
     assert losses().spectral_entropy(contexts, None).item() == pytest.approx(expected)
+
+
+def test_the_weights_of_a_pass_are_those_of_a_run_that_stopped_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = load_script("docs/record/downstream.py")
+    monkeypatch.setattr(script, "LAST_PASS", 3)
+    settings = (
+        "space.dist_reg_weight=0.85",
+        "space.phase1_learning_rate=0.003",
+        "space.layernorm_mix=1.0",
+        "training.learning_rate_schedule=linear",
+        "training.training_pass=exact",
+        "data.validation=held_out",
+    )
+
+    def objective(*more: str) -> Objective:
+        definition = tiny(*settings, *more)
+        tokens = definition.load_tokens()
+        return Objective(definition=definition, tokens=tokens, device=torch.device("cpu"))
+
+    strict = "space.phase1_convergence_threshold=0.001", "training.min_converged_ratio=1.0"
+    script.train(objective(*strict), tmp_path / "net")
+    stopped: list[dict[str, Tensor]] = []
+
+    def keep(network: ContextNetwork) -> None:
+        stopped.append(network.state_dict())
+
+    result = objective("space.phase1_convergence_threshold=100.0")({}, 0, trained=keep)
+    assert result.status is Status.CONVERGED_EARLY
+    assert len(result.iterations) == 2
+    kept = torch.load(tmp_path / "net-1.pt", weights_only=True)
+    assert stopped[0].keys() == kept.keys()
+    for name, weight in kept.items():
+        assert torch.equal(weight, stopped[0][name])
+
+
+def test_a_threshold_that_is_not_reached_stops_in_the_last_pass() -> None:
+    script = load_script("docs/record/downstream.py")
+    rates = {1: (0.2, 0.0), 2: (0.96, 0.5), 3: (0.99, 0.94)}
+    passes = [
+        {"pass": k, "absolute": {"1.0": high, "0.5": high, "0.2": high, "0.1": low}}
+        for k, (high, low) in rates.items()
+    ]
+    found = script.stops(passes)
+    assert found == {2: ["1.0", "0.5", "0.2"], script.LAST_PASS: ["0.1", "never"]}

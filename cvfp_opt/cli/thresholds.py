@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from cvfp_opt.cli.options import json_option, storage_option, study_name_option
+from cvfp_opt.training.data_config import MIN_TRAIN_TOKENS
 
 
 @click.command(epilog="Example: cvfp-opt thresholds --study-name quick --trial 3")
@@ -19,6 +20,18 @@ from cvfp_opt.cli.options import json_option, storage_option, study_name_option
     is_flag=True,
     help="Also fit a linear next-token probe on the contexts of a checkpoint (some minutes).",
 )
+@click.option(
+    "--data",
+    type=click.Path(),
+    help="Text of the probe: a .txt file, a folder of them, or a .jsonl or .parquet file. "
+    "[default: the network's]",
+)
+@click.option(
+    "--tokens",
+    type=click.IntRange(min=MIN_TRAIN_TOKENS),
+    help="Tokens that the probe learns from; those that follow are held out. "
+    "[default: as many as the network]",
+)
 @click.option("--threads", type=int, help="Threads of torch. [default: all processors]")
 @json_option
 def thresholds(
@@ -27,6 +40,8 @@ def thresholds(
     study_name: str | None,
     trial: int | None,
     downstream: bool,
+    data: str | None,
+    tokens: int | None,
     threads: int | None,
     as_json: bool,
 ) -> None:
@@ -34,7 +49,8 @@ def thresholds(
 
     The figures come from the stored residuals between the last two passes of training, of a trial
     of a STUDY or of a CHECKPOINT (a folder that `train --save` wrote). Nothing is computed anew
-    but for --downstream, which asks whether a fixed point with a high rank predicts anything.
+    but for --downstream, which asks whether a fixed point with a high rank predicts anything:
+    alone, and beside the token embedding; best on --data of 100 000 --tokens or more.
     """
     from cvfp_opt.api.audits import audit_of_folder, audit_of_trial
     from cvfp_opt.api.display.console import make_console
@@ -55,6 +71,8 @@ def thresholds(
             "--downstream needs a CHECKPOINT, and a trial is none; type first: "
             "cvfp-opt best --toml > winner.toml && cvfp-opt train winner.toml --save net"
         )
+    if (data, tokens) != (None, None) and not downstream:
+        raise click.UsageError("--data and --tokens are of the probe; add --downstream")
     if checkpoint is not None:
         label, audit = str(checkpoint), audit_of_folder(checkpoint)
     else:
@@ -68,7 +86,9 @@ def thresholds(
         echo(f"convergence of {label} between the last two passes (* in the original report)")
         console.print(threshold_table(rows))
         echo("counted at 0.1, as in the audit; elsewhere read off quantiles, within 1.6 points")
-    probes = _probe(checkpoint, threads, console) if downstream and checkpoint else None
+    probes = None
+    if downstream and checkpoint:
+        probes = _probe(checkpoint, data, tokens, threads, console)
     if as_json:
         print_json({"of": label, "rates": rows} | ({"downstream": probes} if probes else {}))
     elif probes:
@@ -76,13 +96,21 @@ def thresholds(
         console.print(probe_table(probes))
 
 
-def _probe(checkpoint: Path, threads: int | None, console: Any) -> list[dict[str, Any]]:
+def _probe(
+    checkpoint: Path, data: str | None, tokens: int | None, threads: int | None, console: Any
+) -> list[dict[str, Any]]:
     from cvfp_opt.api.display.console import print_line
-    from cvfp_opt.single.next_token_probe import probe_network
+    from cvfp_opt.single.next_token_probe import probe_network, with_text
     from cvfp_opt.single.train import load_network
     from cvfp_opt.training.device import set_threads
 
     set_threads(threads)
-    network, definition, _ = load_network(checkpoint)
-    rows = probe_network(network, definition, partial(print_line, console, style="dim"))
+    network, definition, saved = load_network(checkpoint)
+    rows = probe_network(
+        network,
+        with_text(definition, data, tokens),
+        partial(print_line, console, style="dim"),
+        seed=saved.account.origin.get("seed"),
+        number=saved.account.origin.get("number", 0),
+    )
     return [row.to_dict() for row in rows]

@@ -1,15 +1,22 @@
 """The use of contexts downstream: the next-token probe on a trained network's contexts."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor
 
 from cvfp_opt.errors import CheckpointError
 from cvfp_opt.model.network import ContextNetwork
+from cvfp_opt.model.ngram import ngram_result
 from cvfp_opt.model.passes import ContextOverflow, sequential_pass, zero_context
-from cvfp_opt.model.probe import NextTokens, ProbeResult, fit_probe, unigram_result
+from cvfp_opt.model.probe import (
+    NextTokens,
+    ProbeResult,
+    choose_learning_rate,
+    fit_probe,
+    unigram_result,
+)
 from cvfp_opt.training.seeds import Purpose, torch_generator
 from cvfp_opt.tuning.definition import StudyDefinition
 from cvfp_opt.tuning.objective import Objective
@@ -34,58 +41,89 @@ class ProbedFeatures:
         return asdict(self)
 
 
-def probe_network(
-    network: ContextNetwork, definition: StudyDefinition, notify: Callable[[str], None]
-) -> list[ProbedFeatures]:
-    """Probe unigrams, token embeddings, the untrained network's contexts and the network's own.
+def with_text(
+    definition: StudyDefinition, path: str | None, num_tokens: int | None
+) -> StudyDefinition:
+    """Put another text, or another amount of it, into a definition.
 
-    Contexts are those of a second read with frozen weights, as in the audit.
+    Args:
+        definition: of a network.
+        path: of the text, as ``data.path`` takes it; None for the definition's own text.
+        num_tokens: training tokens, the held-out ones follow; None for as many as there are now.
+
+    Raises:
+        DefinitionError: no text of that length is possible.
+    """
+    data = definition.data
+    if path is not None:
+        data = replace(data, source="text", path=path, revision="", first_token=0)
+    if num_tokens is not None:
+        data = replace(data, train_tokens=num_tokens)
+    minibatch_size = min(definition.training.minibatch_size, data.train_tokens)
+    training = replace(definition.training, minibatch_size=minibatch_size)
+    return replace(definition, data=data, training=training)
+
+
+def probe_network(
+    network: ContextNetwork,
+    definition: StudyDefinition,
+    notify: Callable[[str], None],
+    *,
+    seed: int | None = None,
+    number: int = 0,
+) -> list[ProbedFeatures]:
+    """Probe embeddings, the untrained network's contexts, the network's own, and both together.
+
+    Beside them stand what counting predicts: unigrams, and an n-gram model. The text is read once,
+    with frozen weights, from the zero context to the end of the held-out text.
 
     Args:
         network: trained by ``definition``.
-        definition: searches nothing.
+        definition: searches nothing; its text is the one to probe on.
         notify: given a line on each step.
+        seed, number: of the network's identity (store.record.identity), by which its embeddings
+            and the untrained network are drawn; None for the definition's seed.
 
     Raises:
         CvfpOptError: the text does not do; contexts explode.
     """
     tokens = definition.load_tokens()
-    run = Objective(definition=definition, tokens=tokens, device=torch.device("cpu")).prepare(
-        {}, 0
-    )
-    ids = torch.cat([tokens.train, tokens.held_out])
-    count = len(tokens.train)
+    objective = Objective(definition=definition, tokens=tokens, device=torch.device("cpu"))
+    run = objective.prepare({}, number, seed=seed)
+    ids, count = torch.cat([tokens.train, tokens.held_out]), len(tokens.train)
+    embeddings = torch.cat([run.train, run.held_out])  # (T + V, E)
     targets = NextTokens(
         train=ids[1 : count + 1],
         held_out=ids[count + 1 :],  # the last token of all has none after it
         vocabulary_size=tokens.vocabulary_size,
     )
 
-    def contexts(net: ContextNetwork) -> tuple[Tensor, Tensor]:
-        first = sequential_pass(net, run.train, zero_context(net))
-        train = sequential_pass(net, run.train, first[-1])
-        return train, sequential_pass(net, run.held_out, train[-1])
+    def probed(features: str, values: Tensor) -> ProbedFeatures:
+        notify(f"probing: {features}")
+        text = values[:count], values[count:-1]
+        generators = [
+            torch_generator(definition.search.seed, order, Purpose.PROBE)
+            for order in range(NUM_SEEDS)
+        ]
+        # one rate for all orders: what they spread by is the order
+        rate = choose_learning_rate(text[0], targets, generators[0])
+        probes = tuple(fit_probe(*text, targets, one, rate) for one in generators)
+        return ProbedFeatures(features=features, probes=probes)
 
-    kinds: dict[str, Callable[[], tuple[Tensor, Tensor]]] = {
-        "token embedding": lambda: (run.train, run.held_out),
-        "untrained contexts": lambda: contexts(run.network),
-        "contexts": lambda: contexts(network),
-    }
-    rows = [ProbedFeatures(features="unigram", probes=(unigram_result(targets),))]
-    for name, read in kinds.items():
-        notify(f"probing: {name}")
+    notify("counting")
+    ngrams = ngram_result(ids, count, tokens.vocabulary_size)
+    rows = [
+        ProbedFeatures(features="unigram", probes=(unigram_result(targets),)),
+        ProbedFeatures(features="trigram", probes=(ngrams,)),
+        probed("token embedding", embeddings),
+    ]
+    for name, net in (("untrained contexts", run.network), ("contexts", network)):
+        notify(f"reading: {name}")
         try:
-            train, held_out = read()
+            contexts = sequential_pass(net, embeddings, zero_context(net))  # (T + V, D)
         except ContextOverflow as error:
             raise CheckpointError(f"{name} cannot be probed: {error}") from None
-        probes = tuple(
-            fit_probe(
-                train,
-                held_out[:-1],
-                targets,
-                torch_generator(definition.search.seed, number, Purpose.PROBE),
-            )
-            for number in range(NUM_SEEDS)
-        )
-        rows.append(ProbedFeatures(features=name, probes=probes))
+        rows.append(probed(name, contexts))
+        both = torch.cat([contexts, embeddings], dim=1)
+        rows.append(probed(f"{name} beside embedding", both))
     return rows

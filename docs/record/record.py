@@ -1,10 +1,11 @@
-"""Make the tables and the picture of docs/experiments.md from ``rows.json`` and ``probe.json``.
+"""Make the tables and the picture of docs/experiments.md from the figures in this folder.
 
     pip install matplotlib
     python docs/record/record.py
 
 writes ``trade-off.svg`` and the tables between the markers in ``docs/experiments.md``. Each figure
-there was printed by ``cvfp-opt train ... --json``; nothing is typed by hand.
+there was printed by ``cvfp-opt train ... --json`` or written by ``downstream.py``; nothing is
+typed by hand.
 """
 
 import json
@@ -125,6 +126,90 @@ def probe_table() -> str:
     return markdown(header, table)
 
 
+PROBED = (
+    ("token counts alone (unigram)", "unigram", ""),
+    ("Kneser-Ney trigram", "3-gram", ""),
+    ("token embedding", "token embedding", ""),
+    ("the last two tokens' embeddings", "two token embeddings", ""),
+    ("contexts: untrained net", "untrained: contexts", ""),
+    ("contexts beside embedding: untrained net", "untrained: contexts beside embedding", ""),
+    ("contexts: trained net", ": contexts", "never"),
+    ("contexts beside embedding: trained net", ": contexts beside embedding", "never"),
+)
+
+
+def read_downstream() -> list[Row]:
+    """Read the rows of ``downstream.py``, one a seed and kind of features."""
+    rows: list[Row] = json.loads((HERE / "downstream.json").read_text())
+    return rows
+
+
+def of_features(rows: list[Row], features: str, threshold: str) -> list[Row]:
+    """Select the rows of all seeds: those of a threshold where one is given, or of a name."""
+    if not threshold:
+        return [row for row in rows if row["features"] == features]
+    return [
+        row
+        for row in rows
+        if row["features"].endswith(features) and threshold in row.get("thresholds", ())
+    ]
+
+
+def spread(values: list[float], form: str = ".1f") -> str:
+    """Format a mean and, where there are several seeds, their standard deviation."""
+    shown = f"{statistics.fmean(values):{form}}"
+    return f"{shown} ± {statistics.stdev(values):{form}}" if len(values) > 1 else shown
+
+
+def long_probe_table(rows: list[Row]) -> str:
+    """Make the table of all kinds of features on 100 000 tokens."""
+    header = "| features | seeds | perplexity: train | held-out | accuracy: train | held-out |"
+    table = []
+    for name, features, threshold in PROBED:
+        found = of_features(rows, features, threshold)
+        cells = [name, str(len(found)) if "seed" in found[0] else "-"]
+        for key, scale in (("perplexity", 1), ("accuracy", 100)):
+            for text in ("train", "held_out"):
+                cells.append(spread([scale * row[f"{text}_{key}"] for row in found]))
+        table.append(cells)
+    return markdown(header, table)
+
+
+def stopped_table(rows: list[Row]) -> str:
+    """Make the table of what the thresholds of early stopping cost."""
+    header = (
+        "| stops at 95 % below | seeds | after pass | scale-free at 0.1 | mean square | rank "
+        "| rank, unseen | λ | perplexity: contexts | beside embedding |"
+    )
+    table = []
+    for threshold in ("untrained", "1.0", "0.5", "0.2", "0.1", "never"):
+        untrained = threshold == "untrained"
+        alone, beside = (
+            of_features(rows, f"untrained{kind}", "")
+            if untrained
+            else of_features(rows, kind, threshold)
+            for kind in (": contexts", ": contexts beside embedding")
+        )
+        if not alone:
+            table.append([threshold, "0", *["-"] * 8])
+            continue
+        table.append(
+            [
+                threshold,
+                str(len(alone)),
+                "-" if untrained else " ".join(str(row["pass"] + 1) for row in alone),
+                "-"
+                if untrained
+                else spread([100 * row["training"]["scale_free"]["0.1"] for row in alone]),
+                spread([row["power"] for row in alone], ".2f"),
+                *(spread([100 * row[key] for row in alone]) for key in ("rank", "held_out_rank")),
+                spread([row["lyapunov"] for row in alone], "+.2f").replace("± +", "± "),
+                *(spread([r["held_out_perplexity"] for r in kind]) for kind in (alone, beside)),
+            ]
+        )
+    return markdown(header, table)
+
+
 def commands(rows: list[Row]) -> str:
     """List the command of each row."""
     return "\n".join(f"- {row['name']}: `{row['command']}`" for row in rows)
@@ -137,6 +222,8 @@ def with_tables(page: str, rows: list[Row]) -> str:
         ("questions", questions_table(rows)),
         ("thresholds", thresholds_table(rows)),
         ("probe", probe_table()),
+        ("long probe", long_probe_table(read_downstream())),
+        ("stopped", stopped_table(read_downstream())),
         ("commands", commands(rows)),
     ):
         pattern = rf"(<!-- {marker} -->\n).*?(<!-- end -->)"

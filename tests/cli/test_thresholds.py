@@ -43,12 +43,27 @@ def test_a_checkpoint_will_do(invoke: Invoke) -> None:
     assert len(rates(invoke, "net")) == 11
     outcome = invoke("thresholds", "net", "--downstream", "--threads", "1", "--json")
     probes = {row["features"]: row["probes"] for row in json.loads(outcome.out)["downstream"]}
-    assert list(probes) == ["unigram", "token embedding", "untrained contexts", "contexts"]
-    assert [len(results) for results in probes.values()] == [1, 3, 3, 3]
+    assert list(probes) == [
+        "unigram",
+        "trigram",
+        "token embedding",
+        "untrained contexts",
+        "untrained contexts beside embedding",
+        "contexts",
+        "contexts beside embedding",
+    ]
+    assert [len(results) for results in probes.values()] == [1, 1, 3, 3, 3, 3, 3]
     assert probes["contexts"] != probes["untrained contexts"]
-    shown = invoke("thresholds", "net", "--downstream", "--threads", "1").out
-    mean = sum(p["held_out_perplexity"] for p in probes["contexts"]) / 3
+    assert probes["contexts beside embedding"] != probes["untrained contexts beside embedding"]
+    words = ("thresholds", "net", "--downstream", "--threads", "1")
+    Path("prose.txt").write_text("to be or not to be, that is the question; " * 40)
+    shown = invoke(*words, "--data", "prose.txt", "--tokens", "100").out
+    other = json.loads(invoke(*words, "--data", "prose.txt", "--tokens", "100", "--json").out)
+    found = other["downstream"][-1]["probes"]
+    mean = sum(p["held_out_perplexity"] for p in found) / 3
     assert f"{mean:.1f} ± " in shown.splitlines()[-1]
+    assert found != probes["contexts beside embedding"]
+    assert "--data nowhere.txt: no such file" in invoke(*words, "--data", "nowhere.txt").err
 
 
 @pytest.mark.parametrize(
@@ -61,6 +76,7 @@ def test_a_checkpoint_will_do(invoke: Invoke) -> None:
         (["empty", "--trial", "0"], 2, "not both"),
         (["quick", "--study-name", "quick"], 2, "STUDY and --study-name are the same"),
         (["quick", "--downstream"], 2, "cvfp-opt train winner.toml --save net"),
+        (["quick", "--data", "prose.txt"], 2, "are of the probe; add --downstream"),
     ],
 )
 def test_what_has_no_residuals_is_refused(

@@ -7,7 +7,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cvfp_opt.model.probe import LinearProbe, NextTokens, fit_probe, unigram_result
+from cvfp_opt.model.probe import (
+    LEARNING_RATES,
+    LinearProbe,
+    NextTokens,
+    choose_learning_rate,
+    fit_probe,
+    unigram_result,
+)
 
 VOCABULARY = 12
 
@@ -80,3 +87,39 @@ def test_the_same_seed_gives_the_same_bits_and_scale_plays_no_part() -> None:
     assert first == again
     scaled = fit_probe(100 * train + 3, 100 * held_out + 3, targets, generator())
     assert scaled.held_out_perplexity == pytest.approx(first.held_out_perplexity, rel=1e-3)
+
+
+def test_the_held_out_text_chooses_nothing() -> None:
+    targets = some_targets()
+    train = torch.randn(200, 4, generator=generator(7))
+    one, other = (
+        fit_probe(train, torch.randn(61, 4, generator=generator(n)), targets, generator())
+        for n in (8, 9)
+    )
+    assert one.held_out_perplexity != other.held_out_perplexity
+    assert (one.train_perplexity, one.learning_rate) == (
+        other.train_perplexity,
+        other.learning_rate,
+    )
+
+
+def test_the_learning_rate_is_the_one_that_predicts_the_end_of_the_training_text_best() -> None:
+    targets = NextTokens(train=tokens(1000), held_out=tokens(9), vocabulary_size=8)
+    telling = F.one_hot(targets.train, 8).float()
+    noise = torch.randn(1000, 40, generator=generator(5))
+    large, small = (
+        choose_learning_rate(features, targets, generator()) for features in (telling, noise)
+    )
+    assert large == LEARNING_RATES[-1]
+    assert small < large
+    # the last fifth alone tells which: where it does not follow, a large rate does not pay
+    broken = telling.clone()
+    broken[800:] = telling[:200]
+    assert choose_learning_rate(broken, targets, generator()) < large
+
+
+def test_the_epochs_are_counted_and_a_rate_that_is_given_is_taken() -> None:
+    targets = some_targets()
+    train, held_out = (torch.randn(n, 4, generator=generator(n)) for n in (200, 61))
+    found = fit_probe(train, held_out, targets, generator(), learning_rate=0.002)
+    assert (found.learning_rate, found.epochs) == (0.002, 100)  # one minibatch an epoch
