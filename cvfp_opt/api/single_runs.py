@@ -93,8 +93,10 @@ def verify_network_of(
 
     set_threads(threads)
     if isinstance(source, Path):
-        network, definition, _ = load_network(source)
-        return verify_network(network, definition, PROTOCOLS[protocol])
+        network, definition, saved = load_network(source)
+        origin = saved.account.origin
+        seed, number = origin.get("seed"), origin.get("number", 0)
+        return verify_network(network, definition, PROTOCOLS[protocol], seed=seed, number=number)
     with view.show(reduced(source, PROTOCOLS[protocol])) as shown:
         checks, _ = verify_definition(source, PROTOCOLS[protocol], shown.observe)
     return checks

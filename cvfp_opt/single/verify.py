@@ -106,25 +106,38 @@ def verify_definition(
 
 
 def verify_network(
-    network: ContextNetwork, definition: StudyDefinition, protocol: Protocol
+    network: ContextNetwork,
+    definition: StudyDefinition,
+    protocol: Protocol,
+    *,
+    seed: int | None = None,
+    number: int = 0,
 ) -> list[Check]:
     """Check a network from a checkpoint: convergence is that of two reads with its weights.
+
+    Args:
+        network, definition: as they were saved.
+        protocol: how much text to read.
+        seed, number: of the network's identity (store.record.identity), by which its embeddings
+            are drawn; None for the definition's seed.
 
     Raises:
         CvfpOptError: the text does not do.
     """
-    run = _prepare(definition, protocol)  # for its text and embeddings
+    run = _prepare(definition, protocol, seed, number)  # for its text and embeddings
     texts = {"train": run.train, "validation": run.held_out}
     question = f"agree between two frozen reads, scale-free at {REFERENCE_THRESHOLD:g}"
     return check_network(network, texts, {}, question)
 
 
-def _prepare(definition: StudyDefinition, protocol: Protocol) -> TrainingRun:
+def _prepare(
+    definition: StudyDefinition, protocol: Protocol, seed: int | None = None, number: int = 0
+) -> TrainingRun:
     definition = reduced(definition, protocol)
     objective = Objective(
         definition=definition, tokens=definition.load_tokens(), device=torch.device("cpu")
     )
-    return objective.prepare({}, 0)
+    return objective.prepare({}, number, seed=seed)
 
 
 def check_network(

@@ -15,8 +15,10 @@ from cvfp_opt.single.verify import (
     check_network,
     reduced,
     verify_definition,
+    verify_network,
 )
 from cvfp_opt.tuning.definition_file import resolve_definition
+from cvfp_opt.tuning.objective import Objective
 
 POINT = [
     "space.dist_reg_weight=0.85",
@@ -118,3 +120,20 @@ def test_the_protocols_are_the_reports(name: str, tokens: int) -> None:
     assert definition.data.train_tokens == tokens
     assert definition.data.num_validation == tokens // 5
     assert definition.training.minibatch_size == min(256, tokens)
+
+
+def test_a_trials_network_is_checked_with_its_own_embeddings() -> None:
+    definition = resolve_definition({}, [*TINY, *POINT, "search.pruner=none"], where="x")
+    protocol = Protocol(train_tokens=96, num_iterations=3)
+    small = reduced(definition, protocol)
+    objective = Objective(definition=small, tokens=small.load_tokens(), device=torch.device("cpu"))
+    run = objective.prepare({}, 3, seed=5)
+    texts = {"train": run.train, "validation": run.held_out}
+    expected = [check.figure for check in check_network(run.network, texts, {}, "agree")]
+
+    def figures(**identity: int) -> list[float | None]:
+        found = verify_network(run.network, definition, protocol, **identity)
+        return [check.figure for check in found]
+
+    assert figures(seed=5, number=3) == expected
+    assert figures() != expected
