@@ -1,6 +1,7 @@
 """A sampler's view of a study: read once a proposal, no more than can be used in time."""
 
 import copy
+import itertools
 import math
 from collections.abc import Container, Sequence
 
@@ -9,6 +10,7 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from cvfp_opt.store.database.constraints import is_feasible
 from cvfp_opt.store.database.optuna_private import nondomination_rank
 
 # TPE takes the best tenth of what it is shown for good, of one objective at most 25 trials: with
@@ -105,7 +107,9 @@ def _best_and_latest(
     pruned = [trial for trial in trials if trial.state is TrialState.PRUNED]
     num_best = math.ceil(BEST_SHARE * count)
     losses = signs * np.array([trial.values for trial in complete]).reshape(-1, len(signs))
-    best = [complete[i] for i in _order(losses, num_best)]
+    ordered = (complete[i] for i in _order(losses, num_best))
+    feasible = (trial for trial in ordered if is_feasible(trial.constraints))
+    best = list(itertools.islice(feasible, num_best))
     if len(best) < num_best:  # as TPE ranks them: how far they came, then how well they did
         pruned.sort(key=lambda trial: _progress(trial, signs[0]))
         best += pruned[: num_best - len(best)]
@@ -115,11 +119,11 @@ def _best_and_latest(
 
 
 def _order(losses: np.ndarray, count: int) -> np.ndarray:
-    """Find the ``count`` best rows of (n, objectives): best first, in turn among equals."""
+    """Order rows of (n, objectives), the ``count`` best ones first, in turn among equals."""
     ranks = losses[:, 0]
     if losses.shape[1] > 1 and len(losses):
         ranks = nondomination_rank(losses, n_below=min(count, len(losses)))
-    return np.argsort(ranks, kind="stable")[:count]
+    return np.argsort(ranks, kind="stable")
 
 
 def _progress(trial: FrozenTrial, sign: float) -> tuple[int, float]:

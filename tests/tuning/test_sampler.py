@@ -216,3 +216,11 @@ def test_trials_with_other_constraints_are_none_for_a_process_that_takes_no_othe
     study.sampler = PerTrialSampler(lambda seed: inner, 0, max_trials=0, alike=True)
     study.ask().suggest_float("x", 0, 1)
     assert inner.seen == [2, 3]
+
+
+def test_the_best_that_are_shown_violate_no_constraint() -> None:
+    study = optuna.create_study(direction="maximize")
+    for value, against in ((9.0, 0.5), (5.0, -0.5), (8.0, 0.1), (7.0, 0.0)):
+        study.add_trial(create_trial(value=value, constraints={"threshold": against}))
+    add(study, *[[1.0]] * 30)
+    assert shown(study, 20).seen[:2] == [1, 3]
