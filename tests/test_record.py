@@ -97,7 +97,8 @@ def test_the_weights_of_a_pass_are_those_of_a_run_that_stopped_there(
     def keep(network: ContextNetwork) -> None:
         stopped.append(network.state_dict())
 
-    result = objective("space.phase1_convergence_threshold=100.0")({}, 0, trained=keep)
+    early = "space.phase1_convergence_threshold=100.0", "training.min_converged_ratio=0.95"
+    result = objective(*early)({}, 0, trained=keep)
     assert result.status is Status.CONVERGED_EARLY
     assert len(result.iterations) == 2
     kept = torch.load(tmp_path / "net-1.pt", weights_only=True)

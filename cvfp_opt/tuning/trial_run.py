@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from cvfp_opt.errors import CvfpOptError, DefinitionError, PointError, StorageError, StudyError
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.redaction import redacted
-from cvfp_opt.store.database.constraints import is_feasible
+from cvfp_opt.store.database.constraints import constraint_attributes
 from cvfp_opt.store.database.file_watch import FileGone
 from cvfp_opt.store.database.optuna_private import latest
 from cvfp_opt.store.database.retry import DATABASE_ERRORS, Patience, in_words, passes
@@ -127,8 +127,7 @@ class TrialRun:
             bookkeeping = asking_seconds + reporter.seconds
             write_attributes(trial, **account(result, scored, self._ran_on(), bookkeeping))
             against = constraints(definition, scored, result) if scored else {}
-            for name, value in against.items():
-                trial.set_constraint(name, value)
+            writer.pending.system_attrs.update(constraint_attributes(against))
         except (SearchStopped, KeyboardInterrupt):
             self.give_back()
             raise
@@ -143,8 +142,7 @@ class TrialRun:
             self._fail(trial, keeper, "error", redacted(f"{type(error).__name__}: {error}"))
         else:
             state, kept = _STATES[result.status], False
-            worth = is_feasible(against) and not writer.claimed.run
-            if state is TrialState.COMPLETE and scored and worth and networks:
+            if state is TrialState.COMPLETE and scored and not writer.claimed.run and networks:
                 kept = self._keep_network(networks[0], params, result.weights_digest, scored.score)
             self._finish(trial, keeper, state, values(definition, scored) if scored else None)
             if kept:

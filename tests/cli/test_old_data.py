@@ -33,7 +33,11 @@ def test_an_old_study_goes_on(old: Path, invoke: Invoke) -> None:
     before = json.loads(invoke("status", "--json").out)
     words = ["--study-name", "quick", "--n-trials", "4", "--threads", "1"]
     assert invoke("run", *words).code == 0
-    assert invoke("run", "quick", *TINY_ARGUMENTS, "--n-trials", "5", "--threads", "1").code == 0
+    refused = invoke("run", "quick", *TINY_ARGUMENTS, "--n-trials", "5", "--threads", "1")
+    assert refused.code == 1  # `quick` is another definition by now
+    assert "training.min_converged_ratio" in refused.err
+    assert "cvfp-opt run --study-name quick" in refused.err
+    assert invoke("run", "--study-name", "quick", "--n-trials", "5", "--threads", "1").code == 0
     after = json.loads(invoke("status", "--json").out)
     assert before["counts"]["complete"] == 3
     assert sum(after["counts"].values()) == 5

@@ -63,7 +63,7 @@ def test_what_differs_first_is_named_with_what_may_be_the_cause(
     assert "trial 0 of study quick: not identical (" in outcome.out
     assert "first difference in pass 2: residual was " in outcome.out
     assert ", relative 0.2)" in outcome.out
-    assert "1 more quantity differs after it" in outcome.out
+    assert "2 more quantities differ after it" in outcome.out
     assert "then and now: nothing that is recorded differs" in outcome.out
 
     def elsewhere(environment: dict[str, Any]) -> dict[str, Any]:

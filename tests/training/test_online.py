@@ -162,7 +162,11 @@ def test_the_same_run_gives_the_same_bits(make_run: MakeRun) -> None:
     assert first.iterations == again.iterations
 
 
-EXACT = ["training.precision=float32", "training.training_pass=exact"]
+EXACT = [
+    "training.precision=float32",
+    "training.training_pass=exact",
+    "training.learning_rate_schedule=constant",
+]
 
 
 @pytest.mark.parametrize(
@@ -170,6 +174,7 @@ EXACT = ["training.precision=float32", "training.training_pass=exact"]
     [
         ([*EXACT, "training.trainer=online"], '"orthogonality" compares the contexts of a minib'),
         (["training.trainer=online"], "add --set training.precision=float32 --set training.train"),
+        ([*EXACT[:2], "training.trainer=online"], "add --set training.learning_rate_schedule="),
         (["training.detach_context=false"], 'possible with trainer = "online" only'),
         (["training.step_rule=positive"], "did you mean 'positive_loss'"),
         (["training.cvfp_loss=normalised"], "did you mean 'normalized'"),
@@ -186,6 +191,8 @@ def test_the_seeds_definition_is_its_algorithm() -> None:
     assert definition.training == TrainingConfig(
         trainer="online",
         step_rule="positive_loss",
+        learning_rate_schedule="constant",
+        min_converged_ratio=0.95,
         precision="float32",
         training_pass="exact",
         measuring_pass="sequential",

@@ -40,6 +40,7 @@ POINT = [
 FALLING = ["training.learning_rate_schedule=linear", "schedule.kind=adaptive"]
 ONLINE = [
     "training.trainer=online",
+    "training.learning_rate_schedule=constant",
     "training.precision=float32",
     "training.training_pass=exact",
     "diversity.loss=deviation",

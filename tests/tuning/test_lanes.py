@@ -208,7 +208,8 @@ def test_the_command_takes_lanes_and_refuses_a_trainer_that_has_none(
     outcome = invoke("run", "quick", *TINY_ARGUMENTS, "--lanes", "2", *words)
     assert outcome.code == 0, outcome.err
     assert "4 complete" in outcome.out
-    online = ["training.trainer=online", "training.step_rule=always", "diversity.loss=deviation"]
+    online = ["training.trainer=online", "training.learning_rate_schedule=constant"]
+    online += ["training.step_rule=always", "diversity.loss=deviation"]
     words = [word for setting in online for word in ("--set", setting)]
     names = ["--study-name", "o", "--lanes", "2"]
     refused = invoke("run", "quick", *TINY_ARGUMENTS, *words, *names)

@@ -29,6 +29,14 @@ def constraints_of(system_attributes: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in everything.items() if is_number(value)}
 
 
+def constraint_attributes(constraints: Mapping[str, float]) -> dict[str, float]:
+    """Give the system attributes by which Optuna stores constraints.
+
+    ``Trial.set_constraint`` would ask the database first whether there are any.
+    """
+    return {f"{_PREFIX}{name}": value for name, value in constraints.items()}
+
+
 def is_feasible(constraints: Mapping[str, float]) -> bool:
     """Check that no constraint is violated; a trial without any is feasible."""
     return not any(value > 0.0 for value in constraints.values())

@@ -71,7 +71,7 @@ def act(display: SearchDisplay, plan: Any) -> None:
 @pytest.fixture
 def plan(definition: StudyDefinition) -> Any:
     tokens = SimpleNamespace(notice="")
-    return SimpleNamespace(name="mine", definition=definition, tokens=tokens)
+    return SimpleNamespace(name="mine", definition=definition, tokens=tokens, notes=())
 
 
 def test_a_search_is_one_bar_with_the_best_so_far(
