@@ -175,7 +175,8 @@ def test_a_bad_setting_is_refused_when_the_definition_is_read(space: str, messag
 
 def test_choices_that_do_not_fit_together_are_refused_with_the_choice() -> None:
     toml = (
-        '[training]\ntrainer = "online"\nlearning_rate_schedule = "constant"\nprecision = "float32"\ntraining_pass = "exact"\n'
+        '[training]\ntrainer = "online"\nlearning_rate_schedule = "constant"\n'
+        'precision = "float32"\ntraining_pass = "exact"\n'
         '[diversity]\nloss = "deviation"\n'
     )
     space = '[space]\ndiversity.loss = ["deviation", "orthogonality"]\n'
