@@ -37,14 +37,14 @@ DEGENERATE: Mapping[Degenerate, str] = {
 
 # Constraints that a trial may violate: what its audit says against its score. Another program's
 # are called by their own names.
-_AGAINST: dict[str, str] = {
+_AGAINST: Mapping[str, str] = {
     "untrained": "no better than untrained",
     "optimizer_steps": "never trained",
     "fixed_point": "no fixed point",
     "scale": "contexts have shrunk",
     "threshold": "rests on its threshold",
+    **dict[str, str](DEGENERATE.items()),
 }
-_AGAINST.update(DEGENERATE.items())
 
 
 def against_words(trial: TrialRecord) -> str:

@@ -30,8 +30,13 @@ FEASIBLE = ("audit", "any")
 FROZEN_THRESHOLDS = (REFERENCE_THRESHOLD, STRICT_THRESHOLD)
 TRAINING_PASSES = ("exact", "segments")
 MEASURING_PASSES = ("sequential", "repaired", "sampled")
-# Precision and pass of the online trainer, which multiplies vectors, and trains inside its pass.
-ONLINE = ("float32", "exact")
+# Values that the online trainer cannot have, with those that it takes instead: it multiplies
+# vectors, trains inside its pass, and steps through blocks of tokens at one learning rate.
+_INSTEAD_ONLINE = {
+    ("precision", "bfloat16"): "float32",
+    ("training_pass", "segments"): "exact",
+    ("learning_rate_schedule", "cosine"): "constant",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,16 +118,16 @@ class TrainingConfig:
                 'training.detach_context = false: possible with trainer = "online" only, '
                 'got trainer = "batch", whose incoming contexts are data'
             )
-        if self.trainer == "online" and (self.precision, self.training_pass) != ONLINE:
+        refused = [
+            (key, value, instead)
+            for (key, value), instead in _INSTEAD_ONLINE.items()
+            if getattr(self, key) == value
+        ]
+        if self.trainer == "online" and refused:
+            got = ", ".join(f'{key} = "{value}"' for key, value, _ in refused)
+            add = " ".join(f"--set training.{key}={instead}" for key, _, instead in refused)
             raise DefinitionError(
-                'training.trainer = "online": precision = "float32" and training_pass = "exact" '
-                f'are required, got "{self.precision}" and "{self.training_pass}"; add '
-                "--set training.precision=float32 --set training.training_pass=exact"
-            )
-        if self.trainer == "online" and self.learning_rate_schedule == "cosine":
-            raise DefinitionError(
-                'training.learning_rate_schedule = "cosine": trainer = "batch" is required, got '
-                '"online"; add --set training.learning_rate_schedule=constant'
+                f'training.trainer = "online": {got} needs trainer = "batch"; add {add}'
             )
         if not 0 < self.gradient_clip < math.inf:
             raise DefinitionError(

@@ -6,6 +6,7 @@ import torch
 
 from cvfp_opt.model.config import ModelConfig
 from cvfp_opt.model.kernel import num_compiled, why_unkept
+from cvfp_opt.model.matrix_products import PRODUCTS
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import default_reader, sequential_pass, zero_context
 from cvfp_opt.model.rounded_weights import RoundedWeights
@@ -14,13 +15,16 @@ from cvfp_opt.training.optimizer import ClippedAdam
 SIZE = 16  # of a network: enough that the kernel of the optimizer takes it
 
 
-def compile_kernels(trainer: str, num_layers: int, device: torch.device) -> float:
+def compile_kernels(
+    trainer: str, num_layers: int, device: torch.device, precision: str = "bfloat16"
+) -> float:
     """Compile what a trainer runs, or load it from numba's cache.
 
     Args:
         trainer: a key of TRAINERS.
         num_layers: L; the online trainer's kernel is one for each.
         device: where it will run.
+        precision: a key of PRODUCTS; "float32" needs no kernel that rounds.
 
     Returns:
         The seconds that took; 0 where nothing had to be compiled.
@@ -35,10 +39,11 @@ def compile_kernels(trainer: str, num_layers: int, device: torch.device) -> floa
     sequential_pass(network, text, zero)
     if trainer == "batch":
         optimizer = torch.optim.Adam(network.parameters(), fused=True)
-        rounded = RoundedWeights(network)
+        rounded = RoundedWeights(network) if precision == "bfloat16" else None
+        product = PRODUCTS["float32"] if rounded is None else rounded.linear
         clipped = ClippedAdam(optimizer, 1.0, rounded)
         for _ in range(2):  # the first step is torch's
-            network(text, text, rounded.linear).sum().backward()
+            network(text, text, product).sum().backward()
             clipped.step()
     if trainer == "online":
         # not needed, nor loaded, for anything else

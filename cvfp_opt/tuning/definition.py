@@ -45,8 +45,14 @@ LOCATED = (
     "embedding.hub",
     "embedding.revision",
 )
-# Keys that a digest has only where they say something, so that those of older studies stay.
-_ADDED = frozenset({"search.first_points", "search.sampler_settings", "search.pruner_settings"})
+# Keys that a digest has only where they say another thing than was done before there were any, so
+# that the digests of older studies stay.
+_ADDED: Mapping[str, Any] = {
+    "objective.feasible": "any",
+    "search.first_points": (),
+    "search.sampler_settings": {},
+    "search.pruner_settings": {},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,7 +249,7 @@ class StudyDefinition:
     @cached_property
     def _digest(self) -> str:
         # each trial's checkpoints ask for it: 0.2 ms
-        keys = {k: v for k, v in self.flat().items() if v or k not in _ADDED}
+        keys = {k: v for k, v in self.flat().items() if k not in _ADDED or v != _ADDED[k]}
         text = json.dumps(keys, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

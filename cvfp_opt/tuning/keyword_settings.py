@@ -11,7 +11,7 @@ from optuna.exceptions import ExperimentalWarning
 from cvfp_opt.errors import DefinitionError, nearest
 from cvfp_opt.tuning.typed_values import brief, hint
 
-# What TOML can write, by the word that annotates it.
+# The types that TOML can write, by the word that annotates them.
 _PLAIN = {"bool": bool, "int": int, "float": float, "str": str}
 _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
 # Arguments that Optuna 6 will not have.

@@ -22,7 +22,7 @@ from cvfp_opt.tuning.pruner import REDUCTION_FACTOR, Promise, PromisePruner
 
 @dataclass(frozen=True, kw_only=True)
 class PrunerRequest:
-    """What a pruner is made from.
+    """The arguments that a pruner is made from.
 
     Attributes:
         num_startup_trials: trials that must have come as far before one is pruned.

@@ -1,5 +1,6 @@
 """Proposing points, so that a stopped and resumed study proposes the same ones."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ _RETRIED = "failed_trial"
 
 @dataclass(frozen=True, kw_only=True)
 class _Proposal:
-    """What one trial is proposed by.
+    """The means by which one trial is proposed.
 
     Attributes:
         sampler: its own.
@@ -82,8 +83,9 @@ class PerTrialSampler(BaseSampler):
         """Give the first point whose turn it is; empty if the sampler proposes all."""
         if not self._first_points or _is_enqueued(trial):
             return {}
-        before = history.trials(study)[: trial.number]
-        turn = sum(not _is_enqueued(one) for one in before)
+        before = (one for one in history.trials(study)[: trial.number] if not _is_enqueued(one))
+        # no more of them are looked at than decide it: a study may have thousands
+        turn = sum(1 for _ in itertools.islice(before, len(self._first_points)))
         return self._first_points[turn] if turn < len(self._first_points) else {}
 
     def infer_relative_search_space(

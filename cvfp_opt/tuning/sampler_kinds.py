@@ -26,7 +26,7 @@ MOST_POINTS = 10_000
 
 @dataclass(frozen=True, kw_only=True)
 class SamplerRequest:
-    """What a sampler for one proposal is made from.
+    """The arguments that a sampler for one proposal is made from.
 
     Attributes:
         seed: of the proposal.

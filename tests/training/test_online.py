@@ -173,7 +173,11 @@ EXACT = [
     ("settings", "message"),
     [
         ([*EXACT, "training.trainer=online"], '"orthogonality" compares the contexts of a minib'),
-        (["training.trainer=online"], "add --set training.precision=float32 --set training.train"),
+        (
+            ["training.trainer=online"],
+            "add --set training.precision=float32 --set training.training_pass=exact "
+            "--set training.learning_rate_schedule=constant",
+        ),
         ([*EXACT[:2], "training.trainer=online"], "add --set training.learning_rate_schedule="),
         (["training.detach_context=false"], 'possible with trainer = "online" only'),
         (["training.step_rule=positive"], "did you mean 'positive_loss'"),

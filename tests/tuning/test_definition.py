@@ -1,5 +1,7 @@
 """Study definitions: read strictly, refused clearly, the same text the same digest."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from cvfp_opt.errors import DefinitionError
 from cvfp_opt.model.config import LOSSES
 from cvfp_opt.model.diversity import DIVERSITY_LOSSES
 from cvfp_opt.model.matrix_products import PRODUCTS
+from cvfp_opt.store.record.definition_sections import completed
 from cvfp_opt.training.config import PRECISIONS, TRAINER_NAMES
 from cvfp_opt.training.data_config import EMBEDDINGS, TEXTS
 from cvfp_opt.training.embedding import EMBEDDING_SOURCES
@@ -43,6 +46,21 @@ def test_builtin_definitions_survive_a_round_trip(name: str) -> None:
     definition = StudyDefinition.from_dict(read_sections(name))
     assert StudyDefinition.from_dict(definition.to_dict()) == definition
     assert StudyDefinition.from_dict(definition.to_dict()).digest() == definition.digest()
+
+
+def test_keys_that_are_newer_than_a_study_do_not_change_its_digest() -> None:
+    recorded = StudyDefinition().to_dict()
+    recorded["objective"]["feasible"] = "any"
+    keys = StudyDefinition.from_dict(recorded).flat()
+    newer = ("objective.feasible", "search.first_points", "search.sampler_settings")
+    former = {key: keys[key] for key in keys if key not in (*newer, "search.pruner_settings")}
+    text = json.dumps(former, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    assert StudyDefinition.from_dict(recorded).digest() == digest
+    for section, key in (name.split(".") for name in newer):
+        del recorded[section][key]
+    assert StudyDefinition.from_dict(completed(recorded)).digest() == digest
+    assert StudyDefinition().digest() != digest
 
 
 def test_precedence_is_setting_then_file_then_default() -> None:

@@ -1,4 +1,4 @@
-"""What is drawn below the lines that are printed, and drawn anew several times a second."""
+"""Draw below the lines that are printed, anew several times a second."""
 
 import threading
 from collections.abc import Callable
@@ -81,7 +81,10 @@ def compile_once(console: PlainConsole, definition: "StudyDefinition", device: s
     waiting = Spinner("dots", "compiling the kernels, once after an installation ...")
     with Drawing(console, lambda: waiting):
         seconds = compile_kernels(
-            definition.training.trainer, definition.model.num_layers, torch.device(device)
+            definition.training.trainer,
+            definition.model.num_layers,
+            torch.device(device),
+            definition.training.precision,
         )
     if seconds > NOTEWORTHY_SECONDS:
         when = "once after an installation"

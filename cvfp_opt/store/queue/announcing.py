@@ -170,8 +170,8 @@ def announce_best(store: Store, subject: Subject, best: TrialRecord, pause: floa
 
 
 def passed_audit(trial: TrialRecord) -> bool:
-    """Check that nothing in a trial's audit decides against it; not if it has none."""
-    if not trial.audit or trial.value is None:
+    """Check that it may win, and nothing in its audit decides against it; not if it has none."""
+    if not trial.audit or trial.value is None or not trial.feasible:
         return False
     steps = trial.environment.get("optimizer_steps", 1)
     return all(one <= 0 for one in decisive(trial.value, trial.audit, steps).values())

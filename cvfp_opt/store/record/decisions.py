@@ -1,4 +1,4 @@
-"""What speaks against a trial, whatever its score: as constraints of Optuna, a number each."""
+"""Reasons against a trial, whatever its score: constraints of Optuna, a number each."""
 
 import math
 from typing import Literal, get_args

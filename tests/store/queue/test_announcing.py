@@ -158,3 +158,11 @@ def test_a_trial_that_is_given_up_is_told_by_whoever_finds_it(
     waiting.max_retries = 3
     waiting.claim(9)
     assert told(store) == [("trial-lost", "trial 0 is lost: 4 workers died while they ran it")]
+
+
+def test_a_best_that_cannot_win_is_not_told_so_that_the_one_that_can_is(store: Store) -> None:
+    study = our_study(store)
+    shrunk, sound = end(study, complete(0.5, 1.0, 1.0, {"scale": 0.1}), complete(0.5, 0.9, 0.8))
+    for record in (shrunk, sound):
+        announce_best(store, subject(study), record, 0.0)
+    assert told(store) == [("new-best", "trial 1 is the new best, score 0.8500")]
