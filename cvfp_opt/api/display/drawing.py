@@ -78,7 +78,7 @@ def compile_once(console: PlainConsole, definition: "StudyDefinition", device: s
     from cvfp_opt.model.kernel import why_unkept
     from cvfp_opt.training.warmup import compile_kernels
 
-    waiting = Spinner("dots", "compiling the kernels, once after an installation ...")
+    waiting = Spinner("dots", "getting the kernels ready ...")
     with Drawing(console, lambda: waiting):
         seconds = compile_kernels(
             definition.training.trainer,
