@@ -47,6 +47,44 @@ class AddedJson(TypedDict):
     notes: list[str]
 
 
+class FailedJson(TypedDict):
+    """A trial that was ended as failed.
+
+    Attributes:
+        study: name of its study.
+        trial: its number.
+        reason: that is recorded with it.
+    """
+
+    study: str
+    trial: int
+    reason: str
+
+
+class DeletedJson(TypedDict):
+    """A study that was deleted.
+
+    Attributes:
+        study: its name.
+        trials: that it had.
+    """
+
+    study: str
+    trials: int
+
+
+class RenamedJson(TypedDict):
+    """A study that was given another name.
+
+    Attributes:
+        study: its name now.
+        before: its name before.
+    """
+
+    study: str
+    before: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Added:
     """Trials that were enqueued.

@@ -85,6 +85,24 @@ def _added() -> tuple[Any, ...]:
     return (AddedJson,)
 
 
+def _failed() -> tuple[Any, ...]:
+    from cvfp_opt.api.changing import FailedJson
+
+    return (FailedJson,)
+
+
+def _deleted() -> tuple[Any, ...]:
+    from cvfp_opt.api.changing import DeletedJson
+
+    return (DeletedJson,)
+
+
+def _renamed() -> tuple[Any, ...]:
+    from cvfp_opt.api.changing import RenamedJson
+
+    return (RenamedJson,)
+
+
 def _queue() -> tuple[Any, ...]:
     from cvfp_opt.report.queue import QueuedStudyJson
     from cvfp_opt.store.record.queue_entry import QueueJson
@@ -169,6 +187,7 @@ def _single(name: str) -> Callable[[], tuple[Any, ...]]:
 
 _LISTED = Entry(what="the studies of a database", parts=_studies, shape="list")
 _STATE = Entry(what="how far a study is, its best trials, and a judgement", parts=_status)
+_WANTED = Entry(what="a worker, and what is wanted of it", parts=_workers)
 _CONTROLLED = Entry(what="a study after a change of what is wanted of it", parts=_control)
 _BROUGHT = Entry(what="a study that came from elsewhere", parts=_loaded)
 
@@ -179,6 +198,7 @@ ENTRIES: Mapping[str, Entry] = {
     ),
     "queue": Entry(what="what runs where, and what is next", parts=_queue, shape="list"),
     "worker list": Entry(what="the workers that stay", parts=_workers, shape="list"),
+    **dict.fromkeys(("worker drain", "worker stop"), _WANTED),
     "status": _STATE,
     "best": Entry(what="the best trial, and whether to believe it", parts=_best),
     "list": _LISTED,
@@ -187,6 +207,8 @@ ENTRIES: Mapping[str, Entry] = {
     "study list": _LISTED,
     "study show": Entry(what="what a study was created with and ran on", parts=_study),
     **dict.fromkeys(("study pause", "study resume", "study cancel", "study set"), _CONTROLLED),
+    "study delete": Entry(what="a study that was deleted", parts=_deleted),
+    "study rename": Entry(what="a study under another name", parts=_renamed),
     "study doctor": Entry(what="what is wrong with a database", parts=_examination),
     "study export": Entry(what="a study that was written to a file", parts=_exported),
     "study import": _BROUGHT,
@@ -195,6 +217,7 @@ ENTRIES: Mapping[str, Entry] = {
     "trial list": Entry(what="the trials of a study, a row each", parts=_trials, shape="list"),
     "trial show": Entry(what="a trial in full", parts=_trial),
     "trial enqueue": Entry(what="trials that were enqueued", parts=_added),
+    "trial fail": Entry(what="a trial that was ended", parts=_failed),
     "trial replay": Entry(what="a trial run again, and compared", parts=_single("ReplayJson")),
     "events": Entry(what="what happened to studies", parts=_events, shape="list"),
     "notify list": Entry(what="the hooks, and how they stand", parts=_hooks, shape="list"),

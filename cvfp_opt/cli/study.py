@@ -51,8 +51,14 @@ def show(study_name: str | None, storage: str | None, as_json: bool) -> None:
 @artifacts_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--force", is_flag=True, help="Even if workers run it; they stop with an error.")
+@json_option
 def delete(
-    study_name: str, storage: str | None, artifacts: str | None, yes: bool, force: bool
+    study_name: str,
+    storage: str | None,
+    artifacts: str | None,
+    yes: bool,
+    force: bool,
+    as_json: bool,
 ) -> None:
     """Delete a study with all its trials, mirrors and checkpoints. There is no way back."""
     from cvfp_opt.api import changing
@@ -63,7 +69,8 @@ def delete(
     location = locate(storage)
     open_artifacts(location, artifacts)  # refused before anybody is asked
     with open_summary(location, study_name) as summary:
-        trials = counted(len(summary.trials), "trial")
+        count = len(summary.trials)
+        trials = counted(count, "trial")
         what = f"study {printable(study_name)} with {trials} in {location.shown}"
     if not yes:
         if not sys.stdin.isatty():
@@ -77,6 +84,9 @@ def delete(
             echo("nothing was deleted")
             sys.exit(1)
     changing.delete(location, study_name, artifacts, force=force)
+    if as_json:
+        print_json({"study": study_name, "trials": count})
+        return
     echo(f"deleted {what}")
 
 
@@ -84,11 +94,15 @@ def delete(
 @click.argument("old")
 @click.argument("new")
 @storage_option
-def rename(old: str, new: str, storage: str | None) -> None:
+@json_option
+def rename(old: str, new: str, storage: str | None, as_json: bool) -> None:
     """Give a study another name."""
     from cvfp_opt.api import changing
 
     changing.rename(locate(storage), old, new)
+    if as_json:
+        print_json({"study": new, "before": old})
+        return
     echo(f"study {old} is study {new} now")
 
 

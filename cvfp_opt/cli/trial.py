@@ -142,11 +142,17 @@ def _print_enqueued(done: "list[Enqueued]") -> None:
 @click.option(
     "--reason", default="ended by hand", show_default=True, help="Reason to record with the trial."
 )
-def fail_command(number: int, storage: str | None, study_name: str | None, reason: str) -> None:
+@json_option
+def fail_command(
+    number: int, storage: str | None, study_name: str | None, reason: str, as_json: bool
+) -> None:
     """End running or waiting trial N as failed; a worker that runs it goes on to the next."""
     from cvfp_opt.api.changing import fail
 
     study = fail(locate(storage), study_name, number, reason)
+    if as_json:
+        print_json({"study": study, "trial": number, "reason": reason})
+        return
     echo(f"trial {number} of study {study} has failed: {reason}")
 
 

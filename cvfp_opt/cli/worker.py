@@ -165,7 +165,8 @@ def list_workers(storage: str | None, as_json: bool) -> None:
     metavar="SECONDS",
     help="Then it gives back what it still runs, with a checkpoint.",
 )
-def drain(worker_id: str, storage: str | None, within: float) -> None:
+@json_option
+def drain(worker_id: str, storage: str | None, within: float, as_json: bool) -> None:
     """Let a worker take no further trial, and end after those that it runs.
 
     ID is its id, or as much of its beginning as names one alone.
@@ -174,6 +175,9 @@ def drain(worker_id: str, storage: str | None, within: float) -> None:
 
     limit = None if within == float("inf") else within
     found = fleet.drain_worker(worker_id, storage=storage, within=limit)
+    if as_json:
+        _print_worker(found, storage)
+        return
     end = "" if limit is None else f", or gives them back after {within:g} s"
     echo(f"worker {_who(found)} ends after the trials that it runs{end}")
 
@@ -181,7 +185,8 @@ def drain(worker_id: str, storage: str | None, within: float) -> None:
 @worker.command(epilog="Example: cvfp-opt worker stop 3f2a")
 @click.argument("worker_id", metavar="ID")
 @storage_option
-def stop(worker_id: str, storage: str | None) -> None:
+@json_option
+def stop(worker_id: str, storage: str | None, as_json: bool) -> None:
     """Let a worker give back what it runs, with checkpoints, and end.
 
     ID is its id, or as much of its beginning as names one alone.
@@ -189,7 +194,21 @@ def stop(worker_id: str, storage: str | None) -> None:
     from cvfp_opt.api import fleet
 
     found = fleet.stop_worker(worker_id, storage=storage)
+    if as_json:
+        _print_worker(found, storage)
+        return
     echo(f"worker {_who(found)} gives back what it runs, and ends")
+
+
+def _print_worker(worker: "StayingWorker", storage: str | None) -> None:
+    from cvfp_opt.api.opening import locate
+    from cvfp_opt.report.queue import workers_json
+    from cvfp_opt.store.database.storage import open_for_reading
+    from cvfp_opt.store.queue.overview import read_queue
+
+    with open_for_reading(locate(storage)) as store:
+        studies = store.patiently(lambda: read_queue(store))
+    print_json(workers_json([worker], studies)[0])
 
 
 def _who(worker: "StayingWorker") -> str:

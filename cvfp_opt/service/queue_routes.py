@@ -71,4 +71,4 @@ def _legible(workers: Sequence[StayingWorker], rights: Rights) -> list[StayingWo
 def _wanted(call: Call, wanted: Wanted, within: float | None) -> Answer:
     store = call.desk.store
     found = want(store, call.words["worker"], wanted, within=within)
-    return Answer(value=workers_json([replace(found, wanted=wanted)], read_queue(store))[0])
+    return Answer(value=workers_json([found], read_queue(store))[0])

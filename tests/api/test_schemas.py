@@ -149,6 +149,7 @@ def test_what_a_sound_study_prints(run_tiny: Invoke, invoke: Invoke) -> None:
         compare quick other
         trial enqueue quick --set dist_reg_weight=0.6
         trial enqueue quick --retry 0
+        trial fail 3 quick
         study set quick --n-trials 9
         study pause quick
         study resume quick
@@ -159,6 +160,8 @@ def test_what_a_sound_study_prints(run_tiny: Invoke, invoke: Invoke) -> None:
         study import q.zip --storage new.db
         study copy quick --to copy.db
         study merge quick other -o joined
+        study rename other another
+        study delete another --yes
     """
     for line in filter(None, map(str.strip, lines.splitlines())):
         outcome = invoke(*line.split(), "--json")
@@ -173,6 +176,9 @@ def test_what_a_worker_that_stays_has_told(run_tiny: Invoke, invoke: Invoke) -> 
         join(store, StayingWorker(**asdict(Worker.of_this_process()), patterns=("a*",), **told))
     [worker] = json.loads(invoke("worker", "list", "--json").out)
     assert (worker["state"], worker["skipped"], worker["wanted"]) == ("idle", {"a": "b"}, "")
+    for wanted in ("drain", "stop"):
+        told = json.loads(invoke("worker", wanted, worker["worker"][:6], "--json").out)
+        assert told == worker | {"wanted": wanted}
 
 
 # that these tests can fail

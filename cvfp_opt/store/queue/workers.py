@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
@@ -171,7 +171,7 @@ def want(
         within: seconds after which it gives back what it still runs; None for never.
 
     Returns:
-        The worker as it was.
+        The worker, with what is wanted of it now.
 
     Raises:
         StudyError: there is none of that id, several, or it is gone.
@@ -184,7 +184,7 @@ def want(
             .where(WORKERS.c.worker == found.worker)
             .values(wanted=wanted.value, until=until)
         )
-    return found
+    return replace(found, wanted=wanted)
 
 
 def find_worker(workers: Sequence[StayingWorker], name: str, option: str) -> StayingWorker:
