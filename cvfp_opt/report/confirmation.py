@@ -169,6 +169,15 @@ class Confirmation:
         return self.spread * expected_maximum(self.num_searched)
 
     @property
+    def within_one_run(self) -> bool:
+        """Whether one more run of the winner may well give the score that the search reported."""
+        winner = self.winner
+        if winner is None or winner.score is None or winner.point.reported is None:
+            return False
+        highest = winner.score.highest_next
+        return highest is not None and winner.point.reported <= highest
+
+    @property
     def results(self) -> list[Result]:
         """All results, the trials first."""
         return [*self.trials, *(one for one in (self.default, self.untrained) if one)]

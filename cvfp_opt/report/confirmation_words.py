@@ -98,11 +98,15 @@ def _optimism_lines(found: Confirmation) -> list[str]:
         return []
     if found.optimism < 0.0:
         return [f"Optimism: none; the winner's mean here is {-found.optimism:.3f} higher."]
+    above = (
+        f"Optimism: the search reported the winner {found.optimism:.3f} above its mean here; that"
+    )
+    if found.within_one_run:
+        return [f"{above} is no more than one run differs from another."]
     more = "more" if found.optimism > found.expected_optimism else "no more"
     return [
-        f"Optimism: the search reported the winner {found.optimism:.3f} above its mean here; that "
-        f"is {more} than luck alone gives the best of {found.num_searched} equally good trials, "
-        f"{found.expected_optimism:.3f} (spread between seeds {found.spread:.4f})."
+        f"{above} is {more} than luck alone gives the best of {found.num_searched} equally good "
+        f"trials, {found.expected_optimism:.3f} (spread between seeds {found.spread:.4f})."
     ]
 
 

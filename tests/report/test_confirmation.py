@@ -185,6 +185,15 @@ def test_what_is_told_of_a_finished_one() -> None:
     assert found.to_dict()["winner"] == 1
 
 
+def test_an_optimism_that_one_more_run_may_show_is_not_held_against_luck() -> None:
+    seeds = {"trial 1": [0.78, 0.79, 0.80], DEFAULT: [0.70, 0.71, 0.72]}
+    found = found_of(confirmed([0.6, 0.80], seeds))
+    lines = "\n".join(confirmation_lines(found))
+    assert "0.010 above its mean here; that is no more than one run differs from another." in lines
+    assert found.winner is not None
+    assert found.winner.verdict is ConfirmationVerdict.CONFIRMED
+
+
 def test_what_is_told_of_one_that_has_just_begun() -> None:
     summary = confirmed([0.6, 0.8], {"trial 1": [0.75], DEFAULT: []}, waiting=3)
     assert confirmation_line(summary) == (
