@@ -179,7 +179,13 @@ class DaskWorkers:
         )
 
     def _send(self, members: list[Member]) -> list[Member]:
-        """Send members what a task needs; return those that have it now."""
+        """Send members what a task needs; return those that have it now.
+
+        That is 126 kB, with GPT-2's embeddings 154 MB. To four workers the 154 MB took 4 to 5 s
+        this way, and the scheduler kept nothing. As an argument of tasks they took 8 to 11 s, and
+        it kept 587 MB; scattered 1.2 s, but then Dask does not let the last worker that holds
+        them retire.
+        """
         if not members:
             return []
         addresses = [member.address for member in members]
