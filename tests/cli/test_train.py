@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -140,11 +141,31 @@ def start_keeping(folder: Path) -> Process:
     return fork_python("-c", KEEP_AT_ONCE, *LONG, cwd=folder, environment=environment)
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The account of a run that nobody stopped."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    code = "from cvfp_opt.cli import main; main()"
+    process = fork_python("-c", code, *LONG, "--save", "kept", cwd=folder)
+    process.communicate()
+    return read_account(folder / "kept")
+
+
+def read_account(folder: Path) -> dict[str, Any]:
+    account: dict[str, Any] = json.loads((folder / ACCOUNT).read_text())
+    del account["files"]["README.md"]  # it names its folder
+    return account
+
+
 @pytest.mark.parametrize(
     ("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)]
 )
 def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
-    signum: signal.Signals, code: int, invoke: Invoke, isolated_folder: Path
+    signum: signal.Signals,
+    code: int,
+    invoke: Invoke,
+    isolated_folder: Path,
+    undisturbed: dict[str, Any],
 ) -> None:
     process = start_keeping(isolated_folder)
     assert process.stdout is not None
@@ -164,14 +185,9 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
     rows = [line for line in resumed.out.splitlines() if line[:9].strip().isdigit()]
     assert [int(row.split()[0]) for row in rows] == list(range(1, len(rows) + 1))
     assert not kept.exists()
-    invoke(*LONG, "--save", "undisturbed")
-    ours, theirs = (
-        json.loads((Path(name) / ACCOUNT).read_text()) for name in ("resumed", "undisturbed")
-    )
-    for account in (ours, theirs):
-        del account["files"]["README.md"]  # it names its folder
-    assert ours["files"] == theirs["files"]
-    assert ours["result"]["iterations"] == theirs["result"]["iterations"]
+    ours = read_account(Path("resumed"))
+    assert ours["files"] == undisturbed["files"]
+    assert ours["result"]["iterations"] == undisturbed["result"]["iterations"]
 
 
 def test_a_short_run_keeps_nothing(invoke: Invoke) -> None:
