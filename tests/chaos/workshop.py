@@ -27,6 +27,7 @@ from support import TINY
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.store.database import server
 from cvfp_opt.store.database.location import Location, resolve_location
+from cvfp_opt.store.database.retry import Patience
 from cvfp_opt.store.database.storage import open_for_search
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.training.data import Tokens
@@ -242,7 +243,8 @@ class Workshop:
                 lease_seconds=lease, patience_seconds=60, max_retries=100, checkpoint_seconds=0
             ),
         )
-        with open_for_search(self.location) as store:
+        patient = Patience(seconds=task.limits.patience_seconds)  # as workers are
+        with open_for_search(self.location, patient) as store:
             if kill is not None:
                 kill.watch(store.engine)
                 kill.watch_disk()
