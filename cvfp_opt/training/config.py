@@ -81,7 +81,7 @@ class TrainingConfig:
     """
 
     trainer: str = "batch"
-    num_iterations: int = 10
+    num_iterations: int = 12
     minibatch_size: int = 256
     num_epochs: int = 2
     learning_rate_schedule: str = "cosine"
