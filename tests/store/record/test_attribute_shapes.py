@@ -20,7 +20,9 @@ def test_others_values_stay_out(key: str, value: Any) -> None:
     assert is_ours(key, value) is any_table
 
 
-@pytest.mark.parametrize("key", ["scored", "metrics", "audit", "seconds", "environment"])
+@pytest.mark.parametrize(
+    "key", ["scored", "metrics", "audit", "downstream", "seconds", "environment"]
+)
 def test_an_empty_table_is_what_an_unfinished_trial_has(key: str) -> None:
     assert is_ours(key, {})
 
