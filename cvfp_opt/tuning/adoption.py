@@ -168,9 +168,8 @@ def _trials(store: Store, rows: StudyRows) -> Iterator[Finding]:
                 f"`cvfp-opt trial fail {trial.number} {of}`",
                 refuses=True,
             )
-    values = [
-        one for trial in rows.trials for one in (trial.values or [])[:2]
-    ]  # a third is no rate
+    # a third objective is no rate
+    values = [one for trial in rows.trials for one in (trial.values or [])[:2]]
     if values and not all(0.0 <= one <= 1.0 for one in values):
         yield Finding(
             text=f"values: from {min(values):g} to {max(values):g}; those of cvfp-opt lie from 0 "

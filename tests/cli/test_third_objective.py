@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,10 @@ def searched(invoke: Invoke) -> list[dict[str, Any]]:
     """The trials of a study with three of them."""
     outcome = invoke("run", "pareto", *TINY_ARGUMENTS, *THIRD, "--n-trials", "3")
     assert outcome.code == 0, outcome.err
-    return trials(invoke)
+    found = trials(invoke)
+    for trial, line in zip(found, re.findall(r"^\[\d/3\] .*", outcome.out, re.M), strict=True):
+        assert f"  perplexity {trial['downstream']['held_out_perplexity']:.1f}  " in line
+    return found
 
 
 def trials(invoke: Invoke, *words: str) -> list[dict[str, Any]]:

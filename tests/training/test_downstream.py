@@ -80,7 +80,8 @@ def by_itself(network: ContextNetwork, tokens: Tokens, embeddings: torch.Tensor)
     ids=["batch", "frozen", "online"],
 )
 def test_a_run_has_the_probe_of_its_final_network(settings: tuple[str, ...]) -> None:
-    result, network, objective = trained(PROBED, *settings)
+    # more than a minibatch of the probe, whose order so counts
+    result, network, objective = trained(PROBED, "data.train_tokens=600", *settings)
     tokens = objective.tokens
     ids = torch.cat([tokens.train, tokens.held_out])
     embeddings = objective.embeddings(NUMBER, seed=SEED)[ids]

@@ -103,8 +103,13 @@ def test_a_third_objective_is_minus_the_logarithm_of_the_perplexity() -> None:
 
 def test_of_three_objectives_a_diverged_trial_has_no_value() -> None:
     point = "space.phase1_learning_rate=1e38"
-    study = optimized(1, "objective.downstream=true", point, name="pareto")
-    [trial] = study.trials
+    definition = tiny("objective.downstream=true", point, name="pareto")
+    study, objective = stock_study(definition), StockObjective(definition=definition)
+    given = objective(study.ask())
+    assert isinstance(given, tuple)
+    assert [math.isnan(value) for value in given] == [True] * 3
+    study.optimize(objective, n_trials=1)
+    trial = study.trials[1]
     assert (trial.state, trial.values) == (TrialState.FAIL, None)
     assert trial.user_attrs["status"] == "diverged"
     assert "downstream" not in trial.user_attrs
