@@ -86,10 +86,14 @@ def search(
 
 @contextmanager
 def filled(count: int, *settings: str) -> Iterator[tuple[Store, Plan]]:
-    """Make a database with the recommended search, changed, and so many finished trials of it."""
+    """Make a database with the recommended search, changed, and so many finished trials of it.
+
+    A trial has ten iterations, as all figures in docs/performance.md do.
+    """
     with tempfile.TemporaryDirectory() as folder:
         location = Location.of_file(Path(folder) / "study.db")
-        plan = make_plan(location, Request(definition="recommended", settings=settings))
+        words = ("training.num_iterations=10", *settings)
+        plan = make_plan(location, Request(definition="recommended", settings=words))
         with open_for_search(location) as store:
             study, _ = plan.enter(store, dict(ENVIRONMENT))
             fill(store, study, plan.definition, count)

@@ -207,9 +207,11 @@ class Site:
             return json.loads(str(connection.scalars(query).one()))
 
     def set_attribute(self, number: int, key: str, value: Any) -> None:
-        """Change a user attribute of a trial."""
-        same = (USER_ATTRIBUTES.c.trial_id == self.trial_id(number), USER_ATTRIBUTES.c.key == key)
-        self.execute(update(USER_ATTRIBUTES).where(*same).values(value_json=json.dumps(value)))
+        """Change or add a user attribute of a trial."""
+        trial_id, columns = self.trial_id(number), USER_ATTRIBUTES.c
+        row = {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
+        same = (columns.trial_id == trial_id, columns.key == key)
+        self.execute(delete(USER_ATTRIBUTES).where(*same), insert(USER_ATTRIBUTES).values(row))
 
     def system_attribute(self, number: int, key: str) -> Any:
         """A system attribute of a trial; None if it has none."""

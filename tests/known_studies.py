@@ -10,7 +10,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import TrialState, create_trial
 
 from cvfp_opt.store.record.confirmation import DEFAULT, UNTRAINED, ConfirmationPoint, Runs
-from cvfp_opt.store.record.records import StudyRecord, TrialRecord
+from cvfp_opt.store.record.records import STUDY, StudyRecord, TrialRecord
 from cvfp_opt.store.record.retries import uuid_of
 from cvfp_opt.store.record.summary import Summary
 from cvfp_opt.tuning.definition import StudyDefinition
@@ -258,6 +258,38 @@ def two_objectives() -> Summary:
     return summary(made)
 
 
+def three_objectives() -> Summary:
+    """Ours, the use of contexts the third: trial 1 wins, 2 is on the front for its perplexity."""
+    made = optuna.create_study(study_name="known", directions=["maximize"] * 3)
+    made.set_user_attr(STUDY, study(objective=_THREE, search=_UNPRUNED).user_attrs[STUDY])
+    for place, rate, rank, perplexity in (
+        (0.2, 0.2, 0.95, 60.0),
+        (0.4, 0.98, 0.9, 55.0),
+        (0.6, 0.9, 0.6, 47.25),
+        (0.8, 0.9, 0.6, 56.0),
+    ):
+        probe = {
+            "train_perplexity": 30.0,
+            "train_accuracy": 0.4,
+            "held_out_perplexity": perplexity,
+            "held_out_accuracy": 0.25,
+            "epochs": 2,
+            "learning_rate": 0.01,
+        }
+        made.add_trial(
+            create_trial(
+                values=[rate, rank, -math.log(perplexity)],
+                params=point(place),
+                distributions=SPACE,
+                user_attrs=attributes(rate, rank, downstream=probe),
+            )
+        )
+    return summary(made)
+
+
+_THREE = {"kind": "pareto", "downstream": True}
+_UNPRUNED = {"pruner": "none"}
+
 STUDIES: dict[str, Callable[[], Summary]] = {
     "empty": _with,
     "one trial": lambda: _with(complete(0.5, 0.9, 0.9)),
@@ -269,4 +301,5 @@ STUDIES: dict[str, Callable[[], Summary]] = {
     "not numbers": not_numbers,
     "foreign": foreign,
     "two objectives": two_objectives,
+    "three objectives": three_objectives,
 }

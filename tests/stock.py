@@ -18,9 +18,12 @@ def tiny(*settings: str, name: str = "quick") -> StudyDefinition:
 
 def stock_study(definition: StudyDefinition, **options: Any) -> optuna.Study:
     """A study as a user of Optuna makes it, with sampler and pruner of the definition."""
-    pareto = definition.objective.kind == "pareto"
-    directions = {"directions": ["maximize"] * 2} if pareto else {"direction": "maximize"}
-    made = {"sampler": sampler_of(definition), "pruner": pruner_of(definition), **directions}
+    directions = {"directions": ["maximize"] * definition.objective.num_objectives}
+    made = {
+        "sampler": sampler_of(definition),
+        "pruner": pruner_of(definition),
+    }
+    made |= {} if "direction" in options else directions
     return optuna.create_study(**(made | options))
 
 

@@ -67,6 +67,21 @@ def test_a_pareto_study_has_two_objectives_and_a_front(
     assert f"on the Pareto front: trials {front}\n" in invoke("status").out
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
+def test_the_front_of_three_objectives_is_optunas(
+    sampler: str, run_small: Callable[..., dict[str, object]], invoke: Invoke
+) -> None:
+    third = ("--set", "objective.downstream=true", "--set", f"search.sampler={sampler}")
+    startup = ("--set", "search.num_startup_trials=4")
+    run_small("pareto", "--n-trials", "6", *third, *startup)
+    names = optuna.get_all_study_names("sqlite:///storage/cvfp.db")
+    assert sorted(names) == ["pareto", "pareto/pareto", "pareto/pareto-audited"]
+    study = optuna.load_study(study_name="pareto", storage="sqlite:///storage/cvfp.db")
+    best = sorted(study.best_trials, key=lambda t: (-sum(t.values[:2]), t.number))
+    front = ", ".join(str(trial.number) for trial in best)
+    assert f"three objectives; on the Pareto front: trials {front}\n" in invoke("status").out
+
+
 def test_an_honest_study_is_scored_on_frozen_reads_of_unseen_text(
     run_small: Callable[..., dict[str, object]], invoke: Invoke
 ) -> None:

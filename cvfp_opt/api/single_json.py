@@ -5,7 +5,7 @@ from typing import Annotated, Any, NotRequired, TypedDict
 from cvfp_opt.rerun.replay import Quantity
 from cvfp_opt.single.next_token_probe import ProbedFeatures
 from cvfp_opt.single.reproduce import Reproduction
-from cvfp_opt.store.record.trial_attributes import StoredAudit, StoredIteration
+from cvfp_opt.store.record.trial_attributes import StoredAudit, StoredIteration, StoredProbe
 from cvfp_opt.training.result import Status
 
 
@@ -49,6 +49,8 @@ class TrainedJson(TypedDict):
         diversity_scale: factor on the diversity loss.
         weights_digest: SHA-256 over the final weights, hexadecimal.
         seconds: wall time by phase.
+        downstream: the next-token probe of contexts beside the embedding; null unless
+            `objective.downstream` asks for it.
         definition: that it was trained by, section by section.
     """
 
@@ -60,6 +62,7 @@ class TrainedJson(TypedDict):
     diversity_scale: float
     weights_digest: str
     seconds: dict[str, float]
+    downstream: StoredProbe | None
     definition: dict[str, dict[str, Any]]
 
 

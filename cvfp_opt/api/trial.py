@@ -71,6 +71,14 @@ class Trial:
         return _number(scored(self.record).get("effective_rank"))
 
     @property
+    def perplexity(self) -> float:
+        """The held-out perplexity of its next-token probe, lower is better; NaN without one.
+
+        Only a study with ``objective.downstream`` has probes.
+        """
+        return _number(self.record.downstream.get("held_out_perplexity"))
+
+    @property
     def untrained_score(self) -> float:
         """The score of the same network before training; NaN if it was not audited."""
         return _number(untrained_score(self.record))
@@ -99,6 +107,11 @@ class Trial:
     def audit(self) -> Mapping[str, Any]:
         """What the score does not say, see docs/audit.md; empty unless it came to its end."""
         return self.record.audit
+
+    @property
+    def downstream(self) -> Mapping[str, Any]:
+        """What its next-token probe gave on training and held-out text; empty without one."""
+        return self.record.downstream
 
     @property
     def seconds(self) -> Mapping[str, float]:

@@ -1,7 +1,7 @@
 """A linear probe that predicts the next token from frozen features: what contexts are worth."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -116,6 +116,7 @@ def fit_probe(
     targets: NextTokens,
     generator: torch.Generator,
     learning_rate: float | None = None,
+    on_step: Callable[[], None] | None = None,
 ) -> ProbeResult:
     """Train a LinearProbe on features and measure it; see the constants above for the settings.
 
@@ -129,19 +130,25 @@ def fit_probe(
         generator: source of the order of minibatches.
         learning_rate: Adam's for one feature of unit deviation; None to choose it, see
             ``choose_learning_rate``.
+        on_step: called after each optimizer step of each probe; may raise to stop.
 
     Returns:
         Perplexities and accuracies; ``train`` is over the whole training text.
     """
     if learning_rate is None:
-        learning_rate = choose_learning_rate(train, targets, generator)
+        learning_rate = choose_learning_rate(train, targets, generator, on_step)
     mean, deviation = _spread(train)
     train, held_out = (train - mean) / deviation, (held_out - mean) / deviation
-    probe, epochs = _trained(train, targets, learning_rate, generator)
+    probe, epochs = _trained(train, targets, learning_rate, generator, on_step)
     return _measure(probe, train, held_out, targets, epochs, learning_rate)
 
 
-def choose_learning_rate(train: Tensor, targets: NextTokens, generator: torch.Generator) -> float:
+def choose_learning_rate(
+    train: Tensor,
+    targets: NextTokens,
+    generator: torch.Generator,
+    on_step: Callable[[], None] | None = None,
+) -> float:
     """Choose one of LEARNING_RATES by the loss on the last VALIDATION_SHARE of the training text.
 
     Probes are trained on the text before it, from FIRST_RATE on towards smaller or larger rates,
@@ -157,7 +164,7 @@ def choose_learning_rate(train: Tensor, targets: NextTokens, generator: torch.Ge
         if not 0 <= place < len(LEARNING_RATES):
             return math.inf
         generator.set_state(order)  # the same for all rates
-        probe, _ = _trained(train[:fitted], targets, LEARNING_RATES[place], generator)
+        probe, _ = _trained(train[:fitted], targets, LEARNING_RATES[place], generator, on_step)
         return -_mean_log_likelihood(probe, train[fitted:], targets.train[fitted:])[0]
 
     best = FIRST_RATE
@@ -180,7 +187,11 @@ def _spread(features: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _trained(
-    features: Tensor, targets: NextTokens, learning_rate: float, generator: torch.Generator
+    features: Tensor,
+    targets: NextTokens,
+    learning_rate: float,
+    generator: torch.Generator,
+    on_step: Callable[[], None] | None,
 ) -> tuple[LinearProbe, int]:
     """Train a probe on features (N, F), which predict the first N tokens; count its epochs."""
     count, width = features.shape
@@ -193,6 +204,8 @@ def _trained(
         optimizer.zero_grad()
         probe.loss(features[chosen], targets.train[chosen]).backward()
         optimizer.step()
+        if on_step is not None:
+            on_step()
     return probe, math.ceil(steps / per_epoch)
 
 

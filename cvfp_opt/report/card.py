@@ -65,6 +65,7 @@ def model_card(facts: PublishedTrial, *, judgement: str, confirmed: str = "") ->
             space=space | trial.params,
             metrics=trial.metrics,
             audit=audit,
+            probe=trial.downstream,
             lost_rank=100 * (saw["effective_rank"] - unseen["effective_rank"]),
             degenerate=[words for flag, words in DEGENERATE.items() if audit[flag]],
             counts=counts_line(facts.trials),

@@ -80,12 +80,14 @@ def _results(facts: PublishedTrial) -> Iterator[dict[str, Any]]:
         ],
     }
     rate, rank = unseen["convergence"], unseen["effective_rank"]
+    perplexity = facts.trial.downstream.get("held_out_perplexity")
     yield {
         "task": _task(),
         "dataset": _dataset(facts, "held_out"),
         "metrics": [
             *_metric("frozen_convergence_rate", f"convergence rate, {_FROZEN}", rate),
             *_metric("frozen_effective_rank", f"effective rank / D, {_FROZEN}", rank),
+            *_metric("perplexity", "perplexity of a linear next-token probe", perplexity),
         ],
     }
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypedDict
 
 from cvfp_opt.report.confirmation import ConfirmationJson, confirmation_json, confirmation_of
 from cvfp_opt.report.confirmation_words import interval_words
-from cvfp_opt.report.rows import AUDITED, SCORED, Cell, Quantity, Rows
+from cvfp_opt.report.rows import AUDITED, PERPLEXITY, SCORED, Cell, Quantity, Rows
 from cvfp_opt.report.trial_columns import TrialRowJson, trial_row
 from cvfp_opt.report.words import duration, joined, number, parameter, share
 from cvfp_opt.store.record.decisions import SCORE_NOISE
@@ -127,7 +127,7 @@ def compare_studies(first: Summary, second: Summary) -> Comparison:
         sentence=_sentence(first, second, changed),
         figures=Rows(
             columns=("figure", *names),
-            rows=tuple((label, *(take(one) for one in pair)) for label, take in _FIGURES),
+            rows=tuple((label, *(take(one) for one in pair)) for label, take in _figures(pair)),
         ),
         parameters=Rows(columns=("parameter", *names), rows=tuple(_parameters(pair))),
         differences=Rows(
@@ -226,6 +226,15 @@ def _verdict(summary: Summary) -> str:
 
 def _time(summary: Summary) -> str:
     return duration(sum(summary.seconds.values()))
+
+
+def _figures(
+    pair: tuple[Summary, Summary],
+) -> tuple[tuple[str, Callable[[Summary], str]], ...]:
+    """List the figures to compare, and the perplexity where one of the winners has it."""
+    if not any(one.best and one.best.downstream for one in pair):
+        return _FIGURES
+    return (*_FIGURES, (PERPLEXITY.label, _of_best(_written(PERPLEXITY))))
 
 
 _FIGURES: tuple[tuple[str, Callable[[Summary], str]], ...] = (

@@ -23,13 +23,13 @@ from cvfp_opt.report.judgement import answer, judge, judge_trial
 from cvfp_opt.report.network import NetworkRecord
 from cvfp_opt.report.rows import (
     AUDITED,
-    SCORED,
     Quantity,
     Rows,
     account_tables,
     audit_rows,
     best_rows,
     iteration_rows,
+    scored_quantities,
 )
 from cvfp_opt.report.settings import range_words, setting_words, unsearched
 from cvfp_opt.report.sketch import sketch
@@ -110,7 +110,7 @@ def _trial_tables(summary: Summary, trial: TrialRecord) -> Iterator[Rows]:
     """List scores, parameters and the most telling figures of the audit."""
     name = f"trial {trial.number}"
     if trial.scored or trial.metrics:
-        yield _figures(name, trial, SCORED)
+        yield _figures(name, trial, scored_quantities([trial]))
     elif trial.values:
         yield Rows(columns=(name, ""), rows=((value_words(summary, trial), ""),))
     yield from _parameters(trial, fixed_parameters(trial_definition(summary, trial), trial))
@@ -186,7 +186,7 @@ def rows_html(rows: Rows, title: str) -> str:
 def network_html(network: NetworkRecord) -> str:
     """Show what a network is, what it was trained by, and the judgement of its audit."""
     trial = network.trial
-    tables = [_figures("figure", trial, SCORED)] if trial.metrics else []
+    tables = [_figures("figure", trial, scored_quantities([trial]))] if trial.metrics else []
     tables += _parameters(trial, {})
     tables += _audit(trial)
     return render_fragment(

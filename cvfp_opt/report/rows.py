@@ -24,7 +24,12 @@ from cvfp_opt.report.words import (
 from cvfp_opt.store.record.quantiles import rate_at
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import untrained_score
-from cvfp_opt.store.record.trial_attributes import StoredAudit, StoredIteration, StoredScore
+from cvfp_opt.store.record.trial_attributes import (
+    StoredAudit,
+    StoredIteration,
+    StoredProbe,
+    StoredScore,
+)
 
 Cell = str | float | None
 Format = Callable[[Any], str]
@@ -169,6 +174,13 @@ SCORED = (
     Quantity("convergence", "convergence", _scored("convergence_rate"), share, "as it was scored"),
     Quantity("rank", "effective rank / D", _scored("effective_rank"), share, "as it was scored"),
 )
+PERPLEXITY = Quantity(
+    "perplexity",
+    "held-out perplexity",
+    lambda trial: trial.downstream.get("held_out_perplexity"),
+    digits(1),
+    "of a probe that predicts the next token; lower is better",
+)
 _ABSOLUTE, _SCALE_FREE = _audited("absolute_convergence"), _audited("scale_free_convergence")
 _SEEN, _UNSEEN = (_audited(read, "convergence") for read in ("frozen_train", "frozen_held_out"))
 _UNSEEN_RANK = _audited("frozen_held_out", "effective_rank")
@@ -183,6 +195,11 @@ AUDITED = (
 )
 
 
+def scored_quantities(trials: Iterable[TrialRecord]) -> tuple[Quantity, ...]:
+    """List what trials are worth: SCORED, and the perplexity where one of them was probed."""
+    return (*SCORED, PERPLEXITY) if any(trial.downstream for trial in trials) else SCORED
+
+
 def quantity_rows(trials: Sequence[TrialRecord], quantities: Sequence[Quantity]) -> Rows:
     """List figures of trials, a row for each."""
     return Rows(
@@ -195,7 +212,7 @@ def quantity_rows(trials: Sequence[TrialRecord], quantities: Sequence[Quantity])
 def best_rows(ranking: Sequence[TrialRecord]) -> Rows:
     """List scores and parameters of the best trials."""
     names = list(dict.fromkeys(name for trial in ranking for name in trial.params))
-    scores = quantity_rows(ranking, SCORED)
+    scores = quantity_rows(ranking, scored_quantities(ranking))
     rows = (
         (
             *row,
@@ -232,7 +249,23 @@ def degenerate_flags(trial: TrialRecord) -> str | None:
 def account_tables(trial: TrialRecord) -> list[Rows]:
     """List metrics and audit of one trial: those tables for which it has figures."""
     tables = [_metrics(trial.metrics)] if trial.metrics else []
+    tables += [_downstream(trial.downstream)] if trial.downstream else []
     return tables + (_audit(trial.audit) if trial.audit else [])
+
+
+def _downstream(probe: StoredProbe) -> Rows:
+    """List how well the next-token probe predicts."""
+    figures = (
+        (
+            "perplexity",
+            number(probe["train_perplexity"], 1),
+            number(probe["held_out_perplexity"], 1),
+        ),
+        ("accuracy", share(probe.get("train_accuracy")), share(probe.get("held_out_accuracy"))),
+    )
+    return Rows(
+        columns=("downstream: contexts beside embedding", "train", "held-out"), rows=figures
+    )
 
 
 def _metrics(metrics: StoredIteration) -> Rows:

@@ -5,6 +5,7 @@ from cvfp_opt.report.environment_groups import environment_groups, groups_line
 from cvfp_opt.report.extent import extent_lines, trials_words
 from cvfp_opt.report.judgement import judge
 from cvfp_opt.report.words import duration, moment, number, reason_words, value_words
+from cvfp_opt.store.record.studies import objectives_words
 from cvfp_opt.store.record.summary import Summary, SummaryJson, untrained_score
 
 
@@ -57,11 +58,11 @@ def status_lines(summary: Summary, history: str = "", option: str = "") -> list[
     best = summary.best
     if summary.is_pareto:
         numbers = ", ".join(str(trial.number) for trial in summary.ranking)
-        objectives = {2: "two"}.get(len(summary.directions), str(len(summary.directions)))
         front = f"on the Pareto front: trials {numbers or 'none yet'}"
-        lines.append(f"{objectives} objectives; {front}")
+        lines.append(f"{objectives_words(len(summary.directions))}; {front}")
     if best is not None and best.value is not None:
-        untrained = f" (untrained {number(untrained_score(best))})" if best.audit else ""
+        of = "untrained score" if best.downstream else "untrained"
+        untrained = f" ({of} {number(untrained_score(best))})" if best.audit else ""
         lines.append(f"best: trial {best.number} with {value_words(summary, best)}{untrained}")
     lines += [history] if history else []
     lines += drift_lines(summary)

@@ -8,7 +8,14 @@ from rich.text import Text
 
 from cvfp_opt.escaping import printable
 from cvfp_opt.report.fitted import FittedTable
-from cvfp_opt.report.rows import MARKED, SCORED, Rows, audit_rows, best_rows, iteration_rows
+from cvfp_opt.report.rows import (
+    MARKED,
+    Rows,
+    audit_rows,
+    best_rows,
+    iteration_rows,
+    scored_quantities,
+)
 from cvfp_opt.report.words import number
 from cvfp_opt.store.record.queue_entry import QueueState
 from cvfp_opt.store.record.records import TrialRecord
@@ -80,7 +87,8 @@ def best_table(ranking: Sequence[TrialRecord], title: str = "") -> FittedTable:
     """Draw scores and parameters of the best trials, as far as a line has room for columns."""
     title = title or (f"The best {len(ranking)}" if len(ranking) > 1 else "The best")
     rows = best_rows(ranking)
-    parameters = rows.columns[len(SCORED) + 1 : rows.columns.index("ended")]
+    scores = len(scored_quantities(ranking))
+    parameters = rows.columns[scores + 1 : rows.columns.index("ended")]
     return _figures_table(rows, title, ("ended", *reversed(parameters), *_LEAST_OF_BEST))
 
 

@@ -10,6 +10,7 @@ from cvfp_opt.report.column import Column, Kind
 from cvfp_opt.report.parameter_columns import parameter_columns
 from cvfp_opt.report.rows import (
     AUDITED,
+    PERPLEXITY,
     SCORED,
     Cell,
     Quantity,
@@ -47,6 +48,8 @@ class TrialRowJson(TypedDict, total=False):
         untrained: the score of the same net before training.
         convergence: share of converged tokens, as it was scored, from 0 to 1.
         rank: effective rank / D, as it was scored, from 0 to 1.
+        perplexity: of the next-token probe on held-out text, lower is better; only in a study
+            with that objective.
         value: another program's single value.
         absolute: share of tokens that converged at the fixed 0.1.
         scale_free: the same, scale-free.
@@ -72,6 +75,7 @@ class TrialRowJson(TypedDict, total=False):
     untrained: float | None
     convergence: float | None
     rank: float | None
+    perplexity: float | None
     value: float | None
     absolute: float | None
     scale_free: float | None
@@ -97,6 +101,7 @@ def trial_columns(summary: Summary) -> tuple[Column, ...]:
         _text("state", attrgetter("state"), 95, STATES),
         *(_point_and_seed() if summary.confirms else ()),
         *(_scored() if summary.record else _values(summary)),
+        *(_probed() if _is_probed(summary) else ()),
     ]
     audited = _audited() if summary.record else []
     ran = [*(_ended() if summary.record else ()), *_run()]
@@ -154,6 +159,18 @@ def _scored() -> list[Column]:
         _figure(one, places[one.column], larger=True, worth=one.column == "score")
         for one in SCORED
     ]
+
+
+def _is_probed(summary: Summary) -> bool:
+    """Check whether trials have a next-token probe, or will have one."""
+    if summary.record is None:
+        return False
+    asked = summary.record.definition["objective"].get("downstream", False)
+    return asked or any(trial.downstream for trial in summary.trials)
+
+
+def _probed() -> list[Column]:
+    return [_figure(PERPLEXITY, 83, larger=False)]
 
 
 def _audited() -> list[Column]:

@@ -30,6 +30,7 @@ def trial_rows(
     - in a confirmation ``point`` and ``seed``: which point was run, on which of its seeds;
     - ``score``, ``untrained`` (the score of the same net before training), ``convergence`` and
       ``rank`` (both as they were scored, from 0 to 1); of a pruned trial, those of its last pass;
+    - ``perplexity`` of the next-token probe, in a study with that objective (lower is better);
     - the parameters under Optuna's names, as ``dist_reg_weight``; ``params_NAME`` for one whose
       name is that of another column;
     - the audit: ``absolute``, ``scale_free``, ``frozen_seen``, ``unseen`` and ``rank_unseen``

@@ -159,7 +159,9 @@ def fixed_parameters(definition: Mapping[str, Any], trial: TrialRecord) -> dict[
 def value_words(summary: Summary, trial: TrialRecord) -> str:
     """Say what a trial is worth: its score, or what another program minimized or maximized."""
     if trial.value is not None and summary.record is not None:
-        return f"score {trial.value:.4f}"
+        perplexity = trial.downstream.get("held_out_perplexity")
+        probed = "" if perplexity is None else f", perplexity {number(perplexity, 1)}"
+        return f"score {trial.value:.4f}{probed}"
     values = trial.values or ([] if trial.value is None else [trial.value])
     words = [
         f"{value:.6g} ({direction}d)"

@@ -218,6 +218,9 @@ def _at_the_end(
     yield from _pairs({key: environment[key] for key in known if key in environment}, plain)
     audits = _pairs({"audit": trial.audit}, {"audit": plain["audit"] or {}})
     yield from (pair for pair in audits if pair.quantity not in _TIMES)
+    if trial.downstream:
+        now = {"downstream": plain["downstream"] or {}}
+        yield from _pairs({"downstream": trial.downstream}, now)
     if trial.scored:
         yield from _pairs({"scored": trial.scored}, {"scored": asdict(scored) if scored else {}})
     if trial.state == "complete" and scored is not None and trial.value is not None:

@@ -9,13 +9,13 @@ from torch import Tensor
 from cvfp_opt.errors import CheckpointError
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.ngram import ngram_result
-from cvfp_opt.model.passes import ContextOverflow, sequential_pass, zero_context
-from cvfp_opt.model.probe import (
-    NextTokens,
-    ProbeResult,
-    choose_learning_rate,
-    fit_probe,
-    unigram_result,
+from cvfp_opt.model.passes import ContextOverflow
+from cvfp_opt.model.probe import ProbeResult, choose_learning_rate, unigram_result
+from cvfp_opt.training.downstream import (
+    beside_embedding,
+    next_tokens,
+    probe_features,
+    read_contexts,
 )
 from cvfp_opt.training.seeds import Purpose, torch_generator
 from cvfp_opt.tuning.definition import StudyDefinition
@@ -92,22 +92,17 @@ def probe_network(
     run = objective.prepare({}, number, seed=seed)
     ids, count = torch.cat([tokens.train, tokens.held_out]), len(tokens.train)
     embeddings = torch.cat([run.train, run.held_out])  # (T + V, E)
-    targets = NextTokens(
-        train=ids[1 : count + 1],
-        held_out=ids[count + 1 :],  # the last token of all has none after it
-        vocabulary_size=tokens.vocabulary_size,
-    )
+    targets = next_tokens(tokens)
 
     def probed(features: str, values: Tensor) -> ProbedFeatures:
         notify(f"probing: {features}")
-        text = values[:count], values[count:-1]
         generators = [
             torch_generator(definition.search.seed, order, Purpose.PROBE)
             for order in range(NUM_SEEDS)
         ]
         # one rate for all orders: what they spread by is the order
-        rate = choose_learning_rate(text[0], targets, generators[0])
-        probes = tuple(fit_probe(*text, targets, one, rate) for one in generators)
+        rate = choose_learning_rate(values[:count], targets, generators[0])
+        probes = tuple(probe_features(values, targets, one, rate) for one in generators)
         return ProbedFeatures(features=features, probes=probes)
 
     notify("counting")
@@ -120,10 +115,10 @@ def probe_network(
     for name, net in (("untrained contexts", run.network), ("contexts", network)):
         notify(f"reading: {name}")
         try:
-            contexts = sequential_pass(net, embeddings, zero_context(net))  # (T + V, D)
+            contexts = read_contexts(net, embeddings)  # (T + V, D)
         except ContextOverflow as error:
             raise CheckpointError(f"{name} cannot be probed: {error}") from None
         rows.append(probed(name, contexts))
-        both = torch.cat([contexts, embeddings], dim=1)
+        both = beside_embedding(contexts, embeddings)
         rows.append(probed(f"{name} beside embedding", both))
     return rows

@@ -156,6 +156,10 @@ class ObjectiveConfig:
     Attributes:
         kind: "score" is one objective; with "pareto" convergence rate and effective rank are two,
             and nothing is pruned. Range: one of KINDS.
+        downstream: Whether the use of contexts is a third objective of kind "pareto": minus the
+            natural logarithm of the held-out perplexity of a linear probe, which predicts the next
+            token from the final network's contexts beside the embedding. The score stays what it
+            is. Range: true or false.
         convergence: "training" compares the last two passes of training; "frozen" two reads with
             the final weights, scale-free, with the rank of the second: what neither the threshold
             nor the scale of the contexts can raise. Range: one of CONVERGENCES.
@@ -173,6 +177,7 @@ class ObjectiveConfig:
     """
 
     kind: str = "score"
+    downstream: bool = False
     convergence: str = "training"
     convergence_weight: float = 0.5
     effective_rank_weight: float = 0.5
@@ -214,6 +219,11 @@ class ObjectiveConfig:
                 raise DefinitionError(
                     f"objective.{key}: unknown {key} {value!r}; {nearest(value, valid)}"
                 )
+        if self.downstream and self.kind != "pareto":
+            raise DefinitionError(
+                'objective.downstream: true is possible only with objective.kind = "pareto", '
+                f'got "{self.kind}"; set that kind, or leave objective.downstream out'
+            )
         if self.convergence == "frozen" and self.threshold not in FROZEN_THRESHOLDS:
             raise DefinitionError(
                 'objective.threshold: with convergence = "frozen" one of '
@@ -224,6 +234,11 @@ class ObjectiveConfig:
     def known_while_training(self) -> bool:
         """True if each iteration has one score, to report to Optuna and to prune by."""
         return self.kind == "score" and self.convergence == "training"
+
+    @property
+    def num_objectives(self) -> int:
+        """The number of values that a trial has."""
+        return 1 if self.kind == "score" else 2 + self.downstream
 
     @property
     def own_weight(self) -> float:

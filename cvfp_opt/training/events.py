@@ -18,6 +18,7 @@ class Phase(StrEnum):
     PASS = "reading"
     TRAINING = "training"
     AUDIT = "audit"
+    PROBE = "probe"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,9 @@ from torch import Tensor
 
 from cvfp_opt.model.audit import Audit, Baseline
 from cvfp_opt.model.passes import ContextOverflow
+from cvfp_opt.model.probe import ProbeResult
 from cvfp_opt.model.schedules import weight_schedule
+from cvfp_opt.training.downstream import PerplexityOverflow, probe_run
 from cvfp_opt.training.events import IterationFinished, IterationTrained, Observer, Phase, Progress
 from cvfp_opt.training.measuring import (
     LastPass,
@@ -88,6 +90,7 @@ class Outcome:
     status: Status
     reason: str
     audit: Audit | None = None
+    downstream: ProbeResult | None = None
 
 
 Weights = dict[str, Tensor]
@@ -145,6 +148,7 @@ class Loop:
             diversity_scale=stepper.scale,
             weights_digest=weights_digest(self.run.network),
             seconds=self.stopwatch.seconds,
+            downstream=outcome.downstream,
         )
 
     def _iterate(self) -> Outcome:
@@ -189,7 +193,7 @@ class Loop:
         """Name the iteration in an error of a run that diverges."""
         try:
             yield
-        except (ContextOverflow, NonFiniteLoss) as error:
+        except (ContextOverflow, NonFiniteLoss, PerplexityOverflow) as error:
             raise NonFiniteLoss(f"{error} in iteration {iteration}") from None
 
     def _weight(self, iteration: int) -> float:
@@ -288,8 +292,12 @@ class Loop:
                 at = Progress(iteration=k, phase=Phase.PASS, done=0, total=0)
                 reading = read(self.run, reading, self.observe, at)
             report = audit(self.run, k, reading.train, last_pass, baseline, self.observe)
+        downstream = None
+        if self.run.downstream is not None:
+            with self._at(k), self.stopwatch("probe"):
+                downstream = probe_run(self.run, self.run.downstream, k, self.observe)
         reason = outcome.reason if self.method.stepper.steps else f"{UNTRAINED}; {outcome.reason}"
-        return dataclasses.replace(outcome, reason=reason, audit=report)
+        return dataclasses.replace(outcome, reason=reason, audit=report, downstream=downstream)
 
     def _snapshot(self) -> Snapshot:
         """Take a snapshot of this run between two iterations."""

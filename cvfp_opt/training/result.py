@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cvfp_opt.model.audit import Audit
+    from cvfp_opt.model.probe import ProbeResult
 
 
 class Status(StrEnum):
@@ -63,7 +64,9 @@ class TrainingResult:
         optimizer_steps: steps taken.
         diversity_scale: factor on the diversity loss, see model.diversity.untrained_scale.
         weights_digest: SHA-256 over the final weights, hexadecimal.
-        seconds: wall time per phase: pass, training, rank, audit.
+        seconds: wall time per phase: pass, training, rank, audit, probe.
+        downstream: the next-token probe of contexts beside the embedding; None unless
+            ``objective.downstream`` asks for it and the run came to its end.
     """
 
     status: Status
@@ -74,6 +77,7 @@ class TrainingResult:
     diversity_scale: float
     weights_digest: str
     seconds: dict[str, float]
+    downstream: "ProbeResult | None" = None
 
     @property
     def last(self) -> IterationMetrics | None:

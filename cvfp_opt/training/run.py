@@ -14,6 +14,7 @@ from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.schedules import ScheduleConfig
 from cvfp_opt.training.compute import ALONE, Compute
 from cvfp_opt.training.config import Hyperparameters, ObjectiveConfig, TrainingConfig
+from cvfp_opt.training.downstream import Downstream
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,7 @@ class TrainingRun:
         threshold: MSE below which a token counts as converged.
         minibatch_generator, audit_generator: sources of the order of minibatches and of the
             Lyapunov probe's offsets (CPU).
+        downstream: what a next-token probe needs at the end; None where there is none.
         compute: does the heavy work: for this run alone, or for several at once.
     """
 
@@ -45,6 +47,7 @@ class TrainingRun:
     objective: ObjectiveConfig
     minibatch_generator: torch.Generator
     audit_generator: torch.Generator
+    downstream: Downstream | None = None
     compute: Compute = ALONE
 
 

@@ -29,7 +29,7 @@ from cvfp_opt.store.record.studies import (
     StudyRows,
     adopt_study,
     check_new_name,
-    objectives,
+    objectives_words,
     read_study,
 )
 from cvfp_opt.tuning.definition import StudyDefinition
@@ -142,11 +142,11 @@ def _whose(store: Store, rows: StudyRows) -> Iterator[Finding]:
 
 def _directions(rows: StudyRows, definition: StudyDefinition | None) -> Iterator[Finding]:
     got = listed(direction.name.lower() for direction in rows.directions)
-    possible = (1, 2) if definition is None else (len(objectives(definition.objective.kind)),)
-    wanted = {(1, 2): "one or two objectives", (1,): "one objective", (2,): "two objectives"}
+    possible = (1, 2, 3) if definition is None else (definition.objective.num_objectives,)
+    wanted = "one to three objectives" if definition is None else objectives_words(*possible)
     maximized = all(one is StudyDirection.MAXIMIZE for one in rows.directions)
     if len(rows.directions) not in possible or not maximized:
-        text = f"objectives: {wanted[possible]}, maximized, required, got {got}"
+        text = f"objectives: {wanted}, maximized, required, got {got}"
         yield Finding(text=text, refuses=True)
     else:
         yield Finding(text=f"objectives: {got}")
@@ -168,7 +168,8 @@ def _trials(store: Store, rows: StudyRows) -> Iterator[Finding]:
                 f"`cvfp-opt trial fail {trial.number} {of}`",
                 refuses=True,
             )
-    values = [one for trial in rows.trials for one in trial.values or []]
+    # a third objective is no rate
+    values = [one for trial in rows.trials for one in (trial.values or [])[:2]]
     if values and not all(0.0 <= one <= 1.0 for one in values):
         yield Finding(
             text=f"values: from {min(values):g} to {max(values):g}; those of cvfp-opt lie from 0 "

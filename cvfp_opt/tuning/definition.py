@@ -49,6 +49,7 @@ LOCATED = (
 # that the digests of older studies stay.
 _ADDED: Mapping[str, Any] = {
     "objective.feasible": "any",
+    "objective.downstream": False,
     "search.first_points": (),
     "search.sampler_settings": {},
     "search.pruner_settings": {},
@@ -114,7 +115,7 @@ class StudyDefinition:
         kind = SAMPLERS.get(self.search.sampler)  # None for the user's own
         if kind is None or not self.space.searched:
             return
-        if refusal := kind.refuses(self.space, 2 if self.objective.kind == "pareto" else 1):
+        if refusal := kind.refuses(self.space, self.objective.num_objectives):
             raise DefinitionError(f'search.sampler: for "{self.search.sampler}" {refusal}')
 
     def _check_first_points(self) -> None:

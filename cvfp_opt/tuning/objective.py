@@ -1,5 +1,6 @@
 """One trial: from parameters and seeds to a training result."""
 
+import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
@@ -14,6 +15,7 @@ from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.training.compute import Compute, alone
 from cvfp_opt.training.config import Scored
 from cvfp_opt.training.data import Tokens
+from cvfp_opt.training.downstream import Downstream
 from cvfp_opt.training.embedding import random_embeddings
 from cvfp_opt.training.events import Observer, ignore
 from cvfp_opt.training.result import IterationMetrics, TrainingResult
@@ -43,6 +45,7 @@ def outcome(result: TrainingResult, scored: Scored | None) -> dict[str, Any]:
         "metrics": asdict(result.last) if result.last else {},
         "iterations": plain["iterations"],
         "audit": plain["audit"] or {},
+        **({"downstream": plain["downstream"]} if result.downstream else {}),
     }
 
 
@@ -83,11 +86,15 @@ def constraints(
     return deciding | doubts(audit, rate=rate, own_weight=weight)
 
 
-def values(definition: StudyDefinition, scored: Scored) -> list[float]:
-    """Give a study's values of a trial: the score, or both objectives."""
-    if definition.objective.kind == "pareto":
-        return [scored.convergence_rate, scored.effective_rank]
-    return [scored.score]
+def values(definition: StudyDefinition, scored: Scored, result: TrainingResult) -> list[float]:
+    """Give a study's values of a trial: the score, or its objectives, all to be maximized."""
+    if definition.objective.kind == "score":
+        return [scored.score]
+    found = [scored.convergence_rate, scored.effective_rank]
+    if definition.objective.downstream:
+        assert result.downstream is not None, "a run that was scored was probed"
+        found.append(-math.log(result.downstream.held_out_perplexity))
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +133,7 @@ class Objective:
             definition.model, layernorm_mix=parameters.layernorm_mix, generator=weights
         )
         table = self.embeddings(number, seed=seed)
+        probed = definition.objective.downstream
         return TrainingRun(
             network=network.to(self.device),
             train=table[self.tokens.train].to(self.device),  # (T, E)
@@ -139,6 +147,7 @@ class Objective:
             objective=definition.objective,
             minibatch_generator=torch_generator(seed, number, Purpose.MINIBATCHES),
             audit_generator=torch_generator(seed, number, Purpose.AUDIT),
+            downstream=Downstream.of(self.tokens, seed) if probed else None,
         )
 
     def embeddings(self, number: int, *, seed: int) -> Tensor:

@@ -80,11 +80,11 @@ def own_pruner(definition: StudyDefinition) -> Callable[..., BasePruner]:
 
 def _invented(definition: StudyDefinition) -> optuna.Study:
     """Make a study in memory with a trial for each of those that begin at random, and one more."""
-    pareto = definition.objective.kind == "pareto"
-    study = optuna.create_study(directions=["maximize"] * (2 if pareto else 1))
+    wanted = definition.objective.num_objectives
+    study = optuna.create_study(directions=["maximize"] * wanted)
     distributions = definition.space.distributions()
     source = optuna.samplers.RandomSampler(seed=0)
-    steps = {} if pareto else {0: 0.25, 1: 0.5}
+    steps = {0: 0.25, 1: 0.5} if wanted == 1 else {}
     for number in range(definition.search.num_startup_trials + 1):
         trial = optuna.create_study(sampler=source).ask(distributions)
         study.add_trial(

@@ -59,7 +59,7 @@ def cmaes(request: SamplerRequest, **settings: Any) -> BaseSampler:
 
 
 def nsga2(request: SamplerRequest, **settings: Any) -> BaseSampler:
-    """Make an NSGA-II, for two objectives; a generation is as many trials as start at random."""
+    """Make an NSGA-II, for several objectives; a generation has search.num_startup_trials."""
     population = max(2, request.num_startup_trials)
     return NSGAIISampler(seed=request.seed, population_size=population, **settings)
 
@@ -93,7 +93,7 @@ def _numbers(space: SearchSpace, num_objectives: int) -> str:
     numbers = [n for n, one in space.searched.items() if isinstance(one, FloatRange | IntRange)]
     words = [n for n in space.searched if n not in numbers]
     if num_objectives > 1:
-        return 'one objective is required, got objective.kind = "pareto"; "nsga2" takes two'
+        return 'one objective is required, got objective.kind = "pareto"; "nsga2" takes several'
     if words:
         return (
             f"numbers alone are required, and {listed(words)} has words to choose from; "

@@ -45,11 +45,12 @@ class StockObjective:
     )
     _trials: "StockTrials | None" = field(default=None, init=False, repr=False, compare=False)
 
-    def __call__(self, trial: optuna.Trial) -> float | tuple[float, float]:
+    def __call__(self, trial: optuna.Trial) -> float | tuple[float, ...]:
         """Train a trial of a study; see ``check`` for what the study has to be.
 
         Returns:
-            The score; for a definition with two objectives convergence rate and effective rank.
+            The score; for a definition with several objectives convergence rate, effective rank
+            and, with `objective.downstream`, minus the logarithm of the probe's perplexity.
             NaN of a trial that diverged, or whose enqueued point the space does not have: Optuna
             lets it fail, and goes on. Why it failed is its user attribute "reason".
 

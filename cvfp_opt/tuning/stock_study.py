@@ -14,7 +14,7 @@ from cvfp_opt.store.database.optuna_private import storage_of, study_id_of
 from cvfp_opt.store.database.study_rows import METRIC_NAMES
 from cvfp_opt.store.record.differences import differences, refused
 from cvfp_opt.store.record.records import CONFIRMS, StudyRecord, Unread
-from cvfp_opt.store.record.studies import objectives
+from cvfp_opt.store.record.studies import objectives, objectives_words
 from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.tuning.definition import StudyDefinition
 from cvfp_opt.tuning.drift import facts, facts_of_record
@@ -38,14 +38,12 @@ def check_study(study: optuna.Study, definition: StudyDefinition) -> None:
             "make one with optuna.create_study"
         )
     StudyRecord.of(study)  # a newer version's is refused
-    wanted = len(objectives(definition.objective.kind))
+    wanted = definition.objective.num_objectives
     if study.directions != [StudyDirection.MAXIMIZE] * wanted:
         got = ", ".join(one.name.lower() for one in study.directions)
-        required, typed = (
-            ("one objective", 'direction="maximize"')
-            if wanted == 1
-            else ("two objectives", 'directions=["maximize", "maximize"]')
-        )
+        required = objectives_words(wanted)
+        listed = ", ".join(['"maximize"'] * wanted)
+        typed = 'direction="maximize"' if wanted == 1 else f"directions=[{listed}]"
         raise StudyError(
             f"study {study.study_name!r}: {required}, maximized, required, got {got}; type "
             f"optuna.create_study({typed})"
@@ -80,7 +78,7 @@ def join_study(
             _refuse_filled(trial, name)
             new_record(definition, tokens, code, environment).write(study)
             if study.metric_names is None:
-                names = objectives(definition.objective.kind)
+                names = objectives(vars(definition.objective))
                 storage_of(study).set_study_system_attr(study_id_of(study), METRIC_NAMES, names)
             return
     found = differences(facts_of_record(record), facts(definition, tokens, code, {}))

@@ -71,7 +71,7 @@ class StockTrials:
             worker=Worker.of_this_process().worker,
         )
 
-    def run(self, trial: optuna.Trial) -> float | tuple[float, float]:
+    def run(self, trial: optuna.Trial) -> float | tuple[float, ...]:
         """Train a trial and record it; see ``StockObjective.__call__``."""
         set_threads(self.threads)  # torch counts them for each thread that computes
         definition = self.objective.definition
@@ -119,7 +119,7 @@ class StockTrials:
 
     def _end(
         self, trial: optuna.Trial, result: TrainingResult, bookkeeping: float
-    ) -> float | tuple[float, float]:
+    ) -> float | tuple[float, ...]:
         """Record how a trial ended, and tell Optuna."""
         definition = self.objective.definition
         scored = definition.objective.scored(result)
@@ -129,18 +129,17 @@ class StockTrials:
         if scored:
             for name, value in constraints(definition, scored, result).items():
                 trial.set_constraint(name, value)
-        return self._value(values(definition, scored) if scored else None)
+        return self._value(values(definition, scored, result) if scored else None)
 
-    def _value(self, found: list[float] | None) -> float | tuple[float, float]:
+    def _value(self, found: list[float] | None) -> float | tuple[float, ...]:
         """Give what Optuna takes for a trial's worth.
 
         NaN lets a trial fail and the study go on (Optuna's FAQ says so); an exception would end
         ``optimize``, unless the user knew which one to name in ``catch``.
         """
-        pareto = self.objective.definition.objective.kind == "pareto"
-        if found is None:
-            return (math.nan, math.nan) if pareto else math.nan
-        return (found[0], found[1]) if pareto else found[0]
+        wanted = self.objective.definition.objective.num_objectives
+        given = [math.nan] * wanted if found is None else found
+        return given[0] if wanted == 1 else tuple(given)
 
     def _fail(self, trial: optuna.Trial, status: str, reason: str) -> None:
         write_attributes(trial, status=status, reason=reason, environment=self._ran_on())

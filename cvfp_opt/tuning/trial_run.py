@@ -144,7 +144,8 @@ class TrialRun:
             state, kept = _STATES[result.status], False
             if state is TrialState.COMPLETE and scored and not writer.claimed.run and networks:
                 kept = self._keep_network(networks[0], params, result.weights_digest, scored.score)
-            self._finish(trial, keeper, state, values(definition, scored) if scored else None)
+            worth = values(definition, scored, result) if scored else None
+            self._finish(trial, keeper, state, worth)
             if kept:
                 self.files.thin()
 

@@ -8,6 +8,7 @@ import pytest
 from cvfp_opt.report.card import code, model_card
 from cvfp_opt.store.record.published import PublishedTrial
 from cvfp_opt.store.record.records import TrialRecord
+from cvfp_opt.store.record.trial_attributes import StoredProbe
 from cvfp_opt.tuning.definition import StudyDefinition
 
 
@@ -41,6 +42,9 @@ TRIAL = TrialRecord(
         "weights_digest": "abc123",
     },
 )
+
+
+PROBE: StoredProbe = {"train_perplexity": 25.71, "held_out_perplexity": 47.32}
 
 
 def facts(**fields: Any) -> PublishedTrial:
@@ -157,3 +161,17 @@ def test_a_run_without_a_study_speaks_of_none() -> None:
 def test_where_a_text_lies_on_a_disk_is_nobodys_business() -> None:
     sources = {"data": {"source": "text", "path": "/home/me/secret.txt"}}
     assert "secret" not in card(sources=sources)
+
+
+def test_what_was_measured_downstream_is_said_with_who_chose_by_it() -> None:
+    probed = replace(TRIAL, downstream=PROBE)
+    card = model_card(facts(trial=probed), judgement="Good.")
+    assert (
+        "with a perplexity of 47.3 (lower is better; 25.7 on the training text, and the " in card
+    )
+    assert "downstream is measured by that linear probe alone" in card
+    alone = model_card(facts(trial=probed, study=""), judgement="Good.")
+    assert "25.7 on the training text)" in alone
+    plain = model_card(facts(), judgement="Good.")
+    assert "downstream is not measured here" in plain
+    assert "perplexity" not in plain

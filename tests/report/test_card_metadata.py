@@ -69,6 +69,16 @@ def test_the_hub_reads_what_is_known_and_nothing_else() -> None:
     assert last.metric_name == "effective rank / D, two reads with the final weights"
 
 
+def test_the_perplexity_of_a_probe_is_a_metric_of_the_held_out_text() -> None:
+    probed = replace(TRIAL, downstream={"held_out_perplexity": 47.32})
+    last = read(trial=probed).eval_results[-1]
+    assert (last.dataset_split, last.metric_type, last.metric_value) == (
+        "held_out",
+        "perplexity",
+        47.32,
+    )
+
+
 def test_a_text_of_the_hub_is_named_with_its_commit() -> None:
     source = {"source": "ultrachat", "hub": "some/chat", "revision": COMMIT, "split": "train_sft"}
     data = read(sources={"data": source}, study="")

@@ -51,3 +51,11 @@ def test_figures_and_differences() -> None:
     assert found.differences.rows == (("search.seed", "0", "7"),)
     assert found.parameters.rows[0] == ("dist_reg_weight", "0.5", "0.5")
     assert found.to_dict()["studies"] == ["a", "b"]
+
+
+def test_the_perplexities_of_both_winners_stand_beside_each_other_where_there_is_one() -> None:
+    found = compare_studies(STUDIES["three objectives"](), one("b", 0.9))
+    figures = {row[0]: row[1:] for row in found.figures.rows}
+    assert figures["held-out perplexity"] == ("55.0", "-")
+    without = compare_studies(one("a", 0.9), one("b", 0.9))
+    assert "held-out perplexity" not in {row[0] for row in without.figures.rows}

@@ -3,7 +3,7 @@
 import io
 
 import pytest
-from known_studies import small
+from known_studies import small, three_objectives
 from rich.console import Console
 
 from cvfp_opt.report.best import best_lines
@@ -49,6 +49,29 @@ def test_the_ranking_is_by_score_then_number() -> None:
     summary = Summary(name="s", url="u", record=None, trials=trials)
     assert [t.number for t in summary.ranking] == [2, 3, 0]
     assert summary.counts["pruned"] == summary.counts["fail"] == 1
+
+
+def test_the_use_of_contexts_is_shown_by_its_perplexity() -> None:
+    summary = three_objectives()
+    assert [trial.number for trial in summary.ranking] == [1, 2, 0]
+    rows = best_rows(summary.ranking)
+    place = rows.columns.index("perplexity")
+    assert [row[place] for row in rows.rows] == [55.0, 47.25, 60.0]
+    assert "47.2" in drawn(best_table(summary.ranking))
+    lines = status_lines(summary)
+    assert "three objectives; on the Pareto front: trials 1, 2, 0" in lines
+    assert "best: trial 1 with score 0.9400, perplexity 55.0 (untrained score 0.490)" in lines
+    shown = trial_lines(summary, summary.trials[2])
+    assert shown[0] == "trial 2 of study known: complete, score 0.7500, perplexity 47.2"
+    head = next(place for place, line in enumerate(shown) if line.startswith("downstream: "))
+    assert [line.split() for line in shown[head : head + 3]] == [
+        ["downstream:", "contexts", "beside", "embedding", "train", "held-out"],
+        ["perplexity", "30.0", "47.2"],
+        ["accuracy", "40.0%", "25.0%"],
+    ]
+    assert any(line.startswith("trial 1: score 0.9400, perpl") for line in best_lines(summary))
+    assert "perplexity" not in best_rows(small().ranking).columns
+    assert "downstream" not in "\n".join(trial_lines(small(), small().trials[1]))
 
 
 def test_what_violates_a_constraint_ranks_last_and_says_why() -> None:

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -142,6 +143,17 @@ def test_two_objectives_of_ours_have_a_score() -> None:
     [row] = to_records(trial_rows(summary(made)))
     assert (row["score"], row["convergence"], row["rank"]) == (0.5, 0.75, 0.25)
     assert "values_0" not in row
+
+
+def test_a_third_objective_of_ours_is_a_perplexity() -> None:
+    found = known("three objectives")
+    rows = trial_rows(found)
+    assert rows.columns[2:7] == ("score", "untrained", "convergence", "rank", "perplexity")
+    assert [row[6] for row in rows.rows] == [60.0, 55.0, 47.25, 56.0]
+    assert numbers(trial_rows(found, sort="perplexity")) == [2, 1, 3, 0]  # lower is better
+    assert listed(found, "perplexity<56") == [1, 2]
+    assert "perplexity" in trial_rows(replace(found, trials=[])).columns
+    assert "perplexity" not in trial_rows(known("small")).columns
 
 
 def test_a_confirmation_says_which_point_ran_on_which_seed() -> None:

@@ -41,6 +41,24 @@ def test_a_study_is_adopted_once(store: Store) -> None:
     assert StudyRecord.of(study) == record
 
 
+def test_a_study_of_three_objectives_is_adopted(store: Store) -> None:
+    definition = tiny("objective.downstream=true", name="pareto")
+    study = optuna.create_study(
+        study_name="theirs", storage=store.storage, directions=["maximize"] * 3
+    )
+    drawn = definition.space.distributions()
+    params = {name: point(0.5)[name] for name in drawn}
+    study.add_trial(create_trial(values=[0.5, 0.6, -4.0], params=params, distributions=drawn))
+    found = [*examine(store, "theirs"), *examine(store, "theirs", definition)]
+    assert not any(one.refuses for one in found)
+    # the third is a logarithm
+    assert not any(one.text.startswith("values: from") for one in found)
+    [refused] = [one for one in examine(store, "theirs", tiny(name="pareto")) if one.refuses]
+    assert refused.text.startswith("objectives: two objectives, maximized, required, got maxim")
+    adopt(store, "theirs", definition, definition.load_tokens(), {})
+    assert study.metric_names == ["convergence rate", "effective rank", "minus log perplexity"]
+
+
 def test_nothing_is_half_written(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     study = optuna.create_study(study_name="theirs", storage=store.storage, direction="maximize")
     put = studies.put_attributes

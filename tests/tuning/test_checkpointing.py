@@ -38,6 +38,7 @@ POINT = [
     "training.min_converged_ratio=1.0",
 ]
 FALLING = ["training.learning_rate_schedule=linear", "schedule.kind=adaptive"]
+PROBED = ["objective.kind=pareto", "objective.downstream=true"]
 ONLINE = [
     "training.trainer=online",
     "training.learning_rate_schedule=constant",
@@ -120,7 +121,7 @@ def outcome(result: TrainingResult) -> dict[str, Any]:
     return plain
 
 
-@pytest.mark.parametrize("settings", [[], FALLING, ONLINE, ONLINE + FALLING])
+@pytest.mark.parametrize("settings", [[], FALLING, PROBED, ONLINE, ONLINE + FALLING])
 def test_a_trial_goes_on_from_every_iteration_to_the_same_bits(settings: list[str]) -> None:
     case = Case(*settings)
     undisturbed = case.train()

@@ -52,7 +52,12 @@ def test_keys_that_are_newer_than_a_study_do_not_change_its_digest() -> None:
     recorded = StudyDefinition().to_dict()
     recorded["objective"]["feasible"] = "any"
     keys = StudyDefinition.from_dict(recorded).flat()
-    newer = ("objective.feasible", "search.first_points", "search.sampler_settings")
+    newer = (
+        "objective.feasible",
+        "objective.downstream",
+        "search.first_points",
+        "search.sampler_settings",
+    )
     former = {key: keys[key] for key in keys if key not in (*newer, "search.pruner_settings")}
     text = json.dumps(former, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(text.encode()).hexdigest()
@@ -61,6 +66,15 @@ def test_keys_that_are_newer_than_a_study_do_not_change_its_digest() -> None:
         del recorded[section][key]
     assert StudyDefinition.from_dict(completed(recorded)).digest() == digest
     assert StudyDefinition().digest() != digest
+
+
+def test_a_third_objective_makes_another_study_of_a_definition() -> None:
+    pareto = read_sections("pareto")
+    third = {**pareto, "objective": pareto["objective"] | {"downstream": True}}
+    two, three = StudyDefinition.from_dict(pareto), StudyDefinition.from_dict(third)
+    assert two.digest() != three.digest()
+    counts = [one.objective.num_objectives for one in (StudyDefinition(), two, three)]
+    assert counts == [1, 2, 3]
 
 
 def test_precedence_is_setting_then_file_then_default() -> None:
@@ -125,6 +139,21 @@ def test_a_searched_parameter_can_be_fixed_and_a_range_changed() -> None:
         (
             "[objective]\nconvergence = 'frozen'\n",
             "one of 0.1 and 0.01 is required, got 'trial'",
+        ),
+        (
+            "[objective]\ndownstream = true\n",
+            'objective.downstream: true is possible only with objective.kind = "pareto", got '
+            '"score"; set that kind, or leave objective.downstream out',
+        ),
+        ("[objective]\ndownstream = 1\n", "objective.downstream: true or false is required"),
+        (
+            "[objective]\nkind = 'pareto'\ndownstream = true\n",
+            'search.pruner: only "none" is possible',
+        ),
+        (
+            "[objective]\nkind = 'pareto'\ndownstream = true\n[search]\npruner = 'none'\n"
+            "sampler = 'cmaes'\n",
+            "one objective is required",
         ),
         ("[objective]\nkind = 'pareto'\n", 'search.pruner: only "none" is possible'),
         ("[training]\ntrainer = 'batsh'\n", "unknown trainer 'batsh'; did you mean 'batch'?"),

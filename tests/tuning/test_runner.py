@@ -1,6 +1,7 @@
 """The loop: budgets, failures, pruning, divergence, mirrors."""
 
 import json
+import math
 from collections.abc import Iterator
 
 import optuna
@@ -18,7 +19,7 @@ from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.record.mirrors import MIRRORS, SOURCE_TRIAL, sync_mirrors
 from cvfp_opt.store.record.records import TrialRecord, trial_records
 from cvfp_opt.store.record.studies import study_names
-from cvfp_opt.training.events import Event, IterationFinished
+from cvfp_opt.training.events import Event, IterationFinished, Phase, Progress
 from cvfp_opt.training.run import weights_digest
 from cvfp_opt.tuning import trial_reports as reporting
 from cvfp_opt.tuning.definition_file import read_sections, resolve_definition
@@ -121,6 +122,47 @@ def test_a_stop_gives_the_trial_back_and_the_next_run_repeats_it(store: Store) -
     resumed.run(3)
     assert resumed.study.trials[1].params == params
     assert states(resumed) == [TrialState.COMPLETE] * 3
+
+
+PROBED = ("objective.kind=pareto", "objective.downstream=true", "search.pruner=none")
+
+
+def test_the_use_of_contexts_is_a_third_objective(store: Store) -> None:
+    search = make_search(store, *PROBED)
+    search.run(4)
+    records = trial_records(search.study)
+    for record in records:
+        rate, rank = record.scored["convergence_rate"], record.scored["effective_rank"]
+        third = -math.log(record.downstream["held_out_perplexity"])
+        assert record.values == [rate, rank, third]
+        assert record.value == record.scored["score"] == pytest.approx((rate + rank) / 2)
+        assert record.seconds["probe"] > 0.0
+        assert record.reported == {}
+    names = ["convergence rate", "effective rank", "minus log perplexity"]
+    assert search.study.metric_names == names
+    sync_mirrors(store, search.study)
+    for mirror in MIRRORS:  # of two objectives each, of which the dashboard draws fronts
+        assert len(mirrored(store, mirror.suffix)) == 4
+    assert [t.values for t in mirrored(store, "pareto")] == [r.values[:2] for r in records]
+
+
+def test_a_trial_that_is_stopped_in_its_probe_gets_the_same_values(store: Store) -> None:
+    undisturbed = make_search(store, *PROBED)
+    undisturbed.run(2)
+    values = [trial.values for trial in undisturbed.study.trials]
+
+    def act(number: int, event: Event) -> None:
+        probing = isinstance(event, Progress) and event.phase is Phase.PROBE
+        if number == 1 and probing:
+            raise SearchStopped(2)
+
+    with open_for_search(resolve_location("other.db")) as other:
+        stopped = make_search(other, *PROBED, observer=Recorder(act))
+        with pytest.raises(SearchStopped):
+            stopped.run(2)
+        assert states(stopped) == [TrialState.COMPLETE, TrialState.WAITING]
+        make_search(other, *PROBED).run(2)
+        assert [trial.values for trial in stopped.study.trials] == values
 
 
 def test_a_diverged_trial_fails_without_a_score_and_says_where(store: Store) -> None:

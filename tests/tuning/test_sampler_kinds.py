@@ -311,3 +311,22 @@ def test_a_sampler_of_ones_own_is_run_resumed_and_recorded() -> None:
             sampler_of(tiny(f"search.sampler=own_samplers:{name}"))
     with pytest.raises(DefinitionError, match="unexpected keyword argument 'shft'"):
         sampler_of(tiny(own, "search.sampler_settings={shft=1}"))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_sampler_of_ones_own_is_tried_on_a_study_of_as_many_objectives(count: int) -> None:
+    Path(f"own_samplers_{count}.py").write_text(
+        "from optuna.samplers import RandomSampler\n"
+        "class Sampler(RandomSampler):\n"
+        "    def infer_relative_search_space(self, study, trial):\n"
+        f"        assert [len(one.values) for one in study.get_trials()[:2]] == [{count}] * 2\n"
+        "        return super().infer_relative_search_space(study, trial)\n"
+        "def counting(seed, num_startup_trials):\n"
+        "    return Sampler(seed)\n"
+    )
+    settings = ("search.pruner=none", f"search.sampler=own_samplers_{count}:counting")
+    if count > 1:
+        settings += ("objective.kind=pareto",)
+    if count > 2:
+        settings += ("objective.downstream=true",)
+    assert sampler_of(tiny(*settings)) is not None

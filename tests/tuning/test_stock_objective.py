@@ -1,5 +1,6 @@
 """The objective in studies that stock Optuna runs: the same trials as in a search of ours."""
 
+import math
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -88,6 +89,40 @@ def test_a_study_of_other_directions_is_refused(
     with pytest.raises(StudyError, match=required):
         study.optimize(StockObjective(definition=definition), n_trials=1)
     assert STUDY not in study.user_attrs
+
+
+def test_a_third_objective_is_minus_the_logarithm_of_the_perplexity() -> None:
+    study = optimized(2, "objective.downstream=true", name="pareto")
+    for trial in study.trials:
+        scored, probed = trial.user_attrs["scored"], trial.user_attrs["downstream"]
+        third = -math.log(probed["held_out_perplexity"])
+        assert trial.values == [scored["convergence_rate"], scored["effective_rank"], third]
+    assert study.metric_names == ["convergence rate", "effective rank", "minus log perplexity"]
+    assert {trial.number for trial in study.best_trials} <= {0, 1}
+
+
+def test_of_three_objectives_a_diverged_trial_has_no_value() -> None:
+    point = "space.phase1_learning_rate=1e38"
+    definition = tiny("objective.downstream=true", point, name="pareto")
+    study, objective = stock_study(definition), StockObjective(definition=definition)
+    given = objective(study.ask())
+    assert isinstance(given, tuple)
+    assert [math.isnan(value) for value in given] == [True] * 3
+    study.optimize(objective, n_trials=1)
+    trial = study.trials[1]
+    assert (trial.state, trial.values) == (TrialState.FAIL, None)
+    assert trial.user_attrs["status"] == "diverged"
+    assert "downstream" not in trial.user_attrs
+
+
+def test_three_objectives_take_a_study_of_three_directions() -> None:
+    definition = tiny("objective.downstream=true", name="pareto")
+    three = r'three objectives, maximized, .*directions=\["maximize", "maximize", "maximize"\]'
+    study = optuna.create_study(directions=["maximize"] * 2)
+    with pytest.raises(StudyError, match=three):
+        StockObjective(definition=definition).check(study)
+    with pytest.raises(StudyError, match="two objectives, maximized"):
+        StockObjective(definition=tiny(name="pareto")).check(stock_study(definition))
 
 
 def test_two_objectives_are_told_as_two_values() -> None:

@@ -18,7 +18,7 @@ from cvfp_opt.report.confirmation_words import confirmation_line
 from cvfp_opt.report.extent import first_pruned, trials_words, waiting_words
 from cvfp_opt.report.fitted import Part, fitting_parts, typed
 from cvfp_opt.report.judgement import judge
-from cvfp_opt.report.rows import scored
+from cvfp_opt.report.rows import PERPLEXITY, scored
 from cvfp_opt.report.tables import audit_table, best_table
 from cvfp_opt.report.time_left import Span, time_left
 from cvfp_opt.report.words import commands, duration, number, reason_words, share
@@ -279,8 +279,8 @@ def shares_words(processes: int, lanes: int, threads: int) -> str:
 def position(event: PhaseProgress) -> float:
     """Compute how far a trial is, in iterations; a pass is the first half of its iteration."""
     share_done = event.done / max(1, event.total)
-    halves = {Phase.PASS: 0.0, Phase.BASELINE: 0.5, Phase.TRAINING: 0.5, Phase.AUDIT: 0.5}
-    return event.iteration + halves[event.phase] + share_done / 2
+    begun = 0.0 if event.phase is Phase.PASS else 0.5
+    return event.iteration + begun + share_done / 2
 
 
 def trial_line(
@@ -307,6 +307,8 @@ def trial_line(
         figures = scored(record)
         parts.append(Part(f"convergence {share(figures['convergence_rate'])}", 5))
         parts.append(Part(f"rank {share(figures['effective_rank'])}", 4))
+    if record.downstream:
+        parts.append(Part(f"perplexity {PERPLEXITY.write(PERPLEXITY.take(record))}", 4))
     parts += parameter_parts(record.params)
     parts += [Part(_ended(record), 6), Part(duration(spent), 3)]
     best = progress.best

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from cvfp_opt.escaping import markdown
 from cvfp_opt.report.judgement import judge_trial
-from cvfp_opt.report.rows import SCORED, Rows, markdown_table
+from cvfp_opt.report.rows import Rows, markdown_table, scored_quantities
 from cvfp_opt.report.words import duration, parameter, reason_words, trial_definition, value_words
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
@@ -40,7 +40,7 @@ def _rows(trial: TrialRecord) -> Iterator[tuple[str, str]]:
         yield name, str(parameter(value, 6))[:_MAX_WORDS]
     if len(settings) > _MAX_SETTINGS:
         yield "more settings", str(len(settings) - _MAX_SETTINGS)
-    _, untrained, *rates = SCORED
+    _, untrained, *rates = scored_quantities([trial])
     if trial.scored:
         yield from ((one.label, one.write(one.take(trial))) for one in rates)
     if trial.audit:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from cvfp_opt.report.figures.figure import BLUE, GREY, ORANGE, RED, air, new_figure
-from cvfp_opt.report.rows import Cell, Rows, finite, scored
+from cvfp_opt.report.rows import PERPLEXITY, Cell, Rows, finite, scored
 from cvfp_opt.report.words import share
 from cvfp_opt.store.record.definition_sections import completed
 from cvfp_opt.store.record.records import TrialRecord
-from cvfp_opt.store.record.summary import Summary
+from cvfp_opt.store.record.summary import Summary, pareto_front
 
 Place = tuple[float, float]
 
@@ -29,13 +29,15 @@ class Point:
         number: of the trial.
         place: both objectives.
         value: its score, or None.
-        front: whether no other trial beats it in one objective without losing in the other.
+        front: whether no other trial beats it in one objective without losing in another.
+        perplexity: of the next-token probe, where that is a third objective; else None.
     """
 
     number: int
     place: Place
     value: float | None
     front: bool
+    perplexity: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,7 @@ class TradeOff:
         winner: number of the best trial.
         untrained: the untrained net of the winner's set-up; None where it was not measured.
         reported: the original report's points, by name; none in other programs' studies.
+        downstream: whether the perplexity of a next-token probe is a third objective.
         missing: see Info.
     """
 
@@ -58,20 +61,22 @@ class TradeOff:
     winner: int | None = None
     untrained: Place | None = None
     reported: tuple[tuple[str, Place], ...] = ()
+    downstream: bool = False
     missing: str = ""
 
     @property
     def caption(self) -> str:
         if not self.points:
             return ""
-        front = sum(point.front for point in self.points)
+        front, three = sum(point.front for point in self.points), self.downstream
         words = f"{front} of {len(self.points)} complete trials are on the front: no other is "
-        words += "better in both. "
+        words += f"better in {'all of convergence, rank and perplexity' if three else 'both'}. "
         if len(self.points) == 1:
             words = "There is but one complete trial. "
         best = next((p for p in self.points if p.number == self.winner), None)
         if best is not None:
             words += f"The winner, trial {best.number}, has {self._described(best.place)}"
+            words += f" and {_perplexity_words(best)}" if best.perplexity is not None else ""
             words += "; " if self.untrained else "."
         if self.untrained:
             words += f"the untrained net of its set-up {self._described(self.untrained)}."
@@ -85,15 +90,22 @@ class TradeOff:
 
     def rows(self) -> Rows:
         rows: list[tuple[Cell, ...]] = [
-            (f"trial {p.number}", *p.place, p.value, self._role(p)) for p in self.points
+            (f"trial {p.number}", *p.place, *self._third(p.perplexity), p.value, self._role(p))
+            for p in self.points
         ]
-        rows += [("untrained net", *self.untrained, None, "")] if self.untrained else []
-        rows += [(name, *place, None, "for comparison") for name, place in self.reported]
+        nothing = (*self._third(None), None)
+        rows += [("untrained net", *self.untrained, *nothing, "")] if self.untrained else []
+        rows += [(name, *place, *nothing, "for comparison") for name, place in self.reported]
+        third = {PERPLEXITY.column: PERPLEXITY.write} if self.downstream else {}
+        formats = dict.fromkeys(self.names, share) if self.rates else {}
         return Rows(
-            columns=("what", *self.names, "score", "role"),
+            columns=("what", *self.names, *third, "score", "role"),
             rows=tuple(rows),
-            formats=dict.fromkeys(self.names, share) if self.rates else {},
+            formats=formats | third,
         )
+
+    def _third(self, perplexity: float | None) -> tuple[Cell, ...]:
+        return (perplexity,) if self.downstream else ()
 
     def _role(self, point: Point) -> str:
         roles = ["winner"] if point.number == self.winner else []
@@ -116,6 +128,10 @@ def trade_off(summary: Summary) -> TradeOff:
         return TradeOff(missing="No trial is complete yet.")
     signs = (1.0, 1.0) if ours else tuple(_SIGN[d] for d in summary.directions[:2])
     front = _front(places, (signs[0], signs[1]))
+    downstream = ours and len(summary.directions) > 2
+    if downstream:
+        complete = [trial for trial in summary.trials if trial.number in places]
+        front = {trial.number for trial in pareto_front(complete, summary.directions)}
     best = summary.best
     winner = best if best is not None and best.number in places else None
     return TradeOff(
@@ -127,12 +143,16 @@ def trade_off(summary: Summary) -> TradeOff:
                 place=place,
                 value=finite(summary.trials[number].value),
                 front=number in front,
+                perplexity=(
+                    finite(PERPLEXITY.take(summary.trials[number])) if downstream else None
+                ),
             )
             for number, place in places.items()
         ),
         winner=winner.number if winner else None,
         untrained=_untrained(summary, winner) if winner else None,
         reported=REPORTED if ours else (),
+        downstream=downstream,
     )
 
 
@@ -158,6 +178,16 @@ def _front(places: dict[int, Place], signs: Place) -> set[int]:
             front.add(number)
             highest, last = gain[1], gain
     return front
+
+
+def _perplexity_words(point: Point) -> str:
+    return f"perplexity {PERPLEXITY.write(point.perplexity)}"
+
+
+def _label(point: Point) -> str:
+    """Name a trial where one points at it, with the figure that has no axis."""
+    more = f", {_perplexity_words(point)}" if point.perplexity is not None else ""
+    return f"trial {point.number}{more}"
 
 
 def _untrained(summary: Summary, winner: TrialRecord) -> Place | None:
@@ -191,13 +221,14 @@ def draw(info: TradeOff) -> go.Figure:
             **{"mode": "markers", **look},
         )
 
-    others = [(f"trial {p.number}", p.place) for p in info.points if not p.front]
+    others = [(_label(p), p.place) for p in info.points if not p.front]
     front = sorted((p for p in info.points if p.front), key=lambda p: p.place)
     add("trials", others, marker={"size": 7, "color": BLUE, "opacity": 0.55})
     add(
         "front",
-        [(f"trial {p.number}", p.place) for p in front],
-        mode="lines+markers",
+        [(_label(p), p.place) for p in front],
+        # of three objectives the front is a surface, of which a line would say nothing
+        mode="markers" if info.downstream else "lines+markers",
         line={"color": BLUE, "width": 1.5, "shape": "linear", "dash": "dot"},
         marker={"size": 9, "color": BLUE},
     )
@@ -207,7 +238,7 @@ def draw(info: TradeOff) -> go.Figure:
     if info.untrained:
         look = {"size": 13, "color": GREY, "symbol": "diamond"}
         add("untrained net", [("untrained net", info.untrained)], marker=look)
-    won = [(f"winner: trial {p.number}", p.place) for p in info.points if p.number == info.winner]
+    won = [(f"winner: {_label(p)}", p.place) for p in info.points if p.number == info.winner]
     if won:
         add(won[0][0], won, marker={"size": 17, "color": RED, "symbol": "star"})
     figure.update_xaxes(title=info.names[0], **({"tickformat": ".0%"} if info.rates else {}))

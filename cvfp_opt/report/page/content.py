@@ -20,7 +20,7 @@ from cvfp_opt.report.figures.kinds import KINDS
 from cvfp_opt.report.figures.parallel import Parallel
 from cvfp_opt.report.figures.slices import draw_one
 from cvfp_opt.report.judgement import Answer, Observation, answer, observations
-from cvfp_opt.report.rows import SCORED, Rows, scored
+from cvfp_opt.report.rows import Rows, scored, scored_quantities
 from cvfp_opt.report.status import drift_lines
 from cvfp_opt.report.toml import definition_toml
 from cvfp_opt.report.words import (
@@ -174,7 +174,7 @@ def script_json(figure: go.Figure) -> str:
 
 def _winner(summary: Summary, best: TrialRecord, option: str) -> Winner:
     definition = trial_definition(summary, best)
-    figures = SCORED if scored(best) else ()
+    figures = scored_quantities([best]) if scored(best) else ()
     return Winner(
         number=best.number,
         worth=value_words(summary, best),

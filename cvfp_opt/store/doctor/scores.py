@@ -164,6 +164,11 @@ def _scores(judged: Judged) -> Iterator[Contradiction]:
     if judged.objective["kind"] == "pareto":
         yield from _compare("first value, and convergence rate", trial.values.get(0), rate)
         yield from _compare("second value, and effective rank", trial.values.get(1), rank)
+        if judged.objective.get("downstream"):
+            perplexity = judged.figure("downstream", "held_out_perplexity")
+            follows = -math.log(perplexity) if perplexity and perplexity > 0.0 else None
+            what = "third value, and minus the logarithm of the perplexity"
+            yield from _compare(what, trial.values.get(2), follows)
     else:
         yield from _compare("value, and score", trial.values.get(0), score)
     weight = _number(judged.objective.get("convergence_weight"))

@@ -21,6 +21,7 @@ _NEEDED: Mapping[str, Mapping[str, Any]] = {
     "metrics": dict.fromkeys(
         (*_RATES, "score", *(f"validation_{name}" for name in (*_RATES, "score")))
     ),
+    "downstream": dict.fromkeys(("train_perplexity", "held_out_perplexity")),
     "audit": {
         "baseline": dict.fromkeys((*_RATES, "score", "validation_effective_rank")),
         "frozen_train": _READ,
@@ -138,6 +139,7 @@ def _is_objective(value: dict[str, Any]) -> bool:
     return (
         all(value.get(name, words[0]) in words for name, words in known)
         and value.get("split", "train") in _SPLITS
+        and isinstance(value.get("downstream", False), bool)
         and (value.get("threshold", "trial") == "trial" or is_finite(value["threshold"]))
         and is_finite(value.get("convergence_weight", 0.5))
     )

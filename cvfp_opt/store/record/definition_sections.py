@@ -16,7 +16,7 @@ Sections = dict[str, dict[str, Any]]
 # key of its time:
 # one that lacks these is older than they are.
 FORMER: Sections = {
-    "objective": {"feasible": "any"},
+    "objective": {"feasible": "any", "downstream": False},
     "training": {
         "learning_rate_schedule": "constant",
         "precision": "float32",

@@ -186,8 +186,11 @@ def left_out(store: Store, study: optuna.Study) -> list[str]:
 
 
 def mirrors_of(num_directions: int) -> Sequence[Mirror]:
-    """List the mirrors of a study; one with two objectives is its own first mirror."""
-    return [one for one in MIRRORS if one.suffix != "pareto" or num_directions == 1]
+    """List the mirrors of a study; one with those two objectives is its own first mirror.
+
+    The dashboard draws the front of three no better than that of one: such a study has both.
+    """
+    return [one for one in MIRRORS if one.suffix != "pareto" or num_directions != 2]
 
 
 def count_own(connection: Connection, study_id: int) -> int:

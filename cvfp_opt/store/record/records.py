@@ -22,6 +22,7 @@ from cvfp_opt.store.record.trial_attributes import (
     StoredEnvironment,
     StoredIdentity,
     StoredIteration,
+    StoredProbe,
     StoredRun,
     StoredScore,
 )
@@ -192,6 +193,8 @@ class TrialRecord:
         metrics: of the last iteration (training.result.IterationMetrics).
         iterations: of all.
         audit: see model.audit.Audit; empty unless the run came to its end.
+        downstream: see model.probe.ProbeResult, of contexts beside the embedding; empty unless
+            the study's objective asks for it and the run came to its end.
         seconds: wall time per phase.
         environment: versions, host, device, threads, seeds, optimizer steps, digests.
         identity: see record.identity; empty in trials of format 1 and of other programs.
@@ -216,6 +219,7 @@ class TrialRecord:
     metrics: StoredIteration = field(default_factory=StoredIteration)
     iterations: list[StoredIteration] = field(default_factory=list)
     audit: StoredAudit = field(default_factory=StoredAudit)
+    downstream: StoredProbe = field(default_factory=StoredProbe)
     seconds: dict[str, float] = field(default_factory=dict)
     environment: StoredEnvironment = field(default_factory=StoredEnvironment)
     identity: StoredIdentity = field(default_factory=StoredIdentity)
@@ -231,7 +235,7 @@ class TrialRecord:
         kept = {key: value for key, value in kept.items() if is_ours(key, value)}
         record = cls.bare(trial)
         value = record.value
-        if len(record.values) > 1:  # one score of a trial with two objectives
+        if len(record.values) > 1:  # one score of a trial with several objectives
             value = kept.get("scored", {}).get("score")
         identity = TrialIdentity.read(trial.system_attrs.get(IDENTITY_KEY))
         run: Any = trial.system_attrs.get(CONFIRMATION_RUN)
@@ -291,6 +295,7 @@ ATTRIBUTES = (
     "metrics",
     "iterations",
     "audit",
+    "downstream",
     "seconds",
     "environment",
 )

@@ -49,6 +49,7 @@ from cvfp_opt.store.record.records import (
 
 # Longer names are those of mirrors and confirmations, ``NAME/pareto-audited`` for one.
 MAX_STUDY_NAME = MAX_NAME - 16
+_NUMBERS = {2: "two", 3: "three"}
 
 
 def study_names(store: Store) -> list[str]:
@@ -117,9 +118,19 @@ def load_study(
     )
 
 
-def objectives(kind: str) -> list[str]:
-    """Name the objectives of a study, which it maximizes, by the kind that its definition has."""
-    return ["convergence rate", "effective rank"] if kind == "pareto" else ["score"]
+def objectives(objective: Mapping[str, Any]) -> list[str]:
+    """Name the objectives of a study, which it maximizes, by that section of its definition."""
+    if objective["kind"] != "pareto":
+        return ["score"]
+    third = ["minus log perplexity"] if objective.get("downstream") else []
+    return ["convergence rate", "effective rank", *third]
+
+
+def objectives_words(count: int) -> str:
+    """Write a number of objectives: ``two objectives``."""
+    if count == 1:
+        return "one objective"
+    return f"{_NUMBERS.get(count, count)} objectives"
 
 
 def create_study(
@@ -127,8 +138,7 @@ def create_study(
 ) -> optuna.Study:
     """Create a study with its record, in one transaction. Call under the store's lock.
 
-    It maximizes the score, or convergence rate and effective rank if its objective is of the kind
-    "pareto".
+    It maximizes the score, or what ``objectives`` names if its objective is of the kind "pareto".
 
     A study without record and trials is what a kill in the middle of creation left, before that
     was one transaction: it is completed.
@@ -140,7 +150,7 @@ def create_study(
         StudyError: there is a study of that name, or one that the server takes for it; or no
             study can be called so.
     """
-    names = objectives(record.definition["objective"]["kind"])
+    names = objectives(record.definition["objective"])
     directions = [StudyDirection.MAXIMIZE] * len(names)
     user_attrs = {STUDY: asdict(record), **(links or {})}
     if not has_study(store, name):
@@ -235,7 +245,7 @@ def adopt_study(
             check(rows)
             put_attributes(connection, STUDY_USER_ATTRIBUTES, study_id, {STUDY: asdict(record)})
             if METRIC_NAMES not in rows.system_attrs:
-                names = objectives(record.definition["objective"]["kind"])
+                names = objectives(record.definition["objective"])
                 metrics = {METRIC_NAMES: names}
                 put_attributes(connection, STUDY_SYSTEM_ATTRIBUTES, study_id, metrics)
 
@@ -377,7 +387,7 @@ def _summary(study: FrozenStudy, outcomes: Outcomes) -> StudySummary:
 
 
 def _value(trial: Complete, record: StudyRecord | None) -> float | None:
-    """Get a trial's single value, or its score if it has two objectives; see ``TrialRecord``."""
+    """Get a trial's single value, or its score if it has several; see ``TrialRecord``."""
     if len(trial.values) == 1:
         return trial.values[0]
     if record is None or not is_ours("scored", trial.attribute):

@@ -128,6 +128,24 @@ class StoredAudit(TypedDict, total=False):
     seconds: float
 
 
+class StoredProbe(TypedDict, total=False):
+    """The next-token probe of contexts beside the embedding; see model.probe.ProbeResult.
+
+    Attributes:
+        train_perplexity, held_out_perplexity: of the next token; lower is better.
+        train_accuracy, held_out_accuracy: share of tokens that are the likeliest, from 0 to 1.
+        epochs: epochs of the probe's training, the last of which may be cut off.
+        learning_rate: the probe's, before it falls.
+    """
+
+    train_perplexity: float
+    train_accuracy: float
+    held_out_perplexity: float
+    held_out_accuracy: float
+    epochs: int
+    learning_rate: float
+
+
 class StoredEnvironment(TypedDict, total=False):
     """The machine and versions that a study or a trial ran on; see tuning.environment.
 

@@ -11,6 +11,7 @@ from known_studies import (
     study,
     summary,
     thousand,
+    three_objectives,
     two_objectives,
 )
 
@@ -69,6 +70,27 @@ def test_trade_off_of_others_takes_their_directions() -> None:
     assert [p.number for p in found.points if p.front] == [0, 1]
     assert found.names == ("value 1", "value 2")
     assert found.reported == ()
+
+
+def test_the_front_of_three_objectives_has_who_is_best_in_perplexity_alone() -> None:
+    found = trade_off(three_objectives())
+    assert [p.front for p in found.points] == [True, True, True, False]
+    assert "3 of 4 complete trials are on the front" in found.caption
+    assert "better in all of convergence, rank and perplexity" in found.caption
+    assert "effective rank / D 90.0% and perplexity 55.0;" in found.caption
+    rows = found.rows()
+    assert rows.columns == (
+        *("what", "convergence", "effective rank / D", "perplexity", "score", "role"),
+    )
+    assert [row[3] for row in rows.rows] == [60.0, 55.0, 47.25, 56.0, None, None, None]
+    assert rows.words()[2] == ("trial 2", "90.0%", "60.0%", "47.2", "0.75", "front")
+    figure = tradeoff.draw(found)
+    front = next(trace for trace in figure.data if trace.name == "front")
+    assert front.mode == "markers"
+    assert "trial 2, perplexity 47.2" in front.text
+    two = trade_off(small())
+    assert "perplexity" not in two.rows().columns
+    assert tradeoff.draw(two).data[1].mode == "lines+markers"
 
 
 def test_equal_points_are_both_on_the_front() -> None:

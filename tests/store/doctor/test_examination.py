@@ -264,6 +264,23 @@ def test_two_objectives_are_two_values(site: Site) -> None:
     assert "second value, and effective rank: 0.5625, not 0.75" in lines[1]
 
 
+def test_a_third_objective_is_a_third_value(site: Site) -> None:
+    record = asdict(RECORD)
+    record["definition"]["objective"] |= {"kind": "pareto", "downstream": True}
+    site.set_record(record)
+    perplexity = {"train_perplexity": 20.0, "held_out_perplexity": 50.0}
+    for number in range(3):
+        set_value(number, 0.5)(site)
+        site.set_attribute(number, "downstream", perplexity)
+        for place, value in ((1, 0.75), (2, -math.log(50.0))):
+            row = {"trial_id": site.trial_id(number), "objective": place, "value": value}
+            site.execute(insert(VALUES).values(row | {"value_type": "FINITE"}))
+    assert site.examine().findings == ()
+    site.set_attribute(0, "downstream", perplexity | {"held_out_perplexity": 49.0})
+    [line] = [one.line for one in site.examine().faults]
+    assert "third value, and minus the logarithm of the perplexity: -3.91" in line
+
+
 def test_within_the_resolution_of_the_quantiles_nothing_contradicts(site: Site) -> None:
     for error, expected in ((1 / 64, []), (1 / 64 + 1 / 3200, ["residuals"])):
         set_audit(absolute_convergence=0.25 + error)(site)

@@ -8,9 +8,10 @@ from support import REPOSITORY
 
 from cvfp_opt.store.database.location import resolve_location
 from cvfp_opt.store.database.storage import open_for_reading
-from cvfp_opt.store.record.attribute_shapes import is_ours
+from cvfp_opt.store.record.attribute_shapes import is_definition, is_ours
 from cvfp_opt.store.record.records import ATTRIBUTES, TrialRecord, trial_records
 from cvfp_opt.store.record.studies import load_study
+from cvfp_opt.tuning.definition import StudyDefinition
 
 
 @pytest.mark.parametrize("key", ATTRIBUTES)
@@ -20,9 +21,25 @@ def test_others_values_stay_out(key: str, value: Any) -> None:
     assert is_ours(key, value) is any_table
 
 
-@pytest.mark.parametrize("key", ["scored", "metrics", "audit", "seconds", "environment"])
+@pytest.mark.parametrize(
+    "key", ["scored", "metrics", "audit", "downstream", "seconds", "environment"]
+)
 def test_an_empty_table_is_what_an_unfinished_trial_has(key: str) -> None:
     assert is_ours(key, {})
+
+
+def test_a_probe_has_its_perplexities() -> None:
+    perplexities = {"train_perplexity": 20.0, "held_out_perplexity": 50.0}
+    assert is_ours("downstream", perplexities)
+    assert not is_ours("downstream", {"held_out_accuracy": 0.5})
+    assert not is_ours("downstream", perplexities | {"held_out_perplexity": "low"})
+
+
+def test_a_definition_says_yes_or_no_to_a_third_objective() -> None:
+    definition = StudyDefinition().to_dict()
+    assert is_definition(definition)
+    definition["objective"]["downstream"] = "yes"
+    assert not is_definition(definition)
 
 
 def test_a_drift_is_a_table() -> None:

@@ -6,6 +6,7 @@ from typing import Any, get_type_hints
 import pytest
 
 from cvfp_opt.model.audit import Audit, Baseline, Convergence, FrozenText
+from cvfp_opt.model.probe import ProbeResult
 from cvfp_opt.store.record import trial_attributes as stored
 from cvfp_opt.store.record.identity import TrialIdentity
 from cvfp_opt.training.config import Scored
@@ -20,6 +21,7 @@ from cvfp_opt.training.result import IterationMetrics
         (Convergence, stored.StoredConvergence),
         (FrozenText, stored.StoredFrozenText),
         (IterationMetrics, stored.StoredIteration),
+        (ProbeResult, stored.StoredProbe),
         (Scored, stored.StoredScore),
         (TrialIdentity, stored.StoredIdentity),
     ],
