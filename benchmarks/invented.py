@@ -156,7 +156,7 @@ def attributes(result: TrainingResult) -> dict[str, Any]:
         "metrics": last,
         "environment": ENVIRONMENT | {"weights_digest": result.weights_digest},
     }
-    return {name: values[name] for name in ATTRIBUTES}
+    return {name: values[name] for name in ATTRIBUTES if values[name] is not None}
 
 
 def fill(store: Store, study: optuna.Study, definition: StudyDefinition, count: int) -> None:

@@ -220,7 +220,7 @@ def _scale(audit: StoredAudit) -> list[Observation]:
     share_of_unit = length(audit)
     if share_of_unit >= LEAST_LENGTH:
         return []
-    text = f"its contexts have shrunk to {share_of_unit:.0%} of unit length"
+    text = f"its contexts have shrunk to {share_of_unit:.1%} of unit length"
     return [Observation(text=text, good=False, short=text)]
 
 

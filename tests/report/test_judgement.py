@@ -209,7 +209,7 @@ def test_trials_that_are_all_given_up_after_a_pass_say_what_it_may_be() -> None:
 
 def test_contexts_that_shrank_speak_against_it() -> None:
     shrunken = trial(mean_square=0.1)
-    assert judged(shrunken).endswith("; its contexts have shrunk to 32% of unit length.")
+    assert judged(shrunken).endswith("; its contexts have shrunk to 31.6% of unit length.")
     said = answer(summarized(shrunken)).text
     assert said.startswith("With care: ")
-    assert said.endswith("but its contexts have shrunk to 32% of unit length.")
+    assert said.endswith("but its contexts have shrunk to 31.6% of unit length.")

@@ -194,6 +194,7 @@ def test_the_seeds_definition_is_its_algorithm() -> None:
     definition = resolve_definition(read_sections("seed"), where="seed")
     assert definition.training == TrainingConfig(
         trainer="online",
+        num_iterations=10,
         step_rule="positive_loss",
         learning_rate_schedule="constant",
         min_converged_ratio=0.95,
