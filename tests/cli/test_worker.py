@@ -74,7 +74,8 @@ def owner() -> str:
 
 
 def test_a_worker_is_listed_drained_and_says_that_it_left(invoke: Cvfp, start: Start) -> None:
-    submit(invoke, "a", "--n-trials", "300", *LONG)
+    endless = [*LONG, "--set", "training.num_iterations=20000"]  # no trial ends by itself
+    submit(invoke, "a", "--n-trials", "300", *endless)
     worker = start("worker", "--n-jobs", "1", "--device", "cpu", "--health", "0", cwd=Path.cwd())
     assert "/livez" in read_until(worker, "serving study a")
     wait_for_running(worker)
