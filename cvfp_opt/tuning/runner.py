@@ -26,7 +26,7 @@ from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.tuning.checkpointing import Checkpointing
 from cvfp_opt.tuning.objective import Objective
 from cvfp_opt.tuning.observer import SearchObserver
-from cvfp_opt.tuning.stopping import Stop, pause
+from cvfp_opt.tuning.stopping import SearchStopped, Stop, pause
 from cvfp_opt.tuning.trial_files import TrialFiles
 from cvfp_opt.tuning.trial_run import TrialRun
 
@@ -157,28 +157,34 @@ class Search:
 
     def run_trials(self, num_trials: int, deadline: float | None, first: FirstTrials) -> None:
         """Claim trials and run them, as one of several lanes maybe; see ``run``."""
-        waited, ran, finished = 0.0, False, 0
-        while deadline is None or time.monotonic() < deadline:
-            self.stop.check()
-            if ran and not self.goes_on():
-                break
-            started = time.perf_counter()
-            claimed = self._patiently(lambda: self.claims.claim(num_trials))
-            if claimed is NoTrial.DONE:
-                break
-            if claimed is NoTrial.WAIT or claimed is NoTrial.FULL:
-                if not self.stays:
+        waited, ran, finished, behind = 0.0, False, 0, False
+        try:
+            while deadline is None or time.monotonic() < deadline:
+                self.stop.check()
+                if ran and not self.goes_on():
                     break
-                waited = self._wait(waited, claimed)
-                continue
-            if isinstance(claimed, NoTrial):
-                self.observer.notice(f"{claimed.value}: no further trial begins")
-                break
-            waited, ran = 0.0, True
-            writer = TrialWriter(claims=self.claims, claimed=claimed)
-            record, finished = self._run_trial(writer, time.perf_counter() - started)
-            if record is not None:
-                first.note(record)
+                started = time.perf_counter()
+                claimed = self._patiently(lambda: self.claims.claim(num_trials))
+                if claimed is NoTrial.DONE:
+                    break
+                if claimed is NoTrial.WAIT or claimed is NoTrial.FULL:
+                    if not self.stays:
+                        break
+                    waited = self._wait(waited, claimed)
+                    continue
+                if isinstance(claimed, NoTrial):
+                    self.observer.notice(f"{claimed.value}: no further trial begins")
+                    break
+                waited, ran = 0.0, True
+                writer = TrialWriter(claims=self.claims, claimed=claimed)
+                record, finished = self._run_trial(writer, time.perf_counter() - started)
+                behind = True
+                if record is not None:
+                    first.note(record)
+        except SearchStopped:
+            if behind:  # where workers stay, nobody else would do it
+                self._patiently(self._mirrors.sync)
+            raise
         if self.stays or finished >= num_trials:  # or others will, or this worker comes back
             self._mirror(last=True)
         elif ran:

@@ -261,6 +261,19 @@ def mirrored(store: Store, suffix: str) -> list[optuna.trial.FrozenTrial]:
     return optuna.load_study(study_name=f"quick/{suffix}", storage=store.storage).trials
 
 
+def test_a_stop_leaves_no_mirror_behind(store: Store) -> None:
+    def act(number: int, event: Event) -> None:
+        if number == 2:
+            raise SearchStopped(2)
+
+    search = make_search(store, observer=Recorder(act))
+    with pytest.raises(SearchStopped):
+        search.run(3)
+    for mirror in MIRRORS:
+        sources = [trial.user_attrs[SOURCE_TRIAL] for trial in mirrored(store, mirror.suffix)]
+        assert sources == [0, 1]
+
+
 def test_mirrors_hold_each_complete_trial_once_with_its_two_values(store: Store) -> None:
     search = make_search(store)
     search.run(3)
