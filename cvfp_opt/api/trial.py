@@ -110,7 +110,7 @@ class Trial:
 
     @property
     def downstream(self) -> Mapping[str, Any]:
-        """What its next-token probe gave on training and held-out text; empty without one."""
+        """Perplexity and accuracy of its next-token probe on both texts; empty without one."""
         return self.record.downstream
 
     @property

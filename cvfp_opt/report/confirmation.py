@@ -170,7 +170,7 @@ class Confirmation:
 
     @property
     def within_one_run(self) -> bool:
-        """Whether one more run of the winner may well give the score that the search reported."""
+        """True if one more run of the winner may well give the score that the search reported."""
         winner = self.winner
         if winner is None or winner.score is None or winner.point.reported is None:
             return False

@@ -31,7 +31,7 @@ _VERBS: Mapping[Stage, tuple[str, ...]] = {
     Stage.DONE: (),
 }
 _VERDICTS: Mapping[ConfirmationVerdict | None, tuple[str, str]] = {
-    None: ("not confirmed", "soft"),
+    None: ("not confirmed yet", "soft"),
     ConfirmationVerdict.OPEN: ("fresh seeds: undecided", "soft"),
     ConfirmationVerdict.CONFIRMED: ("confirmed", "yes"),
     ConfirmationVerdict.SAME: ("no better than the default point", "care"),

@@ -84,7 +84,7 @@ def test_a_study_shows_how_far_it_is_and_whether_to_believe_it() -> None:
     assert (one.verdict, one.owner, one.tags) == ("confirmed", "ada", ("thesis", "x"))
     assert row("paused").is_better is False  # it is not a score's noise above the untrained net
     assert (row("done").untrained, row("done").is_better) == ("", None)
-    assert row("done").verdict == "not confirmed"
+    assert row("done").verdict == "not confirmed yet"
     assert row(EVIL).verdict == row(EVIL).best == ""
     assert row(EVIL).workers == "0 of at most 4"
     assert row("spent").why == "1 failed trials, of a budget of 1"
