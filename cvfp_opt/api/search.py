@@ -19,6 +19,7 @@ from cvfp_opt.api.trial import Trial
 from cvfp_opt.errors import DefinitionError
 from cvfp_opt.report.confirmation import Confirmation, confirmation_of
 from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.doctor.finding import counted
 from cvfp_opt.store.record.summary import Summary
 from cvfp_opt.tuning.plan import Request
 from cvfp_opt.tuning.stopping import StopSwitch
@@ -261,4 +262,5 @@ def _stopped(summary: Summary | None, *, more: bool) -> str:
     if summary is None:
         return "stopped; nothing is lost: the same call goes on"
     total = f"n_trials={summary.queue.total}" if more else "the same call"
-    return f"stopped after {summary.num_finished} trials; nothing is lost: {total} goes on"
+    trials = counted(summary.num_finished, "trial")
+    return f"stopped after {trials}; nothing is lost: {total} goes on"

@@ -96,6 +96,7 @@ def submit(
     """
     from cvfp_opt.api.submitting import submit_request
     from cvfp_opt.store.database.location import resolve_location
+    from cvfp_opt.store.doctor.finding import counted
     from cvfp_opt.tuning.plan import Request
 
     location = resolve_location(storage)
@@ -106,7 +107,8 @@ def submit(
     if as_json:
         print_json(done.to_dict())
         return
-    trials = f"{done.entry.total} trials"
+    total = done.entry.total
+    trials = "no total" if total is None else counted(total, "trial")
     if not done.created:
         echo(f"study {done.name} is there already, with {trials}: nothing was changed")
         return

@@ -248,7 +248,8 @@ def announce_failures(store: Store, subject: Subject) -> None:
 def announce_submitted(store: Store, study: optuna.Study, entry: QueueEntry) -> None:
     """Tell that a study was created with its place in the queue."""
     subject = subject_of(study)
-    text = f"study {subject.name} is submitted, {entry.total} trials"
+    trials = "1 trial" if entry.total == 1 else f"{entry.total} trials"
+    text = f"study {subject.name} is submitted, {trials}"
     details: dict[str, Any] = {"total": entry.total, "owner": entry.owner}
     details |= {"priority": entry.priority, "weight": entry.weight, "tags": list(entry.tags)}
     with store.engine.begin() as connection:
