@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cvfp_opt.escaping import positional, printable, quoted
-from cvfp_opt.store.record.decisions import Degenerate
+from cvfp_opt.store.record.decisions import FIXED_POINT, Degenerate
 from cvfp_opt.store.record.records import TrialRecord, definition_of
 from cvfp_opt.store.record.summary import Summary
 
@@ -40,7 +40,6 @@ DEGENERATE: Mapping[Degenerate, str] = {
 _AGAINST: Mapping[str, str] = {
     "untrained": "no better than untrained",
     "optimizer_steps": "never trained",
-    "fixed_point": "no fixed point",
     "scale": "contexts have shrunk",
     "threshold": "rests on its threshold",
     **dict[str, str](DEGENERATE.items()),
@@ -50,7 +49,19 @@ _AGAINST: Mapping[str, str] = {
 def against_words(trial: TrialRecord) -> str:
     """Name the constraints that a trial violates; "" if it is feasible."""
     violated = [name for name, value in trial.constraints.items() if value > 0.0]
-    return ", ".join(_AGAINST.get(name, printable(name)) for name in violated)
+    words = {**_AGAINST, "fixed_point": _no_fixed_point(trial)}
+    return ", ".join(words.get(name, printable(name)) for name in violated)
+
+
+def _no_fixed_point(trial: TrialRecord) -> str:
+    """Say on which text a trial's net has no fixed point, where it has one on the other."""
+    text = ""
+    if trial.audit:
+        saw = trial.audit["frozen_train"]["convergence"] >= FIXED_POINT
+        unseen = trial.audit["frozen_held_out"]["convergence"] >= FIXED_POINT
+        if saw != unseen:
+            text = f" on {TEXTS['held_out' if saw else 'train']}"
+    return f"no fixed point{text}"
 
 
 def share(value: float | None) -> str:

@@ -1,9 +1,12 @@
 """How numbers, times, names and commands are written."""
 
+from dataclasses import replace
+
 import pytest
 from known_studies import confirmed, small
 
 from cvfp_opt.report.words import (
+    against_words,
     commands,
     counts_line,
     duration,
@@ -70,3 +73,26 @@ def test_commands_name_study_and_database() -> None:
     assert typed["report"] == "cvfp-opt report --storage x.db known"
     assert typed["replay"].startswith("cvfp-opt trial replay 1 --study-name known")
     assert commands(confirmed())["confirm"] == "cvfp-opt confirm --study-name known"
+
+
+@pytest.mark.parametrize(
+    ("saw", "unseen", "text"),
+    [
+        (0.996, 0.948, "no fixed point on held-out text"),
+        (0.90, 0.95, "no fixed point on training text"),
+        (0.10, 0.20, "no fixed point"),
+    ],
+)
+def test_a_net_without_a_fixed_point_on_one_text_has_that_text_named(
+    saw: float, unseen: float, text: str
+) -> None:
+    trial = next(trial for trial in small().trials if trial.audit)
+    audit = trial.audit | {
+        "frozen_train": trial.audit["frozen_train"] | {"convergence": saw},
+        "frozen_held_out": trial.audit["frozen_held_out"] | {"convergence": unseen},
+    }
+    against = {"fixed_point": 0.95 - min(saw, unseen)}
+    assert against_words(replace(trial, audit=audit, constraints=against)) == text
+    assert against_words(replace(trial, constraints=against, audit=type(audit)())) == (
+        "no fixed point"
+    )
