@@ -21,7 +21,7 @@ from cvfp_opt.tuning.definition_file import (
     Sections,
     read_sections,
     resolve_definition,
-    with_fitting_points,
+    with_values,
 )
 from cvfp_opt.tuning.plan import DEFAULT_DEFINITION, Request
 from cvfp_opt.tuning.typed_values import brief, read_toml
@@ -75,16 +75,12 @@ class Plan:
             DefinitionError: there is no such key, or it cannot have the value.
 
         Example:
-            >>> define("quick").set("training.num_epochs", 1).changes["training.num_epochs"]
-            1
+            >>> define("quick").set("training.num_epochs", 3).changes["training.num_epochs"]
+            3
         """
         values = key if isinstance(key, Mapping) else {key: value}
-        sections = self.to_dict()
-        for one, wanted in values.items():
-            section, name = _split(one)
-            sections.setdefault(section, {})[name] = _plain(f"{section}.{name}", wanted)
-        if "search.first_points" not in values and any(k.startswith("space.") for k in values):
-            sections, _ = with_fitting_points(sections)
+        plain = {one: _plain(_checked(one), wanted) for one, wanted in values.items()}
+        sections, _ = with_values(self.to_dict(), plain)
         return replace(self, definition=resolve_definition(sections, where=self.name))
 
     def searching(self, ranges: Mapping[str, Any] | None = None, /, **more: Any) -> Self:
@@ -222,14 +218,14 @@ def _read(source: object) -> tuple[str, Sections]:
     return where, read_sections(where)
 
 
-def _split(key: object) -> tuple[str, str]:
-    """Split ``section.key``. Raises DefinitionError for what is none."""
-    section, dot, name = key.partition(".") if isinstance(key, str) else ("", "", "")
-    if not (section and dot and name):
+def _checked(key: object) -> str:
+    """Give ``section.key`` as it is. Raises DefinitionError for what is none."""
+    section, _, name = key.partition(".") if isinstance(key, str) else ("", "", "")
+    if not (section and name):
         raise DefinitionError(
             f'section.key is required, for instance "training.num_epochs", got {brief(key)}'
         )
-    return section, name
+    return str(key)
 
 
 def _dimension(name: str, value: Any, is_log: bool) -> Any:

@@ -12,7 +12,7 @@ from cvfp_opt.report.fitted import FittedTable
 from cvfp_opt.report.rows import Cell, Rows
 from cvfp_opt.report.statistics import Interval
 from cvfp_opt.report.tables import terminal_table
-from cvfp_opt.report.words import commands, number, parameter, share
+from cvfp_opt.report.words import commands, named_values, number, parameter, share
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.retries import uuid_of
 from cvfp_opt.store.record.summary import Summary
@@ -82,7 +82,7 @@ def confirmation_lines(found: Confirmation) -> list[str]:
     if found.default is not None:
         params = found.default.point.params
         values = {name: parameter(value) for name, value in params.items()}
-        lines.append(f"Default point: {'  '.join(f'{n} {v}' for n, v in values.items())}")
+        lines.append(f"Default point: {named_values(values)}.")
     if found.windows:
         lines.append("Each seed read a part of the text of its own, which the search did not.")
     lines.append(

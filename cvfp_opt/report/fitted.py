@@ -42,7 +42,8 @@ def wrapped(line: str, width: int | None) -> list[str]:
 
     A command in backticks, or a quotation, is one word where it fits in a line; else a command
     goes on after a backslash, so that it can be copied all the same. What goes on stands below
-    the text that follows a label, or a little to the right of it.
+    the text that follows a label, where all its words have room there, or a little to the right
+    of the label.
 
     Args:
         line: without line feeds.
@@ -52,11 +53,13 @@ def wrapped(line: str, width: int | None) -> list[str]:
         return [line]
     found = _LABEL.match(line)
     indent = cells(found[1]) if found else 0
-    if not 0 < indent <= width // 2:
+    pieces = list(_pieces(line, width - indent))
+    if not 0 < indent <= width // 2 or any(cells(word) > width - indent for _, word in pieces):
         indent = len(line) - len(line.lstrip()) + 2
+        pieces = list(_pieces(line, width - indent))
     lines: list[str] = []
     current = ""
-    for space, word in _pieces(line, width - indent):
+    for space, word in pieces:
         if current.strip() and (space == "\n" or cells(current + space + word) > width):
             lines.append(current)
             current = " " * indent + word
@@ -123,7 +126,7 @@ class Part:
 
     Attributes:
         text: of it.
-        importance: where there is no room for all, those of a lower one are left out.
+        importance: where there is no room for a part, it and those of a lower one are left out.
     """
 
     text: str
@@ -137,8 +140,9 @@ def fitting_parts(parts: Sequence[Part], width: int | None) -> str:
         if not parts[place].text:
             continue
         line = (" " * GAP).join(parts[i].text for i in sorted([*chosen, place]))
-        if not chosen or width is None or cells(line) <= width:
-            chosen.append(place)
+        if chosen and width is not None and cells(line) > width:
+            break  # a shorter one in its place would be there in some lines and not in others
+        chosen.append(place)
     return (" " * GAP).join(parts[place].text for place in sorted(chosen))
 
 

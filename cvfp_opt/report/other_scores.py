@@ -64,7 +64,7 @@ class CombinerAudit:
     Attributes:
         best: the study's own winner.
         rows: in the order of COMBINERS.
-        num_trials: complete ones with both parts.
+        num_trials: complete ones with both parts, of which any could win.
         num_pruned: those that the study's own score gave up, and that others may have kept.
     """
 
@@ -82,7 +82,9 @@ class CombinerAudit:
             if row.winner != self.best:
                 others.setdefault(row.winner, []).append(row)
         if self.num_trials == 1:
-            return f"Trial {self.best} is the only complete one: any combination of its parts wins"
+            return (
+                f"Trial {self.best} is the only one that can win, however its parts are combined"
+            )
         if not others:
             return f"Trial {self.best} wins by all {total} ways to combine convergence and rank"
         kept = total - sum(map(len, others.values()))
@@ -130,7 +132,8 @@ class CombinerAudit:
 def audit_combiners(trials: Sequence[TrialRecord], best: TrialRecord) -> CombinerAudit | None:
     """Score complete trials by each combiner; None if ``best`` has no two parts.
 
-    The parts are those that the study scored: its own split, threshold and way to read.
+    The parts are those that the study scored: its own split, threshold and way to read. Where the
+    winner is feasible, only feasible trials are compared with it, as in the study itself.
 
     Args:
         trials: of a study.
@@ -139,7 +142,9 @@ def audit_combiners(trials: Sequence[TrialRecord], best: TrialRecord) -> Combine
     parts = {
         trial.number: found
         for trial in trials
-        if trial.state == "complete" and (found := _parts(trial)) is not None
+        if trial.state == "complete"
+        and (trial.feasible or not best.feasible)
+        and (found := _parts(trial)) is not None
     }
     if best.number not in parts:
         return None

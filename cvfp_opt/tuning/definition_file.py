@@ -4,7 +4,7 @@ Precedence: ``--set`` and the options that stand for one, then the TOML file, th
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -104,18 +104,38 @@ def overlaid(sections: Sections, settings: Sequence[str]) -> tuple[Sections, lis
         DefinitionError: a setting is not of its form; or apart from first points they are not
             valid.
     """
-    merged = {name: dict(section) for name, section in sections.items()}
-    changed = set()
+    values = {}
     for setting in settings:
         section, key, value = parse_setting(setting)
+        values[f"{section}.{key}"] = value
+    return with_values(sections, values)
+
+
+def with_values(sections: Sections, values: Mapping[str, Any]) -> tuple[Sections, list[str]]:
+    """Put values by ``section.key`` into sections; also say which first points fit no more.
+
+    What was written for another sampler or pruner goes with it, as do first points outside of a
+    changed space; what the values themselves give is kept, to be refused if it does not fit.
+
+    Raises:
+        DefinitionError: apart from first points they are not valid.
+    """
+    merged = {name: dict(section) for name, section in sections.items()}
+    for name, value in values.items():
+        section, _, key = name.partition(".")
         merged.setdefault(section, {})[key] = value
-        changed.add(f"{section}.{key}")
-    if "search.first_points" in changed or not any(key.startswith("space.") for key in changed):
+    for kind in ("sampler", "pruner"):
+        before = sections.get("search", {}).get(kind)
+        if values.get(f"search.{kind}", before) != before:
+            settings = f"{kind}_settings"
+            if f"search.{settings}" not in values:
+                merged["search"].pop(settings, None)
+    if "search.first_points" in values or not any(key.startswith("space.") for key in values):
         return merged, []
-    return with_fitting_points(merged)
+    return _with_fitting_points(merged)
 
 
-def with_fitting_points(sections: Sections) -> tuple[Sections, list[str]]:
+def _with_fitting_points(sections: Sections) -> tuple[Sections, list[str]]:
     """Leave out of a definition's first points what its space, changed since, does not search.
 
     Returns:

@@ -29,6 +29,14 @@ def test_a_line_goes_on_below_the_text_of_its_label() -> None:
     assert wrapped("", 5) == [""]
 
 
+def test_a_long_word_stands_below_its_label_where_it_has_room_there() -> None:
+    assert wrapped("  digest    1234567890abcdef", 24) == ["  digest", "    1234567890abcdef"]
+    assert wrapped("  digest    12345678 abcdef", 24) == [
+        "  digest    12345678",
+        "            abcdef",
+    ]
+
+
 def test_a_word_stays_whole_and_a_wide_character_takes_two_cells() -> None:
     assert wrapped("a verylongword", 6) == ["a", "  verylongword"]
     lines = wrapped("汉字 汉字 汉字", 9)
@@ -76,6 +84,8 @@ def test_parts_of_least_importance_are_left_out() -> None:
     assert fitting_parts(parts, None) == "head  middle  tail"
     assert fitting_parts(parts, 12) == "head  tail"
     assert fitting_parts(parts, 2) == "head"
+    # what is shorter does not take the place of what is more important
+    assert fitting_parts([*parts[:2], Part("long tail", 5)], 12) == "head"
 
 
 def test_columns_are_left_out_by_importance_and_then_rows_are_stacked() -> None:

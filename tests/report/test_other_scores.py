@@ -1,6 +1,7 @@
 """Other ways to combine convergence and rank, against trials whose winners are known."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -69,6 +70,14 @@ def test_of_equal_trials_the_studys_own_winner_keeps_its_place() -> None:
     assert {row.winner for row in found.rows} == {5}
 
 
+def test_what_cannot_win_is_compared_only_with_its_like() -> None:
+    against = replace(trial(1, 0.9, 0.9), constraints={"fixed_point": 0.01})
+    found = audited(trial(0, 0.8, 0.8), against)
+    assert (found.num_trials, {row.winner for row in found.rows}) == (1, {0})
+    own = replace(trial(0, 0.8, 0.8), constraints={"threshold": 0.1})
+    assert {row.winner for row in audited(own, against).rows} == {1}
+
+
 def test_only_complete_trials_with_two_finite_parts_count() -> None:
     found = audited(
         trial(0, 0.5, 0.5),
@@ -77,7 +86,7 @@ def test_only_complete_trials_with_two_finite_parts_count() -> None:
         TrialRecord(number=3, state="complete", value=0.99),
     )
     assert (found.num_trials, found.num_pruned) == (1, 1)
-    assert found.sentence == "Trial 0 is the only complete one: any combination of its parts wins"
+    assert found.sentence == "Trial 0 is the only one that can win, however its parts are combined"
     bare = TrialRecord(number=3, state="complete", value=0.99)
     assert audit_combiners([bare], bare) is None
 

@@ -35,7 +35,9 @@ def resolve(toml: str, *settings: str) -> StudyDefinition:
 
 def test_recommended_writes_out_every_default() -> None:
     sections = read_sections("recommended")
-    assert StudyDefinition.from_dict(sections).without_first_points() == StudyDefinition()
+    own = {"first_points": [], "pruner_settings": {}}  # fit its space, and no other's
+    plain = sections | {"search": sections["search"] | own}
+    assert StudyDefinition.from_dict(plain) == StudyDefinition()
     written = {f"{s}.{k}" for s, section in sections.items() for k in section}
     every = {f"{s}.{k}" for s, section in StudyDefinition().to_dict().items() for k in section}
     assert written == every
@@ -82,6 +84,22 @@ def test_precedence_is_setting_then_file_then_default() -> None:
     definition = resolve(toml, "training.num_epochs=4")
     training = definition.training
     assert (training.num_epochs, training.num_iterations, training.minibatch_size) == (4, 7, 256)
+
+
+def test_settings_of_a_sampler_or_pruner_go_with_it() -> None:
+    toml = """
+    [search]
+    pruner = "asha"
+    pruner_settings = {reduction_factor = 3.0}
+    sampler_settings = {multivariate = true}
+    """
+    search = resolve(toml, "search.pruner=median").search
+    assert (search.pruner, search.pruner_settings) == ("median", {})
+    assert search.sampler_settings == {"multivariate": True}
+    kept = resolve(toml, "search.pruner=asha", "search.sampler=gp").search
+    assert (kept.pruner_settings, kept.sampler_settings) == ({"reduction_factor": 3.0}, {})
+    with pytest.raises(DefinitionError, match="reduction_factor: unknown setting"):
+        resolve(toml, "search.pruner=median", "search.pruner_settings={reduction_factor=3.0}")
 
 
 def test_a_searched_parameter_can_be_fixed_and_a_range_changed() -> None:
