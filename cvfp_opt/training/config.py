@@ -20,6 +20,9 @@ OWN_THRESHOLD = "trial"
 # Final convergence rate that a residual is worth for being a factor of e nearer to the threshold:
 # 0.28 to 0.41, fitted to 36 trials after 1, 2 and 4 iterations.
 LOG_SHARE = 0.3
+# Residual from which on a run is sure to settle, if its learning rate falls to 0: half of that of
+# two unrelated contexts of unit power.
+SETTLING = 1.0
 KINDS = ("score", "pareto")
 CONVERGENCES = ("training", "frozen")
 SPLITS = ("train", "validation")
@@ -83,7 +86,7 @@ class TrainingConfig:
     trainer: str = "batch"
     num_iterations: int = 12
     minibatch_size: int = 256
-    num_epochs: int = 2
+    num_epochs: int = 1
     learning_rate_schedule: str = "cosine"
     gradient_clip: float = 1.0
     min_converged_ratio: float = 0.0
@@ -254,16 +257,29 @@ class ObjectiveConfig:
         """Return the score after an iteration, on the split that is scored."""
         return metrics.validation_score if self.split == "validation" else metrics.score
 
-    def promise(self, residual: float, rank: float, threshold: float) -> float:
+    def promise(
+        self, residual: float, rank: float, threshold: float, *, comes_to_rest: bool = False
+    ) -> float:
         """Estimate what a run that is not over will be worth; larger is better.
 
         The score, with LOG_SHARE of ``log(threshold / residual)`` for the convergence rate, which
-        is 0 for all runs in the first iterations. How well it ranks them: docs/experiments.md.
+        is 0 for all runs in the first iterations. Weights that come to rest converge at any
+        threshold in the end, if contexts settle at all: then only what a residual lacks to
+        SETTLING counts. How well it ranks them: docs/experiments.md.
+
+        Args:
+            residual: MSE between the last two passes.
+            rank: ER / D after the last one.
+            threshold: of the run.
+            comes_to_rest: whether the learning rate falls to 0 with every step.
         """
         promise = self.effective_rank_weight * rank
         if self.convergence_weight:
-            near = math.log(threshold / residual) if residual > 0 else math.inf
-            promise += self.convergence_weight * LOG_SHARE * near
+            aim = SETTLING if comes_to_rest else threshold
+            near = math.log(aim / residual) if residual > 0 else math.inf
+            promise += (
+                self.convergence_weight * LOG_SHARE * (min(0.0, near) if comes_to_rest else near)
+            )
         return promise
 
     def scored(self, result: "TrainingResult") -> Scored | None:

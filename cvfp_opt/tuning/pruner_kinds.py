@@ -58,7 +58,7 @@ class _Guarded(BasePruner):
 
 
 def asha(request: PrunerRequest, *, reduction_factor: float = REDUCTION_FACTOR) -> BasePruner:
-    """Prune at iterations 1, 2, 4 ... those that promise less than the best half or so."""
+    """Prune at iterations 1, 2, 4 ... all but one in so many, those that promise most."""
     return PromisePruner(
         request.num_startup_trials,
         request.num_warmup_steps,

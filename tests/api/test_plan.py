@@ -47,12 +47,12 @@ def test_changing_a_plan_leaves_it_as_it_was() -> None:
 
 
 def test_a_plan_is_read_back_from_what_it_gives() -> None:
-    plan = define("quick").searching(layernorm_mix=0.7).set("training.num_epochs", 1)
+    plan = define("quick").searching(layernorm_mix=0.7).set("training.num_epochs", 3)
     assert define(plan.to_toml(), name="quick") == plan
     assert define(plan.to_dict(), name="quick") == plan
     assert pickle.loads(pickle.dumps(plan)) == plan
     assert repr(plan).startswith("Plan('quick': ")
-    assert "training.num_epochs=1" in repr(plan)
+    assert "training.num_epochs=3" in repr(plan)
 
 
 def test_ranges_are_pairs_words_distributions_or_values() -> None:

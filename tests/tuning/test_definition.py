@@ -35,7 +35,8 @@ def resolve(toml: str, *settings: str) -> StudyDefinition:
 
 def test_recommended_writes_out_every_default() -> None:
     sections = read_sections("recommended")
-    own = {"first_points": [], "pruner_settings": {}}  # fit its space, and no other's
+    # what fits its space and protocol, and no other's
+    own = {"first_points": [], "pruner_settings": {}, "num_pruner_warmup_steps": 1}
     plain = sections | {"search": sections["search"] | own}
     assert StudyDefinition.from_dict(plain) == StudyDefinition()
     written = {f"{s}.{k}" for s, section in sections.items() for k in section}

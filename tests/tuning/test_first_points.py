@@ -168,7 +168,7 @@ def test_a_changed_space_leaves_out_what_it_does_not_search() -> None:
     assert definition.first_points == []
     [note] = notes
     assert note.startswith(
-        "search.first_points[0] is not tried: dist_reg_weight: 0.82 lies outside"
+        "search.first_points[0] is not tried: dist_reg_weight: 0.87 lies outside"
     )
     definition, notes = asked("space.layernorm_mix=0.7")
     assert "layernorm_mix" not in definition.first_points[0]

@@ -8,9 +8,11 @@ import optuna
 import pytest
 from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial, TrialState
+from stock import tiny
 
 from cvfp_opt.training.config import LOG_SHARE, ObjectiveConfig
 from cvfp_opt.tuning.pruner import LOOK_SECONDS, PromisePruner
+from cvfp_opt.tuning.sampler_pruner import promise as promise_of
 
 STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.FAIL)
 
@@ -142,3 +144,27 @@ def test_the_promise_knows_residuals_before_anything_converges() -> None:
     assert objective.promise(0.0, 0.9, 0.1) == math.inf
     rank_only = ObjectiveConfig(convergence_weight=0.0, effective_rank_weight=1.0)
     assert rank_only.promise(7.0, 0.9, 0.1) == pytest.approx(0.9)
+
+
+def test_where_weights_come_to_rest_only_what_does_not_settle_promises_less() -> None:
+    def promised(residual: float, rank: float, threshold: float = 0.1) -> float:
+        return ObjectiveConfig().promise(residual, rank, threshold, comes_to_rest=True)
+
+    assert promised(0.5, 0.9) == promised(0.01, 0.9) == promised(0.5, 0.9, threshold=0.5)
+    assert promised(0.5, 0.9) - promised(2.0, 0.9) == pytest.approx(0.5 * LOG_SHARE * math.log(2))
+    assert promised(0.0, 0.9) == pytest.approx(0.45)
+
+
+@pytest.mark.parametrize(("schedule", "better"), [("cosine", "rank"), ("constant", "residual")])
+def test_the_schedule_decides_what_a_trial_promises(schedule: str, better: str) -> None:
+    definition = tiny(
+        f"training.learning_rate_schedule={schedule}", "space.phase1_convergence_threshold=0.1"
+    )
+    promises = {}
+    for name, residual, rank in (("rank", 0.5, 0.9), ("residual", 0.05, 0.7)):
+        iterations = [
+            {"iteration": n, "residual": residual, "effective_rank": rank} for n in (0, 1)
+        ]
+        trial = optuna.trial.create_trial(values=[0.5], user_attrs={"iterations": iterations})
+        promises[name] = promise_of(definition, trial, 1)
+    assert max(promises, key=lambda name: promises[name] or 0.0) == better
