@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ from cvfp_opt.store.database.storage import open_for_reading
 from cvfp_opt.store.queue.overview import Stage, read_queue
 
 Cvfp = Callable[..., Outcome]
-# Long enough that what is typed meanwhile meets the running trial.
-LONG = ["--set", "training.num_iterations=400", "--set", "training.min_converged_ratio=1.0"]
+# Long enough that what is typed meanwhile meets the running trial; ENDLESS where none has to end.
+LONG = ["--set", "training.num_iterations=200", "--set", "training.min_converged_ratio=0"]
 LONG += ["--set", "search.pruner=none"]
+ENDLESS = [*LONG, "--set", "training.num_iterations=20000"]
 
 
 def submit(invoke: Cvfp, name: str, *words: str) -> None:
@@ -74,8 +76,7 @@ def owner() -> str:
 
 
 def test_a_worker_is_listed_drained_and_says_that_it_left(invoke: Cvfp, start: Start) -> None:
-    endless = [*LONG, "--set", "training.num_iterations=20000"]  # no trial ends by itself
-    submit(invoke, "a", "--n-trials", "300", *endless)
+    submit(invoke, "a", "--n-trials", "300", *ENDLESS)
     worker = start("worker", "--n-jobs", "1", "--device", "cpu", "--health", "0", cwd=Path.cwd())
     assert "/livez" in read_until(worker, "serving study a")
     wait_for_running(worker)
@@ -97,7 +98,7 @@ def test_a_worker_is_listed_drained_and_says_that_it_left(invoke: Cvfp, start: S
 def test_stopped_by_a_signal_it_gives_its_trial_back(
     signum: int, invoke: Cvfp, start: Start
 ) -> None:
-    submit(invoke, "a", "--n-trials", "3", *LONG)
+    submit(invoke, "a", "--n-trials", "3", *ENDLESS)
     worker = start("worker", "--n-jobs", "1", "--device", "cpu", cwd=Path.cwd())
     read_until(worker, "serving study a")
     wait_for_running(worker)
@@ -110,8 +111,10 @@ def test_stopped_by_a_signal_it_gives_its_trial_back(
 
 
 def wait_for_running(worker: Process) -> None:
-    while counts()["a"].get("running", 0) == 0:
+    while (found := counts()["a"]).get("running", 0) == 0:
         assert worker.poll() is None
+        assert "complete" not in found, "the trial has ended before anybody saw it run"
+        time.sleep(0.02)
 
 
 def test_a_killed_worker_is_gone_and_another_one_goes_on_with_its_trial(
@@ -154,7 +157,7 @@ def test_several_processes_share_the_queue_and_one_that_dies_is_replaced(
 
 @pytest.mark.processes
 def test_a_worker_whose_parent_is_killed_gives_its_trial_back(invoke: Cvfp, start: Start) -> None:
-    submit(invoke, "a", "--n-trials", "4", *LONG)
+    submit(invoke, "a", "--n-trials", "4", *ENDLESS)
     worker = start("worker", "--threads", "2", "--n-jobs", "2", "--device", "cpu", cwd=Path.cwd())
     read_until(worker, "serving study a")
     wait_for_running(worker)

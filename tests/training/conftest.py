@@ -48,6 +48,7 @@ def make_run() -> Callable[..., TrainingRun]:
         settings = {
             "num_iterations": 4,
             "minibatch_size": 16,
+            "num_epochs": 2,
             "min_converged_ratio": 1.0,
             "learning_rate_schedule": "constant",
             "precision": "float32",

@@ -195,6 +195,7 @@ def test_the_seeds_definition_is_its_algorithm() -> None:
     assert definition.training == TrainingConfig(
         trainer="online",
         num_iterations=10,
+        num_epochs=2,
         step_rule="positive_loss",
         learning_rate_schedule="constant",
         min_converged_ratio=0.95,

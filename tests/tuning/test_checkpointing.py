@@ -193,7 +193,7 @@ def test_what_belongs_to_another_definition_or_code_is_passed_over() -> None:
     case = Case()
     case.die_in(1)
     for changed, reason in (
-        ({"definition": define("training.num_epochs=1")}, "another definition"),
+        ({"definition": define("training.num_epochs=3")}, "another definition"),
         ({"code": {"my.loss:f": "changed"}}, "another code"),
         ({"tokens": replace(case.tokens, digest="other")}, "another data"),
     ):

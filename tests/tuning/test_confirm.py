@@ -70,8 +70,7 @@ def test_the_default_point_is_what_a_setting_s_own_section_says() -> None:
 @pytest.mark.parametrize("name", sorted(builtin_definitions()))
 def test_every_definition_has_a_default_point_and_an_untrained_net(name: str) -> None:
     """Both are run; the untrained net takes no step, whatever the trainer."""
-    definition = tiny(name)
-    definition = replace(definition, search=replace(definition.search, pruner="none"))
+    definition = tiny(name, "search.pruner=none")
     confirmed, notes = choose_points(searched(definition, trial(0, 0.5)), definition, 1)
     assert notes == []
     points = {point.key: point for point in confirmed[1:]}
