@@ -20,8 +20,8 @@ OWN_THRESHOLD = "trial"
 # Final convergence rate that a residual is worth for being a factor of e nearer to the threshold:
 # 0.28 to 0.41, fitted to 36 trials after 1, 2 and 4 iterations.
 LOG_SHARE = 0.3
-# Residual from which on a run is sure to settle, if its learning rate falls to 0: half of that of
-# two unrelated contexts of unit power.
+# Residual below which a run is taken to settle, if its learning rate falls to 0: half of that of
+# two unrelated contexts of unit power. Chosen by 25 complete trials: docs/experiments.md.
 SETTLING = 1.0
 KINDS = ("score", "pareto")
 CONVERGENCES = ("training", "frozen")
