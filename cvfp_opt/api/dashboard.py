@@ -147,7 +147,10 @@ def _token(location: Location, new: bool, say: Say) -> "tuple[Token | None, str]
 
 @contextmanager
 def until_signalled() -> Iterator[list[int]]:
-    """Treat SIGTERM as ^C; give the signals that came, of which the first ends the server."""
+    """Treat SIGTERM as ^C; give the signals that came, of which the first ends the server.
+
+    One that comes before the server runs, or after, ends what is within as well.
+    """
     came: list[int] = []
 
     def receive(signum: int, frame: FrameType | None) -> None:
@@ -157,6 +160,9 @@ def until_signalled() -> Iterator[list[int]]:
     before = {one: signal.signal(one, receive) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield came
+    except KeyboardInterrupt:
+        if not came:
+            raise
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)

@@ -15,7 +15,7 @@ from cvfp_opt.api.study import Study
 from cvfp_opt.api.trial import Trial
 from cvfp_opt.errors import DefinitionError, nearest
 from cvfp_opt.report.judgement import judge_trial
-from cvfp_opt.report.rows import threshold_rows
+from cvfp_opt.report.trial_rows import threshold_rows
 from cvfp_opt.store.record.records import TrialRecord
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cvfp_opt.api.interrupts import interruptible
-from cvfp_opt.report.rows import scored
 from cvfp_opt.report.trial import trial_json
+from cvfp_opt.report.trial_rows import scored
 from cvfp_opt.report.words import parameters_line, trial_definition
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary, untrained_score

@@ -207,17 +207,18 @@ checkpoint_option = click.option(
     metavar="SECONDS",
     help="Time between two checkpoints of a running trial; 0: one after each iteration.",
 )
+wait_option = click.option(
+    "--wait-for-database",
+    type=Seconds(0, endless=True),
+    default=600,
+    show_default=True,
+    envvar="CVFP_OPT_WAIT_FOR_DATABASE",
+    metavar="SECONDS",
+    help="How long to wait for a database that does not answer.",
+)
 limit_options = together(
     lease_option,
-    click.option(
-        "--wait-for-database",
-        type=Seconds(0, endless=True),
-        default=600,
-        show_default=True,
-        envvar="CVFP_OPT_WAIT_FOR_DATABASE",
-        metavar="SECONDS",
-        help="How long to wait for a database that does not answer.",
-    ),
+    wait_option,
     retries_option,
     checkpoint_option,
 )

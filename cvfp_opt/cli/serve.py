@@ -5,7 +5,7 @@ import sys
 import click
 
 from cvfp_opt.cli.console import echo
-from cvfp_opt.cli.options import artifacts_option, storage_option
+from cvfp_opt.cli.options import artifacts_option, storage_option, wait_option
 
 
 @click.command(epilog="Example: cvfp-opt serve --host 0.0.0.0 --port 8080")
@@ -38,6 +38,7 @@ from cvfp_opt.cli.options import artifacts_option, storage_option
     metavar="PATH",
     help="Path that a proxy has put before all others, as /cvfp; then a token is required.",
 )
+@wait_option
 def serve(
     storage: str | None,
     artifacts: str | None,
@@ -45,10 +46,12 @@ def serve(
     port: int,
     allowed_hosts: tuple[str, ...],
     base_path: str,
+    wait_for_database: float,
 ) -> None:
     """Serve the queue over HTTP, and the dashboard beside it, until ^C.
 
-    Beyond this machine each request has to show a token: `cvfp-opt token add` makes one.
+    Beyond this machine each request has to show a token: `cvfp-opt token add` makes one. A
+    database that is away is waited for at the start; later, requests are told so at once.
     docs/service.md says what may be asked.
     """
     from cvfp_opt.api.opening import locate
@@ -61,6 +64,7 @@ def serve(
         artifacts=artifacts,
         allowed_hosts=allowed_hosts,
         base=base_path,
+        patience_seconds=wait_for_database,
         say=echo,
         warn=lambda line: echo(line, err=True),
     )

@@ -58,8 +58,8 @@ def thresholds(
     from cvfp_opt.cli.console import echo, print_json
     from cvfp_opt.disk import is_folder
     from cvfp_opt.report.best import require_best
-    from cvfp_opt.report.rows import threshold_rows
     from cvfp_opt.report.tables import probe_table, threshold_table
+    from cvfp_opt.report.trial_rows import threshold_rows
 
     checkpoint = Path(source) if source is not None and is_folder(Path(source)) else None
     if checkpoint is not None and (storage, study_name, trial) != (None, None, None):

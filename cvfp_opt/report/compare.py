@@ -6,8 +6,9 @@ from typing import Annotated, Any, TypedDict
 
 from cvfp_opt.report.confirmation import ConfirmationJson, confirmation_json, confirmation_of
 from cvfp_opt.report.confirmation_words import interval_words
-from cvfp_opt.report.rows import AUDITED, PERPLEXITY, SCORED, Cell, Quantity, Rows
+from cvfp_opt.report.rows import Cell, Rows
 from cvfp_opt.report.trial_columns import TrialRowJson, trial_row
+from cvfp_opt.report.trial_rows import AUDITED, PERPLEXITY, SCORED, Quantity
 from cvfp_opt.report.words import duration, joined, number, parameter, share
 from cvfp_opt.store.record.decisions import SCORE_NOISE
 from cvfp_opt.store.record.definition_sections import completed

@@ -21,18 +21,18 @@ from cvfp_opt.report.fragment import Fragment, render_fragment
 from cvfp_opt.report.history import history_line
 from cvfp_opt.report.judgement import answer, judge, judge_trial
 from cvfp_opt.report.network import NetworkRecord
-from cvfp_opt.report.rows import (
+from cvfp_opt.report.rows import Rows
+from cvfp_opt.report.settings import range_words, setting_words, unsearched
+from cvfp_opt.report.sketch import sketch
+from cvfp_opt.report.trial_rows import (
     AUDITED,
     Quantity,
-    Rows,
     account_tables,
     audit_rows,
     best_rows,
     iteration_rows,
     scored_quantities,
 )
-from cvfp_opt.report.settings import range_words, setting_words, unsearched
-from cvfp_opt.report.sketch import sketch
 from cvfp_opt.report.words import (
     DEGENERATE,
     duration,

@@ -1,6 +1,7 @@
 """One sentence on whether to believe the winner, from its audit alone."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -9,7 +10,13 @@ from cvfp_opt.report.confirmation import ConfirmationVerdict, confirmation_of
 from cvfp_opt.report.confirmation_words import seeds_words
 from cvfp_opt.report.words import DEGENERATE, joined, number, trial_definition
 from cvfp_opt.store.database.number_checks import is_finite
-from cvfp_opt.store.record.decisions import FIXED_POINT, LEAST_LENGTH, SCORE_NOISE, doubts, length
+from cvfp_opt.store.record.decisions import (
+    LEAST_LENGTH,
+    SCORE_NOISE,
+    doubts,
+    length,
+    without_fixed_point,
+)
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary, untrained_score
 from cvfp_opt.store.record.trial_attributes import StoredAudit
@@ -171,27 +178,31 @@ def _steps(best: TrialRecord) -> list[Observation]:
 
 
 def _fixed_point(audit: StoredAudit) -> Observation:
-    saw = audit["frozen_train"]["convergence"]
-    unseen = audit["frozen_held_out"]["convergence"]
-    short = "its final net has no fixed point"
-    if saw >= FIXED_POINT and unseen >= FIXED_POINT:
-        verdict, short = (
-            "its final net has a fixed point on text it saw and on text it did not",
-            "",
-        )
-    elif saw >= FIXED_POINT:
-        verdict = "its final net has a fixed point on text it saw, but not on text it did not see"
-        short = "its fixed point does not hold on text it did not see"
-    elif unseen >= FIXED_POINT:
-        verdict = "its final net has a fixed point on unseen text, but not on the text it saw"
-        short = "its fixed point does not hold on the text it saw"
-    else:
-        verdict = "its final net has no fixed point"
+    verdict, short = _FIXED_POINT[without_fixed_point(audit)]
+    saw, unseen = (audit[read]["convergence"] for read in ("frozen_train", "frozen_held_out"))
     return Observation(
         text=f"{verdict} ({saw:.1%} and {unseen:.1%} of tokens agree between two frozen reads)",
         good=not short,
         short=short,
     )
+
+
+# By the texts without one: what is observed, and what is against the score.
+_FIXED_POINT: Mapping[tuple[str, ...], tuple[str, str]] = {
+    (): ("its final net has a fixed point on text it saw and on text it did not", ""),
+    ("held_out",): (
+        "its final net has a fixed point on text it saw, but not on text it did not see",
+        "its fixed point does not hold on text it did not see",
+    ),
+    ("train",): (
+        "its final net has a fixed point on unseen text, but not on the text it saw",
+        "its fixed point does not hold on the text it saw",
+    ),
+    ("train", "held_out"): (
+        "its final net has no fixed point",
+        "its final net has no fixed point",
+    ),
+}
 
 
 def _threshold(best: TrialRecord, definition: dict[str, Any]) -> list[Observation]:

@@ -8,9 +8,9 @@ from rich.text import Text
 
 from cvfp_opt.escaping import printable
 from cvfp_opt.report.fitted import FittedTable
-from cvfp_opt.report.rows import (
+from cvfp_opt.report.rows import Rows
+from cvfp_opt.report.trial_rows import (
     MARKED,
-    Rows,
     audit_rows,
     best_rows,
     iteration_rows,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
 
 from cvfp_opt.report.aligned import text_lines
-from cvfp_opt.report.rows import account_tables
+from cvfp_opt.report.trial_rows import account_tables
 from cvfp_opt.report.words import (
     against_words,
     duration,

@@ -8,14 +8,8 @@ from typing import Any, Required, TypedDict
 
 from cvfp_opt.report.column import Column, Kind
 from cvfp_opt.report.parameter_columns import parameter_columns
-from cvfp_opt.report.rows import (
-    AUDITED,
-    PERPLEXITY,
-    SCORED,
-    Cell,
-    Quantity,
-    degenerate_flags,
-)
+from cvfp_opt.report.rows import Cell
+from cvfp_opt.report.trial_rows import AUDITED, PERPLEXITY, SCORED, Quantity, degenerate_flags
 from cvfp_opt.report.words import duration
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import STATES, Summary

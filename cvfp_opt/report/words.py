@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cvfp_opt.escaping import positional, printable, quoted
-from cvfp_opt.store.record.decisions import FIXED_POINT, Degenerate
+from cvfp_opt.store.record.decisions import Degenerate, without_fixed_point
 from cvfp_opt.store.record.records import TrialRecord, definition_of
 from cvfp_opt.store.record.summary import Summary
 
@@ -55,12 +55,8 @@ def against_words(trial: TrialRecord) -> str:
 
 def _no_fixed_point(trial: TrialRecord) -> str:
     """Say on which text a trial's net has no fixed point, where it has one on the other."""
-    text = ""
-    if trial.audit:
-        saw = trial.audit["frozen_train"]["convergence"] >= FIXED_POINT
-        unseen = trial.audit["frozen_held_out"]["convergence"] >= FIXED_POINT
-        if saw != unseen:
-            text = f" on {TEXTS['held_out' if saw else 'train']}"
+    texts = without_fixed_point(trial.audit) if trial.audit else ()
+    text = f" on {TEXTS[texts[0]]}" if len(texts) == 1 else ""
     return f"no fixed point{text}"
 
 

@@ -19,6 +19,7 @@ from cvfp_opt.service.desk import Desk
 from cvfp_opt.service.keys import StoredTokens
 from cvfp_opt.service.routes import OPEN, ROUTES, SEGMENTED
 from cvfp_opt.store.database.location import Location
+from cvfp_opt.store.database.retry import PATIENCE_SECONDS, Patience
 from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.files.artifact_stores import open_artifacts
 from cvfp_opt.store.record.owner import this_owner
@@ -42,6 +43,7 @@ def serve(
     port: int = 8080,
     allowed_hosts: Sequence[str] = (),
     base_path: str = "",
+    patience_seconds: float = PATIENCE_SECONDS,
 ) -> None:
     """Serve the queue, the interface over HTTP and the dashboard until ^C, and return then.
 
@@ -56,6 +58,7 @@ def serve(
             required.
         base_path: path that a proxy has put before all others, as "/cvfp"; then a token is
             required.
+        patience_seconds: how long to wait, at the start, for a database that does not answer.
 
     Raises:
         ServerError: the port is taken, or the host is none of this machine.
@@ -67,6 +70,7 @@ def serve(
         artifacts=artifacts_of(artifacts),
         allowed_hosts=allowed_hosts,
         base=base_path,
+        patience_seconds=patience_seconds,
     )
 
 
@@ -77,6 +81,7 @@ def serve_all(
     artifacts: str | None = None,
     allowed_hosts: Sequence[str] = (),
     base: str = "",
+    patience_seconds: float = PATIENCE_SECONDS,
     say: Say = print,
     warn: Say = print,
 ) -> int:
@@ -88,9 +93,12 @@ def serve_all(
         artifacts: where files of trials lie.
         allowed_hosts: further names of this server.
         base: the path that a proxy has put before all others.
+        patience_seconds: how long to wait, at the start, for a database that does not answer.
         say, warn: given what the user must know.
     """
     base = base_path(base)
+    with open_for_search(location, Patience(seconds=patience_seconds, notify=warn)):
+        pass  # from here on whoever asks is told at once that a database is away
     with open_for_search(location) as store, until_signalled() as signals:
         rules = make_rules(store, address, allowed_hosts, base)
         desk = Desk(

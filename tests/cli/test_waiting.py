@@ -1,6 +1,7 @@
 """A run whose database is away, at any moment, waits and then ends as it would have."""
 
 import gc
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -119,18 +120,40 @@ def test_a_run_waits_for_a_database_that_is_read_only_for_a_while(
     assert "the database is back after" in out
 
 
-def test_a_run_waits_for_a_server(postgresql: Location, start: Start) -> None:
+@pytest.fixture
+def door(postgresql: Location) -> Iterator[Door]:
     url = sqlalchemy.make_url(postgresql.url)
     assert url.host is not None
     door = Door(url.host, url.port or 5432)
-    there = url.set(host="127.0.0.1", port=door.port).render_as_string(hide_password=False)
-    process = start(*WORDS, "--storage", there, cwd=Path.cwd())
+    yield door
+    door.close()
+
+
+def behind(door: Door, location: Location) -> str:
+    """The URL of a database behind a door."""
+    url = sqlalchemy.make_url(location.url).set(host="127.0.0.1", port=door.port)
+    return url.render_as_string(hide_password=False)
+
+
+def test_a_run_waits_for_a_server(postgresql: Location, door: Door, start: Start) -> None:
+    process = start(*WORDS, "--storage", behind(door, postgresql), cwd=Path.cwd())
     read_until(process, "the database does not answer")
     door.open()
     code, out = end_of(process)
-    door.close()
     assert code == 0, out
     assert "the database is back after" in out
+
+
+def test_serve_waits_for_a_server_before_it_listens(
+    postgresql: Location, door: Door, start: Start
+) -> None:
+    words = ["serve", "--port", "0", "--storage", behind(door, postgresql)]
+    process = start(*words, cwd=Path.cwd())
+    assert "http://" not in read_until(process, "waiting for up to 600 s")
+    door.open()
+    assert "the database is back after" in read_until(process, "http://127.0.0.1:")
+    process.terminate()
+    assert end_of(process)[0] == 128 + signal.SIGTERM  # it may come before anything is served
 
 
 @pytest.mark.parametrize(

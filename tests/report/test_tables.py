@@ -7,10 +7,10 @@ from known_studies import small, three_objectives
 from rich.console import Console
 
 from cvfp_opt.report.best import best_lines
-from cvfp_opt.report.rows import best_rows
 from cvfp_opt.report.status import status_lines
 from cvfp_opt.report.tables import audit_table, best_table
 from cvfp_opt.report.trial import trial_lines
+from cvfp_opt.report.trial_rows import best_rows
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary
 

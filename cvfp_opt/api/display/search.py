@@ -18,9 +18,9 @@ from cvfp_opt.report.confirmation_words import confirmation_line
 from cvfp_opt.report.extent import first_pruned, trials_words, waiting_words
 from cvfp_opt.report.fitted import Part, fitting_parts, typed
 from cvfp_opt.report.judgement import judge
-from cvfp_opt.report.rows import PERPLEXITY, scored
 from cvfp_opt.report.tables import audit_table, best_table
 from cvfp_opt.report.time_left import Span, time_left
+from cvfp_opt.report.trial_rows import PERPLEXITY, scored
 from cvfp_opt.report.words import commands, duration, number, reason_words, share
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.doctor.finding import counted
@@ -310,13 +310,15 @@ def trial_line(
     if record.downstream:
         parts.append(Part(f"perplexity {PERPLEXITY.write(PERPLEXITY.take(record))}", 4))
     parts += parameter_parts(record.params)
-    parts += [Part(_ended(record), 6), Part(duration(spent), 3)]
+    ended = _ended(record)
+    # a score says as much as "finished"
+    parts += [Part(ended, 0.5 if ended == "finished" else 6), Part(duration(spent), 3)]
     best = progress.best
     if best is not None and best.number == record.number and not record.run:
-        parts.append(Part("best so far", 7))
+        parts.append(Part("new best", 7))
     if record.state == "fail" and width is not None:
         # why it failed is told in full
-        return fitting_parts([parts[0], Part(_ended(record))], None)
+        return fitting_parts([parts[0], Part(ended)], None)
     return fitting_parts(parts, width)
 
 

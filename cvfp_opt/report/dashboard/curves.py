@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from cvfp_opt.report.rows import PANELS, finite, pass_numbers, steps_of, to_csv
+from cvfp_opt.report.rows import finite, to_csv
+from cvfp_opt.report.trial_rows import PANELS, pass_numbers, steps_of
 from cvfp_opt.report.words import share
 from cvfp_opt.store.files.trial_files import CSV, SVG, File
 from cvfp_opt.store.record.records import TrialRecord

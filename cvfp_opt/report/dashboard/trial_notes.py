@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from cvfp_opt.escaping import markdown
 from cvfp_opt.report.judgement import judge_trial
-from cvfp_opt.report.rows import Rows, markdown_table, scored_quantities
+from cvfp_opt.report.rows import Rows, markdown_table
+from cvfp_opt.report.trial_rows import scored_quantities
 from cvfp_opt.report.words import duration, parameter, reason_words, trial_definition, value_words
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary

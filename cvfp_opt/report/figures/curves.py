@@ -6,7 +6,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from cvfp_opt.report.figures.figure import BEST, DASHES, MARKERS, SERIES, style
-from cvfp_opt.report.rows import PANELS, Cell, Rows, finite, pass_numbers, steps_of
+from cvfp_opt.report.rows import Cell, Rows, finite
+from cvfp_opt.report.trial_rows import PANELS, pass_numbers, steps_of
 from cvfp_opt.report.words import joined, share
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.store.record.summary import Summary

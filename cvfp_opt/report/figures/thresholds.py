@@ -6,7 +6,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from cvfp_opt.report.figures.figure import BEST, DASHES, GREY, SERIES, style
-from cvfp_opt.report.rows import THRESHOLDS, Rows, all_finite, finite, threshold_rows
+from cvfp_opt.report.rows import Rows, all_finite, finite
+from cvfp_opt.report.trial_rows import THRESHOLDS, threshold_rows
 from cvfp_opt.report.words import share
 from cvfp_opt.store.record.quantiles import rate_at
 from cvfp_opt.store.record.records import TrialRecord

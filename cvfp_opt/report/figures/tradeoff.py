@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from cvfp_opt.report.figures.figure import BLUE, GREY, ORANGE, RED, air, new_figure
-from cvfp_opt.report.rows import PERPLEXITY, Cell, Rows, finite, scored
+from cvfp_opt.report.rows import Cell, Rows, finite
+from cvfp_opt.report.trial_rows import PERPLEXITY, scored
 from cvfp_opt.report.words import share
 from cvfp_opt.store.record.definition_sections import completed
 from cvfp_opt.store.record.records import TrialRecord

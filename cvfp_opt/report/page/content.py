@@ -20,9 +20,10 @@ from cvfp_opt.report.figures.kinds import KINDS
 from cvfp_opt.report.figures.parallel import Parallel
 from cvfp_opt.report.figures.slices import draw_one
 from cvfp_opt.report.judgement import Answer, Observation, answer, observations
-from cvfp_opt.report.rows import Rows, scored, scored_quantities
+from cvfp_opt.report.rows import Rows
 from cvfp_opt.report.status import drift_lines
 from cvfp_opt.report.toml import definition_toml
+from cvfp_opt.report.trial_rows import scored, scored_quantities
 from cvfp_opt.report.words import (
     commands,
     counts_line,

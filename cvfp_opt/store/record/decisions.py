@@ -35,6 +35,16 @@ def length(audit: StoredAudit) -> float:
     return math.sqrt(max(0.0, audit["mean_square"]))
 
 
+def without_fixed_point(audit: StoredAudit) -> tuple[Literal["train", "held_out"], ...]:
+    """Name the texts of which two frozen reads agree in less than FIXED_POINT of the tokens."""
+    found: list[Literal["train", "held_out"]] = []
+    if not audit["frozen_train"]["convergence"] >= FIXED_POINT:
+        found.append("train")
+    if not audit["frozen_held_out"]["convergence"] >= FIXED_POINT:
+        found.append("held_out")
+    return tuple(found)
+
+
 def doubts(audit: StoredAudit, *, rate: float, own_weight: float) -> dict[str, float]:
     """Give what makes a score doubtful in numbers, by name: at most 0 where it does not.
 

@@ -2,12 +2,13 @@
 
 import io
 import time
+from dataclasses import replace
 
 import pytest
 from support import TINY
 
 from cvfp_opt.api.display.console import PlainConsole
-from cvfp_opt.api.display.search import RunDisplay, shares_words
+from cvfp_opt.api.display.search import RunDisplay, shares_words, trial_line
 from cvfp_opt.store.record.progress import StudyProgress
 from cvfp_opt.store.record.records import TrialRecord
 from cvfp_opt.training.events import Phase, Progress
@@ -91,3 +92,27 @@ def test_the_time_left_counts_the_trials_at_once(
 )
 def test_who_computes_is_said(processes: int, lanes: int, threads: int, words: str) -> None:
     assert shares_words(processes, lanes, threads) == words
+
+
+def test_80_columns_have_what_a_trial_is_worth_its_time_and_whether_it_is_the_best() -> None:
+    record = TrialRecord(
+        number=39,
+        state="complete",
+        status="finished",
+        value=0.965,
+        params=PARAMS,
+        metrics={"convergence_rate": 1.0, "effective_rank": 0.93},  # type: ignore[typeddict-item]
+        environment={"optimizer_steps": 1},
+    )
+    best = StudyProgress(finished=39, best=record)
+    figures = "score 0.965  convergence 100.0%  rank 93.0%"
+    assert (
+        trial_line(record, 50.4, best, 50, 80) == f"[39/50] trial 39  {figures}  50.4 s  new best"
+    )
+    other = StudyProgress(finished=39, best=None)
+    assert trial_line(record, 50.4, other, 50, 80) == f"[39/50] trial 39  {figures}  50.4 s"
+    point = "weight 0.853  lr 0.000596  threshold 0.0519  mix 0.933"
+    whole = f"[39/50] trial 39  {figures}  {point}  finished  50.4 s  new best"
+    assert trial_line(record, 50.4, best, 50) == whole
+    stopped = replace(record, status="converged early")
+    assert "converged early" in trial_line(stopped, 50.4, other, 50, 80)
