@@ -5,15 +5,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from cvfp_opt.api.looking import ReadableStudy
-from cvfp_opt.api.opening import artifacts_of, locate, open_summary
-from cvfp_opt.api.required import require_text
+from cvfp_opt.api.stored_study import StoredStudy
 from cvfp_opt.api.trial import Trial
 from cvfp_opt.api.wishes import Wishes, changes_of
 from cvfp_opt.errors import DefinitionError
-from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.queue import control
-from cvfp_opt.store.record.summary import Summary
 
 if TYPE_CHECKING:
     import optuna
@@ -22,14 +18,12 @@ if TYPE_CHECKING:
     from cvfp_opt.report.compare import Comparison
     from cvfp_opt.report.confirmation import Confirmation
     from cvfp_opt.store.database.storage import Store
-    from cvfp_opt.store.doctor.examination import Report
     from cvfp_opt.store.record.event import Event
-    from cvfp_opt.store.transfer.operations import Exported, Place
     from cvfp_opt.tuning.limits import Limits
     from cvfp_opt.workers.shares import Workers
 
 
-class Study(ReadableStudy):
+class Study(StoredStudy):
     """A study in a database. Each question reads it anew, so two objects of one study agree.
 
     It pickles as the place of its database and its name, with the database's password if its
@@ -45,28 +39,6 @@ class Study(ReadableStudy):
         location: place of its database.
         artifacts: as given.
     """
-
-    def __init__(
-        self,
-        name: str,
-        storage: str | os.PathLike[str] | Location | None = None,
-        *,
-        artifacts: str | None = None,
-    ) -> None:
-        require_text("name", name)
-        self.name = name
-        self.location = locate(storage)
-        self.artifacts = artifacts_of(artifacts)
-
-    def look(self) -> Summary:
-        """Take a snapshot of the study, from which all reports start.
-
-        Raises:
-            StudyError: it is not there any more.
-            StorageError: its database cannot be read.
-        """
-        with open_summary(self.location, self.name) as summary:
-            return summary
 
     # its trials
 
@@ -361,94 +333,12 @@ class Study(ReadableStudy):
 
         change(self.location, self.name, act)
 
-    # as a whole
-
-    @property
-    def place(self) -> "Place":
-        """Its database and artifacts, for transfers."""
-        from cvfp_opt.store.transfer.operations import Place
-
-        return Place(location=self.location, artifacts=self.artifacts)
-
-    def export(self, path: str | os.PathLike[str]) -> "Exported":
-        """Write the study, its mirrors and artifacts to one new file; workers may go on.
-
-        Raises:
-            ArchiveError: the file exists, is not called ``*.zip``, or cannot be written.
-        """
-        from cvfp_opt.store.transfer.operations import export_study
-
-        return export_study(self.place, self.name, Path(path))
-
-    def copy(
-        self,
-        to: str | os.PathLike[str] | Location,
-        *,
-        name: str | None = None,
-        artifacts: str | None = None,
-    ) -> "Study":
-        """Copy it to another database; return the copy.
-
-        Args:
-            to: path or URL of that database.
-            name: the copy's name; None for the same.
-            artifacts: where files of its trials go.
-
-        Raises:
-            StudyError: there is one of that name.
-        """
-        from cvfp_opt.store.transfer.operations import copy_study
-
-        copy = Study(name or self.name, to, artifacts=artifacts)
-        copy_study(self.place, self.name, copy.place, name)
-        return copy
-
-    def rename(self, name: str) -> None:
-        """Give it another name. Raises StudyError if that is taken."""
-        from cvfp_opt.api.changing import rename
-
-        rename(self.location, self.name, name)
-        self.name = name
-
-    def delete(self, *, force: bool = False) -> None:
-        """Delete it with all its trials, mirrors and checkpoints. There is no way back.
-
-        Args:
-            force: even if workers run it; they stop with an error.
-
-        Raises:
-            StudyError: workers run it.
-        """
-        from cvfp_opt.api.changing import delete
-
-        delete(self.location, self.name, self.artifacts, force=force)
-
-    def doctor(self, *, repair: bool = False) -> "Report":
-        """Look for faults in it and in the files beside it.
-
-        Args:
-            repair: mend what is safe to mend.
-        """
-        from cvfp_opt.api.changing import examined
-        from cvfp_opt.store.doctor.examination import Patient
-
-        patient = Patient(location=self.location, artifacts=self.artifacts, study=self.name)
-        return examined(patient, repair=repair)
-
     def _other(self, other: "Study | str") -> "Study":
         if isinstance(other, str):
             return Study(other, self.location, artifacts=self.artifacts)
         if not isinstance(other, Study):
             raise DefinitionError(f"a study or its name is required, got {type(other).__name__}")
         return other
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Study):
-            return NotImplemented
-        return (self.name, self.location) == (other.name, other.location)
-
-    def __hash__(self) -> int:
-        return hash((self.name, self.location))
 
     def __repr__(self) -> str:
         from cvfp_opt.report.brief import study_text

@@ -100,10 +100,17 @@ def is_made(one: Any) -> bool:
 
 
 def members(name: str, one: griffe.Class) -> Iterator[str]:
-    """Make the parts of a class's public members, inherited ones of ours too."""
+    """Make the parts of a class's public members: its own, then those that it inherits of ours."""
     everything = {**one.inherited_members, **one.members}
     public = [m for key, m in everything.items() if is_public(key, m)]
-    public.sort(key=lambda m: (not is_value(m), m.lineno or 0))
+    owners = [owner.canonical_path for owner in (one, *one.mro())]
+    public.sort(
+        key=lambda m: (
+            not is_value(m),
+            owners.index(m.canonical_path.rpartition(".")[0]),
+            m.lineno or 0,
+        )
+    )
     if values := [m for m in public if is_value(m)]:
         yield table(
             ["property", "type", "meaning"],
