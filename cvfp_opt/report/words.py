@@ -46,11 +46,16 @@ _AGAINST: Mapping[str, str] = {
 }
 
 
-def against_words(trial: TrialRecord) -> str:
-    """Name the constraints that a trial violates; "" if it is feasible."""
+def against(trial: TrialRecord) -> list[str]:
+    """Name the constraints that a trial violates; none if it is feasible."""
     violated = [name for name, value in trial.constraints.items() if value > 0.0]
     words = {**_AGAINST, "fixed_point": _no_fixed_point(trial)}
-    return ", ".join(words.get(name, printable(name)) for name in violated)
+    return [words.get(name, printable(name)) for name in violated]
+
+
+def against_words(trial: TrialRecord) -> str:
+    """Name the constraints that a trial violates in one line; "" if it is feasible."""
+    return ", ".join(against(trial))
 
 
 def _no_fixed_point(trial: TrialRecord) -> str:

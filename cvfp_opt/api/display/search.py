@@ -21,7 +21,7 @@ from cvfp_opt.report.judgement import judge
 from cvfp_opt.report.tables import audit_table, best_table
 from cvfp_opt.report.time_left import Span, time_left
 from cvfp_opt.report.trial_rows import PERPLEXITY, scored
-from cvfp_opt.report.words import commands, duration, number, reason_words, share
+from cvfp_opt.report.words import against, commands, duration, number, reason_words, share
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.doctor.finding import counted
 from cvfp_opt.store.record.progress import StudyProgress
@@ -309,6 +309,8 @@ def trial_line(
         parts.append(Part(f"rank {share(figures['effective_rank'])}", 4))
     if record.downstream:
         parts.append(Part(f"perplexity {PERPLEXITY.write(PERPLEXITY.take(record))}", 4))
+    # why it is not the best, whatever its score
+    parts += [Part(words, 2.5 if place else 6) for place, words in enumerate(against(record))]
     parts += parameter_parts(record.params)
     ended = _ended(record)
     # a score says as much as "finished"

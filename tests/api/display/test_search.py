@@ -116,3 +116,18 @@ def test_80_columns_have_what_a_trial_is_worth_its_time_and_whether_it_is_the_be
     assert trial_line(record, 50.4, best, 50) == whole
     stopped = replace(record, status="converged early")
     assert "converged early" in trial_line(stopped, 50.4, other, 50, 80)
+
+
+def test_a_trial_that_its_audit_speaks_against_says_so_beside_its_score() -> None:
+    record = TrialRecord(
+        number=7,
+        state="complete",
+        status="finished",
+        value=0.969,
+        constraints={"scale": 0.1, "threshold": 0.1, "untrained": 0.1, "optimizer_steps": -1.0},
+    )
+    progress = StudyProgress(finished=7, best=None)
+    begin = "[7/50] trial 7  score 0.969  contexts have shrunk"
+    assert trial_line(record, 50.4, progress, 50, 80) == f"{begin}  50.4 s"
+    more = "rests on its threshold  no better than untrained"
+    assert trial_line(record, 50.4, progress, 50) == f"{begin}  {more}  finished  50.4 s"
