@@ -1,10 +1,11 @@
 """Studies made ready to be served by a worker that stays, and kept so for its next visit."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import optuna
 
-from cvfp_opt.errors import StudyError
+from cvfp_opt.errors import StudyError, StudyMissing
 from cvfp_opt.store.database.optuna_private import study_id_of
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.queue.overview import QueuedStudy
@@ -79,10 +80,10 @@ class Preparing:
         if known is None:
             return None
         plan = known.plan
-        opened = self.store.patiently(lambda: plan.load(self.store))
-        if study_id_of(opened) == study.study_id and _identity(opened) == known.identity:
-            return opened, known
-        self.store.forget([study.study_id])  # SQLite has given its id to another one
+        with suppress(StudyMissing):  # it was renamed, or deleted and its id given to another one
+            opened = self.store.patiently(lambda: plan.load(self.store))
+            if study_id_of(opened) == study.study_id and _identity(opened) == known.identity:
+                return opened, known
         return None
 
     def _new(self, study: QueuedStudy) -> tuple[optuna.Study, Prepared]:

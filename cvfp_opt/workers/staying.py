@@ -5,13 +5,14 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any, Protocol
 
-from cvfp_opt.errors import CvfpOptError, StorageError
+from cvfp_opt.errors import CvfpOptError, StorageError, StudyMissing
 from cvfp_opt.store.database.optuna_private import study_id_of
 from cvfp_opt.store.database.retry import Patience
 from cvfp_opt.store.database.storage import Store, open_for_editing
@@ -184,7 +185,7 @@ class Staying:
             study_id: one
             for study_id, one in self._skipped.items()
             if study_id in there
-            and there[study_id].entry.version == one.version
+            and (there[study_id].name, there[study_id].entry.version) == (one.name, one.version)
             and now < one.until
         }
         patterns = self._terms.patterns
@@ -198,7 +199,9 @@ class Staying:
     def _release(self, store: Store, studies: Sequence[QueuedStudy]) -> None:
         """Let nothing run for ever: put back what dead workers left where no trial may begin."""
         for study in studies:
-            if study.abandoned and not study.to_begin:
+            if not study.abandoned or study.to_begin:
+                continue
+            with suppress(StudyMissing):  # deleted or renamed since
                 opened = store.patiently(partial(load_study, store, study.name))
                 if study_id_of(opened) == study.study_id:
                     retries = self._terms.limits.max_retries
@@ -210,8 +213,9 @@ class Staying:
         names = {study.study_id: study.name for study in studies}
         for worker in store.patiently(lambda: left_behind(store)):
             if (name := names.get(worker.study_id or -1)) is not None:
-                study = store.patiently(partial(load_study, store, name))
-                store.patiently(Mirrors(store, study).sync)
+                with suppress(StudyMissing):  # deleted or renamed since
+                    study = store.patiently(partial(load_study, store, name))
+                    store.patiently(Mirrors(store, study).sync)
             store.patiently(partial(settle, store, worker))
 
     def _serve(self, store: Store, preparing: Preparing, study: QueuedStudy) -> None:

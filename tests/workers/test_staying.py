@@ -14,11 +14,13 @@ from cvfp_opt.api.submitting import submit_request
 from cvfp_opt.api.wishes import Wishes
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import Store, open_for_editing
+from cvfp_opt.store.files.artifact_stores import open_artifacts
 from cvfp_opt.store.queue import control
 from cvfp_opt.store.queue.overview import QueuedStudy, Stage, read_queue
 from cvfp_opt.store.queue.workers import Wanted, WorkerState, read_workers, want
 from cvfp_opt.store.record.records import StudyRecord
 from cvfp_opt.store.record.studies import load_study
+from cvfp_opt.store.transfer.editing import delete_study, rename_study
 from cvfp_opt.training.events import Event
 from cvfp_opt.tuning.environment import describe_environment
 from cvfp_opt.tuning.plan import Request
@@ -229,9 +231,6 @@ def test_outside_of_its_hours_it_takes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_study_deleted_and_made_anew_is_not_taken_for_the_former_one(tmp_path: Path) -> None:
-    from cvfp_opt.store.files.artifact_stores import open_artifacts
-    from cvfp_opt.store.transfer.editing import delete_study
-
     location = Location.of_file(tmp_path / "s.db")
     submit(location, "a", n_trials=1)
     stop = StopSwitch()
@@ -281,3 +280,45 @@ def test_a_total_that_grows_is_run_by_the_worker_that_stayed(location: Location)
     with pytest.raises(SearchStopped):
         stay(location, recorder, stop, until_idle=False)
     assert Counter(recorder.served) == {"a": 2}
+
+
+def test_a_study_that_is_renamed_between_two_visits_is_served_under_its_new_name(
+    location: Location,
+) -> None:
+    submit(location, "a", n_trials=1)
+    stop = StopSwitch()
+
+    def rests(reason: str) -> None:
+        if len(recorder.finished) == 2:
+            stop.stop()
+        elif "b" not in look(location):
+            on(location, lambda store: rename_study(store, "a", "b"))
+            on(location, lambda store: control.amend(store, load_study(store, "b"), {"total": 2}))
+
+    recorder = StayingRecorder(rests=rests)
+    with pytest.raises(SearchStopped):
+        stay(location, recorder, stop, until_idle=False)
+    assert recorder.served == ["a", "b"]
+
+
+def test_what_a_worker_has_seen_of_a_deleted_study_is_nothing_to_the_next(tmp_path: Path) -> None:
+    location = Location.of_file(tmp_path / "s.db")
+    settings = ("search.sampler=tpe", "search.num_startup_trials=1")
+    submit(location, "a", *settings, n_trials=3)
+    stop = StopSwitch()
+
+    def rests(reason: str) -> None:
+        if recorder.served == ["a"] and "a" in look(location):
+            files = open_artifacts(location, None)
+            on(location, lambda store: delete_study(store, "a", files, force=True))
+            submit(location, "b", *settings, "search.seed=7", n_trials=3)
+        elif recorder.served == ["a", "b"]:
+            stop.stop()
+
+    recorder = StayingRecorder(rests=rests)
+    with pytest.raises(SearchStopped):
+        stay(location, recorder, stop, until_idle=False)
+    alone = Location.of_file(tmp_path / "alone.db")
+    submit(alone, "b", *settings, "search.seed=7", n_trials=3)
+    expected = [record.params for record in stay(alone).finished]
+    assert [record.params for record in recorder.finished[3:]] == expected

@@ -20,6 +20,7 @@ from cvfp_opt.errors import StudyError
 from cvfp_opt.store.database.optuna_private import intermediate_columns, value_columns
 from cvfp_opt.store.database.tables import (
     INTERMEDIATE,
+    LEASES,
     PARAMS,
     STUDIES,
     SYSTEM_ATTRIBUTES,
@@ -38,6 +39,7 @@ _LOCK = (
 # takes SQLite 0.8 ms.
 _LARGEST = select(func.max(TRIALS.c.number)).where(TRIALS.c.study_id == bindparam("of"))
 _NEW = insert(TRIALS)
+_FORGET_LEASE = delete(LEASES).where(LEASES.c.trial_id == bindparam("of"))
 _CHANGE = update(TRIALS).where(
     TRIALS.c.trial_id == bindparam("of"), TRIALS.c.state == bindparam("before")
 )
@@ -129,7 +131,10 @@ def lock_study(connection: Connection, study_id: int) -> None:
         StudyError: somebody deleted the study.
     """
     if connection.execute(_LOCK, {"of": study_id}).rowcount == 0:
-        raise StudyError("the study is not there any more: somebody has deleted it")
+        raise StudyError(DELETED)
+
+
+DELETED = "the study is not there any more: somebody has deleted it"
 
 
 def next_number(connection: Connection, study_id: int) -> int:
@@ -157,7 +162,10 @@ def insert_trial(
     row = {"study_id": study_id, "number": number, "state": state, **times}
     key = connection.execute(_NEW, row).inserted_primary_key
     assert key is not None
-    return int(key[0]), number
+    trial_id = int(key[0])
+    # SQLite uses the id of a deleted trial again
+    connection.execute(_FORGET_LEASE, {"of": trial_id})
+    return trial_id, number
 
 
 def change_state(
@@ -181,8 +189,11 @@ def utc(time: datetime | None) -> datetime | None:
 
 
 def local(time: datetime | None) -> datetime | None:
-    """Convert naive UTC, as it is stored, to naive local time, as FrozenTrial has it."""
-    return time and time.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
+    """Convert naive UTC, as it is stored, to naive local time, as FrozenTrial has it.
+
+    In the hour that comes twice when a clock is set back, its ``fold`` says which one it is.
+    """
+    return time and datetime.fromtimestamp(time.replace(tzinfo=UTC).timestamp())
 
 
 def write_pending(connection: Connection, trial_id: int, pending: PendingWrites) -> None:

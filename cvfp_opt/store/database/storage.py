@@ -7,10 +7,10 @@ from typing import Any
 import sqlalchemy
 from filelock import Timeout
 from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage, RDBStorage, get_storage
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import ColumnElement, Engine, Table
+from sqlalchemy import ColumnElement, Engine, Table, bindparam, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import scoped_session, sessionmaker
 
@@ -27,11 +27,11 @@ from cvfp_opt.store.database.frozen_trials import (
 )
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
-from cvfp_opt.store.database.optuna_private import FrozenStudy, forget_studies
+from cvfp_opt.store.database.optuna_private import CachedStorage, FrozenStudy, forget_studies
 from cvfp_opt.store.database.retry import LOOKING, Patience, driver_words
 from cvfp_opt.store.database.rows import change_state
 from cvfp_opt.store.database.schema import is_current
-from cvfp_opt.store.database.tables import OWN
+from cvfp_opt.store.database.tables import OWN, TRIALS
 
 LOCK_SECONDS = 60
 
@@ -121,6 +121,37 @@ class ClaimingStorage(ReadingStorage):
         return False
 
 
+class KeptTrials(CachedStorage):
+    """Optuna's cache of ended trials, which drops those of a study whose number another one has.
+
+    SQLite gives the numbers of deleted studies and trials to the next ones; whatever stays open
+    would take the former study's trials for the new one's. Studies are opened by their names.
+    """
+
+    def __init__(self, backend: RDBStorage) -> None:
+        super().__init__(backend)
+        self._first: dict[int, Any] = {}
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        study_id = super().get_study_id_from_name(study_name)
+        if self._backend.engine.dialect.name == "sqlite":
+            with self._backend.engine.connect() as connection:
+                row = connection.execute(_FIRST_TRIAL, {"of": study_id}).one_or_none()
+            first = (study_name, None if row is None else tuple(row))
+            if self._first.setdefault(study_id, first) != first:
+                forget_studies(self, [study_id])
+                self._first[study_id] = first
+        return study_id
+
+
+_FIRST_TRIAL = (
+    select(TRIALS.c.trial_id, TRIALS.c.datetime_start)
+    .where(TRIALS.c.study_id == bindparam("of"))
+    .order_by(TRIALS.c.number)
+    .limit(1)
+)
+
+
 class Store:
     """An open study database.
 
@@ -143,7 +174,7 @@ class Store:
         self._watch = watch
         self._backend = backend
         self.kind = kind_of(location)
-        self.storage: BaseStorage = get_storage(backend)
+        self.storage: BaseStorage = KeptTrials(backend)
         self.engine: Engine = backend.engine
         self.patiently = patiently
 

@@ -11,12 +11,14 @@ from typing import Any
 
 import optuna
 from optuna.trial import TrialState
-from sqlalchemy import Connection, Insert, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Insert, bindparam, func, insert, select, update
 
+from cvfp_opt.errors import StudyError
 from cvfp_opt.store.database.damage import parsed
 from cvfp_opt.store.database.kinds import Kind
 from cvfp_opt.store.database.optuna_private import study_id_of
 from cvfp_opt.store.database.rows import (
+    DELETED,
     PendingWrites,
     change_state,
     clear_reported,
@@ -25,7 +27,12 @@ from cvfp_opt.store.database.rows import (
     write_pending,
 )
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.database.tables import LEASES, SYSTEM_ATTRIBUTES, TRIALS
+from cvfp_opt.store.database.tables import (
+    LEASES,
+    STUDY_USER_ATTRIBUTES,
+    SYSTEM_ATTRIBUTES,
+    TRIALS,
+)
 from cvfp_opt.store.queue.announcing import announce_lost
 from cvfp_opt.store.queue.entries import read_entry, read_usage
 from cvfp_opt.store.queue.leases import (
@@ -41,7 +48,13 @@ from cvfp_opt.store.queue.takeover import end_by_force, enqueue_again
 from cvfp_opt.store.record.event import Subject
 from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity
 from cvfp_opt.store.record.queue_entry import QueueEntry, QueueState
-from cvfp_opt.store.record.records import CONFIRMATION_RUN, FIXED_PARAMS, is_confirmation_run
+from cvfp_opt.store.record.records import (
+    CONFIRMATION_RUN,
+    FIXED_PARAMS,
+    STUDY,
+    StudyRecord,
+    is_confirmation_run,
+)
 
 # Worker deaths after which a trial is given up: by then the trial itself probably kills them.
 MAX_RETRIES = 3
@@ -112,7 +125,9 @@ _UNFINISHED = (
     .order_by(TRIALS.c.number)
 )
 _COUNT = select(func.count()).select_from(TRIALS).where(TRIALS.c.study_id == bindparam("of"))
-_FORGET = delete(LEASES).where(LEASES.c.trial_id == bindparam("of"))
+_RECORD = select(STUDY_USER_ATTRIBUTES.c.value_json).where(
+    STUDY_USER_ATTRIBUTES.c.study_id == bindparam("of"), STUDY_USER_ATTRIBUTES.c.key == STUDY
+)
 _SYSTEM_ATTRIBUTES = select(SYSTEM_ATTRIBUTES.c.key, SYSTEM_ATTRIBUTES.c.value_json).where(
     SYSTEM_ATTRIBUTES.c.trial_id == bindparam("of"),
     SYSTEM_ATTRIBUTES.c.key.in_(bindparam("keys", expanding=True)),
@@ -173,7 +188,7 @@ class Claims:
         notices: list[str] = []
         numbers = []
         with self.store.engine.begin() as connection:
-            lock_study(connection, study_id_of(self.study))
+            self._lock_study(connection)
             running, _ = self._unfinished(connection)
             for trial in self._dead(connection, running):
                 if not self._give_up(connection, trial, notices):
@@ -185,11 +200,22 @@ class Claims:
 
     # within the transaction
 
+    def _lock_study(self, connection: Connection) -> None:
+        """Lock the study, which may be gone; SQLite may have given its number to another one."""
+        study_id = study_id_of(self.study)
+        lock_study(connection, study_id)
+        if not self.identity or not self.store.kind.one_host:
+            return
+        found = connection.scalar(_RECORD, {"of": study_id})
+        record, _ = StudyRecord.look({} if found is None else {STUDY: parsed(found)})
+        if record is not None and record.identity != self.identity:
+            raise StudyError(DELETED)
+
     def _claim(
         self, connection: Connection, total: int, notices: list[str]
     ) -> ClaimedTrial | NoTrial | None:
         study_id = study_id_of(self.study)
-        lock_study(connection, study_id)
+        self._lock_study(connection)
         running, enqueued = self._unfinished(connection)
         for trial in running:  # we took it, but the acknowledgement was lost
             lease = trial.lease
@@ -257,8 +283,6 @@ class Claims:
                 return taken
         study_id, state, now = study_id_of(self.study), TrialState.RUNNING, datetime.now()
         trial_id, number = insert_trial(connection, study_id, state, now)
-        # SQLite uses the id of a deleted trial again
-        connection.execute(_FORGET, {"of": trial_id})
         trial = _Unfinished(trial_id=trial_id, number=number, state=state, lease=None)
         new = self._take(connection, trial, 0)
         assert new is not None

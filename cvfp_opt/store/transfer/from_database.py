@@ -1,7 +1,7 @@
 """Reading a study from a database to a dump, as of one moment, whoever writes meanwhile."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from optuna.study import StudyDirection
@@ -33,6 +33,7 @@ from cvfp_opt.store.record.mirrors import count_own
 from cvfp_opt.store.record.records import CONFIRMATION_POINTS, CONFIRMS, MIRROR_OF, MIRRORED, STUDY
 from cvfp_opt.store.record.study_page import is_trial_note
 from cvfp_opt.store.transfer.dump import Dump, Param, StudyDump, TrialDump
+from cvfp_opt.store.transfer.generations import by_numbers
 
 
 def read_dump(store: Store, name: str) -> Dump:
@@ -120,21 +121,22 @@ def read_study(connection: Connection, study_id: int, name: str) -> StudyDump:
     with values_read(f"study {name}"):
         user_attrs = attribute_texts(connection, STUDY_USER_ATTRIBUTES, study_id)[study_id]
         system_attrs = attribute_texts(connection, STUDY_SYSTEM_ATTRIBUTES, study_id)[study_id]
+        found = sorted(read_raw_trials(connection, study_id), key=lambda raw: raw.number)
         return StudyDump(
             name=name,
             directions=tuple(
                 StudyDirection[one] for one in direction_names(connection, study_id)[study_id]
             ),
             user_attrs=dict(sorted(user_attrs.items())),
-            system_attrs=dict(
-                sorted((k, text) for k, text in system_attrs.items() if not is_trial_note(k))
+            system_attrs=by_numbers(
+                {key: text for key, text in system_attrs.items() if not is_trial_note(key)},
+                {raw.trial_id: raw.number for raw in found},
             ),
-            trials=tuple(_trials(connection, study_id, name)),
+            trials=tuple(_trials(found, name)),
         )
 
 
-def _trials(connection: Connection, study_id: int, name: str) -> Iterator[TrialDump]:
-    found = sorted(read_raw_trials(connection, study_id), key=lambda raw: raw.number)
+def _trials(found: Sequence[RawTrial], name: str) -> Iterator[TrialDump]:
     for number, raw in enumerate(found):
         if raw.number != number:
             raise StudyError(

@@ -28,6 +28,7 @@ from cvfp_opt.store.record.records import (
 )
 from cvfp_opt.store.transfer.artifacts import Reader, Several
 from cvfp_opt.store.transfer.dump import Dump, StudyDump, Texts, TrialDump, with_attr
+from cvfp_opt.store.transfer.generations import without_parents
 from cvfp_opt.store.transfer.same_trials import Candidate, candidates
 
 # Study user attribute: what a merged study was made of.
@@ -237,7 +238,7 @@ def _study(sources: Sequence[Source], name: str, kept: Sequence[Candidate]) -> S
         name=name,
         directions=first.directions,
         user_attrs=with_attr(user_attrs, MERGED_FROM, made_of),
-        system_attrs=_union(source.dump.study.system_attrs for source in sources),
+        system_attrs=without_parents(_union(s.dump.study.system_attrs for s in sources)),
         trials=tuple(_numbered(c, number) for number, c in enumerate(kept)),
     )
 

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, delete, select
 from sqlalchemy.exc import IntegrityError
 
 from cvfp_opt.errors import StorageError, StudyError
 from cvfp_opt.escaping import quoted
+from cvfp_opt.store.database.damage import parsed
 from cvfp_opt.store.database.optuna_private import FrozenStudy
 from cvfp_opt.store.database.rows import (
     attribute_rows,
@@ -17,10 +18,12 @@ from cvfp_opt.store.database.rows import (
     value_rows,
 )
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.database.study_rows import insert_rows, insert_study
+from cvfp_opt.store.database.study_rows import insert_rows, insert_study, put_attributes
 from cvfp_opt.store.database.tables import (
     INTERMEDIATE,
+    LEASES,
     PARAMS,
+    STUDY_SYSTEM_ATTRIBUTES,
     SYSTEM_ATTRIBUTES,
     TRIALS,
     USER_ATTRIBUTES,
@@ -31,6 +34,7 @@ from cvfp_opt.store.record.records import StudyRecord
 from cvfp_opt.store.record.studies import check_new_name, has_study
 from cvfp_opt.store.transfer.dump import Dump, StudyDump, TrialDump
 from cvfp_opt.store.transfer.from_database import read_study
+from cvfp_opt.store.transfer.generations import by_ids, by_numbers, without_parents
 
 _SUFFIXES = tuple(f"/{mirror.suffix}" for mirror in MIRRORS)
 
@@ -110,14 +114,23 @@ def _storable(connection: Connection, study: StudyDump) -> StudyDump:
 
 
 def _write_study(connection: Connection, study: StudyDump) -> None:
+    system_attrs = without_parents(study.system_attrs)
     study_id = insert_study(
-        connection, study.name, study.directions, study.user_attrs, study.system_attrs
+        connection, study.name, study.directions, study.user_attrs, system_attrs
     )
-    _write_trials(connection, study_id, study.trials)
+    ids = _write_trials(connection, study_id, study.trials)
+    whole = by_ids(study.system_attrs, ids)
+    parents = {key: parsed(text) for key, text in whole.items() if key not in system_attrs}
+    if parents:
+        put_attributes(connection, STUDY_SYSTEM_ATTRIBUTES, study_id, parents)
+    study = replace(study, system_attrs=by_numbers(whole, {v: k for k, v in ids.items()}))
     _verify(study, read_study(connection, study_id, study.name))
 
 
-def _write_trials(connection: Connection, study_id: int, trials: tuple[TrialDump, ...]) -> None:
+def _write_trials(
+    connection: Connection, study_id: int, trials: tuple[TrialDump, ...]
+) -> dict[int, int]:
+    """Write trials; return their ids by number."""
     insert_rows(
         connection,
         TRIALS,
@@ -132,6 +145,9 @@ def _write_trials(connection: Connection, study_id: int, trials: tuple[TrialDump
             for trial in trials
         ),
     )
+    written = select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
+    # SQLite uses the ids of deleted trials again
+    connection.execute(delete(LEASES).where(LEASES.c.trial_id.in_(written)))
     rows = connection.execute(
         select(TRIALS.c.number, TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
     )
@@ -142,6 +158,7 @@ def _write_trials(connection: Connection, study_id: int, trials: tuple[TrialDump
             table,
             ({"trial_id": ids[trial.number], **row} for trial in trials for row in rows_of(trial)),
         )
+    return ids
 
 
 def _verify(study: StudyDump, found: StudyDump) -> None:

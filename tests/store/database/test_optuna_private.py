@@ -22,7 +22,12 @@ from support import REPOSITORY
 
 from cvfp_opt.store.database import optuna_private
 from cvfp_opt.store.database.location import Location
-from cvfp_opt.store.database.storage import ClaimingStorage, ReadingStorage, open_for_search
+from cvfp_opt.store.database.storage import (
+    ClaimingStorage,
+    KeptTrials,
+    ReadingStorage,
+    open_for_search,
+)
 from cvfp_opt.tuning.sampler import PerTrialSampler
 
 PACKAGE = REPOSITORY / "cvfp_opt"
@@ -41,6 +46,7 @@ PRIVATE = {"optuna": "optuna_private.py", "optuna_dashboard": "dashboard_private
         (optuna.distributions.FloatDistribution._contains, "self param_value_in_internal_repr"),
         (optuna_private.CachedStorage.__init__, "self backend"),
         (optuna_private.CachedStorage.delete_study, "self study_id"),
+        (optuna_private.CachedStorage.get_study_id_from_name, "self study_name"),
         (
             optuna_private.FrozenStudy.__init__,
             "self study_name direction user_attrs system_attrs study_id directions",
@@ -103,9 +109,10 @@ def test_every_override_of_the_storage_is_called(
     location: Location, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: Counter[str] = Counter()
-    expected = overrides(ReadingStorage) | overrides(ClaimingStorage)
+    owners = (ReadingStorage, ClaimingStorage, KeptTrials)
+    expected = set().union(*map(overrides, owners))
     assert "_get_trials" in expected
-    for owner in (ReadingStorage, ClaimingStorage):
+    for owner in owners:
         counting(calls, owner, monkeypatch)
     with open_for_search(location) as store:
         optuna.create_study(study_name="s", storage=store.storage)

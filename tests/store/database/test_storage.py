@@ -12,7 +12,7 @@ import sqlalchemy
 from databases import SERVERS, fresh_database
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.testing.pytest_storages import StorageTestCase
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 from sqlalchemy.exc import OperationalError
 
 from cvfp_opt.errors import StorageError
@@ -157,3 +157,15 @@ def test_a_worker_makes_no_database_in_the_place_of_one_that_was_moved() -> None
     with pytest.raises(OperationalError, match="unable to open"):  # one who looked a moment ago
         engine.connect()
     assert not Path("x.db").exists()
+
+
+def test_a_study_that_has_the_number_of_a_deleted_one_has_its_own_trials(
+    location: Location,
+) -> None:
+    with open_for_search(location) as store, open_for_search(location) as other:
+        for name, value in (("a", 1.0), ("a", 2.0), ("b", 3.0)):
+            study = optuna.create_study(study_name=name, storage=other.storage)
+            study.add_trial(create_trial(value=value))
+            stays_open = optuna.load_study(study_name=name, storage=store.storage)
+            assert [trial.value for trial in stays_open.trials] == [value]
+            optuna.delete_study(study_name=name, storage=other.storage)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 
 import optuna
@@ -14,12 +15,15 @@ import psutil
 import pytest
 import sqlalchemy
 from claiming import Workers, take
+from dumps import record
 from optuna.trial import TrialState, create_trial
 
+from cvfp_opt.errors import StudyError
 from cvfp_opt.store.database.optuna_private import study_id_of
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.tables import LEASES
 from cvfp_opt.store.queue.claims import MAX_RETRIES, ClaimedTrial, NoTrial
+from cvfp_opt.store.queue.enqueued import enqueue_points
 from cvfp_opt.store.queue.leases import FORMER_LEASE, LeaseLost, Worker, read_leases
 from cvfp_opt.store.queue.takeover import fail_trial
 from cvfp_opt.store.record.identity import IDENTITY_KEY
@@ -269,3 +273,30 @@ def test_a_holder_that_ends_its_trial_while_it_is_being_taken_over_wins(
     assert take(workers.add()).claimed.number == 1
     assert (study.trials[0].state, study.trials[0].value) == (TrialState.COMPLETE, 0.5)
     assert workers.notices == []
+
+
+@pytest.mark.parametrize("location", ["sqlite"], indirect=True)  # servers give no number twice
+def test_a_study_that_has_the_number_of_a_deleted_one_is_another_ones(
+    store: Store, study: optuna.Study
+) -> None:
+    record(uuid="former").write(study)
+    worker = replace(Workers(store, study).add(), identity="former")
+    writer = take(worker)
+    writer.give_back()
+    record(uuid="later").write(study)  # as SQLite gives it the number
+    for act in (lambda: worker.claim(100), worker.release_dead):
+        with pytest.raises(StudyError, match="somebody has deleted it"):
+            act()
+    assert states(study) == [TrialState.WAITING]
+
+
+def test_an_enqueued_trial_has_no_lease_of_a_deleted_one(
+    workers: Workers, store: Store, study: optuna.Study
+) -> None:
+    writer = take(workers.add(**DEAD))
+    with store.engine.begin() as connection:  # as Optuna leaves it when it deletes a trial
+        connection.execute(
+            sqlalchemy.update(LEASES).values(trial_id=writer.claimed.trial_id + 1, attempts=3)
+        )
+    enqueue_points(store, study, [{}], seed=7)
+    assert take(workers.add()).claimed.attempts == 0
