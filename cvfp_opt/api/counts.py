@@ -22,9 +22,9 @@ class TrialCount(NamedTuple):
     number: int
     more: bool = False
 
-    def total(self, finished: int) -> int:
-        """Give the study's total, of which so many trials have finished."""
-        return self.number + (finished if self.more else 0)
+    def total(self, taken: int) -> int:
+        """Give the study's total, of which so many trials have finished or run."""
+        return self.number + (taken if self.more else 0)
 
 
 def trial_count(value: object) -> TrialCount:

@@ -87,7 +87,7 @@ def search_study(
     from cvfp_opt.store.record.first_environment import note_first
     from cvfp_opt.store.record.mirrors import left_out
     from cvfp_opt.store.record.queue_entry import QueueEntry
-    from cvfp_opt.store.record.records import count_finished
+    from cvfp_opt.store.record.records import count_taken
 
     patiently = assignment.patiently
     with (
@@ -101,7 +101,7 @@ def search_study(
         if not created:  # it may have been submitted before anybody ran it
             patiently(lambda: note_first(store, study, session.environment))
         own = TrialCount(QueueEntry.of(study.user_attrs).total or DEFAULT_TRIALS)
-        total = (count or own).total(patiently(lambda: count_finished(study)))
+        total = (count or own).total(patiently(lambda: count_taken(study)))
         more = count is not None and count.more
         patiently(lambda: set_total(store, study, total, raise_only=more))
         notes = patiently(lambda: left_out(store, study))

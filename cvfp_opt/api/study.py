@@ -137,7 +137,7 @@ class Study(StoredStudy):
         back: it waits with its number, parameters and checkpoint for whoever goes on.
 
         Args:
-            n_trials: so many more than have finished.
+            n_trials: so many more than have finished or run.
             timeout: seconds after which no further trial is started.
             workers: who runs them.
             limits: the limits of their patience.

@@ -89,8 +89,9 @@ class PromisePruner(BasePruner):
         if now - seen < LOOK_SECONDS:
             return others
         others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
-        for key in [key for key, (seen, _) in self._looks.items() if now - seen >= LOOK_SECONDS]:
-            self._looks.pop(key, None)
+        for key, (seen, _) in list(self._looks.items()):  # lanes share them
+            if now - seen >= LOOK_SECONDS:
+                self._looks.pop(key, None)
         self._looks[asking] = now, others
         return others
 

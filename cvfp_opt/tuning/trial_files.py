@@ -50,7 +50,13 @@ class TrialFiles:
         return named
 
     def keep_network(
-        self, trial: str, score: float, network: ContextNetwork, values: dict[str, Any]
+        self,
+        trial: str,
+        score: float,
+        network: ContextNetwork,
+        values: dict[str, Any],
+        *,
+        feasible: bool,
     ) -> dict[str, str]:
         """Write a trial's network if it is among the best; return the attribute that names it.
 
@@ -59,10 +65,11 @@ class TrialFiles:
             score: of the trial.
             network: as training left it.
             values: what it belongs to, plain JSON.
+            feasible: whether the trial violates no constraint.
         """
 
         def keep() -> dict[str, str]:
-            if not self.networks.is_kept(score):
+            if not self.networks.is_kept(score, feasible=feasible):
                 return {}
             return self.networks.write(trial, arrays_of(network.state_dict()), values)
 

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from cvfp_opt.errors import CvfpOptError, DefinitionError, PointError, StorageError, StudyError
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.redaction import redacted
-from cvfp_opt.store.database.constraints import constraint_attributes
+from cvfp_opt.store.database.constraints import constraint_attributes, is_feasible
 from cvfp_opt.store.database.file_watch import FileGone
 from cvfp_opt.store.database.optuna_private import latest
 from cvfp_opt.store.database.retry import DATABASE_ERRORS, Patience, in_words, passes
@@ -143,7 +143,13 @@ class TrialRun:
         else:
             state, kept = _STATES[result.status], False
             if state is TrialState.COMPLETE and scored and not writer.claimed.run and networks:
-                kept = self._keep_network(networks[0], params, result.weights_digest, scored.score)
+                kept = self._keep_network(
+                    networks[0],
+                    params,
+                    result.weights_digest,
+                    scored.score,
+                    feasible=is_feasible(against),
+                )
             worth = values(definition, scored, result) if scored else None
             self._finish(trial, keeper, state, worth)
             if kept:
@@ -231,7 +237,13 @@ class TrialRun:
         )
 
     def _keep_network(
-        self, network: ContextNetwork, params: dict[str, Any], digest: str, score: float
+        self,
+        network: ContextNetwork,
+        params: dict[str, Any],
+        digest: str,
+        score: float,
+        *,
+        feasible: bool,
     ) -> bool:
         """Keep it if it is among the best; return whether it was."""
         identity = self.writer.claimed.identity
@@ -240,6 +252,8 @@ class TrialRun:
             "definition": self.objective.definition.at(params).to_dict(),
             "weights_digest": digest,
         }
-        attributes = self.files.keep_network(identity.uuid, score, network, values)
+        attributes = self.files.keep_network(
+            identity.uuid, score, network, values, feasible=feasible
+        )
         self.writer.pending.system_attrs.update(attributes)
         return bool(attributes)

@@ -1,11 +1,9 @@
 """The engines, by name."""
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
 from cvfp_opt.errors import ClusterError, nearest
 from cvfp_opt.store.database.location import Location
-from cvfp_opt.store.database.retry import DATABASE_ERRORS
 from cvfp_opt.store.record.records import count_finished
 from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.tuning.stopping import SearchStopped, Stop
@@ -88,8 +86,7 @@ class Dask:
             raise
         finally:
             self._cluster.close()
-            with suppress(*DATABASE_ERRORS):  # one that is away learns it from the leases
-                job.task.claims(job.store, job.study).release_dead()
+            job.task.release_dead(job.store, job.study)
 
     def _run(self, cluster: Cluster, job: Job, stop: Stop) -> DaskWorkers:
         self._workers = DaskWorkers(cluster, job, self._options.device, self._options.threads)

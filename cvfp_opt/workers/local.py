@@ -90,8 +90,7 @@ class LocalWorkers:
             for worker in self._workers:
                 worker.process.kill()
                 worker.process.join()
-            with suppress(*DATABASE_ERRORS):  # one that is away learns it from the leases
-                self._task.claims(self._store, self._study).release_dead()
+            self._task.release_dead(self._store, self._study)
         self._check_refusal()
         self._listener.check_undone()
 
@@ -103,7 +102,7 @@ class LocalWorkers:
             finished = count_finished(self._study)
         except FileGone:  # what became of the file: one who opened it just then knows less
             raise
-        except DATABASE_ERRORS:  # the worker has waited for it already
+        except (*DATABASE_ERRORS, KeyError):  # the worker has waited for it already; or no study
             raise self._refusal from None
         if finished < self._task.total:
             raise self._refusal

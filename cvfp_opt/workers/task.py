@@ -1,16 +1,18 @@
 """A worker's task, the same in this process and in another one."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 import optuna
 
+from cvfp_opt.errors import StudyError
 from cvfp_opt.report.dashboard.curves import files_of
 from cvfp_opt.report.dashboard.page import keep_current
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.optuna_private import study_id_of
-from cvfp_opt.store.database.retry import Patience
+from cvfp_opt.store.database.retry import DATABASE_ERRORS, Patience
 from cvfp_opt.store.database.storage import Store, open_for_editing
 from cvfp_opt.store.files.artifact_stores import open_artifacts
 from cvfp_opt.store.files.trial_files import Networks
@@ -154,6 +156,14 @@ class Task:
             notify=observer.notice,
             pause=partial(pause, stop),
         )
+
+    def release_dead(self, store: Store, study: optuna.Study) -> None:
+        """Put the trials of dead workers back, where there is still a study to put them into.
+
+        A database that is away learns it from the leases.
+        """
+        with suppress(*DATABASE_ERRORS, StudyError, KeyError):  # Optuna's for a deleted study
+            self.claims(store, study).release_dead()
 
     def claims(self, store: Store, study: optuna.Study) -> Claims:
         """Make what a new worker claims trials of the study by."""

@@ -36,6 +36,14 @@ def test_the_same_call_goes_on_to_the_total(study: cv.Study, tiny: cv.Plan) -> N
     assert [trial.score for trial in study.trials][:3] == before
 
 
+def test_one_more_is_one_more_than_have_ended_or_run(study: cv.Study) -> None:
+    stored = optuna.load_study(study_name="mine", storage="sqlite:///studies.db")
+    stored.ask()  # another program's, which runs on
+    ended = study.counts["complete"]
+    cv.search(n_trials="+1", name="mine", storage="studies.db", workers=ALONE, progress=False)
+    assert (study.counts["complete"], study.counts["running"]) == (ended + 1, 1)
+
+
 def test_the_storage_of_the_environment_counts(
     tiny: cv.Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,10 +1,10 @@
-"""A database file that is moved under real workers: all results are kept, and written later."""
+"""A database file or a study that goes away under real workers."""
 
 from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
-from running import DATABASE, SLOWER_ARGUMENTS, TWO_JOBS, end_of, states, wait_for_trial
+from running import DATABASE, SLOW_JOBS, SLOWER_ARGUMENTS, TWO_JOBS, end_of, states, wait_for_trial
 from support import Start
 
 MOVED = Path("moved.db")
@@ -34,6 +34,18 @@ def check_moved(words: list[str], start: Start) -> None:
 @pytest.mark.processes
 def test_of_two_processes_each_keeps_what_it_has(start: Start) -> None:
     check_moved(JOBS, start)
+
+
+@pytest.mark.processes
+def test_a_study_that_is_deleted_under_two_processes_is_told_in_a_line(start: Start) -> None:
+    process = start(*SLOW_JOBS, cwd=Path.cwd())
+    wait_for_trial(process)
+    deleted = start("study", "delete", "quick", "--yes", "--force", cwd=Path.cwd())
+    assert end_of(deleted)[0] == 0
+    code, out = end_of(process)
+    assert code == 1, out
+    assert "somebody has deleted it" in out
+    assert "bug" not in out
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 from sqlalchemy import Connection, func, select
 
 from cvfp_opt.errors import StorageError
+from cvfp_opt.store.database.constraints import is_infeasible_row
 from cvfp_opt.store.database.damage import parsed
 from cvfp_opt.store.database.number_checks import is_finite
 from cvfp_opt.store.database.storage import Store
@@ -121,13 +122,18 @@ class Networks:
     study_id: int
     count: int = MAX_NETWORKS
 
-    def is_kept(self, score: float) -> bool:
-        """Check whether a complete trial of this score is among the best, to keep its network."""
+    def is_kept(self, score: float, *, feasible: bool = True) -> bool:
+        """Check whether a complete trial is among the best, to keep its network.
+
+        Args:
+            score: of the trial.
+            feasible: whether it violates no constraint; those that do come after all others.
+        """
         if not isfinite(score):
             return False
         with self.store.engine.connect() as connection:
             kept = self._kept(connection)
-        return len(kept) < self.count or score > kept[self.count - 1].score
+        return len(kept) < self.count or (feasible, score) > kept[self.count - 1].worth
 
     def write(self, trial: str, arrays: Arrays, values: dict[str, Any]) -> dict[str, str]:
         """Write a trial's network; see ``write_curves``.
@@ -158,7 +164,7 @@ class Networks:
     def _kept(self, connection: Connection) -> "list[_Kept]":
         """Read which networks are named, best trial first."""
         rows = connection.execute(
-            select(_NAMED.trial_id, _NAMED.key, USER_ATTRIBUTES.c.value_json)
+            select(_NAMED.trial_id, _NAMED.key, USER_ATTRIBUTES.c.value_json, is_infeasible_row())
             .join(TRIALS, TRIALS.c.trial_id == _NAMED.trial_id)
             .join(USER_ATTRIBUTES, USER_ATTRIBUTES.c.trial_id == _NAMED.trial_id)
             .where(
@@ -169,17 +175,18 @@ class Networks:
             )
         )
         kept = [
-            _Kept(trial_id, key.removeprefix(PREFIX), _score(scored))
-            for trial_id, key, scored in rows
+            _Kept(trial_id, key.removeprefix(PREFIX), (not infeasible, _score(scored)))
+            for trial_id, key, scored, infeasible in rows
         ]
-        return sorted(kept, key=lambda one: (-one.score, one.trial_id))
+        kept.sort(key=lambda one: one.trial_id)
+        return sorted(kept, key=lambda one: one.worth, reverse=True)
 
 
 @dataclass(frozen=True)
 class _Kept:
     trial_id: int
     artifact_id: str
-    score: float
+    worth: tuple[bool, float]  # whether it is feasible, and its score
 
 
 def _score(scored: str) -> float:

@@ -9,6 +9,7 @@ from artifact_stores import Bucket
 from known_studies import complete
 from safetensors.numpy import load
 
+from cvfp_opt.store.database.constraints import constraint_attributes
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import Store, open_for_search
 from cvfp_opt.store.files.artifact_names import name_artifacts
@@ -46,12 +47,14 @@ def test_ids_follow_from_trial_and_content(store: ArtifactStore) -> None:
     assert picture_id({"artifacts:x": "null", f"artifacts:{TRIAL}-c{'0' * 12}": "null"}) == ""
 
 
-def add(networks: Networks, study: optuna.Study, score: float) -> str:
+def add(networks: Networks, study: optuna.Study, score: float, *, feasible: bool = True) -> str:
     """A complete trial with its network, as far as that is kept; its uuid."""
-    study.add_trial(complete(0.5, score, score))
+    added = complete(0.5, score, score)
+    added.system_attrs = {**constraint_attributes({"scale": -0.1 if feasible else 0.1})}
+    study.add_trial(added)
     trial = study.trials[-1]
     uuid = f"{trial.number:032x}"
-    if networks.is_kept(score):
+    if networks.is_kept(score, feasible=feasible):
         weights = {"w": np.full(3, score, dtype=np.float32)}
         named = networks.write(uuid, weights, {"trial": uuid})
         with networks.store.engine.begin() as connection:
@@ -70,6 +73,25 @@ def test_the_best_networks_are_kept(database: Store, bucket: Bucket) -> None:
         assert load(file.read())["w"][0] == np.float32(0.6)
     for score in (0.1, 0.5, float("nan"), float("inf")):
         assert not networks.is_kept(score)
+
+
+def test_networks_of_trials_that_cannot_be_the_best_come_last(
+    database: Store, bucket: Bucket
+) -> None:
+    study = optuna.create_study(storage=database.storage, direction="maximize")
+    networks = Networks(
+        store=database,
+        artifacts=S3Store("s3://b", client=bucket),
+        study_id=study._study_id,
+        count=2,
+    )
+    higher = add(networks, study, 0.7, feasible=False)
+    lower = add(networks, study, 0.6, feasible=False)
+    assert set(bucket.objects) == {f"{higher}-f", f"{lower}-f"}
+    best = add(networks, study, 0.5)
+    assert set(bucket.objects) == {f"{higher}-f", f"{best}-f"}
+    assert not networks.is_kept(0.65, feasible=False)
+    assert networks.is_kept(0.4)
 
 
 def test_a_network_that_a_copy_names_too_stays(database: Store, bucket: Bucket) -> None:
