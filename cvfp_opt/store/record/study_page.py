@@ -84,6 +84,8 @@ def write_page(
 ) -> None:
     """Write in one transaction what ``compose`` puts on a study by optuna-dashboard's functions.
 
+    A note that somebody saved meanwhile stays as it is until the page is written again.
+
     Args:
         store, study: whose page.
         compose: given a study that keeps what is written to it to itself.
@@ -99,7 +101,13 @@ def write_page(
     turn = {"written": time.time(), "ended": ended, "seconds": round(seconds, 3)}
     with store.engine.begin() as connection:
         lock_study(connection, study_id)
-        put_attributes(connection, ATTRIBUTES, study_id, kept.changed | {PAGE: turn})
+        edited = tuple(
+            key.removesuffix("ver")
+            for key, version in _note_versions(connection, study_id).items()
+            if version != kept.before.get(key)
+        )
+        changed = {key: v for key, v in kept.changed.items() if not key.startswith(edited)}
+        put_attributes(connection, ATTRIBUTES, study_id, changed | {PAGE: turn})
 
 
 def is_trial_note(key: str) -> bool:
@@ -220,11 +228,11 @@ class _Kept:
     """A study's storage that reads its attributes as they were, and remembers what is written."""
 
     def __init__(self, before: Mapping[str, Any]) -> None:
-        self._before = dict(before)
+        self.before = dict(before)
         self._written: dict[str, Any] = {}
 
     def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
-        return self._before | self._written
+        return self.before | self._written
 
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
         self._written[key] = value
@@ -232,7 +240,17 @@ class _Kept:
     @property
     def changed(self) -> dict[str, Any]:
         """The attributes that were written and differ from before."""
-        return {k: v for k, v in self._written.items() if self._before.get(k, self) != v}
+        return {k: v for k, v in self._written.items() if self.before.get(k, self) != v}
+
+
+def _note_versions(connection: Connection, study_id: int) -> dict[str, Any]:
+    """Read the versions of a study's notes, by their keys."""
+    query = select(ATTRIBUTES.c.key, ATTRIBUTES.c.value_json).where(
+        ATTRIBUTES.c.study_id == study_id,
+        ATTRIBUTES.c.key.startswith("dashboard:"),
+        ATTRIBUTES.c.key.endswith("note_ver", autoescape=True),
+    )
+    return {key: parsed(text) for key, text in connection.execute(query)}
 
 
 def _page(connection: Connection, study_id: int) -> dict[str, Any]:
