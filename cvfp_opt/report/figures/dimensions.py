@@ -70,17 +70,18 @@ def _dimension(name: str, distribution: BaseDistribution) -> Dimension:
 
 @dataclass(frozen=True, kw_only=True)
 class Tried:
-    """A complete trial: its number, value and parameters."""
+    """A complete trial: its number, value and parameters, and whether it can be the best."""
 
     number: int
     value: float
     params: dict[str, Any]
+    feasible: bool = True
 
 
 def tried(summary: Summary) -> tuple[Tried, ...]:
     """List complete trials with a value that can be drawn, by number."""
     return tuple(
-        Tried(number=trial.number, value=value, params=trial.params)
+        Tried(number=trial.number, value=value, params=trial.params, feasible=trial.feasible)
         for trial in summary.trials
         if trial.state == "complete" and (value := finite(trial.value)) is not None
     )

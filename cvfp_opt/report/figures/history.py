@@ -20,6 +20,7 @@ class Attempt:
         value: its score; of a pruned one the last that it reported; None where there is none.
         untrained: score of the untrained net of its set-up; None if it was not audited.
         best: of the complete trials up to this one.
+        feasible: whether it violates no constraint: only then it is the best, if any is.
     """
 
     number: int
@@ -27,6 +28,7 @@ class Attempt:
     value: float | None
     untrained: float | None
     best: float | None
+    feasible: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,19 +44,27 @@ class History:
         complete = [a for a in self.attempts if a.best is not None]
         if not complete:
             count = len(self.attempts)
-            return "" if self.missing else f"None of {count} trials that ended is complete."
+            none = "The only trial that ended is not" if count == 1 else f"None of {count} trials"
+            none += " complete." if count == 1 else " that ended is complete."
+            return "" if self.missing else none
         last = complete[-1]
         first = next(a for a in complete if a.best == last.best)
+        if any(a.feasible for a in complete):  # one that cannot win may be as good
+            first = next((a for a in complete if a.feasible and a.value == last.best), first)
+        able = " that can win" if any(not a.feasible for a in complete) else ""
         after = len(self.attempts) - 1 - self.attempts.index(first)
         baselines = [a.untrained for a in self.attempts if a.untrained is not None]
         words = f"The best {self.name}, {last.best:.4g}, came with trial {first.number}"
-        words += f"; {after} after it found nothing better." if after else ", the last."
+        words += f"; {after} after it found nothing better{able}." if after else ", the last."
         if baselines:
             above = sum(
                 a.untrained is not None and a.value is not None and a.value > a.untrained
                 for a in self.attempts
             )
-            words += f" {above} of {len(baselines)} audited trials beat their untrained net."
+            audited = f"{len(baselines)} audited trials beat their"
+            if len(baselines) == 1:
+                audited = "1 audited trial beats its"
+            words += f" {above} of {audited} untrained net."
         return words
 
     def rows(self) -> Rows:
@@ -88,6 +98,7 @@ def history(summary: Summary) -> History:
                 value=finite(trial.value),
                 untrained=finite(untrained_score(trial)),
                 best=best,
+                feasible=trial.feasible,
             )
         )
     return History(name=name, attempts=tuple(attempts))
@@ -106,13 +117,21 @@ def draw(info: History) -> go.Figure:
             marker={"symbol": "line-ew-open", "size": 9, "color": GREY, "line": {"width": 2}},
             hovertemplate="untrained net of trial %{x}: %{y:.4f}<extra></extra>",
         )
-    for state, colour, symbol in (("pruned", ORANGE, "x-thin-open"), ("complete", BLUE, "circle")):
-        chosen = [a for a in info.attempts if a.state == state and a.value is not None]
+    for state, feasible, name, colour, symbol in (
+        ("pruned", True, "pruned: last reported", ORANGE, "x-thin-open"),
+        ("complete", True, "complete", BLUE, "circle"),
+        ("complete", False, "complete, cannot win", BLUE, "circle-open"),
+    ):
+        chosen = [
+            a
+            for a in info.attempts
+            if (a.state, a.feasible) == (state, feasible) and a.value is not None
+        ]
         if chosen:
             figure.add_scatter(
                 x=[a.number for a in chosen],
                 y=[a.value for a in chosen],
-                name="pruned: last reported" if state == "pruned" else state,
+                name=name,
                 mode="markers",
                 marker={"symbol": symbol, "size": 7, "color": colour},
                 hovertemplate=f"trial %{{x}}, {state}: %{{y:.4f}}<extra></extra>",

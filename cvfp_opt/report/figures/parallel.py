@@ -31,9 +31,9 @@ class Parallel:
 
     @property
     def ranked(self) -> list[Tried]:
-        """The trials, worst first."""
+        """The trials, worst first, as ``Summary.ranking`` has them."""
         sign = 1 if self.maximized else -1
-        return sorted(self.trials, key=lambda one: (sign * one.value, -one.number))
+        return sorted(self.trials, key=lambda t: (t.feasible, sign * t.value, -t.number))
 
     @property
     def groups(self) -> list[list[Tried]]:
@@ -58,10 +58,12 @@ class Parallel:
             else:
                 low, high = parameter(min(values), 3), parameter(max(values), 3)
                 words.append(f"{dimension.name} {low}" + (f" to {high}" if high != low else ""))
-        part = f"best {len(best)} of {len(self.trials)} complete trials have"
+        part = f"The best {len(best)} of {len(self.trials)} complete trials have"
         if len(best) == 1:
-            part = f"best of {len(self.trials)} complete trials has"
-        return f"The {part} {', '.join(words)}."
+            part = f"The best of {len(self.trials)} complete trials has"
+        if len(self.trials) == 1:
+            part = "The only complete trial has"
+        return f"{part} {', '.join(words)}."
 
     def rows(self) -> Rows:
         names = [dimension.name for dimension in self.dimensions]
@@ -106,7 +108,7 @@ def draw(info: Parallel) -> go.Figure:
             xs += [*range(len(axes)), None]
             ys += [*at, value.place(one.value), None]
         last = place == len(info.groups) - 1
-        low, high = sorted((group[0].value, group[-1].value))
+        low, high = min(one.value for one in group), max(one.value for one in group)
         figure.add_scatter(
             x=xs,
             y=ys,

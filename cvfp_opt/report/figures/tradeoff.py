@@ -30,7 +30,8 @@ class Point:
         number: of the trial.
         place: both objectives.
         value: its score, or None.
-        front: whether no other trial beats it in one objective without losing in another.
+        front: whether no other trial is as good in all objectives and better in one; where a
+            study has several, of those that violate no constraint, if there are any.
         perplexity: of the next-token probe, where that is a third objective; else None.
     """
 
@@ -53,6 +54,7 @@ class TradeOff:
         untrained: the untrained net of the winner's set-up; None where it was not measured.
         reported: the original report's points, by name; none in other programs' studies.
         downstream: whether the perplexity of a next-token probe is a third objective.
+        left_out: how many points are on no front, for a constraint that they violate.
         missing: see Info.
     """
 
@@ -63,6 +65,7 @@ class TradeOff:
     untrained: Place | None = None
     reported: tuple[tuple[str, Place], ...] = ()
     downstream: bool = False
+    left_out: int = 0
     missing: str = ""
 
     @property
@@ -70,8 +73,13 @@ class TradeOff:
         if not self.points:
             return ""
         front, three = sum(point.front for point in self.points), self.downstream
-        words = f"{front} of {len(self.points)} complete trials are on the front: no other is "
-        words += f"better in {'all of convergence, rank and perplexity' if three else 'both'}. "
+        words = f"{front} of {len(self.points)} complete trials {'is' if front == 1 else 'are'} "
+        words += "on the front: no other is as good in "
+        words += f"{'convergence, rank and perplexity' if three else 'both'}, and better in one. "
+        if self.left_out:
+            one = self.left_out == 1
+            words += f"{self.left_out} that {'violates' if one else 'violate'} a constraint "
+            words += f"{'is' if one else 'are'} left out of it. "
         if len(self.points) == 1:
             words = "There is but one complete trial. "
         best = next((p for p in self.points if p.number == self.winner), None)
@@ -128,11 +136,14 @@ def trade_off(summary: Summary) -> TradeOff:
     if not places:
         return TradeOff(missing="No trial is complete yet.")
     signs = (1.0, 1.0) if ours else tuple(_SIGN[d] for d in summary.directions[:2])
-    front = _front(places, (signs[0], signs[1]))
+    complete = [trial for trial in summary.trials if trial.number in places]
+    able = complete
+    if summary.is_pareto:
+        able = [trial for trial in complete if trial.feasible] or complete
+    front = _front({t.number: places[t.number] for t in able}, (signs[0], signs[1]))
     downstream = ours and len(summary.directions) > 2
     if downstream:
-        complete = [trial for trial in summary.trials if trial.number in places]
-        front = {trial.number for trial in pareto_front(complete, summary.directions)}
+        front = {trial.number for trial in pareto_front(able, summary.directions)}
     best = summary.best
     winner = best if best is not None and best.number in places else None
     return TradeOff(
@@ -154,6 +165,7 @@ def trade_off(summary: Summary) -> TradeOff:
         untrained=_untrained(summary, winner) if winner else None,
         reported=REPORTED if ours else (),
         downstream=downstream,
+        left_out=len(complete) - len(able),
     )
 
 

@@ -15,7 +15,8 @@ from known_studies import (
     two_objectives,
 )
 
-from cvfp_opt.report.figures import tradeoff
+from cvfp_opt.report.figures import history as history_figure
+from cvfp_opt.report.figures import slices, tradeoff
 from cvfp_opt.report.figures.curves import curves
 from cvfp_opt.report.figures.dimensions import Dimension
 from cvfp_opt.report.figures.history import history
@@ -76,7 +77,7 @@ def test_the_front_of_three_objectives_has_who_is_best_in_perplexity_alone() -> 
     found = trade_off(three_objectives())
     assert [p.front for p in found.points] == [True, True, True, False]
     assert "3 of 4 complete trials are on the front" in found.caption
-    assert "better in all of convergence, rank and perplexity" in found.caption
+    assert "as good in convergence, rank and perplexity, and better in one" in found.caption
     assert "effective rank / D 90.0% and perplexity 55.0;" in found.caption
     rows = found.rows()
     assert rows.columns == (
@@ -181,3 +182,46 @@ def test_places_are_on_the_scale_of_the_search() -> None:
     assert rate.place(-1.0) is None
     kind = Dimension(name="kind", choices=("a", "b", "None"))
     assert [kind.place(value) for value in ("a", None, "c")] == [0.0, 1.0, None]
+
+
+def constrained(values: list[list[float]], violated: list[float]) -> optuna.Study:
+    """Another program's study, whose trials violate a constraint where a number is positive."""
+    found = optuna.create_study(directions=["maximize"] * len(values[0]))
+    for number, (worth, constraint) in enumerate(zip(values, violated, strict=True)):
+        found.add_trial(
+            optuna.trial.create_trial(
+                values=worth,
+                params={"x": number / 10},
+                distributions={"x": optuna.distributions.FloatDistribution(0.0, 1.0)},
+                system_attrs={"constraints": [constraint]},
+            )
+        )
+    return found
+
+
+def test_what_cannot_win_is_no_figures_best() -> None:
+    found = summary(constrained([[0.5], [0.7], [0.9], [0.6]], [-1.0, 0.0, 0.2, -1.0]))
+    assert found.best is not None
+    assert found.best.number == 1
+    assert [one.number for one in parallel(found).ranked] == [2, 0, 3, 1]
+    drawn = slices.draw(parallel(found))
+    assert [one.text for one in drawn.data if one.marker.symbol == "star"] == [("1",)]
+    assert history(found).caption == (
+        "The best value, 0.7, came with trial 1; 2 after it found nothing better that can win."
+    )
+    names = [one.name for one in history_figure.draw(history(found)).data]
+    assert "complete, cannot win" in names
+
+
+def test_a_front_is_of_what_can_win_as_in_the_ranking() -> None:
+    values = [[0.1, 0.9], [0.9, 0.9], [0.9, 0.1], [0.9, 0.05]]
+    found = summary(constrained(values, [-1.0, 1.0, -1.0, -1.0]))
+    assert {trial.number for trial in found.ranking} == {0, 2}
+    drawn = trade_off(found)
+    assert {point.number for point in drawn.points if point.front} == {0, 2}
+    assert drawn.caption.startswith(
+        "2 of 4 complete trials are on the front: no other is as good in both, and better in one. "
+        "1 that violates a constraint is left out of it. "
+    )
+    none_can = trade_off(summary(constrained(values, [1.0] * 4)))
+    assert [point.number for point in none_can.points if point.front] == [1]
