@@ -21,7 +21,7 @@ def audit_of_folder(folder: Path) -> StoredAudit:
 def audit_of_trial(summary: Summary, record: TrialRecord) -> StoredAudit:
     """Take the audit of a trial. Raises StudyError if it was not audited."""
     if "residual_quantiles" not in record.audit:
-        named = "it has no residuals; name a complete trial with --trial"
+        named = "it has no residuals; name an audited trial with --trial"
         raise StudyError(
             f"trial {record.number} of study {summary.name!r} was not audited "
             f"({record.state}): {summary.note or named}"

@@ -136,11 +136,14 @@ def enqueue(
         retry: number of the trial to repeat.
 
     Raises:
-        DefinitionError: an unknown name, or a value outside of what the study searches.
+        DefinitionError: an unknown name, a value outside of what the study searches, or ``clip``
+            or ``ignore`` without another study.
         StudyError: no such study or trial, or points that do not fit.
     """
     from cvfp_opt.tuning.enqueue import enqueue_best, enqueue_retry, enqueue_values
 
+    if source is None and (clip or ignore):
+        raise DefinitionError("clip and ignore are of the best points of another study")
     with open_for_editing(location) as store:
         study = _open(store, name)
         notes: Sequence[str] = ()
@@ -174,7 +177,7 @@ def fail(location: Location, name: str | None, number: int, reason: str) -> str:
 
     with open_for_editing(location) as store:
         study = _open(store, name)
-        found = Summary.of(study, location.shown).trial(number)
+        found = Summary.of(study, location.shown, option=location.option).trial(number)
         if not fail_trial(store, study, number, reason):
             raise StudyError(
                 f"trial {number} of study {study.study_name!r} has ended already "

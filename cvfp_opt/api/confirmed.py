@@ -16,7 +16,9 @@ def announce_confirmed(store: Store, name: str) -> None:
     """Tell the verdict on the best trial, whatever it is, once its confirmation is over."""
     with untold():
         study = load_study(store, name)
-        found = confirmation_of(Summary.of(study, store.location.shown))
+        found = confirmation_of(
+            Summary.of(study, store.location.shown, option=store.location.option)
+        )
         winner = found.winner if found else None
         if found is None or winner is None or found.done < found.total:
             return

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from cvfp_opt.api.required import require_whole
+from cvfp_opt.api.required import require_seconds, require_text, require_whole, texts
 from cvfp_opt.api.trial import Trial
 from cvfp_opt.errors import CvfpOptError, StudyError
 from cvfp_opt.store.record.summary import Summary
@@ -57,6 +57,8 @@ class ReadableStudy(ABC):
         Returns:
             Whether it came to rest in that time.
         """
+        if timeout is not None:
+            require_seconds("timeout", timeout)
         end = None if timeout is None else time.monotonic() + timeout
         at_rest = 0
         while True:
@@ -122,14 +124,16 @@ class ReadableStudy(ABC):
         """
         from cvfp_opt.report.trial_list import trial_table
 
-        states = (state,) if isinstance(state, str) else tuple(state)
-        conditions = (where,) if isinstance(where, str) else tuple(where)
+        if sort is not None:
+            require_text("sort", sort)
+        if limit is not None:
+            require_whole("limit", limit, 1)
         return trial_table(
             self.look(),
             sort=sort,
             reverse=reverse,
-            states=states,
-            where=conditions,
+            states=texts("state", state),
+            where=texts("where", where),
             limit=limit,
         )
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cvfp_opt.api.opening import locate
-from cvfp_opt.api.required import require_whole
+from cvfp_opt.api.required import require_text, require_whole
 from cvfp_opt.errors import NotifyError
 from cvfp_opt.notify.file import NotifyFile, read_notify_file
 from cvfp_opt.notify.hook import Hook
@@ -48,6 +48,8 @@ def events(
     Example:
         ``for event in events("quick", after=120): print(event.text)``
     """
+    if study is not None:
+        require_text("study", study)
     newest = after is None
     require_whole("after", 0 if after is None else after, 0)
     limit = (NEWEST if newest else LONGEST_LIST) if limit is None else limit

@@ -30,8 +30,15 @@ def locate(storage: "str | os.PathLike[str] | Location | None") -> "Location":
 
 
 def artifacts_of(artifacts: str | None) -> str | None:
-    """Give where files of trials lie; None for CVFP_OPT_ARTIFACTS, or the usual place."""
-    return artifacts or os.environ.get("CVFP_OPT_ARTIFACTS") or None
+    """Give where files of trials lie; None for CVFP_OPT_ARTIFACTS, or the usual place.
+
+    Raises:
+        StorageError: it is no path.
+    """
+    if artifacts is not None and not isinstance(artifacts, str | os.PathLike):
+        got = type(artifacts).__name__
+        raise StorageError(f"artifacts: a path or s3://BUCKET/PREFIX is required, got {got}")
+    return (artifacts and os.fspath(artifacts)) or os.environ.get("CVFP_OPT_ARTIFACTS") or None
 
 
 @contextmanager
@@ -49,7 +56,8 @@ def open_study(
         optuna = store.patiently(lambda: optuna_version(store))
 
         def look() -> Summary:
-            return Summary.of(load_study(store, name), location.shown, optuna)
+            study = load_study(store, name)
+            return Summary.of(study, location.shown, optuna, option=location.option)
 
         yield lambda: store.patiently(look)
 

@@ -14,7 +14,7 @@ from optuna.distributions import (
 )
 
 from cvfp_opt.disk import what_it_is
-from cvfp_opt.errors import DataError, DefinitionError
+from cvfp_opt.errors import DataError, DefinitionError, unreadable
 from cvfp_opt.report.toml import definition_toml
 from cvfp_opt.tuning.definition import StudyDefinition
 from cvfp_opt.tuning.definition_file import (
@@ -78,7 +78,7 @@ class Plan:
             >>> define("quick").set("training.num_epochs", 3).changes["training.num_epochs"]
             3
         """
-        values = key if isinstance(key, Mapping) else {key: value}
+        values = key if isinstance(key, Mapping) else {_checked(key): value}
         plain = {one: _plain(_checked(one), wanted) for one, wanted in values.items()}
         sections, _ = with_values(self.to_dict(), plain)
         return replace(self, definition=resolve_definition(sections, where=self.name))
@@ -192,7 +192,11 @@ def define(
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
         raise DefinitionError(f"seed: a whole number is required, got {brief(seed)}")
     where, sections = _read(source)
+    if data is not None and not isinstance(data, str | os.PathLike):
+        raise DefinitionError(f"data: a path is required, got {brief(data)}")
     text = None if data is None else os.fspath(data)
+    if text and (why := unreadable(text)):
+        raise DataError(f"data: a path is required, and {why}")
     request = Request(definition=where, sections=sections, study_name=name, data=text, seed=seed)
     if text and what_it_is(Path(os.path.expanduser(text))) is None:
         raise DataError(f"data: there is no file or folder {text}")

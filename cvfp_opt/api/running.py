@@ -119,7 +119,11 @@ def search_study(
         summary = None
         try:
             look = LOOKING if stopped else patiently  # who stopped it waits for no summary
-            summary = look(lambda: Summary.of(study, assignment.location.shown))
+            summary = look(
+                lambda: Summary.of(
+                    study, assignment.location.shown, option=assignment.location.option
+                )
+            )
         except DATABASE_ERRORS:
             if not stopped:
                 raise

@@ -12,7 +12,7 @@ from cvfp_opt.api.display.choose import search_view
 from cvfp_opt.api.interrupts import raise_stop
 from cvfp_opt.api.opening import artifacts_of, locate, open_study, open_summary
 from cvfp_opt.api.plan import Plan, define
-from cvfp_opt.api.required import require_text, require_whole
+from cvfp_opt.api.required import require_seconds, require_text, require_whole
 from cvfp_opt.api.running import Assignment, confirm_study, search_study
 from cvfp_opt.api.study import Study
 from cvfp_opt.api.trial import Trial
@@ -112,6 +112,8 @@ def open(
         StudyError: there is no such study, or more than one to choose from.
         StorageError: there is no such database.
     """
+    if name is not None:
+        require_text("name", name)
     location = locate(storage)
     with open_summary(location, name) as summary:
         return Study(summary.name, location, artifacts=artifacts)
@@ -244,8 +246,8 @@ def _assignment(
             )
     if request.study_name is not None:
         require_text("name", request.study_name)
-    if timeout is not None and not timeout >= 0:
-        raise DefinitionError(f"timeout: seconds from 0 on are required, got {brief(timeout)}")
+    if timeout is not None:
+        require_seconds("timeout", timeout)
     artifacts = study.artifacts if study else artifacts_of(None)
     return Assignment(
         location=location,

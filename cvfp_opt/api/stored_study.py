@@ -95,6 +95,7 @@ class StoredStudy(ReadableStudy):
         """Give it another name. Raises StudyError if that is taken."""
         from cvfp_opt.api.changing import rename
 
+        require_text("name", name)
         rename(self.location, self.name, name)
         self.name = name
 

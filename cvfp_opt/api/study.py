@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from cvfp_opt.api.required import require_text, require_whole
 from cvfp_opt.api.stored_study import StoredStudy
 from cvfp_opt.api.trial import Trial
 from cvfp_opt.api.wishes import Wishes, changes_of
@@ -76,7 +77,7 @@ class Study(StoredStudy):
         from cvfp_opt.errors import ReportError, nearest
         from cvfp_opt.report.figures.kinds import KINDS
 
-        if kind not in KINDS:
+        if not isinstance(kind, str) or kind not in KINDS:
             raise ReportError(f"unknown figure {kind!r}; {nearest(str(kind), KINDS)}")
         return KINDS[kind].draw(KINDS[kind].info(self.look()))
 
@@ -246,6 +247,8 @@ class Study(StoredStudy):
             raise DefinitionError(f"params: a dict of values by name is required, got {params!r}")
         if (params is not None, best_of is not None, retry is not None).count(True) != 1:
             raise DefinitionError("enqueue: one of params, best_of and retry is required")
+        if retry is not None:
+            require_whole("retry", retry, 0)
         numbers = enqueue(
             self.location,
             self.name,
@@ -267,6 +270,8 @@ class Study(StoredStudy):
         """
         from cvfp_opt.api.changing import fail
 
+        require_whole("number", number, 0)
+        require_text("reason", reason)
         fail(self.location, self.name, number, reason)
 
     @property

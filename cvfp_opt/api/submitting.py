@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypedDict
 from cvfp_opt.api.counts import DEFAULT_TRIALS
 from cvfp_opt.api.opening import locate
 from cvfp_opt.api.plan import Plan, define
+from cvfp_opt.api.required import require_text
 from cvfp_opt.api.study import Study
 from cvfp_opt.api.wishes import Wishes, changes_of, new_entry, wishes_of
 from cvfp_opt.errors import StudyExists
@@ -90,6 +91,8 @@ def submit(
     Example:
         ``study = submit("quick", n_trials=20, name="mine", weight=2)``
     """
+    if name is not None:
+        require_text("name", name)
     if plan is not None and not isinstance(plan, Plan):
         plan = define(plan)
     request = Request(

@@ -4,10 +4,13 @@ import os
 from collections.abc import Sequence
 
 from cvfp_opt.api.opening import locate
+from cvfp_opt.api.required import require_text, texts
+from cvfp_opt.errors import DefinitionError
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import open_for_editing, open_for_reading, open_for_search
 from cvfp_opt.store.record import tokens as stored
 from cvfp_opt.store.record.tokens import Token
+from cvfp_opt.tuning.typed_values import brief
 
 READ = ("read",)
 
@@ -32,7 +35,10 @@ def add_token(
     Raises:
         TokenError: there is one of that name, or something is not as required.
     """
-    wanted = (scopes,) if isinstance(scopes, str) else tuple(scopes)
+    require_text("name", name)
+    wanted = texts("scopes", scopes)
+    if days is not None and (isinstance(days, bool) or not isinstance(days, int | float)):
+        raise DefinitionError(f"days: a number is required, got {brief(days)}")
     with open_for_search(locate(storage)) as store:
         return store.patiently(
             lambda: stored.add_token(store, name, wanted, studies=studies, days=days)
@@ -62,5 +68,6 @@ def revoke_token(name: str, *, storage: str | os.PathLike[str] | Location | None
     Raises:
         TokenError: there is none of that name.
     """
+    require_text("name", name)
     with open_for_editing(locate(storage)) as store:
         store.patiently(lambda: stored.revoke_token(store, name))

@@ -39,6 +39,10 @@ def changes_of(wishes: Wishes) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for word, value in wishes.items():
+        if word not in Wishes.__annotations__:
+            raise DefinitionError(
+                f"{word}: one of {', '.join(Wishes.__annotations__)} is required"
+            )
         if word == "budget_hours" and value is not None:
             if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
                 raise DefinitionError(

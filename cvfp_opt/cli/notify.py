@@ -11,7 +11,7 @@ from cvfp_opt.cli.options import json_option, named_study, storage_option
 @storage_option
 @click.option(
     "--after",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 2**31 - 1),
     metavar="ID",
     help="Those that came after this one, by its number. [default: the newest 50]",
 )

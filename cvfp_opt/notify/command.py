@@ -52,9 +52,16 @@ class Command:
                 return Outcome()
             if code is None:
                 return Outcome(why=f"{self.shown}: not done within {seconds:g} s, and ended")
-            how = f"exit code {code}" if code > 0 else f"ended by {signal.Signals(-code).name}"
+            how = f"exit code {code}" if code > 0 else f"ended by {_signal_name(-code)}"
             words = _end_of(errors)
         return Outcome(why=f"{self.shown}: {how}{f': {words}' if words else ''}")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal has none
+        return f"signal {number}"
 
 
 def _run(process: "subprocess.Popen[bytes]", body: bytes, seconds: float) -> int | None:

@@ -50,9 +50,8 @@ def selected(rows: Rows, places: Sequence[int]) -> Rows:
 def aligned_lines(rows: Rows) -> list[str]:
     """Write a heading and the rows below each other: words stand to the left, figures right."""
     columns = []
-    for heading, numeric, cells in zip(
-        rows.columns, rows.numeric, zip(*rows.words(), strict=True), strict=True
-    ):
+    body = zip(*rows.words(), strict=True) if rows.rows else [()] * len(rows.columns)
+    for heading, numeric, cells in zip(rows.columns, rows.numeric, body, strict=True):
         words = [printable(word) for word in (heading, *cells)]
         width = _width(words)
         pads = [" " * (width - _cells(word)) for word in words]

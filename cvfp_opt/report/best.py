@@ -35,7 +35,7 @@ def require_best(summary: Summary) -> TrialRecord:
     if summary.best is None:
         ended = summary.num_finished
         again = f" --n-trials +{ended}" if ended else ""
-        more = f"type `cvfp-opt run --study-name {quoted(summary.name)}{again}`"
+        more = f"type `cvfp-opt run{summary.option} --study-name {quoted(summary.name)}{again}`"
         if ended:
             more = f"all {ended} that ended were pruned or failed; for as many more {more}"
         raise StudyMissing(
@@ -95,7 +95,9 @@ def best_lines(summary: Summary, option: str = "", width: int | None = None) -> 
     lines.append(f"trial {best.number}: {value_words(summary, best)}{ended}")
     if best.value is None and summary.is_pareto:
         others = ", ".join(str(trial.number) for trial in summary.ranking[1:])
-        lines.append(f"on the Pareto front{f', with trials {others}' if others else ''}")
+        plural = "s" if len(summary.ranking) > 2 else ""
+        others = f", with trial{plural} {others}" if others else ""
+        lines.append(f"on the Pareto front{others}")
     if summary.note:
         lines.append(summary.note)
     if best.scored and definition:
@@ -125,7 +127,7 @@ def best_toml(summary: Summary) -> str:
     best = require_best(summary)
     sections = fixed_sections(summary, best)
     comments = [f"Trial {best.number} of study {summary.name}, score {number(best.value, 4)}."]
-    if confirmed := confirmation_line(summary):
+    if confirmed := confirmation_line(summary, option=summary.option):
         comments.append(confirmed)
     return definition_toml(sections, comments)
 

@@ -226,7 +226,8 @@ def _verdict(summary: Summary) -> str:
 
 
 def _time(summary: Summary) -> str:
-    return duration(sum(summary.seconds.values()))
+    seconds = summary.seconds
+    return duration(sum(seconds.values())) if seconds else "-"
 
 
 def _figures(

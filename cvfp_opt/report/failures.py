@@ -26,10 +26,13 @@ def pruned_and_failed_sentence(summary: Summary) -> str:
     if not ended:
         return "No trial has ended yet."
     if not counts["pruned"] and not counts["fail"]:
+        if ended == 1:
+            return "The only trial that ended was neither pruned nor failed."
         return f"None of {ended} trials was pruned or failed."
+    trials, were = counted(ended, "trial"), "was" if counts["pruned"] == 1 else "were"
     return (
-        f"Of {ended} trials that ended, {counts['pruned']} were pruned (stopped early, because "
-        f"others did better at that pass) and {counts['fail']} failed."
+        f"Of {trials} that ended, {counts['pruned']} {were} pruned (stopped early) and "
+        f"{counts['fail']} failed."
     )
 
 

@@ -10,7 +10,7 @@ from cvfp_opt.report.aligned import aligned_lines, fitting, selected
 from cvfp_opt.report.rows import Cell, Rows
 from cvfp_opt.report.words import duration
 from cvfp_opt.store.queue.overview import QueuedStudy, Stage
-from cvfp_opt.store.queue.watching import is_served
+from cvfp_opt.store.queue.watching import is_served, why_not_served
 from cvfp_opt.store.queue.workers import StayingWorker, Wanted, WorkerState
 from cvfp_opt.store.record.summary import STATES, Counts
 
@@ -139,10 +139,8 @@ def why_waiting(study: QueuedStudy, workers: Sequence[StayingWorker]) -> str:
     living = [worker for worker in workers if worker.state is not WorkerState.GONE]
     if not living:
         return "there is no worker: `cvfp-opt worker` starts one"
-    reasons = [worker.skipped[study.name] for worker in living if study.name in worker.skipped]
-    if len(reasons) == len(living):
-        return f"no worker fits: {reasons[0]}"
-    return ""
+    reasons = [why_not_served(study, worker) for worker in living]
+    return f"no worker fits: {reasons[0]}" if all(reasons) else ""
 
 
 def queue_rows(studies: Sequence[QueuedStudy]) -> Rows:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from cvfp_opt.report.words import duration
+from cvfp_opt.store.doctor.finding import counted
 
 
 def replay_lines(replay: dict[str, Any]) -> list[str]:
@@ -12,7 +13,7 @@ def replay_lines(replay: dict[str, Any]) -> list[str]:
         replay: ``rerun.replay.Replay.to_dict``.
     """
     subject = f"trial {replay['trial']} of study {replay['study_name']}"
-    extent = f"{replay['compared']} quantities of {replay['iterations']} iterations"
+    extent = f"{replay['compared']} quantities of {counted(replay['iterations'], 'iteration')}"
     spent = f"run again in {duration(replay['seconds'])}"
     lines = []
     if replay["identical"]:

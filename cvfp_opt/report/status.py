@@ -58,7 +58,8 @@ def status_lines(summary: Summary, history: str = "", option: str = "") -> list[
     best = summary.best
     if summary.is_pareto:
         numbers = ", ".join(str(trial.number) for trial in summary.ranking)
-        front = f"on the Pareto front: trials {numbers or 'none yet'}"
+        trials = "trials" if len(summary.ranking) > 1 else "trial"
+        front = f"on the Pareto front: {f'{trials} {numbers}' if numbers else 'no trial yet'}"
         lines.append(f"{objectives_words(len(summary.directions))}; {front}")
     if best is not None and best.value is not None:
         of = "untrained score" if best.downstream else "untrained"

@@ -82,7 +82,7 @@ def parameter(value: Any, digits: int = 4) -> str:
 
 def duration(seconds: float) -> str:
     """Write a wall time in its two largest units."""
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

@@ -65,7 +65,8 @@ class Publication:
                 f"{self._named}: it ended with other weights ({self._reason(recorded)}). Nothing "
                 "was written. Train it where these are the same, or publish what comes out here, "
                 f"marked as not identical: `cvfp-opt study publish --trial "
-                f"{self.repetition.trial.number} --allow-drift {positional(self.summary.name)} "
+                f"{self.repetition.trial.number} --allow-drift{self.summary.option} "
+                f"{positional(self.summary.name)} "
                 f"{quoted(self.folder)}`"
             )
         facts = self._facts(trained, identical)

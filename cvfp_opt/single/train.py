@@ -14,6 +14,7 @@ from cvfp_opt.errors import CheckpointError, DefinitionError, StorageError
 from cvfp_opt.escaping import excerpt, listed
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.single.run_card import describe_run
+from cvfp_opt.store.doctor.finding import counted
 from cvfp_opt.store.files.disclosure import disclosed_environment, disclosed_sections
 from cvfp_opt.store.files.saved_networks import (
     Account,
@@ -86,7 +87,8 @@ class FileKeeper:
             return None
         arrays, values = found
         self.kept, self._min_seconds = values["iteration"], 0.0
-        self._notify(f"this run was stopped before: going on after {self.kept} iterations")
+        kept = counted(self.kept, "iteration")
+        self._notify(f"this run was stopped before: going on after {kept}")
         return snapshot_of(arrays, values)
 
     def save(self, snapshot: Snapshot) -> None:
@@ -103,8 +105,8 @@ class FileKeeper:
     def stopped(self) -> None:
         """Say what a stop costs."""
         if self.kept:
-            count = f"{self.kept} iterations are" if self.kept > 1 else "1 iteration is"
-            self._notify(f"stopped; {count} kept: type the same command again to go on")
+            kept = f"{counted(self.kept, 'iteration')} {'are' if self.kept > 1 else 'is'} kept"
+            self._notify(f"stopped; {kept}: type the same command again to go on")
         else:
             self._notify("stopped; nothing was kept: no iteration was over, or all was too short")
 

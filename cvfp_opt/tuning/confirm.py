@@ -83,7 +83,7 @@ def choose_points(
     if best is None:
         raise StudyError(
             f"study {summary.name!r}: at least one complete trial is required, it has none; "
-            f"type `cvfp-opt run --study-name {quoted(summary.name)}`"
+            f"type `cvfp-opt run{summary.option} --study-name {quoted(summary.name)}`"
         )
     points, notes = [], []
     for trial in summary.ranking[:top]:
@@ -175,7 +175,10 @@ def enter_runs(
             read other parts of the text.
         DataError: the text is too short for so many parts.
     """
-    assert summary.record is not None, "a plan was made for it"
+    if summary.record is None:  # another program's, without anything in it
+        raise StudyError(
+            f"study {summary.name!r}: at least one complete trial is required, it has none"
+        )
     definition = source.definition.without_first_points()
     search = replace(definition.search, pruner="none", pruner_settings={})
     plan = replace(

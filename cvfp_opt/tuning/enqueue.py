@@ -6,6 +6,7 @@ from typing import Any
 import optuna
 
 from cvfp_opt.errors import DefinitionError, StudyError
+from cvfp_opt.escaping import quoted
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.queue.enqueued import Enqueued, enqueue_points, fixed_point
 from cvfp_opt.store.record.definition_sections import completed
@@ -85,12 +86,13 @@ def enqueue_retry(store: Store, study: optuna.Study, number: int) -> Enqueued:
         StudyError: no such trial, it is not finished, has no point, or was repeated too often.
     """
     record, _ = _own(store, study)
-    summary = Summary.of(study, store.location.shown)
+    summary = Summary.of(study, store.location.shown, option=store.location.option)
     trial = summary.trial(number)
     if not trial.finished:
         raise StudyError(
             f"trial {number} of study {study.study_name!r} is {trial.state}: a finished one is "
-            f"required; to end it type `cvfp-opt trial fail {number}`"
+            f"required; to end it type `cvfp-opt trial fail{store.location.option} "
+            f"--study-name {quoted(study.study_name)} {number}`"
         )
     point = fixed_point(study.get_trials(deepcopy=False)[number])
     if not point:

@@ -80,6 +80,90 @@ MISTAKES: dict[str, tuple[Wrong, str]] = {
         lambda study: study.best.load().contexts(["a", "b"]),  # type: ignore[arg-type]
         "text: one text is required, got list",
     ),
+    "a limit in words": (
+        lambda study: study.table(limit="3"),  # type: ignore[arg-type]
+        'limit: a whole number is required, got "3"',
+    ),
+    "a number as a column": (
+        lambda study: study.table(sort=5),  # type: ignore[arg-type]
+        "sort: a text is required, got 5",
+    ),
+    "a number as a state": (
+        lambda study: study.table(state=5),  # type: ignore[arg-type]
+        "state: a text or a list of texts is required, got 5",
+    ),
+    "a trial to end in words": (
+        lambda study: study.fail("3"),  # type: ignore[arg-type]
+        'number: a whole number is required, got "3"',
+    ),
+    "a trial to repeat in words": (
+        lambda study: study.enqueue(retry="0"),  # type: ignore[arg-type]
+        'retry: a whole number is required, got "0"',
+    ),
+    "a point to be clipped": (
+        lambda study: study.enqueue({"dist_reg_weight": 5.0}, clip=True),
+        "clip and ignore are of the best points of another study",
+    ),
+    "a wait in words": (
+        lambda study: study.wait(timeout="5"),  # type: ignore[arg-type]
+        'timeout: seconds from 0 on are required, got "5"',
+    ),
+    "a number as a new name": (
+        lambda study: study.rename(5),  # type: ignore[arg-type]
+        "name: a text is required, got 5",
+    ),
+    "a number to open": (
+        lambda study: cv.open(5),  # type: ignore[arg-type]
+        "name: a text is required, got 5",
+    ),
+    "events of a number": (
+        lambda study: cv.events(5),  # type: ignore[arg-type]
+        "study: a text is required, got 5",
+    ),
+    "events after more than there can be": (
+        lambda study: study.events(after=10**30),
+        "after: at most 2147483647 is required, got 1000000000",
+    ),
+    "a number to submit as": (
+        lambda study: cv.submit(study.plan(), name=5),  # type: ignore[arg-type]
+        "name: a text is required, got 5",
+    ),
+    "days in words": (
+        lambda study: cv.add_token("t", days="9"),  # type: ignore[arg-type]
+        'days: a number is required, got "9"',
+    ),
+    "a number as scopes": (
+        lambda study: cv.add_token("t", 5),  # type: ignore[arg-type]
+        "scopes: a text or a list of texts is required, got 5",
+    ),
+    "no token": (
+        lambda study: cv.revoke_token(None),  # type: ignore[arg-type]
+        "name: a text is required, got null",
+    ),
+    "a number of artifacts": (
+        lambda study: cv.doctor(artifacts=5),  # type: ignore[arg-type]
+        "artifacts: a path or s3://BUCKET/PREFIX is required, got int",
+    ),
+    "a list of figures": (
+        lambda study: study.plot([]),  # type: ignore[arg-type]
+        "unknown figure []",
+    ),
+    "a list of keys": (
+        lambda study: study.plan().set([]),  # type: ignore[arg-type]
+        "section.key is required",
+    ),
+    "a text with a null byte": (
+        lambda study: cv.define("quick", data="a\0b"),
+        "data: a path is required, and this has a null byte",
+    ),
+    "an unknown wish": (
+        lambda study: study.set(foo=1),  # type: ignore[call-arg]
+        "foo: one of n_trials, priority, weight, max_workers, budget_hours,",
+    ),
+    "a wish by its inner name": (
+        lambda study: study.set(total=9),  # type: ignore[call-arg]
+        "total: one of n_trials, priority,",
+    ),
     "passes in words": (
         lambda study: study.best.load().contexts("a b", passes="2"),  # type: ignore[arg-type]
         "passes: a whole number from 1 on is required, got '2'",

@@ -202,3 +202,9 @@ def test_what_others_add_to_a_study_of_ours_does_no_harm(
     assert "Trial 2 scores 9.000, but carries no audit." in " ".join(invoke("status").out.split())
     mirrored = json.loads(invoke("status", "--study-name", "quick/pareto", "--json").out)
     assert mirrored["counts"]["complete"] <= 4
+
+
+def test_an_empty_one_is_not_confirmed(invoke: Invoke) -> None:
+    outcome = invoke("confirm", "empty")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "at least one complete trial is required, it has none" in outcome.err

@@ -35,6 +35,7 @@ def test_a_search_tells_what_happens(invoke: Invoke, run_tiny: Callable[..., Out
         assert found == receiver.events[1:]
         assert len(invoke("events", "--limit", "1").out.splitlines()) == 1
         assert invoke("events", "--after", "99").out == "no events after 99\n"
+        assert invoke("events", "--after", f"{10**30}").code == 2
     shown = invoke("notify", "list").out.splitlines()
     assert shown[0] == f"ops: webhook to {receiver.url}"
     assert shown[1] == "  is told    all events"

@@ -123,9 +123,8 @@ def test_only_a_finished_trial_is_repeated(run_tiny: Invoke, invoke: Invoke) -> 
     invoke("trial", "enqueue", "--set", "dist_reg_weight=0.5")
     refused = invoke("trial", "enqueue", "--retry", "1")
     assert refused.code == 1
-    assert "is waiting: a finished one is required; to end it type `cvfp-opt trial fail 1`" in (
-        refused.err
-    )
+    command = "`cvfp-opt trial fail --study-name quick 1`"
+    assert f"is waiting: a finished one is required; to end it type {command}" in refused.err
     invoke("trial", "fail", "1")
     # it never ran, but its point is known
     assert "trial 2 waits: weight 0.5" in invoke("trial", "enqueue", "--retry", "1").out

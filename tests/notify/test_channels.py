@@ -139,6 +139,7 @@ def test_no_shell_reads_a_command() -> None:
         ("import sys; sys.exit(3)", "exit code 3"),
         ("import sys; sys.exit('no\\x1b[31m\\nroom')", "exit code 1: no\\x1b[31m room"),
         ("import os; os.kill(os.getpid(), 9)", "ended by SIGKILL"),
+        ("import os; os.kill(os.getpid(), 40)", "ended by signal 40"),
     ],
 )
 def test_a_command_that_fails_says_why(code: str, why: str) -> None:

@@ -38,6 +38,7 @@ def test_it_is_shown_by_its_first_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(lines) == 12
     assert lines[-1] == "12 rows, 3 columns; the first 10; not shown: note"
     assert repr(Table(trial=[1])) == "trial\n    1\n1 row, 1 column"
+    assert repr(Table(trial=[], score=[])) == "trial  score\n0 rows, 2 columns"
     assert repr(Table()) == "0 rows, 0 columns"
 
 

@@ -11,7 +11,14 @@ from cvfp_opt.report.queue import queue_json, workers_json
 from cvfp_opt.store.database.optuna_private import study_id_of
 from cvfp_opt.store.queue import control
 from cvfp_opt.store.queue.overview import read_queue
-from cvfp_opt.store.queue.workers import StayingWorker, Wanted, join, read_workers, tell
+from cvfp_opt.store.queue.workers import (
+    StayingWorker,
+    Wanted,
+    WorkerState,
+    join,
+    read_workers,
+    tell,
+)
 from cvfp_opt.store.record.studies import load_study
 
 
@@ -24,6 +31,24 @@ def worker(office: Office, **known: Any) -> StayingWorker:
     )
     join(office.store, made)
     return made
+
+
+@pytest.mark.parametrize(
+    ("known", "why"),
+    [
+        ({"patterns": ("other*", "more")}, "no worker fits: it serves other* and more alone"),
+        ({"state": WorkerState.DRAINING}, "no worker fits: it is draining"),
+        ({"patterns": ("kn*",)}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_study_that_no_worker_will_serve_says_why(
+    office: Office, client: Client, known: dict[str, Any], why: str
+) -> None:
+    worker(office, **known)
+    control.amend(office.store, load_study(office.store, "known"), {"total": 9})
+    [entry] = [one for one in client.ask("/api/v1/queue").json if one["study"] == "known"]
+    assert (entry["why"], entry["served"]) == (why, not why)
 
 
 def test_the_queue_is_what_the_command_prints(office: Office, client: Client) -> None:

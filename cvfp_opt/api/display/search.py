@@ -217,7 +217,7 @@ class RunDisplay:
             self._typed(*waiting)
         known = commands(summary, location.option)
         for label, what in (
-            ("the winner in full:", "best"),
+            *((("the winner in full:", "best"),) if ranking else ()),
             ("ten trials more:", "more"),
             ("as one page:", "report"),
             ("in the browser:", "dashboard"),

@@ -28,6 +28,7 @@ from cvfp_opt.report.words import (
     value_words,
 )
 from cvfp_opt.store.database.number_checks import is_finite
+from cvfp_opt.store.doctor.finding import counted
 from cvfp_opt.store.record.definition_sections import completed
 from cvfp_opt.store.record.mirrors import SOURCE_TRIAL, Mirror
 from cvfp_opt.store.record.records import StudyRecord
@@ -188,9 +189,8 @@ def _record_lines(record: StudyRecord) -> list[str]:
     objective = definition["objective"]
     at = record.environment
     sources = [(what, named_values(source)) for what, source in record.sources.items()]
-    size = (
-        f"{data.get('train_tokens', '?')} training tokens, {model.get('num_layers', '?')} layers, "
-    )
+    layers = counted(model.get("num_layers", "?"), "layer")
+    size = f"{data.get('train_tokens', '?')} training tokens, {layers}, "
     size += (
         f"context {model.get('context_size', '?')}, embedding {model.get('embedding_size', '?')}"
     )

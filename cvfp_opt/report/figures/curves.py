@@ -38,7 +38,8 @@ class Curves:
             return ""
         titles = joined(title for _, title, _ in self.panels)
         trials = joined(curve.number for curve in self.curves)
-        words = f"After each pass: {titles}, of the best trials, {trials}."
+        best = "the best trials" if len(self.curves) > 1 else "the best trial"
+        words = f"After each pass: {titles}, of {best}, {trials}."
         first = self.curves[0]
         for key, title, rate in self.panels:
             known = [value for value in first.figures[key] if value is not None]

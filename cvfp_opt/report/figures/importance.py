@@ -54,16 +54,20 @@ def importance(summary: Summary) -> Importance:
     """Rank the parameters by a study's complete trials, with Optuna's default evaluator."""
     if summary.record is None and summary.is_pareto:
         return Importance(missing="The study has several objectives: no one value to explain.")
-    names = [dimension.name for dimension in dimensions(summary)]
+    complete = tried(summary)
+    names = [  # as Optuna's evaluators do: a conditional parameter is not in all of them
+        dimension.name
+        for dimension in dimensions(summary)
+        if all(dimension.name in one.params for one in complete)
+    ]
     ranges = {name: summary.distributions[name] for name in names}
     inside = [
-        one
-        for one in tried(summary)
-        if all(name in one.params and _holds(ranges[name], one.params[name]) for name in names)
+        one for one in complete if all(_holds(ranges[name], one.params[name]) for name in names)
     ]
     if len(inside) < 2 or not names:
         return Importance(
-            missing="At least two complete trials with parameters are needed to compare them."
+            missing="At least two complete trials, and a parameter that all of them have, are "
+            "needed to compare them."
         )
     minimized = summary.record is None and summary.directions[0] == "minimize"
     with warnings.catch_warnings(), _quiet():

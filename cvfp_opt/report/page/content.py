@@ -97,6 +97,7 @@ class Content:
     costs: str
     costs_table: Rows
     drift: tuple[str, ...]
+    same: str
     record: tuple[tuple[str, str], ...]
     definition: str
     commands: tuple[tuple[str, str], ...]
@@ -130,6 +131,7 @@ def content(
         costs=costs_sentence(summary),
         costs_table=costs(summary),
         drift=tuple(drift_lines(summary)),
+        same=_same_words(summary),
         record=_record(summary),
         definition=definition,
         commands=_commands(summary, option, made_by),
@@ -236,3 +238,13 @@ def _commands(summary: Summary, option: str, made_by: str) -> tuple[tuple[str, s
             "this report": "report",
         }
     return tuple((label, typed[key]) for label, key in shown.items())
+
+
+def _same_words(summary: Summary) -> str:
+    """Say that trials can be compared, where nothing differs between those that left a record."""
+    if not any(trial.environment for trial in summary.trials):
+        return "No trial has left a record of what it ran on."
+    return (
+        "All trials that left a record ran on the same: their numbers can be compared to the last "
+        "bit."
+    )

@@ -108,13 +108,21 @@ def is_served(study: QueuedStudy, workers: Iterable[StayingWorker]) -> bool:
         return True
     if any(trial.lease is None for trial in study.running):  # another program's
         return True
-    taking = (WorkerState.STARTING, WorkerState.RUNNING, WorkerState.IDLE)
-    return any(
-        worker.state in taking
-        and study.name not in worker.skipped
-        and (not worker.patterns or any(fnmatchcase(study.name, one) for one in worker.patterns))
-        for worker in workers
-    )
+    return any(not why_not_served(study, worker) for worker in workers)
+
+
+_TAKING = (WorkerState.STARTING, WorkerState.RUNNING, WorkerState.IDLE)
+
+
+def why_not_served(study: QueuedStudy, worker: StayingWorker) -> str:
+    """Say why a worker will run no trial of a study; "" if it may."""
+    if worker.state not in _TAKING:
+        return f"it is {worker.state.value}"
+    if study.name in worker.skipped:
+        return worker.skipped[study.name]
+    if worker.patterns and not any(fnmatchcase(study.name, one) for one in worker.patterns):
+        return f"it serves {' and '.join(worker.patterns)} alone"
+    return ""
 
 
 def _started(study: QueuedStudy) -> float:

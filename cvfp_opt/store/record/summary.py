@@ -97,6 +97,7 @@ class Summary:
             none.
         queue: what is wanted of it.
         confirms: name of the study that this one is the confirmation of; "" if it is none.
+        option: what to add to a command to mean its database; "" where none is needed.
     """
 
     name: str
@@ -112,10 +113,18 @@ class Summary:
     confirmation: Runs | None = None
     confirms: str = ""
     queue: QueueEntry = NOT_SAID
+    option: str = ""
 
     @classmethod
-    def of(cls, study: Study, url: str, optuna: str = "") -> Self:
-        """Summarize a study now."""
+    def of(cls, study: Study, url: str, optuna: str = "", *, option: str = "") -> Self:
+        """Summarize a study now.
+
+        Args:
+            study: that is summarized.
+            url: of its database, without a password.
+            optuna: version of Optuna that created the database; "" where nobody asked.
+            option: what to add to a command to mean its database.
+        """
         record, unread = StudyRecord.look(study.user_attrs)
         return cls(
             name=study.study_name,
@@ -135,6 +144,7 @@ class Summary:
             confirmation=read_runs(study, record),
             confirms=str(study.user_attrs.get(CONFIRMS, "")),
             queue=QueueEntry.of(study.user_attrs),
+            option=option,
         )
 
     @property
