@@ -124,6 +124,8 @@ def _untrained(
     changes: dict[str, Any] = {**other, "training.num_epochs": 0}
     if "training.num_epochs" in params:
         changes["space.training.num_epochs"] = None
+        if definition.search.sampler == "cmaes":  # it may need the number that is gone
+            changes |= {"search.sampler": "random", "search.sampler_settings": {}}
     if definition.training.trainer == "online":  # which trains while it reads
         changes |= {"training.trainer": "batch", "training.detach_context": True}
     kept = {name: value for name, value in params.items() if name != "training.num_epochs"}

@@ -106,7 +106,8 @@ def promise(definition: StudyDefinition, trial: FrozenTrial, iteration: int) -> 
         threshold = definition.threshold(trial.params)
     except DefinitionError:  # of a trial by another definition: see tuning.drift
         return None
-    comes_to_rest = definition.training.learning_rate_schedule == "cosine"
+    key = "training.learning_rate_schedule"  # which may be searched
+    comes_to_rest = trial.params.get(key, definition.training.learning_rate_schedule) == "cosine"
     return definition.objective.promise(residual, rank, threshold, comes_to_rest=comes_to_rest)
 
 

@@ -91,6 +91,7 @@ class Staying:
         self._competition = Competition()
         self._skipped: dict[int, _Skipped] = {}
         self._trials = 0
+        self._taken = 0  # trials that have ended, run, or may be claimed now
         self._lock = threading.Lock()  # of several lanes
         self._looked = 0.0
 
@@ -226,7 +227,11 @@ class Staying:
         try:
             opened, prepared = preparing.prepare(study)
             assert study.entry.total is not None, "else there is nothing to begin"
-            task = replace(prepared.task, total=study.entry.total)
+            lanes = prepared.task.lanes
+            if self._terms.max_trials is not None:
+                lanes = min(lanes, self._terms.max_trials - self._trials)
+            self._taken = self._trials + lanes
+            task = replace(prepared.task, total=study.entry.total, lanes=lanes)
             self._observer.serving(task)
             self._looked = time.monotonic()
             stint = Stint(
@@ -245,15 +250,18 @@ class Staying:
     def _goes_on(self, store: Store, study_id: int) -> bool:
         """Check after a trial whether the next one is to be of the same study."""
         with self._lock:
-            now = time.monotonic()
-            if self._ends or not self._in_hours:
+            most = self._terms.max_trials
+            if self._ends or not self._in_hours or (most is not None and self._taken >= most):
                 return False
-            if now - self._looked < CHOICE_SECONDS:
-                return True
-            self._looked = now
-            studies = self._fit(store.patiently(lambda: read_queue(store)))
-            chosen = choose(studies, self._worker.worker, self._competition, current=study_id)
-            return chosen is None or chosen.study_id == study_id
+            now = time.monotonic()
+            if now - self._looked >= CHOICE_SECONDS:
+                self._looked = now
+                studies = self._fit(store.patiently(lambda: read_queue(store)))
+                chosen = choose(studies, self._worker.worker, self._competition, current=study_id)
+                if chosen is not None and chosen.study_id != study_id:
+                    return False
+            self._taken += 1
+            return True
 
     def _skip(self, study: QueuedStudy, error: CvfpOptError) -> None:
         """Leave a study to others for a while."""

@@ -89,8 +89,20 @@ def test_every_definition_has_a_default_point_and_an_untrained_net(name: str) ->
     assert steps[DEFAULT] > 0
 
 
-def test_an_untrained_net_where_epochs_are_searched() -> None:
-    definition = tiny("quick", "space.training.num_epochs={low=1, high=3}")
+@pytest.mark.parametrize(
+    "more",
+    [
+        (),
+        (  # which needs two numbers to search
+            "search.sampler=cmaes",
+            "space.dist_reg_weight=0.5",
+            "space.phase1_convergence_threshold=0.3",
+            "space.layernorm_mix=0.9",
+        ),
+    ],
+)
+def test_an_untrained_net_where_epochs_are_searched(more: tuple[str, ...]) -> None:
+    definition = tiny("quick", "space.training.num_epochs={low=1, high=3}", *more)
     confirmed, _ = choose_points(searched(definition, trial(0, 0.5)), definition, 1)
     tokens = definition.load_tokens()
     other, _, _ = with_point_changes(definition, tokens, {}, confirmed[-1].changes)

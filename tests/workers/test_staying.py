@@ -322,3 +322,12 @@ def test_what_a_worker_has_seen_of_a_deleted_study_is_nothing_to_the_next(tmp_pa
     submit(alone, "b", *settings, "search.seed=7", n_trials=3)
     expected = [record.params for record in stay(alone).finished]
     assert [record.params for record in recorder.finished[3:]] == expected
+
+
+@pytest.mark.parametrize(("lanes", "most"), [(3, 1), (2, 3)])
+def test_several_lanes_take_no_more_trials_than_they_may(
+    location: Location, lanes: int, most: int
+) -> None:
+    submit(location, "a", n_trials=6)
+    stay(location, lanes=lanes, max_trials=most)
+    assert look(location)["a"].counts == {"complete": most}
