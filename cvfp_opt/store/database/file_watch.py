@@ -36,7 +36,7 @@ _File = tuple[int, int]  # device and inode
 _UNKNOWN: _File = (-1, -1)
 _CHECK = "PRAGMA integrity_check(1)"
 # The header of an SQLite file: 100 bytes, integers with the high byte first.
-_MAGIC, _HEADER_BYTES = b"SQLite format 3\0", 100
+MAGIC, _HEADER_BYTES = b"SQLite format 3\0", 100
 _COUNTER, _MARK = slice(24, 28), slice(60, 64)  # of changes; of ``user_version``
 
 
@@ -137,7 +137,7 @@ class FileWatch:
             counter, mark = (int.from_bytes(header[place]) for place in (_COUNTER, _MARK))
             self._is_another |= (
                 len(header) < _HEADER_BYTES
-                or not header.startswith(_MAGIC)
+                or not header.startswith(MAGIC)
                 or mark not in self._marks
                 or counter < self._counter
             )

@@ -5,7 +5,7 @@ import sqlite3
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -18,6 +18,7 @@ from sqlalchemy import Column, ColumnElement, Engine
 from cvfp_opt.disk import is_folder, what_it_is
 from cvfp_opt.errors import StorageError
 from cvfp_opt.escaping import positional, quoted
+from cvfp_opt.store.database.file_watch import MAGIC
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.schema import (
     ALEMBIC_VERSION,
@@ -250,6 +251,29 @@ def _look(connection: sqlite3.Connection) -> tuple[Tables, str | None]:
             columns = connection.execute("SELECT name FROM pragma_table_info(?)", [name])
             tables[name] = frozenset(column for (column,) in columns)
     return tables, row[0] if row else None
+
+
+def databases_beside(path: Path) -> Iterator[Path]:
+    """Find the other SQLite databases in a database's folder."""
+    try:
+        others = sorted(path.parent.iterdir())
+    except OSError:
+        return
+    for other in others:
+        with suppress(OSError):
+            if other.is_file() and not other.samefile(path):
+                with other.open("rb") as file:
+                    if file.read(len(MAGIC)) == MAGIC:
+                        yield other
+
+
+def reading(path: Path) -> AbstractContextManager[sqlite3.Connection]:
+    """Open a read-only connection for one ``with`` block; SQLite's errors become ours.
+
+    Raises:
+        StorageError: it cannot be opened, or what is done with it fails.
+    """
+    return _ReadOnly(path)
 
 
 class _ReadOnly:

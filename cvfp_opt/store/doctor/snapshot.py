@@ -9,11 +9,11 @@ from sqlalchemy import Connection
 
 from cvfp_opt.disk import open_file
 from cvfp_opt.errors import StorageError
+from cvfp_opt.store.database.file_watch import MAGIC
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.reading import one_moment
 
-_HEADER = b"SQLite format 3\0"
 # Bytes 18 and 19 of an SQLite file in WAL mode.
 _IN_WAL_MODE = b"\x02\x02"
 
@@ -58,6 +58,6 @@ def is_sqlite(path: Path) -> bool:
     """Check for a file that can be read and begins as SQLite's do."""
     try:
         with open_file(path, error=StorageError) as file:
-            return file.read(len(_HEADER)) == _HEADER
+            return file.read(len(MAGIC)) == MAGIC
     except (StorageError, OSError):
         return False

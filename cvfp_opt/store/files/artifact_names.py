@@ -3,12 +3,15 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 
 from sqlalchemy import Connection, delete, select
 
 from cvfp_opt.errors import StorageError
+from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.rows import PendingWrites, write_pending
+from cvfp_opt.store.database.sqlite import databases_beside, reading
 from cvfp_opt.store.database.tables import STUDY_SYSTEM_ATTRIBUTES, SYSTEM_ATTRIBUTES
 
 # The beginning of Optuna's keys of system attributes that name artifacts.
@@ -61,6 +64,21 @@ def all_artifact_ids(connection: Connection) -> set[str]:
     for table in (SYSTEM_ATTRIBUTES, STUDY_SYSTEM_ATTRIBUTES):
         query = select(table.c.key).where(table.c.key.startswith(PREFIX, autoescape=True))
         found.update(filter(is_id, artifact_ids(connection.scalars(query))))
+    return found
+
+
+def named_beside(location: Location) -> set[str]:
+    """Find the ids that other SQLite databases in the same folder name.
+
+    By default they have one folder of artifacts, and copies of a study have the same files there.
+    """
+    found: set[str] = set()
+    for path in databases_beside(location.path) if location.path else ():
+        with suppress(StorageError), reading(path) as connection:  # or it is no study database
+            for table in (SYSTEM_ATTRIBUTES, STUDY_SYSTEM_ATTRIBUTES):
+                query = f"SELECT key FROM {table.name} WHERE key LIKE '{PREFIX}%'"
+                keys = [key for (key,) in connection.execute(query)]
+                found.update(filter(is_id, artifact_ids(keys)))
     return found
 
 

@@ -29,6 +29,7 @@ from cvfp_opt.store.files.artifact_names import (
     artifact_ids,
     artifact_key,
     forget_artifacts,
+    named_beside,
 )
 from cvfp_opt.store.files.artifact_stores import ArtifactStore
 from cvfp_opt.store.files.snapshot_format import Arrays, encode, read_arrays, read_head
@@ -157,7 +158,10 @@ class Networks:
             for one in over:
                 forget_artifacts(connection, [one.artifact_id], one.trial_id)
             unnamed = [one for one in over if not _is_named(connection, one.artifact_id)]
+        elsewhere = named_beside(self.store.location) if unnamed else set()
         for one in unnamed:
+            if one.artifact_id in elsewhere:
+                continue
             with suppress(ArtifactNotFound):
                 self.artifacts.remove(one.artifact_id)
 

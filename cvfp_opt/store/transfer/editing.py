@@ -18,7 +18,7 @@ from cvfp_opt.store.database.tables import (
     STUDY_USER_ATTRIBUTES,
     TRIALS,
 )
-from cvfp_opt.store.files.artifact_names import all_artifact_ids
+from cvfp_opt.store.files.artifact_names import all_artifact_ids, named_beside
 from cvfp_opt.store.files.artifact_stores import ArtifactStore
 from cvfp_opt.store.queue.leases import Lease, read_leases
 from cvfp_opt.store.record.confirmation import SUFFIX
@@ -34,8 +34,8 @@ def delete_study(
     """Delete a study with what is linked to it and leases, all or nothing; then its artifacts.
 
     Args:
-        artifacts: of the database; those that another study names too are kept, and with None
-            all of them.
+        artifacts: of the database; those that another study names too, here or in another
+            database of the folder, are kept, and with None all of them.
         force: even if workers run it; they stop with an error.
 
     Raises:
@@ -59,7 +59,7 @@ def delete_study(
             unnamed = before - all_artifact_ids(connection)
     if artifacts is None:
         return
-    for artifact_id in unnamed:
+    for artifact_id in unnamed - named_beside(store.location):
         with suppress(ArtifactNotFound):
             artifacts.remove(artifact_id)
 

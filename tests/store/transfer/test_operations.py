@@ -14,11 +14,13 @@ from optuna.trial import TrialState
 
 from cvfp_opt.errors import ArchiveError, CvfpOptError, StorageError, StudyError
 from cvfp_opt.store.database.location import Location, resolve_location
-from cvfp_opt.store.database.storage import Store, open_for_search
+from cvfp_opt.store.database.storage import Store, open_for_editing, open_for_search
+from cvfp_opt.store.files.artifact_stores import open_artifacts
 from cvfp_opt.store.files.folder import FolderStore
 from cvfp_opt.store.transfer import operations as moves
 from cvfp_opt.store.transfer.archive_reading import Archive
 from cvfp_opt.store.transfer.dump import Dump
+from cvfp_opt.store.transfer.editing import delete_study
 from cvfp_opt.store.transfer.operations import (
     Place,
     copy_study,
@@ -320,3 +322,20 @@ def test_an_import_that_is_killed_anywhere_leaves_nothing_or_everything() -> Non
     place = Place(location=resolve_location("x.db"))
     assert place.read("s") == dump
     assert files("artifacts") == artifacts
+
+
+def test_files_stay_as_long_as_a_database_of_the_folder_names_them(isolated_folder: Path) -> None:
+    dump, artifacts = with_artifacts()
+    one = Place(location=resolve_location("one.db"))
+    two = Place(location=resolve_location("two.db"))
+    one.load(dump, artifacts)
+    lasting = {name for name in artifacts if name in files("artifacts")}
+    copy_study(one, "s", two, None)
+    Path("notes.txt").write_text("no database")
+    Path("other.db").write_bytes(b"SQLite format 3\0 and no more")
+    before = files("artifacts")
+    assert lasting <= before.keys()
+    for place, left in ((one, before), (two, {})):
+        with open_for_editing(place.location) as store:
+            delete_study(store, "s", open_artifacts(place.location, None))
+        assert files("artifacts") == left
