@@ -237,7 +237,8 @@ class Trial:
         return trial_definition(self.summary, self.record)
 
     def __repr__(self) -> str:
-        score = "" if math.isnan(self.score) else f", score {self.score:.4f}"
+        word = "score" if self.summary.record else "value"
+        score = "" if math.isnan(self.score) else f", {word} {self.score:.4f}"
         params = f": {parameters_line(self.params)}" if self.params else ""
         return f"Trial {self.number} of {self.summary.name!r} ({self.state}{score}){params}"
 

@@ -35,11 +35,13 @@ class Name(click.ParamType):
 
 
 class UserPath(click.Path):
-    """A path, in which ``~`` is the home folder; an empty one (an unset variable?) is refused."""
+    """A path, in which ``~`` is the home folder; an empty one (an unset variable?) and - are refused."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not str(value).strip():
             self.fail("a path is required, got an empty one (a variable that is not set?)")
+        if str(value) == "-":
+            self.fail("a path is required, got -, which is no standard stream here; type ./-")
         # the shell leaves a ``~`` after ``=`` as it is: ``--output=~/page.html``
         return super().convert(os.path.expanduser(value), param, ctx)
 

@@ -85,7 +85,10 @@ def thresholds(
     if not as_json:
         echo(f"convergence of {label} between the last two passes (* in the original report)")
         console.print(threshold_table(rows))
-        echo("counted at 0.1, as in the audit; elsewhere read off quantiles, within 1.6 points")
+        echo(
+            "counted at 0.1, as in the audit; elsewhere read off quantiles, within 1.6 points and "
+            "one token"
+        )
     probes = None
     if downstream and checkpoint:
         probes = _probe(checkpoint, data, tokens, threads, console)

@@ -242,8 +242,8 @@ def _audit(audit: StoredAudit) -> list[Rows]:
 def threshold_rows(audit: StoredAudit) -> list[dict[str, float]]:
     """List convergence rates at each of THRESHOLDS, absolute and scale-free.
 
-    At 0.1 they are those of the audit, which were counted; elsewhere within 1.6 points of what
-    would be counted.
+    At 0.1 they are those of the audit, which were counted; elsewhere within 1.6 points and one
+    token of what would be counted.
 
     Args:
         audit: of a trial, see model.audit.Audit.

@@ -99,3 +99,10 @@ def test_an_empty_path_is_not_the_current_folder(
     assert outcome.code == 2
     assert "a path is required, got an empty one" in outcome.err
     assert list(Path().iterdir()) == []
+
+
+def test_a_stream_is_no_file(invoke: Invoke) -> None:
+    outcome = invoke("report", "quick", "-o", "-")
+    assert outcome.code == 2
+    assert "a path is required, got -, which is no standard stream here; type ./-" in outcome.err
+    assert not Path("-").exists()
