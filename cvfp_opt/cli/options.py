@@ -35,7 +35,7 @@ class Name(click.ParamType):
 
 
 class UserPath(click.Path):
-    """A path, in which ``~`` is the home folder; an empty one (an unset variable?) and - are refused."""
+    """A path, in which ``~`` is the home folder; an empty one, and one of ``-``, are refused."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not str(value).strip():

@@ -24,4 +24,5 @@ def queue(storage: str | None, everything: bool, as_json: bool) -> None:
     if as_json:
         print_json(queue_json(studies, workers))
     else:
-        print_lines(queue_lines(studies, workers, make_console().width, everything=everything))
+        width, option = make_console().width, store.location.option
+        print_lines(queue_lines(studies, workers, width, everything=everything, option=option))

@@ -151,7 +151,8 @@ def list_workers(storage: str | None, as_json: bool) -> None:
     if as_json:
         print_json(workers_json(workers, studies))
     else:
-        print_lines(worker_lines(workers, studies, make_console().width, now))
+        width, option = make_console().width, store.location.option
+        print_lines(worker_lines(workers, studies, width, now, option))
 
 
 @worker.command(epilog="Example: cvfp-opt worker drain 3f2a --within 60")

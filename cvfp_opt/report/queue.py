@@ -130,15 +130,21 @@ def order_of_service(studies: Sequence[QueuedStudy]) -> list[QueuedStudy]:
     )
 
 
-def why_waiting(study: QueuedStudy, workers: Sequence[StayingWorker]) -> str:
-    """Say why nobody runs a study that has trials to begin; "" if somebody does, or will."""
+def why_waiting(study: QueuedStudy, workers: Sequence[StayingWorker], option: str = "") -> str:
+    """Say why nobody runs a study that has trials to begin; "" if somebody does, or will.
+
+    Args:
+        study: in the queue.
+        workers: that stay.
+        option: what to add to a command to mean their database.
+    """
     if study.spent:
         return study.spent
     if study.stage is not Stage.WAITING:
         return ""
     living = [worker for worker in workers if worker.state is not WorkerState.GONE]
     if not living:
-        return "there is no worker: `cvfp-opt worker` starts one"
+        return f"there is no worker: `cvfp-opt worker{option}` starts one"
     reasons = [why_not_served(study, worker) for worker in living]
     return f"no worker fits: {reasons[0]}" if all(reasons) else ""
 
@@ -155,6 +161,7 @@ def queue_lines(
     width: int,
     *,
     everything: bool = False,
+    option: str = "",
 ) -> list[str]:
     """Write the queue for people: the studies that are not done, who runs them, and what waits.
 
@@ -163,11 +170,12 @@ def queue_lines(
         workers: that stay with it.
         width: of a line in cells of a terminal.
         everything: whether to list the studies that are done or cancelled, too.
+        option: what to add to a command to mean their database.
     """
     shown = [study for study in studies if everything or study.stage not in _ENDED]
     lines = _table(queue_rows(shown), _STUDIES, width) if shown else []
     for study in order_of_service(shown):
-        if reason := why_waiting(study, workers):
+        if reason := why_waiting(study, workers, option):
             lines.append(f"{study.name} waits: {reason}")
     states = Counter(worker.state for worker in workers)
     counts = ", ".join(f"{count} {state.value}" for state, count in states.items())
@@ -211,6 +219,7 @@ def worker_lines(
     studies: Sequence[QueuedStudy],
     width: int,
     now: float | None = None,
+    option: str = "",
 ) -> list[str]:
     """Write the workers for people, and why one takes nothing.
 
@@ -219,9 +228,10 @@ def worker_lines(
         studies: for their names.
         width: of a line in cells of a terminal.
         now: epoch seconds by the database's clock; None for this machine's.
+        option: what to add to a command to mean their database.
     """
     if not workers:
-        return ["no worker stays with this database; `cvfp-opt worker` starts one"]
+        return [f"no worker stays with this database; `cvfp-opt worker{option}` starts one"]
     at = time.time() if now is None else now
     lines = _table(worker_rows(workers, studies, at), _WORKERS, width)
     for worker in workers:
