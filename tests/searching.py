@@ -15,7 +15,7 @@ from cvfp_opt.store.files.trial_files import Networks
 from cvfp_opt.store.queue.claims import Claims
 from cvfp_opt.store.queue.trial_writer import Renewer
 from cvfp_opt.store.record.progress import StudyProgress
-from cvfp_opt.store.record.records import TrialRecord
+from cvfp_opt.store.record.records import StudyRecord, TrialRecord
 from cvfp_opt.training.events import Event
 from cvfp_opt.tuning.checkpointing import Checkpointing
 from cvfp_opt.tuning.objective import Objective
@@ -60,12 +60,13 @@ def make_search(
     observer: SearchObserver | None = None,
     stop: Stop | None = None,
     patience: float = 1.0,
-    identity: str = "",
 ) -> Search:
     """Search study "quick", made tiny, by a worker of its own; create it if need be."""
     request = Request(definition="quick", settings=[*TINY, *settings])
     plan = make_plan(store.location, request)
     study, _ = plan.enter(store, {})
+    record = StudyRecord.of(study)
+    assert record is not None
     observer = observer or Recorder()
     artifacts = open_artifacts(store.location, None)
     networks = Networks(store=store, artifacts=artifacts, study_id=study_id_of(study))
@@ -78,7 +79,7 @@ def make_search(
         environment={},
         observer=observer,
         stop=stop or StopRequest(lambda: None),
-        claims=Claims(store=store, study=study, seed=0, identity=identity),
+        claims=Claims(store=store, study=study, seed=0, identity=record.identity),
         renewer=Renewer(60),
         patience=patience,
         checkpoints=Checkpointing(artifacts=artifacts, code={}),

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 
 from cvfp_opt.api.opening import locate
-from cvfp_opt.api.required import require_text, texts
+from cvfp_opt.api.required import texts
 from cvfp_opt.errors import DefinitionError
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.storage import open_for_editing, open_for_reading, open_for_search
@@ -35,7 +35,7 @@ def add_token(
     Raises:
         TokenError: there is one of that name, or something is not as required.
     """
-    require_text("name", name)
+    _require_name(name)
     wanted = texts("scopes", scopes)
     if days is not None and (isinstance(days, bool) or not isinstance(days, int | float)):
         raise DefinitionError(f"days: a number is required, got {brief(days)}")
@@ -68,6 +68,12 @@ def revoke_token(name: str, *, storage: str | os.PathLike[str] | Location | None
     Raises:
         TokenError: there is none of that name.
     """
-    require_text("name", name)
+    _require_name(name)
     with open_for_editing(locate(storage)) as store:
         store.patiently(lambda: stored.revoke_token(store, name))
+
+
+def _require_name(name: object) -> None:
+    """Refuse what is no text; what a text has to be, the tokens themselves say."""
+    if not isinstance(name, str):
+        raise DefinitionError(f"name: a text is required, got {brief(name)}")

@@ -81,10 +81,10 @@ def test_a_connection_killed_at_the_last_look_costs_nothing(
 ) -> None:
     look = Summary.of
 
-    def kill_and_look(*arguments: Any) -> Summary:
+    def kill_and_look(*arguments: Any, **words: Any) -> Summary:
         monkeypatch.setattr(Summary, "of", look)
         killer.at = killer.count
-        return look(*arguments)
+        return look(*arguments, **words)
 
     def run_trials(*arguments: Any, **words: Any) -> Any:
         found = real(*arguments, **words)

@@ -179,7 +179,7 @@ def test_a_sample_is_of_the_same_kind_as_a_pass() -> None:
     between = [residuals(a, b) for a, b in ((first, second), (sample, other), (sample, second))]
     means = [moved.mean().item() for moved in between]
     assert min(means) > 0.3, "chaotic: passes have little in common"
-    assert max(means) < 1.05 * min(means)
+    assert max(means) < 1.1 * min(means), "rounding decides each, and so does the processor"
 
 
 def test_a_contracting_network_is_read_exactly_from_the_sample(

@@ -63,7 +63,6 @@ def outlasting(store: Store, act: Any, patience: float = 0.3) -> Search:
         observer=observer,
         stop=NeverStop(),
         patience=patience,
-        identity="this one",
     )
 
 
