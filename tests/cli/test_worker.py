@@ -143,13 +143,13 @@ def test_several_processes_share_the_queue_and_one_that_dies_is_replaced(
     submit(invoke, "b", "--n-trials", "4")
     command = ["worker", "--threads", "2", "--n-jobs", "2", "--device", "cpu", "--until-idle"]
     worker = start(*command, cwd=Path.cwd())
-    read_until(worker, "serving study a")
+    begin = read_until(worker, "serving study a")  # b may be served before
     wait_for_running(worker)
     os.kill(printed(invoke, "worker", "list")[0]["pid"], signal.SIGKILL)
     code, out = end_of(worker)
     assert code == 0
     assert "was killed by SIGKILL (exit status -9); what it ran is taken over" in out
-    notes = [line for line in out.splitlines() if ", note: " in line]
+    notes = [line for line in (begin + out).splitlines() if ", note: " in line]
     assert {line.split(",")[0] for line in notes} == {"study a", "study b"}
     assert len(notes) == len(set(notes)), "one that both workers would say"
     assert counts() == {"a": {"complete": 4}, "b": {"complete": 4}}
