@@ -23,6 +23,7 @@ from benchmarks import (
     passes,
     rivals,
     scaling,
+    searches,
     service,
     step,
     trial,
@@ -42,6 +43,7 @@ ROWS: Mapping[str, Callable[..., Result | list[Result]]] = {
     "trial": trial.trial,
     "untrained": trial.untrained,
     "rivals": rivals.rivals,
+    "searches": searches.searches,
     "search": trial.search,
     "bookkeeping": bookkeeping.bookkeeping,
     "durable": bookkeeping.durable,
@@ -61,6 +63,7 @@ LONG = (
     *(
         "untrained",
         "rivals",
+        "searches",
         "search",
         "bookkeeping",
         "durable",
@@ -77,6 +80,7 @@ SIZED = {
     "trial": ("tokens",),
     "untrained": ("tokens",),
     "rivals": ("tokens", "trials", "width"),
+    "searches": ("tokens", "trials", "width"),
 }
 
 
@@ -84,9 +88,13 @@ SIZED = {
 @click.argument("rows", nargs=-1, metavar="[ROW]...")
 @click.option("--threads", type=int, help="Of torch. [default: all processors]")
 @click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True)
-@click.option("--tokens", type=click.IntRange(min=64), help="Of trial, untrained and rivals.")
-@click.option("--trials", type=click.IntRange(min=1), help="Of rivals: in each search.")
-@click.option("--width", type=click.IntRange(min=16), help="Of rivals: D and E.")
+@click.option(
+    "--tokens", type=click.IntRange(min=64), help="Of trial, untrained, rivals and searches."
+)
+@click.option(
+    "--trials", type=click.IntRange(min=1), help="Of rivals and searches: in each search."
+)
+@click.option("--width", type=click.IntRange(min=16), help="Of rivals and searches: D and E.")
 @click.option("--small", is_flag=True, help="Of gpu: a tiny network, on a CPU too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def main(
@@ -102,10 +110,10 @@ def main(
     """Compare old and new ways of doing the same work, in turn, in one process.
 
     ROWS are pass, segments, step, adam, rank, online and trial (minutes), all of them by default;
-    untrained and rivals (minutes); search (an hour); scaling; dashboard and commands (minutes);
-    those of the service: stays, claims, first-claim and looking (minutes, claims a quarter of an
-    hour); those of the database: bookkeeping, durable, ask, resume, overhead and events (five
-    minutes); and gpu: checks and figures of a CUDA device.
+    untrained and rivals (minutes); searches and search (an hour); scaling; dashboard and commands
+    (minutes); those of the service: stays, claims, first-claim and looking (minutes, claims a
+    quarter of an hour); those of the database: bookkeeping, durable, ask, resume, overhead and
+    events (five minutes); and gpu: checks and figures of a CUDA device.
     """
     unknown = set(rows) - ROWS.keys() - {"scaling", "gpu"}
     if unknown:

@@ -1,6 +1,7 @@
 """The benchmark compares what it says, in turn; its figures are not tested."""
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from benchmarks import (
     gpu_checks,
     gpu_setting,
     rivals,
+    searches,
     service,
 )
 from benchmarks.setting import make_network, make_text
@@ -119,6 +121,23 @@ def test_events_are_measured_and_told_again_afterwards() -> None:
     names = [variant.name for variant in events.events(1, count=2).variants]
     assert names == [events.NOBODY, events.TOLD, events.HANGING]
     assert announcing.Announcer.trial_ended is before
+
+
+def test_searches_are_compared_at_the_time_of_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(searches, "OURS", {"recommended": {"objective.feasible": "any"}})
+    monkeypatch.setattr(searches, "STOCK", dict(list(searches.STOCK.items())[:1]))
+    result = searches.searches(1, trials=2, tokens=160, width=16)
+    assert [variant.name for variant in result.variants] == ["recommended", *searches.STOCK]
+    mine, theirs = (note.split(": ", 1)[1] for note in result.notes[1:])
+    assert re.fullmatch(
+        r"(0\.\d{3}|none).* after all of it, 0\.\d{3} \(0\.\d{3}\) after its own end", mine
+    )
+    assert theirs.endswith("after its own end")
+
+
+def test_what_a_search_found_is_known_at_any_time() -> None:
+    found = searches.Search(seconds=9.0, bests=[(2.0, 0.5), (8.0, 0.75)])
+    assert [found.after(seconds) for seconds in (1.0, 2.0, 9.0)] == [None, 0.5, 0.75]
 
 
 def test_a_search_is_measured_beside_its_rivals() -> None:
