@@ -168,12 +168,12 @@ def test_a_changed_space_leaves_out_what_it_does_not_search() -> None:
     assert definition.first_points == []
     [note] = notes
     assert note.startswith(
-        "search.first_points[0] is not tried: dist_reg_weight: 0.87 lies outside"
+        "search.first_points[0] is not tried: dist_reg_weight: 0.875 lies outside"
     )
     definition, notes = asked("space.layernorm_mix=0.7")
     assert "layernorm_mix" not in definition.first_points[0]
-    assert notes == ["search.first_points[0]: layernorm_mix = 1.0 left out: fixed at 0.7"]
-    definition, notes = asked("space.layernorm_mix=1.0", "training.num_epochs=1")
+    assert notes == ["search.first_points[0]: layernorm_mix = 0.97 left out: fixed at 0.7"]
+    definition, notes = asked("space.layernorm_mix=0.97", "training.num_epochs=1")
     assert len(definition.first_points[0]) == 3
     assert notes == []
     assert asked("training.num_epochs=1")[1] == []
