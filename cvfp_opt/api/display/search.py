@@ -309,8 +309,8 @@ def trial_line(
         parts.append(Part(f"rank {share(figures['effective_rank'])}", 4))
     if record.downstream:
         parts.append(Part(f"perplexity {PERPLEXITY.write(PERPLEXITY.take(record))}", 4))
-    # why it is not the best, whatever its score
-    parts += [Part(words, 2.5 if place else 6) for place, words in enumerate(against(record))]
+    if not record.run:  # why it is not the best, whatever its score
+        parts += [Part(words, 2.5 if place else 6) for place, words in enumerate(against(record))]
     parts += parameter_parts(record.params)
     ended = _ended(record)
     # a score says as much as "finished"
