@@ -14,9 +14,10 @@ from cvfp_opt.errors import PointError
 from cvfp_opt.redaction import redacted
 from cvfp_opt.store.database.optuna_private import latest, storage_of, trial_id_of
 from cvfp_opt.store.database.retry import DATABASE_ERRORS
-from cvfp_opt.store.queue.claims import REFUSED, unfit
+from cvfp_opt.store.queue.claims import REFUSED
 from cvfp_opt.store.queue.leases import Worker
 from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity
+from cvfp_opt.store.record.point_checks import unfit
 from cvfp_opt.store.record.records import FIXED_PARAMS, write_attributes
 from cvfp_opt.store.record.trial_attributes import StoredEnvironment
 from cvfp_opt.training.device import load_linear_algebra, resolve_device, set_threads

@@ -9,10 +9,9 @@ from cvfp_opt.escaping import printable
 from cvfp_opt.store.doctor.context import Context
 from cvfp_opt.store.doctor.finding import Finding, of_trials
 from cvfp_opt.store.doctor.rows import StudyRows, TrialRow
-from cvfp_opt.store.queue.claims import unfit
 from cvfp_opt.store.record.definition_sections import Sections, completed, with_changes
 from cvfp_opt.store.record.identity import IDENTITY_KEY
-from cvfp_opt.store.record.point_checks import strangers
+from cvfp_opt.store.record.point_checks import strangers, unfit
 from cvfp_opt.store.record.records import CONFIRMATION_RUN, FIXED_PARAMS
 
 

@@ -1,6 +1,5 @@
 """Claims: a worker's next trial is chosen and taken in one transaction."""
 
-import reprlib
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -29,12 +28,11 @@ from cvfp_opt.store.database.rows import (
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.database.tables import (
     LEASES,
-    STUDY_USER_ATTRIBUTES,
     SYSTEM_ATTRIBUTES,
     TRIALS,
 )
 from cvfp_opt.store.queue.announcing import announce_lost
-from cvfp_opt.store.queue.entries import read_entry, read_usage
+from cvfp_opt.store.queue.entries import read_entry, read_identity, read_usage
 from cvfp_opt.store.queue.leases import (
     FORMER_LEASE,
     LEASE_SECONDS,
@@ -47,13 +45,11 @@ from cvfp_opt.store.queue.leases import (
 from cvfp_opt.store.queue.takeover import end_by_force, enqueue_again
 from cvfp_opt.store.record.event import Subject
 from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity
+from cvfp_opt.store.record.point_checks import unfit
 from cvfp_opt.store.record.queue_entry import QueueEntry, QueueState
 from cvfp_opt.store.record.records import (
     CONFIRMATION_RUN,
     FIXED_PARAMS,
-    STUDY,
-    StudyRecord,
-    is_confirmation_run,
 )
 
 # Worker deaths after which a trial is given up: by then the trial itself probably kills them.
@@ -125,9 +121,6 @@ _UNFINISHED = (
     .order_by(TRIALS.c.number)
 )
 _COUNT = select(func.count()).select_from(TRIALS).where(TRIALS.c.study_id == bindparam("of"))
-_RECORD = select(STUDY_USER_ATTRIBUTES.c.value_json).where(
-    STUDY_USER_ATTRIBUTES.c.study_id == bindparam("of"), STUDY_USER_ATTRIBUTES.c.key == STUDY
-)
 _SYSTEM_ATTRIBUTES = select(SYSTEM_ATTRIBUTES.c.key, SYSTEM_ATTRIBUTES.c.value_json).where(
     SYSTEM_ATTRIBUTES.c.trial_id == bindparam("of"),
     SYSTEM_ATTRIBUTES.c.key.in_(bindparam("keys", expanding=True)),
@@ -204,11 +197,8 @@ class Claims:
         """Lock the study, which may be gone; SQLite may have given its number to another one."""
         study_id = study_id_of(self.study)
         lock_study(connection, study_id)
-        if not self.identity or not self.store.kind.one_host:
-            return
-        found = connection.scalar(_RECORD, {"of": study_id})
-        record, _ = StudyRecord.look({} if found is None else {STUDY: parsed(found)})
-        if record is not None and record.identity != self.identity:
+        known = self.identity and self.store.kind.one_host
+        if known and read_identity(connection, study_id) not in ("", self.identity):
             raise StudyError(DELETED)
 
     def _claim(
@@ -404,19 +394,3 @@ def _system_attributes(connection: Connection, trial_id: int, *keys: str) -> dic
     asked = {"of": trial_id, "keys": keys or (IDENTITY_KEY, CONFIRMATION_RUN, FIXED_PARAMS)}
     rows = connection.execute(_SYSTEM_ATTRIBUTES, asked)
     return {row.key: parsed(row.value_json) for row in rows}
-
-
-def unfit(attributes: Mapping[str, Any]) -> str:
-    """Explain why a trial with these system attributes cannot be run; "" if it can."""
-    checks: dict[str, tuple[Callable[[Any], bool], str]] = {
-        IDENTITY_KEY: (
-            lambda value: TrialIdentity.read(value) is not None,
-            "an identity of this version",
-        ),
-        CONFIRMATION_RUN: (is_confirmation_run, "a point of a confirmation"),
-        FIXED_PARAMS: (lambda value: isinstance(value, dict), "a table of parameters"),
-    }
-    for key, (is_right, required) in checks.items():
-        if key in attributes and not is_right(attributes[key]):
-            return f"attribute {key}: {required} is required, got {reprlib.repr(attributes[key])}"
-    return ""

@@ -12,16 +12,25 @@ from cvfp_opt.store.database.kinds import Kind
 from cvfp_opt.store.database.study_rows import put_attributes
 from cvfp_opt.store.database.tables import STUDY_USER_ATTRIBUTES, TRIALS
 from cvfp_opt.store.record.queue_entry import QUEUE, QueueEntry
+from cvfp_opt.store.record.records import STUDY, StudyRecord
 
-_ENTRY = select(STUDY_USER_ATTRIBUTES.c.value_json).where(
-    STUDY_USER_ATTRIBUTES.c.study_id == bindparam("of"), STUDY_USER_ATTRIBUTES.c.key == QUEUE
+_ATTRIBUTE = select(STUDY_USER_ATTRIBUTES.c.value_json).where(
+    STUDY_USER_ATTRIBUTES.c.study_id == bindparam("of"),
+    STUDY_USER_ATTRIBUTES.c.key == bindparam("named"),
 )
 
 
 def read_entry(connection: Connection, study_id: int) -> QueueEntry:
     """Read what is wanted of a study; an open entry where nobody has said."""
-    found = connection.scalar(_ENTRY, {"of": study_id})
+    found = connection.scalar(_ATTRIBUTE, {"of": study_id, "named": QUEUE})
     return QueueEntry.parse(None if found is None else parsed(found))
+
+
+def read_identity(connection: Connection, study_id: int) -> str:
+    """Read the identity of a study; "" where it has no record."""
+    found = connection.scalar(_ATTRIBUTE, {"of": study_id, "named": STUDY})
+    record, _ = StudyRecord.look({} if found is None else {STUDY: parsed(found)})
+    return "" if record is None else record.identity
 
 
 def write_entry(

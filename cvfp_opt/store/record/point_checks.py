@@ -1,15 +1,17 @@
-"""Checks of a trial's parameters against its study's space, both as they are recorded.
+"""Checks of what decides how a trial is trained: its parameters, as they are recorded, and marks.
 
 Parameters decide what is trained, and one that is a word can name code. Whoever shares a database
 or made an export can write any: what the space does not have is never trained by.
 """
 
 import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from cvfp_opt.escaping import excerpt, listed
 from cvfp_opt.store.database.number_checks import is_finite
+from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity
+from cvfp_opt.store.record.records import CONFIRMATION_RUN, FIXED_PARAMS, is_confirmation_run
 
 # Relative tolerance: a draw on a log scale may miss its bound by the last bits.
 _ROUNDING = 1e-9
@@ -57,3 +59,19 @@ def _is_between(low: Any, value: Any, high: Any) -> bool:
 
 def _shown(value: Any) -> str:
     return excerpt(value if isinstance(value, str) else reprlib.repr(value), 60)
+
+
+def unfit(attributes: Mapping[str, Any]) -> str:
+    """Explain why a trial with these system attributes cannot be run; "" if it can."""
+    checks: dict[str, tuple[Callable[[Any], bool], str]] = {
+        IDENTITY_KEY: (
+            lambda value: TrialIdentity.read(value) is not None,
+            "an identity of this version",
+        ),
+        CONFIRMATION_RUN: (is_confirmation_run, "a point of a confirmation"),
+        FIXED_PARAMS: (lambda value: isinstance(value, dict), "a table of parameters"),
+    }
+    for key, (is_right, required) in checks.items():
+        if key in attributes and not is_right(attributes[key]):
+            return f"attribute {key}: {required} is required, got {reprlib.repr(attributes[key])}"
+    return ""
