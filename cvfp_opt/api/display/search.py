@@ -316,7 +316,8 @@ def trial_line(
     # a score says as much as "finished"
     parts += [Part(ended, 0.5 if ended == "finished" else 6), Part(duration(spent), 3)]
     best = progress.best
-    if best is not None and best.number == record.number and not record.run:
+    is_best = best is not None and best.number == record.number and not record.run
+    if is_best and record.feasible:
         parts.append(Part("new best", 7))
     if record.state == "fail" and width is not None:
         # why it failed is told in full

@@ -126,7 +126,7 @@ def test_a_trial_that_its_audit_speaks_against_says_so_beside_its_score() -> Non
         value=0.969,
         constraints={"scale": 0.1, "threshold": 0.1, "untrained": 0.1, "optimizer_steps": -1.0},
     )
-    progress = StudyProgress(finished=7, best=None)
+    progress = StudyProgress(finished=7, best=record)  # where none can win yet
     begin = "[7/50] trial 7  score 0.969  contexts have shrunk"
     assert trial_line(record, 50.4, progress, 50, 80) == f"{begin}  50.4 s"
     more = "rests on its threshold  no better than untrained"
