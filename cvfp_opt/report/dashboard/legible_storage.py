@@ -15,8 +15,8 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from cvfp_opt.store.database.number_checks import is_finite, is_whole
-from cvfp_opt.store.database.optuna_private import CachedStorage, FrozenStudy
-from cvfp_opt.store.database.storage import Store
+from cvfp_opt.store.database.optuna_private import FrozenStudy
+from cvfp_opt.store.database.storage import KeptTrials, Store
 from cvfp_opt.store.record.study_page import legible_notes
 
 # Values remembered to be valid: an open page asks every few seconds.
@@ -26,7 +26,7 @@ _FIGURE = re.compile(r"dashboard:plot_data:(.*):([0-9]{1,9})", re.DOTALL)
 _FIGURES = "dashboard:plot_data:"
 
 
-class LegibleStorage(CachedStorage):
+class LegibleStorage(KeptTrials):
     """A database's storage, with what it keeps, for the dashboard; writes as that one does.
 
     Args:
@@ -54,6 +54,7 @@ class LegibleStorage(CachedStorage):
         deepcopy: bool = True,
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
+        self.forget_former(study_id)  # pages name a study by its number
         return [_trial(one) for one in super().get_all_trials(study_id, deepcopy, states)]
 
 

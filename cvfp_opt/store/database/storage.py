@@ -134,14 +134,19 @@ class KeptTrials(CachedStorage):
 
     def get_study_id_from_name(self, study_name: str) -> int:
         study_id = super().get_study_id_from_name(study_name)
-        if self._backend.engine.dialect.name == "sqlite":
-            with self._backend.engine.connect() as connection:
-                row = connection.execute(_FIRST_TRIAL, {"of": study_id}).one_or_none()
-            first = (study_name, None if row is None else tuple(row))
-            if self._first.setdefault(study_id, first) != first:
-                forget_studies(self, [study_id])
-                self._first[study_id] = first
+        self.forget_former(study_id)
         return study_id
+
+    def forget_former(self, study_id: int) -> None:
+        """Drop what is kept of a study of that number if its first trial is another one now."""
+        if self._backend.engine.dialect.name != "sqlite":
+            return
+        with self._backend.engine.connect() as connection:
+            row = connection.execute(_FIRST_TRIAL, {"of": study_id}).one_or_none()
+        first = None if row is None else tuple(row)
+        if self._first.setdefault(study_id, first) != first:
+            forget_studies(self, [study_id])
+            self._first[study_id] = first
 
 
 _FIRST_TRIAL = (

@@ -16,8 +16,10 @@ from optuna.trial import TrialState, create_trial
 from sqlalchemy.exc import OperationalError
 
 from cvfp_opt.errors import StorageError
+from cvfp_opt.report.dashboard.legible_storage import LegibleStorage
 from cvfp_opt.store.database import sqlite
 from cvfp_opt.store.database.location import Location, resolve_location
+from cvfp_opt.store.database.optuna_private import study_id_of
 from cvfp_opt.store.database.storage import (
     CurrentStorage,
     Store,
@@ -169,3 +171,14 @@ def test_a_study_that_has_the_number_of_a_deleted_one_has_its_own_trials(
             stays_open = optuna.load_study(study_name=name, storage=store.storage)
             assert [trial.value for trial in stays_open.trials] == [value]
             optuna.delete_study(study_name=name, storage=other.storage)
+
+
+def test_the_dashboard_asks_by_number_and_sees_the_later_study(location: Location) -> None:
+    with open_for_search(location) as store, open_for_search(location) as other:
+        shown = LegibleStorage(store)
+        for value in (1.0, 2.0):
+            study = optuna.create_study(study_name="a", storage=other.storage)
+            study.add_trial(create_trial(value=value))
+            found = shown.get_all_trials(study_id_of(study))
+            assert [trial.value for trial in found] == [value]
+            optuna.delete_study(study_name="a", storage=other.storage)
