@@ -138,15 +138,15 @@ class KeptTrials(CachedStorage):
         return study_id
 
     def forget_former(self, study_id: int) -> None:
-        """Drop what is kept of a study of that number if its first trial is another one now."""
+        """Drop what is kept of a study of that number if its first trial is another, or gone."""
         if self._backend.engine.dialect.name != "sqlite":
             return
         with self._backend.engine.connect() as connection:
             row = connection.execute(_FIRST_TRIAL, {"of": study_id}).one_or_none()
         first = None if row is None else tuple(row)
-        if self._first.setdefault(study_id, first) != first:
+        if first is None or self._first.get(study_id, first) != first:
             forget_studies(self, [study_id])
-            self._first[study_id] = first
+        self._first[study_id] = first
 
 
 _FIRST_TRIAL = (

@@ -173,6 +173,19 @@ def test_a_study_that_has_the_number_of_a_deleted_one_has_its_own_trials(
             optuna.delete_study(study_name=name, storage=other.storage)
 
 
+def test_so_has_one_that_is_opened_before_its_first_trial_as_the_deleted_one_was(
+    location: Location,
+) -> None:
+    with open_for_search(location) as store, open_for_search(location) as other:
+        for value in (1.0, 2.0):
+            study = optuna.create_study(study_name="a", storage=other.storage)
+            stays_open = optuna.load_study(study_name="a", storage=store.storage)
+            assert stays_open.trials == []
+            study.add_trial(create_trial(value=value))
+            assert [trial.value for trial in stays_open.trials] == [value]
+            optuna.delete_study(study_name="a", storage=other.storage)
+
+
 def test_the_dashboard_asks_by_number_and_sees_the_later_study(location: Location) -> None:
     with open_for_search(location) as store, open_for_search(location) as other:
         shown = LegibleStorage(store)
