@@ -52,7 +52,8 @@ def trial_lines(summary: Summary, trial: TrialRecord, width: int | None = None) 
         lines.append(f"ended: {trial.status}{f': {reason_words(trial)}' if trial.reason else ''}")
     if not trial.feasible:
         lines.append(f"cannot be the best while another can: {against_words(trial)}")
-    lines += ["", "parameters" if trial.params else "no parameters yet"]
+    so_far = " so far" if trial.state == "waiting" else ""
+    lines += ["", f"parameters{so_far}" if trial.params else "no parameters yet"]
     lines += [f"  {name:<34}{parameter(value, 6)}" for name, value in trial.params.items()]
     lines += ["", *_identity_lines(summary, trial)] if summary.record else []
     lines += _environment_lines(trial.environment)

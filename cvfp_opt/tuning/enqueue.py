@@ -8,10 +8,10 @@ import optuna
 from cvfp_opt.errors import DefinitionError, StudyError
 from cvfp_opt.escaping import quoted
 from cvfp_opt.store.database.storage import Store
-from cvfp_opt.store.queue.enqueued import Enqueued, enqueue_points, fixed_point
+from cvfp_opt.store.queue.enqueued import Enqueued, enqueue_points
 from cvfp_opt.store.record.definition_sections import completed
 from cvfp_opt.store.record.point_checks import strangers
-from cvfp_opt.store.record.records import StudyRecord, TrialRecord, definition_of
+from cvfp_opt.store.record.records import StudyRecord, TrialRecord, definition_of, enqueued_point
 from cvfp_opt.store.record.retries import MAX_RETRIES, retry_chain, uuid_of
 from cvfp_opt.store.record.studies import refuse_foreign
 from cvfp_opt.store.record.summary import Summary
@@ -94,7 +94,7 @@ def enqueue_retry(store: Store, study: optuna.Study, number: int) -> Enqueued:
             f"required; to end it type `cvfp-opt trial fail{store.location.option} "
             f"--study-name {quoted(study.study_name)} {number}`"
         )
-    point = fixed_point(study.get_trials(deepcopy=False)[number])
+    point = enqueued_point(study.get_trials(deepcopy=False)[number])
     if not point:
         raise StudyError(
             f"trial {number} of study {study.study_name!r} has no parameters to repeat: it ended "

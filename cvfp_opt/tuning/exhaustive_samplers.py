@@ -11,7 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial
 
-from cvfp_opt.store.queue.enqueued import fixed_point
+from cvfp_opt.store.record.records import enqueued_point
 from cvfp_opt.tuning.unit_interval import value_at
 
 QMC_TYPES = ("sobol", "halton")
@@ -110,7 +110,7 @@ class BruteForceSampler(_FixedOrder):
         taken: Counter[tuple[Any, ...]] = Counter()
         undecided = 0
         for one in study.get_trials(deepcopy=False)[: trial.number]:
-            params = fixed_point(one)
+            params = enqueued_point(one)
             if self.space.keys() <= params.keys():
                 taken[tuple(params[name] for name in self.space)] += 1
             elif not one.state.is_finished():

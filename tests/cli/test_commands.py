@@ -51,6 +51,14 @@ def test_adding_trials_counts_from_what_is_there(run_tiny: Invoke, invoke: Invok
     assert json.loads(invoke("status", "--json").out)["counts"]["complete"] == 5
 
 
+def test_fewer_trials_than_there_are_start_none_and_say_so(run_tiny: Invoke) -> None:
+    run_tiny("--n-trials", "2")
+    out = run_tiny("--n-trials", "1").out
+    done = "2 trials done, more than the 1 asked for"
+    assert out.startswith(f"study quick in sqlite:///storage/cvfp.db: {done}, seed 0")
+    assert "study quick: 2 of 2: 2 complete" in out
+
+
 def test_json_of_run_is_all_of_standard_output(run_tiny: Invoke) -> None:
     outcome = run_tiny("--n-trials", "1", "--json")
     report = json.loads(outcome.out)

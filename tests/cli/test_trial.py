@@ -125,6 +125,11 @@ def test_only_a_finished_trial_is_repeated(run_tiny: Invoke, invoke: Invoke) -> 
     assert refused.code == 1
     command = "`cvfp-opt trial fail --study-name quick 1`"
     assert f"is waiting: a finished one is required; to end it type {command}" in refused.err
+    assert (
+        "parameters so far\n  dist_reg_weight                   0.5"
+        in invoke("trial", "show", "1").out
+    )
+    assert invoke("trial", "list").out.splitlines()[-1].split()[:2] == ["1", "waiting"]
     invoke("trial", "fail", "1")
     # it never ran, but its point is known
     assert "trial 2 waits: weight 0.5" in invoke("trial", "enqueue", "--retry", "1").out

@@ -254,9 +254,13 @@ def header_lines(
         computed: where and by how many.
     """
     data = plan.definition.data
-    action = "new study" if done is None else "going on with study"
+    action, wanted = "going on with study", f"{counted(total, 'trial')} in all"
+    if done is None:
+        action = "new study"
+    elif done > total:
+        action, wanted = "study", f"{counted(done, 'trial')} done, more than the {total} asked for"
     return [
-        f"{action} {plan.name} in {location.shown}: {counted(total, 'trial')} in all, "
+        f"{action} {plan.name} in {location.shown}: {wanted}, "
         f"seed {plan.definition.search.seed}, {computed}",
         f"text: {data.place}, {data.train_tokens} tokens to train on, "
         f"{data.num_validation} held out",

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 from sqlalchemy import Connection
 
 from cvfp_opt.store.database.optuna_private import study_id_of
 from cvfp_opt.store.database.rows import PendingWrites, insert_trial, lock_study, write_pending
 from cvfp_opt.store.database.storage import Store
 from cvfp_opt.store.record.identity import IDENTITY_KEY, TrialIdentity
-from cvfp_opt.store.record.records import FIXED_PARAMS
+from cvfp_opt.store.record.records import FIXED_PARAMS, enqueued_point
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,13 +63,7 @@ def enqueue_points(
 def enqueued_points(study: optuna.Study) -> dict[int, dict[str, Any]]:
     """Read the points of enqueued trials, by number, also of those that were given back."""
     trials = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-    return {t.number: fixed_point(t) for t in trials}
-
-
-def fixed_point(trial: FrozenTrial) -> dict[str, Any]:
-    """Read a trial's parameters, and those that are fixed for it when it asks for them."""
-    fixed = trial.system_attrs.get(FIXED_PARAMS)
-    return {**(fixed if isinstance(fixed, dict) else {}), **trial.params}
+    return {t.number: enqueued_point(t) for t in trials}
 
 
 def _insert(

@@ -186,7 +186,7 @@ class TrialRecord:
         reported: the value after each iteration, by its number.
         scored: convergence rate, effective rank and score as the objective took them; empty
             unless complete.
-        params: by Optuna's names.
+        params: by Optuna's names; before it has any, those that it was enqueued with.
         constraints: by name, each at most 0 where the trial is feasible: see record.decisions.
         status: how training ended (training.result.Status), "error" if it raised; empty before.
         reason: one sentence.
@@ -257,7 +257,7 @@ class TrialRecord:
             value=values[0] if len(values) == 1 else None,
             values=list(values),
             reported=dict(trial.intermediate_values),
-            params=dict(trial.params),
+            params=dict(trial.params) or enqueued_point(trial),
             constraints=constraints_of(trial.system_attrs),
             started=_epoch(trial.datetime_start),
             completed=_epoch(trial.datetime_complete),
@@ -276,6 +276,12 @@ class TrialRecord:
     def to_dict(self) -> dict[str, Any]:
         """Convert it to plain JSON values, two of them under the names that they are stored by."""
         return {self.JSON_NAMES.get(name, name): value for name, value in asdict(self).items()}
+
+
+def enqueued_point(trial: FrozenTrial) -> dict[str, Any]:
+    """Read a trial's parameters, and those that are fixed for it when it asks for them."""
+    fixed = trial.system_attrs.get(FIXED_PARAMS)
+    return {**(fixed if isinstance(fixed, dict) else {}), **trial.params}
 
 
 def _epoch(time: datetime | None) -> float | None:
