@@ -149,11 +149,15 @@ def _ours(plan: Plan, trials: int, seed: int) -> Search:
 
 def _stock(plan: Plan, make: Callable[[int], tuple[Any, Any]], trials: int, seed: int) -> Search:
     """Search by stock Optuna, with its own sampler and pruner, on the same objective."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler, pruner = make(seed)
-    study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
     definition = plan.set({"search.seed": seed}).definition
-    study.optimize(StockObjective(definition=definition, threads=1), n_trials=trials)
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        sampler, pruner = make(seed)
+        study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
+        study.optimize(StockObjective(definition=definition, threads=1), n_trials=trials)
+    finally:
+        optuna.logging.set_verbosity(before)
     return _search(study.trials)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import optuna
 import pytest
 import schemas
 from alembic.config import Config
@@ -49,6 +50,14 @@ def one_processor(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def verbosity_of_optuna() -> Iterator[None]:
+    """Check that what is tested leaves Optuna as talkative as it was: users' scripts go on."""
+    before = optuna.logging.get_verbosity()
+    yield
+    assert optuna.logging.get_verbosity() == before
 
 
 @pytest.fixture(autouse=True)

@@ -309,7 +309,3 @@ def test_a_study_of_ours_is_gone_on_with_trial_for_trial(run_tiny: Invoke) -> No
     assert again.system_attrs[IDENTITY_KEY] == identity
     assert again.values == first.values
     assert StudyRecord.of(study) is not None
-
-
-def test_optuna_goes_on_telling_what_it_tells() -> None:
-    assert optuna.logging.get_verbosity() == optuna.logging.INFO
