@@ -1,5 +1,6 @@
 """The record of experiments: tables and picture from its figures; rejected losses compute."""
 
+import json
 import math
 import re
 import shlex
@@ -105,6 +106,38 @@ def test_the_weights_of_a_pass_are_those_of_a_run_that_stopped_there(
     assert stopped[0].keys() == kept.keys()
     for name, weight in kept.items():
         assert torch.equal(weight, stopped[0][name])
+
+
+def test_trials_are_searched_again_as_a_pruner_would_have_ended_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = load_script("docs/record/promises.py")
+    ranks = (0.5, 0.6, 0.4, 0.6, 0.5, 0.45, 0.9)
+    rows = [
+        {
+            "value": rank,
+            "exponent": -rank,
+            "iterations": [{"effective_rank": rank, "residual": 0.5, "lyapunov_exponent": -rank}]
+            * 12,
+        }
+        for rank in ranks
+    ]
+    assert script.search(rows, script.by_exponent, None) == (0.9, 7.0)
+    best, cost = script.search(rows, script.by_exponent, 2.0)
+    assert (best, cost) == (0.9, pytest.approx(6 + 3 / 13))  # the sixth ends at the first rung
+    parting = [*rows[:-1], {**rows[-1], "iterations": rows[-1]["iterations"].copy()}]
+    parting[-1]["iterations"][2] = {**rows[-1]["iterations"][2], "lyapunov_exponent": 1.0}
+    assert script.search(parting, script.by_exponent, 2.0)[0] == 0.6
+    assert script.search(parting, script.by_residual, 2.0)[0] == 0.9
+
+    file = tmp_path / "rows.json"
+    for trials in (1, 4):  # it goes on where it was stopped
+        assert len(script.train(64, 16, trials, file)) <= trials
+        assert len(json.loads(file.read_text())) == trials
+    script.compare(rows, orders=3)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "7 trials, 7 of which can win, the best 0.900"
+    assert len(lines) == 4 + 1 + 2 * 3
 
 
 def test_a_threshold_that_is_not_reached_stops_in_the_last_pass() -> None:

@@ -141,15 +141,24 @@ def segment_pass(
     return _check(_read_segments(read, embeddings, start, previous, length, BURN_IN)[0])
 
 
-def contracts(network: ContextNetwork, embeddings: Tensor, contexts: Tensor) -> bool:
-    """Check that the Lyapunov exponent is below CONTRACTION, so that repairs end.
+def quick_exponent(network: ContextNetwork, embeddings: Tensor, contexts: Tensor) -> float:
+    """Estimate the Lyapunov exponent from NUM_PAIRS pairs; the same for the same network.
 
     Args:
+        network: the step.
+        embeddings: (T, E) tokens.
         contexts: (T, D) of any pass that the net's is expected to be near.
+
+    Returns:
+        In nats per token; see ``lyapunov_exponent``.
     """
-    generator = torch.Generator().manual_seed(0)  # the same answer for the same net
-    exponent = lyapunov_exponent(network, embeddings, contexts, generator, NUM_PAIRS)
-    return exponent < CONTRACTION
+    generator = torch.Generator().manual_seed(0)
+    return lyapunov_exponent(network, embeddings, contexts, generator, NUM_PAIRS)
+
+
+def contracts(network: ContextNetwork, embeddings: Tensor, contexts: Tensor) -> bool:
+    """Check that the Lyapunov exponent is below CONTRACTION, so that repairs end."""
+    return quick_exponent(network, embeddings, contexts) < CONTRACTION
 
 
 @torch.no_grad()
@@ -284,9 +293,7 @@ def sampled_passes(
         anywhere = start.expand(len(text), -1)
         contexts, _ = _read_segments(read, text, start, anywhere, _length(len(text)), SETTLING)
         found.append(_check(contexts))
-    generator = torch.Generator().manual_seed(0)  # the same answer for the same net
-    exponent = lyapunov_exponent(network, lanes[0].embeddings, found[0], generator, NUM_PAIRS)
-    if exponent <= CHAOS:
+    if quick_exponent(network, lanes[0].embeddings, found[0]) <= CHAOS:
         return exact_passes(
             network, lanes, found, repair=True, on_tokens=on_tokens, chains=chains
         ), True

@@ -105,7 +105,7 @@ def _figures_table(rows: Rows, title: str, least: Sequence[str]) -> FittedTable:
     return terminal_table(rows.columns, rows.words(), title=title, wrap=wrap, least=places)
 
 
-_LEAST_OF_ITERATION = ("learning rate", "weight", "residual")
+_LEAST_OF_ITERATION = ("learning rate", "weight", "residual", "exponent")
 
 
 def iterations_table(trial: TrialRecord) -> FittedTable | None:

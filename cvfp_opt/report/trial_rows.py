@@ -286,13 +286,16 @@ def iteration_rows(trial: TrialRecord) -> Rows:
             rows=tuple(sorted(trial.reported.items())),
             formats={"reported": digits(4)},
         )
+    shown = dict(_ITERATION)
+    if not any(row.get("lyapunov_exponent") is not None for row in trial.iterations):
+        del shown["exponent"]
     return Rows(
-        columns=("pass", *_ITERATION),
+        columns=("pass", *shown),
         rows=tuple(
-            (number, *(row.get(key) for key, _ in _ITERATION.values()))
+            (number, *(row.get(key) for key, _ in shown.values()))
             for number, row in zip(pass_numbers(trial), steps_of(trial), strict=True)
         ),
-        formats={column: write for column, (_, write) in _ITERATION.items()},
+        formats={column: write for column, (_, write) in shown.items()},
     )
 
 
@@ -301,6 +304,7 @@ _ITERATION: Mapping[str, tuple[str, Format]] = {
     "convergence": ("convergence_rate", share),
     "rank": ("effective_rank", share),
     "residual": ("residual", digits(4)),
+    "exponent": ("lyapunov_exponent", digits(2)),
     "weight": ("weight", number),
     "learning rate": ("learning_rate", digits(5)),
 }

@@ -23,6 +23,8 @@ LOG_SHARE = 0.3
 # Residual below which a run is taken to settle, if its learning rate falls to 0: half of that of
 # two unrelated contexts of unit power. Chosen by 25 complete trials: docs/experiments.md.
 SETTLING = 1.0
+# Convergence rate that an exponent of 1 nat per token costs, where an audit decides what can win.
+PARTING_SHARE = 0.5
 KINDS = ("score", "pareto")
 CONVERGENCES = ("training", "frozen")
 SPLITS = ("train", "validation")
@@ -258,29 +260,39 @@ class ObjectiveConfig:
         return metrics.validation_score if self.split == "validation" else metrics.score
 
     def promise(
-        self, residual: float, rank: float, threshold: float, *, comes_to_rest: bool = False
+        self,
+        residual: float,
+        rank: float,
+        threshold: float,
+        *,
+        comes_to_rest: bool = False,
+        exponent: float | None = None,
     ) -> float:
         """Estimate what a run that is not over will be worth; larger is better.
 
         The score, with LOG_SHARE of ``log(threshold / residual)`` for the convergence rate, which
         is 0 for all runs in the first iterations. Weights that come to rest converge at any
         threshold in the end, if contexts settle at all: then only what a residual lacks to
-        SETTLING counts. How well it ranks them: docs/experiments.md.
+        SETTLING counts, or, where an audit decides what can win, PARTING_SHARE of an exponent
+        above 0: such a network has no fixed point yet. How well it ranks them:
+        docs/experiments.md.
 
         Args:
             residual: MSE between the last two passes.
             rank: ER / D after the last one.
             threshold: of the run.
             comes_to_rest: whether the learning rate falls to 0 with every step.
+            exponent: Lyapunov exponent after the last pass, in nats per token; None if unknown.
         """
-        promise = self.effective_rank_weight * rank
-        if self.convergence_weight:
+        if not self.convergence_weight:
+            near = 0.0
+        elif comes_to_rest and exponent is not None and self.feasible == "audit":
+            near = -PARTING_SHARE * max(0.0, exponent)
+        else:
             aim = SETTLING if comes_to_rest else threshold
-            near = math.log(aim / residual) if residual > 0 else math.inf
-            promise += (
-                self.convergence_weight * LOG_SHARE * (min(0.0, near) if comes_to_rest else near)
-            )
-        return promise
+            near = LOG_SHARE * (math.log(aim / residual) if residual > 0 else math.inf)
+            near = min(0.0, near) if comes_to_rest else near
+        return self.effective_rank_weight * rank + self.convergence_weight * near
 
     def scored(self, result: "TrainingResult") -> Scored | None:
         """Return what a run was worth; None if it did not come to its end."""

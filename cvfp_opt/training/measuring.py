@@ -1,6 +1,7 @@
 """Measurements on the passes of a run: each iteration's metrics, the baseline, the audit."""
 
 import copy
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from cvfp_opt.model.audit import (
 from cvfp_opt.model.metrics import convergence_rate, effective_rank, residuals
 from cvfp_opt.model.network import ContextNetwork
 from cvfp_opt.model.passes import Lane, sequential_pass
-from cvfp_opt.model.segments import exact_passes, sampled_passes
+from cvfp_opt.model.segments import exact_passes, quick_exponent, sampled_passes
 from cvfp_opt.training.events import Observer, Phase, Progress
 from cvfp_opt.training.reading import Reading, read
 from cvfp_opt.training.result import IterationMetrics
@@ -42,9 +43,11 @@ def measure(
     """Compute the metrics of a pass, against the previous one if there was one."""
     rank = effective_rank(reading.train)
     validation_rank = effective_rank(reading.validation)
-    moved = None
+    moved = exponent = None
     rate = validation_rate = 0.0
     if previous is not None:
+        if iteration in run.exponents_after:
+            exponent = quick_exponent(run.network, run.train, reading.train)
         moved = residuals(reading.train, previous.train)
         rate = convergence_rate(moved, run.threshold)
         validation_moved = residuals(reading.validation, previous.validation)
@@ -59,6 +62,7 @@ def measure(
         validation_score=run.objective.score(validation_rate, validation_rank),
         residual=None if moved is None else moved.mean().item(),
         exact=reading.exact and (previous is None or previous.exact),
+        lyapunov_exponent=exponent if exponent is not None and math.isfinite(exponent) else None,
     )
 
 

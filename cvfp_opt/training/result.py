@@ -31,6 +31,8 @@ class IterationMetrics:
             the validation split.
         exact: whether both passes were exact; False where one was ``segment_pass``.
         residual: mean over tokens of the MSE against the previous pass; None at k = 0.
+        lyapunov_exponent: growth of a small offset, in nats per token, with the weights after
+            this pass; None where it is -inf, and after passes where nothing depends on it.
         weight: the diversity weight trained with after this pass; None if none was.
         learning_rate: trained with after this pass; None if none was.
         cvfp_loss, diversity_loss: means over the minibatches trained after this pass; the latter
@@ -50,6 +52,7 @@ class IterationMetrics:
     exact: bool = True
     cvfp_loss: float | None = None
     diversity_loss: float | None = None
+    lyapunov_exponent: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

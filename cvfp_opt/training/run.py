@@ -32,6 +32,7 @@ class TrainingRun:
         minibatch_generator, audit_generator: sources of the order of minibatches and of the
             Lyapunov probe's offsets (CPU).
         downstream: what a next-token probe needs at the end; None where there is none.
+        exponents_after: iterations after which the Lyapunov exponent is estimated.
         compute: does the heavy work: for this run alone, or for several at once.
     """
 
@@ -48,6 +49,7 @@ class TrainingRun:
     minibatch_generator: torch.Generator
     audit_generator: torch.Generator
     downstream: Downstream | None = None
+    exponents_after: frozenset[int] = frozenset()
     compute: Compute = ALONE
 
 

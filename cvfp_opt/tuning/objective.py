@@ -24,6 +24,7 @@ from cvfp_opt.training.seeds import Purpose, torch_generator
 from cvfp_opt.training.snapshot import NOTHING, Keeper
 from cvfp_opt.training.trainers import TRAINERS
 from cvfp_opt.tuning.definition import StudyDefinition
+from cvfp_opt.tuning.sampler_pruner import exponents_after
 
 
 def never(metrics: IterationMetrics) -> bool:
@@ -148,6 +149,7 @@ class Objective:
             minibatch_generator=torch_generator(seed, number, Purpose.MINIBATCHES),
             audit_generator=torch_generator(seed, number, Purpose.AUDIT),
             downstream=Downstream.of(self.tokens, seed) if probed else None,
+            exponents_after=exponents_after(definition),
         )
 
     def embeddings(self, number: int, *, seed: int) -> Tensor:

@@ -73,7 +73,7 @@ class PromisePruner(BasePruner):
 
     def prune(self, study: "optuna.Study", trial: FrozenTrial) -> bool:
         step = trial.last_step
-        if step is None or not self._is_rung(step):
+        if step is None or not is_rung(step, self.num_warmup_steps):
             return False
         rung = self._rungs.setdefault((study.study_name, step), _Rung())
         known = rung.promises(self._others(study, trial), lambda other: self.promise(other, step))
@@ -95,6 +95,8 @@ class PromisePruner(BasePruner):
         self._looks[asking] = now, others
         return others
 
-    def _is_rung(self, step: int) -> bool:
-        quotient, rest = divmod(step, self.num_warmup_steps)
-        return rest == 0 and quotient > 0 and quotient & (quotient - 1) == 0
+
+def is_rung(step: int, first: int) -> bool:
+    """Check whether an iteration is n, 2n, 4n ... for the first one n."""
+    quotient, rest = divmod(step, first)
+    return rest == 0 and quotient > 0 and quotient & (quotient - 1) == 0

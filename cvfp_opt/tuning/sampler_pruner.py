@@ -15,6 +15,7 @@ from cvfp_opt.store.record.attribute_shapes import is_ours
 from cvfp_opt.tuning.definition import StudyDefinition
 from cvfp_opt.tuning.keyword_settings import construct
 from cvfp_opt.tuning.own_search import own_pruner, own_sampler
+from cvfp_opt.tuning.pruner import is_rung
 from cvfp_opt.tuning.pruner_kinds import PRUNERS, PrunerRequest
 from cvfp_opt.tuning.sampler import PerTrialSampler
 from cvfp_opt.tuning.sampler_kinds import SAMPLERS, SamplerKind, SamplerRequest
@@ -108,7 +109,31 @@ def promise(definition: StudyDefinition, trial: FrozenTrial, iteration: int) -> 
         return None
     key = "training.learning_rate_schedule"  # which may be searched
     comes_to_rest = trial.params.get(key, definition.training.learning_rate_schedule) == "cosine"
-    return definition.objective.promise(residual, rank, threshold, comes_to_rest=comes_to_rest)
+    return definition.objective.promise(
+        residual,
+        rank,
+        threshold,
+        comes_to_rest=comes_to_rest,
+        exponent=iterations[iteration].get("lyapunov_exponent"),
+    )
+
+
+def exponents_after(definition: StudyDefinition) -> frozenset[int]:
+    """List the iterations after which a trial's promise counts the Lyapunov exponent.
+
+    Args:
+        definition: of the trial, with its parameters in their places.
+    """
+    search, training = definition.search, definition.training
+    if (
+        search.pruner != "asha"
+        or definition.objective.feasible != "audit"
+        or not definition.objective.known_while_training
+        or training.learning_rate_schedule != "cosine"
+    ):
+        return frozenset()
+    iterations = range(1, training.num_iterations - 1)  # after the last none is pruned
+    return frozenset(k for k in iterations if is_rung(k, search.num_pruner_warmup_steps))
 
 
 def falls_behind(

@@ -118,6 +118,21 @@ def test_a_point_is_repeated_three_times_and_linked(run_tiny: Invoke, invoke: In
     assert "its point was repeated 3 times (trials 0, 2, 3, 4), and 3 are the most" in refused.err
 
 
+def test_passes_show_the_exponent_where_the_pruner_goes_by_it(
+    run_tiny: Invoke, invoke: Invoke
+) -> None:
+    run_tiny("--n-trials", "1", "--study-name", "median")
+    asha = ["--set", "search.pruner=asha", "--set", "search.num_pruner_warmup_steps=1"]
+    run_tiny("--n-trials", "1", "--study-name", "asha", *asha)
+    of_median, of_asha = (
+        [line.split() for line in invoke("trial", "show", "0", name).out.splitlines()[-5:]]
+        for name in ("median", "asha")
+    )
+    assert "exponent" not in of_median[0]
+    place = of_asha[0].index("exponent")
+    assert [row[place] == "-" for row in of_asha[1:]] == [True, False, False, True]
+
+
 def test_only_a_finished_trial_is_repeated(run_tiny: Invoke, invoke: Invoke) -> None:
     run_tiny("--n-trials", "1")
     invoke("trial", "enqueue", "--set", "dist_reg_weight=0.5")

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -318,3 +319,21 @@ def test_frozen_reads_are_scored_and_the_untrained_net_is_scored_alike(
     moved = ((reads[1] - reads[0]) ** 2).mean(dim=1) / (reads[1] ** 2).mean()
     rate, rank = (moved < 0.1).double().mean().item(), effective_rank(reads[1])
     assert result.audit.baseline.score == pytest.approx(0.5 * rate + 0.5 * rank)
+
+
+def test_a_pass_tells_whether_its_network_forgets_where_it_is_asked(make_run: MakeRun) -> None:
+    asked, untold = (
+        train(replace(make_run(num_iterations=8), exponents_after=frozenset(after)))
+        for after in ((2, 7), ())
+    )
+    known = {
+        k: metrics.lyapunov_exponent
+        for k, metrics in enumerate(asked.iterations)
+        if metrics.lyapunov_exponent is not None
+    }
+    assert known.keys() == {2, 7}
+    assert asked.audit is not None
+    assert known[7] == pytest.approx(asked.audit.lyapunov_exponent, abs=0.1)
+    assert known[2] > known[7]
+    assert {metrics.lyapunov_exponent for metrics in untold.iterations} == {None}
+    assert untold.weights_digest == asked.weights_digest

@@ -10,8 +10,9 @@ from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial, TrialState
 from stock import tiny
 
-from cvfp_opt.training.config import LOG_SHARE, ObjectiveConfig
+from cvfp_opt.training.config import LOG_SHARE, PARTING_SHARE, ObjectiveConfig
 from cvfp_opt.tuning.pruner import LOOK_SECONDS, PromisePruner
+from cvfp_opt.tuning.sampler_pruner import exponents_after
 from cvfp_opt.tuning.sampler_pruner import promise as promise_of
 
 STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.FAIL)
@@ -153,6 +154,47 @@ def test_where_weights_come_to_rest_only_what_does_not_settle_promises_less() ->
     assert promised(0.5, 0.9) == promised(0.01, 0.9) == promised(0.5, 0.9, threshold=0.5)
     assert promised(0.5, 0.9) - promised(2.0, 0.9) == pytest.approx(0.5 * LOG_SHARE * math.log(2))
     assert promised(0.0, 0.9) == pytest.approx(0.45)
+
+
+def test_where_an_audit_decides_a_network_that_parts_promises_less() -> None:
+    def promised(exponent: float | None, feasible: str = "audit", *, rests: bool = True) -> float:
+        objective = ObjectiveConfig(feasible=feasible)
+        return objective.promise(2.0, 0.9, 0.1, comes_to_rest=rests, exponent=exponent)
+
+    assert promised(-0.5) == promised(0.0) == pytest.approx(0.45)
+    assert promised(0.0) - promised(0.2) == pytest.approx(0.5 * PARTING_SHARE * 0.2)
+    unknown = promised(None)  # by the residual, as where no audit decides
+    assert promised(0.2, "any") == unknown < promised(0.2)
+    assert promised(0.2, rests=False) == promised(-0.2, rests=False) < unknown
+
+
+def test_the_exponent_that_a_trial_reported_decides_what_it_promises() -> None:
+    def promised(exponent: float) -> float | None:
+        figures = {"residual": 2.0, "effective_rank": 0.9, "lyapunov_exponent": exponent}
+        iterations = [{"iteration": 0, **figures}, {"iteration": 1, **figures}]
+        trial = optuna.trial.create_trial(values=[0.5], user_attrs={"iterations": iterations})
+        return promise_of(tiny("space.phase1_convergence_threshold=0.1"), trial, 1)
+
+    assert (promised(-0.2) or 0.0) > (promised(0.2) or 0.0) > (promised(0.4) or 0.0) > 0.0
+
+
+@pytest.mark.parametrize(
+    ("settings", "iterations"),
+    [
+        ((), {1, 2}),
+        (("search.num_pruner_warmup_steps=2",), {2}),
+        (("search.pruner=median",), set()),
+        (("objective.feasible=any",), set()),
+        (("training.learning_rate_schedule=constant",), set()),
+        (("objective.convergence=frozen", "objective.threshold=0.1", "search.pruner=none"), set()),
+    ],
+)
+def test_exponents_are_estimated_where_the_pruner_compares_by_them(
+    settings: tuple[str, ...], iterations: set[int]
+) -> None:
+    base = ("search.pruner=asha", "search.num_pruner_warmup_steps=1")
+    definition = tiny(*base, *settings)
+    assert exponents_after(definition) == iterations
 
 
 @pytest.mark.parametrize(("schedule", "better"), [("cosine", "rank"), ("constant", "residual")])

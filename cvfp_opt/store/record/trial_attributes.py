@@ -34,6 +34,8 @@ class StoredIteration(StoredScore, total=False):
         learning_rate: trained with after this pass; null if none was.
         exact: whether both passes were exact.
         cvfp_loss, diversity_loss: means over the minibatches trained after this pass.
+        lyapunov_exponent: growth of a small offset with the weights after this pass, in nats per
+            token; null where no pruner asked for it.
     """
 
     iteration: int
@@ -46,6 +48,7 @@ class StoredIteration(StoredScore, total=False):
     exact: bool
     cvfp_loss: float | None
     diversity_loss: float | None
+    lyapunov_exponent: float | None
 
 
 class StoredConvergence(TypedDict, total=False):
