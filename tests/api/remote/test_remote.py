@@ -80,7 +80,7 @@ def test_a_study_is_submitted_changed_and_ended(remote: cv.Remote, location: Loc
     assert study.state == "cancelled"
     study.resume()
     [trial] = study.enqueue({"dist_reg_weight": 0.6})
-    assert (trial.number, trial.state, trial.params) == (0, "waiting", {})
+    assert (trial.number, trial.state, trial.params) == (0, "waiting", {"dist_reg_weight": 0.6})
     assert study.enqueue({"dist_reg_weight": 0.6}) == (trial,)
     assert study.wait(timeout=0) is False
     [entry] = [one for one in remote.queue() if one["study"] == "a/b ü"]
