@@ -144,7 +144,8 @@ def test_only_a_finished_trial_is_repeated(run_tiny: Invoke, invoke: Invoke) -> 
         "parameters so far\n  dist_reg_weight                   0.5"
         in invoke("trial", "show", "1").out
     )
-    assert invoke("trial", "list").out.splitlines()[-1].split()[:2] == ["1", "waiting"]
+    listed = json.loads(invoke("trial", "list", "--json").out)[1]
+    assert (listed["state"], listed["dist_reg_weight"]) == ("waiting", 0.5)
     invoke("trial", "fail", "1")
     # it never ran, but its point is known
     assert "trial 2 waits: weight 0.5" in invoke("trial", "enqueue", "--retry", "1").out
