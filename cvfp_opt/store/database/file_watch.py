@@ -157,7 +157,7 @@ class FileWatch:
 
         Read by SQLite's own descriptor: whoever closes another one drops SQLite's locks.
         """
-        number = self._descriptor()
+        number = _descriptor_of(self._opened.main)
         return None if number is None else os.pread(number, _HEADER_BYTES, 0)
 
     def _settle(self, there: _Files) -> str:
@@ -206,21 +206,12 @@ class FileWatch:
 
     def _place(self) -> Path | None:
         """Find the path at which the open file lies now, if the system can tell."""
-        number = self._descriptor()
+        number = _descriptor_of(self._opened.main)
         if number is None:
             return None
         with suppress(OSError):
             place = Path(os.readlink(f"/proc/self/fd/{number}"))
             return place if _identity(place) == self._opened.main else None
-        return None
-
-    def _descriptor(self) -> int | None:
-        """Find a descriptor under which this process has the file open, if the system can tell."""
-        with suppress(OSError):
-            for number in map(int, os.listdir("/dev/fd")):
-                with suppress(OSError):
-                    if _file(os.fstat(number)) == self._opened.main:
-                        return number
         return None
 
     def _copied(self) -> str:
@@ -261,6 +252,22 @@ class FileWatch:
         return target
 
 
+def head_of(path: Path, count: int) -> bytes:
+    """Read the first bytes of a file that may be a database, or lie beside one.
+
+    By a descriptor that this process has of it, if it has one: whoever opens and closes another
+    one drops all of SQLite's locks on the file, and others truncate what this process reads.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    number = _descriptor_of(_file(os.stat(path)))
+    if number is not None:
+        return os.pread(number, count, 0)
+    with path.open("rb") as file:
+        return file.read(count)
+
+
 def is_open(path: Path) -> bool:
     """Check whether a process that can be seen from here has the file of that name open."""
     wanted = _identity(path)
@@ -272,6 +279,16 @@ def is_open(path: Path) -> bool:
                 if file.path == str(path) and opened in (wanted, _UNKNOWN, None):
                     return True
     return False
+
+
+def _descriptor_of(file: _File | None) -> int | None:
+    """Find a descriptor under which this process has a file open, if the system can tell."""
+    with suppress(OSError):
+        for number in map(int, os.listdir("/dev/fd")):
+            with suppress(OSError):
+                if _file(os.fstat(number)) == file:
+                    return number
+    return None
 
 
 def _log_of(path: Path) -> Path:

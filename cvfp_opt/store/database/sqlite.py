@@ -18,7 +18,7 @@ from sqlalchemy import Column, ColumnElement, Engine
 from cvfp_opt.disk import is_folder, what_it_is
 from cvfp_opt.errors import StorageError
 from cvfp_opt.escaping import positional, quoted
-from cvfp_opt.store.database.file_watch import MAGIC
+from cvfp_opt.store.database.file_watch import MAGIC, head_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.schema import (
     ALEMBIC_VERSION,
@@ -261,10 +261,9 @@ def databases_beside(path: Path) -> Iterator[Path]:
         return
     for other in others:
         with suppress(OSError):
-            if other.is_file() and not other.samefile(path):
-                with other.open("rb") as file:
-                    if file.read(len(MAGIC)) == MAGIC:
-                        yield other
+            is_other = other.is_file() and not other.samefile(path)
+            if is_other and head_of(other, len(MAGIC)) == MAGIC:
+                yield other
 
 
 def reading(path: Path) -> AbstractContextManager[sqlite3.Connection]:

@@ -7,9 +7,7 @@ from pathlib import Path
 import sqlalchemy
 from sqlalchemy import Connection
 
-from cvfp_opt.disk import open_file
-from cvfp_opt.errors import StorageError
-from cvfp_opt.store.database.file_watch import MAGIC
+from cvfp_opt.store.database.file_watch import MAGIC, head_of
 from cvfp_opt.store.database.kinds import kind_of
 from cvfp_opt.store.database.location import Location
 from cvfp_opt.store.database.reading import one_moment
@@ -47,9 +45,8 @@ def stillness(location: Location) -> tuple[int, int] | None:
     path = location.path
     if path is None or Path(f"{path}-wal").exists():
         return None
-    with path.open("rb") as file:
-        if file.read(20)[18:] != _IN_WAL_MODE:
-            return None
+    if head_of(path, 20)[18:] != _IN_WAL_MODE:
+        return None
     found = path.stat()
     return found.st_mtime_ns, found.st_size
 
@@ -57,7 +54,6 @@ def stillness(location: Location) -> tuple[int, int] | None:
 def is_sqlite(path: Path) -> bool:
     """Check for a file that can be read and begins as SQLite's do."""
     try:
-        with open_file(path, error=StorageError) as file:
-            return file.read(len(MAGIC)) == MAGIC
-    except (StorageError, OSError):
+        return path.is_file() and head_of(path, len(MAGIC)) == MAGIC
+    except OSError:
         return False

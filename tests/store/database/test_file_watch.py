@@ -14,9 +14,11 @@ import sqlalchemy
 from sqlalchemy import text
 
 from cvfp_opt.errors import StorageError
-from cvfp_opt.store.database.file_watch import FileGone, FileWatch
+from cvfp_opt.store.database.file_watch import FileGone, FileWatch, head_of
 from cvfp_opt.store.database.location import Location, resolve_location
+from cvfp_opt.store.database.sqlite import databases_beside
 from cvfp_opt.store.database.storage import Store, open_for_search
+from cvfp_opt.store.doctor.snapshot import is_sqlite, stillness
 
 FILES = ("x.db", "x.db-wal", "x.db-shm")
 
@@ -304,3 +306,39 @@ def test_a_file_that_is_gone_when_the_watch_begins_is_not_made_anew(tmp_path: Pa
         FileWatch(path, engine)
     engine.dispose()
     assert not path.exists()
+
+
+# Where SQLite locks: SHARED, in the file itself, and that somebody uses the log, in its index.
+_TAKES_LOCKS = """
+import fcntl, sys
+for name, first, count in ((sys.argv[1], 0x40000002, 510), (sys.argv[1] + "-shm", 128, 1)):
+    with open(name, "rb+") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, count, first)
+        except BlockingIOError:
+            print("locked")
+"""
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda path: [head_of(Path(f"{path}{end}"), 16) for end in ("", "-wal", "-shm")],
+        lambda path: list(databases_beside(path.with_name("another.db"))),
+        lambda path: is_sqlite(path),
+        lambda path: stillness(resolve_location(str(path))),
+    ],
+    ids=["head", "beside", "doctor", "stillness"],
+)
+def test_looking_at_an_open_database_keeps_its_locks(
+    folder: Path, look: Callable[[Path], object]
+) -> None:
+    path = folder / "x.db"
+    with closing(sqlite3.connect(folder / "another.db")) as another:
+        another.execute("CREATE TABLE mine (x INTEGER)")
+    with open_for_search(resolve_location(str(path))) as store:
+        write(store, 1)
+        look(path)
+        command = [sys.executable, "-c", _TAKES_LOCKS, str(path)]
+        seen = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert seen.stdout == "locked\nlocked\n"
